@@ -1,0 +1,65 @@
+/**
+ * @file Protocols as data: the tags, templates and stop strings by which a policy and its environment talk.
+ * A recipe chooses one; nothing else in the code knows a tag.
+ */
+
+/** Opening and closing tag. */
+export type TagPair = readonly [open: string, close: string];
+
+export interface Protocol {
+  name: string;
+  /** Prompt template with `{question}`. */
+  prompt: string;
+  think: TagPair;
+  search: TagPair;
+  information: TagPair;
+  answer: TagPair;
+  /** Template of one passage with `{index}` (from 1), `{title}` and `{text}`. */
+  passage: string;
+  /** Between two passages. */
+  passageSeparator: string;
+  /** Template of what the environment writes after a search, with `{passages}`. */
+  observation: string;
+  /** Stands in for the passages when the search found nothing. */
+  noPassages: string;
+  /** Stands in for the passages when the search failed. */
+  failedSearch: string;
+  /** What the environment writes after a turn that is neither a search nor an answer; null ends the trajectory as malformed. */
+  invalidAction: string | null;
+}
+
+/** Search-R1 (arXiv:2503.09516, table 1 and the released code's templates, typos included: they are part of the trained prompt). */
+export const searchR1: Protocol = {
+  name: "search-r1",
+  prompt:
+    "Answer the given question. You must conduct reasoning inside <think> and </think> first every time you get new information. After reasoning, if you find you lack some knowledge, you can call a search engine by <search> query </search> and it will return the top searched results between <information> and </information>. You can search as many times as your want. If you find no further external knowledge needed, you can directly provide the answer inside <answer> and </answer>, without detailed illustrations. For example, <answer> Beijing </answer>. Question: {question}\n",
+  think: ["<think>", "</think>"],
+  search: ["<search>", "</search>"],
+  information: ["<information>", "</information>"],
+  answer: ["<answer>", "</answer>"],
+  passage: "Doc {index}(Title: {title}) {text}\n",
+  passageSeparator: "",
+  observation: "\n\n<information>{passages}</information>\n\n",
+  noPassages: "",
+  failedSearch: "",
+  invalidAction:
+    "\nMy previous action is invalid. If I want to search, I should put the query between <search> and </search>. If I want to give the final answer, I should put the answer between <answer> and </answer>. Let me try again.\n",
+};
+
+/** The built-in world's: the same tags (one special token each), a bare question, no instructions to read. */
+export const atlas: Protocol = {
+  name: "atlas",
+  prompt: "Question: {question}\n",
+  think: ["<think>", "</think>"],
+  search: ["<search>", "</search>"],
+  information: ["<information>", "</information>"],
+  answer: ["<answer>", "</answer>"],
+  passage: " ({title}) {text}",
+  passageSeparator: "",
+  observation: "<information>{passages}</information>\n",
+  noPassages: " Nothing found.",
+  failedSearch: " Search failed.",
+  invalidAction: null,
+};
+
+export const protocols: Readonly<Record<string, Protocol>> = { "search-r1": searchR1, atlas };

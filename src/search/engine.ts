@@ -1,0 +1,37 @@
+/** @file The one interface of every search engine. */
+import type { Passage } from "../types.js";
+
+export interface SearchOptions {
+  /** Cancels the search; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface SearchEngine {
+  /** Name for traces and error messages: "bm25", "http", … */
+  readonly name: string;
+  /**
+   * The best `k` passages of each query, best first, one list per query in the queries' order. A query without hits has an empty list.
+   * @throws SearchError when the engine cannot answer.
+   */
+  searchBatch(queries: readonly string[], k: number, options?: SearchOptions): Promise<Passage[][]>;
+  close(): Promise<void>;
+}
+
+/** A search that failed, with what the caller needs to decide what to do next. */
+export class SearchError extends Error {
+  readonly engine: string;
+  /** Whether the same call may succeed later. */
+  readonly isRetryable: boolean;
+  /** For HTTP engines. */
+  readonly url?: string;
+  readonly status?: number;
+
+  constructor(message: string, details: { engine: string; isRetryable: boolean; url?: string; status?: number; cause?: unknown }) {
+    super(message, { cause: details.cause });
+    this.name = "SearchError";
+    this.engine = details.engine;
+    this.isRetryable = details.isRetryable;
+    this.url = details.url;
+    this.status = details.status;
+  }
+}

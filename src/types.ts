@@ -1,0 +1,112 @@
+/**
+ * @file The nouns of Sleuth, on one page.
+ *
+ * Axis suffixes: `_T` tokens of one sequence, `_G` trajectories of one group, `_B` rows of a batch,
+ * `_D` data (training sequences). Log-probabilities are natural logarithms (nats), durations are
+ * milliseconds and say so in their name.
+ */
+
+/** A question with every answer that counts as right. */
+export interface Question {
+  id: string;
+  question: string;
+  /** At least one; scored by the best match. */
+  answers: string[];
+  /** How many searches an ideal searcher needs, where it is known (the built-in world knows). */
+  hops?: number;
+  /** Name of the dataset and split: with the index and the draw it makes a group's identity. */
+  source?: string;
+}
+
+/** One retrieved document. */
+export interface Passage {
+  id: string;
+  title: string;
+  text: string;
+  /** Higher is better; only comparable within one result list. */
+  score: number;
+}
+
+/** Who wrote the tokens of a segment. Every training mask is derived from this and from nothing else. */
+export type Role = "prompt" | "policy" | "environment";
+
+/** A run of consecutive tokens with one author. */
+export interface Segment {
+  role: Role;
+  tokens_T: number[];
+  /** For policy segments: log-probability of each token under the distribution it was sampled from. */
+  logprobs_T?: number[];
+}
+
+/** Why a trajectory ended. */
+export type FinishReason =
+  | "answered"
+  | "out-of-turns"
+  | "out-of-tokens"
+  | "malformed"
+  | "search-failed"
+  | "cancelled";
+
+/** One executed search and what became of it. */
+export interface SearchCall {
+  query: string;
+  passages: Passage[];
+  /** Passages that did not fit the observation budget: left out whole, never cut. */
+  omittedPassages: number;
+  /** Places in the passages where protocol tags or control characters were neutralised. */
+  neutralised: number;
+  /** Milliseconds between asking and having the result. */
+  waitedMs: number;
+  /** Set when the engine failed: the observation is then empty and marked. */
+  error?: string;
+}
+
+/** One attempt at one question: what everybody wrote, in order, and how it ended. */
+export interface Trajectory {
+  questionId: string;
+  segments: Segment[];
+  searches: SearchCall[];
+  /** What the policy put between its answer tags; null when it never answered. */
+  answer: string | null;
+  finishReason: FinishReason;
+  /** Text of each segment, for people and for rewards; never re-tokenized into training data. */
+  texts: string[];
+  /** Milliseconds spent waiting for the policy and for the search engine. */
+  timing: { policyMs: number; searchMs: number };
+}
+
+/** The attempts at one question together with their rewards: the unit over which GRPO compares. */
+export interface Group {
+  question: Question;
+  trajectories_G: Trajectory[];
+  rewards_G: number[];
+}
+
+/**
+ * One training sequence. All arrays are aligned with `tokens_T`: index t speaks of token t as predicted
+ * from the tokens before it, so index 0 never carries loss.
+ */
+export interface Datum {
+  tokens_T: number[];
+  /** 1 where the policy wrote (sampled) the token, else 0. Only these positions carry loss. */
+  sampledMask_T: Uint8Array;
+  /** Weight of each token in cross-entropy: loss = −Σ weight·logprob. */
+  weights_T?: Float32Array;
+  /** Log-probability at sampling time; needed by every ratio-based loss. */
+  logprobs_T?: Float32Array;
+  /** Advantage of each token, already multiplied by its share of the aggregate (for example 1/tokens). */
+  advantages_T?: Float32Array;
+}
+
+/** Text ↔ token ids. */
+export interface Tokenizer {
+  readonly vocabSize: number;
+  readonly eosIds: readonly number[];
+  readonly padId: number;
+  /** Strings that encode to one special id each (tags, end of text): never allowed inside retrieved text. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+  /** Encodes text; special tokens written in the text are recognised; nothing is added. */
+  encode(text: string): number[];
+  /** Decodes ids, special tokens included. */
+  decode(tokens: readonly number[]): string;
+}
