@@ -1,0 +1,179 @@
+/**
+ * @file Reverse-mode differentiation of tensor graphs: one rule per operation, in one total table. Broadcasting is undone in
+ * one place (`sumTo`), so that rules read like calculus.
+ */
+import { formatShape, product, type Shape } from "../graph/dim.js";
+import type { Graph } from "../graph/graph.js";
+import type { Node, OpName } from "../graph/ops.js";
+
+/**
+ * The gradient of an operation's inputs from the gradient `dy` of its output: one entry per input, null where
+ * there is none (integers, conditions). `y` is the operation's own node.
+ */
+export type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) => (Node | null)[];
+export type GradientRules = { [K in OpName]: GradientRule<K> };
+
+/**
+ * Adds to the graph the gradient of the scalar `loss` with respect to each of `parameters`, in their order and shapes.
+ * @throws Error when the loss is not a scalar or does not depend on a parameter.
+ */
+export function gradients(
+  g: Graph,
+  loss: Node,
+  parameters: readonly Node[],
+  rules: GradientRules = gradientRules,
+): Node[] {
+  if (loss.shape.length !== 0) throw new Error(`internal: the loss has shape ${formatShape(loss.shape)} instead of []`);
+  const relevant = dependents(g, parameters);
+  const gradient = new Map<Node, Node>([[loss, g.constant("one", [], Float32Array.of(1))]]);
+  for (let id = loss.id; id >= 0; id--) {
+    const y = g.nodes[id];
+    const dy = gradient.get(y);
+    if (!dy || !relevant.has(y) || y.op === "input") continue;
+    const contributions = (rules[y.op] as GradientRule<OpName>)(g, dy, y);
+    y.inputs.forEach((input, index) => {
+      const contribution = contributions[index];
+      if (!contribution || !relevant.has(input)) return;
+      const summed = sumTo(g, contribution, input.shape);
+      const known = gradient.get(input);
+      gradient.set(input, known ? g.add(known, summed) : summed);
+    });
+  }
+  return parameters.map((parameter) => {
+    const result = gradient.get(parameter);
+    if (!result) throw new Error(`internal: the loss does not depend on ${JSON.stringify(parameter.attributes)}`);
+    return result;
+  });
+}
+
+/** The nodes through which a parameter can reach the loss. */
+function dependents(g: Graph, parameters: readonly Node[]): Set<Node> {
+  const result = new Set<Node>(parameters);
+  for (const node of g.nodes) if (node.inputs.some((input) => result.has(input))) result.add(node);
+  return result;
+}
+
+/** Undoes broadcasting: sums the axes along which `shape` was stretched. */
+function sumTo(g: Graph, x: Node, shape: Shape): Node {
+  if (String(x.shape) === String(shape)) return x;
+  const extra = x.shape.length - shape.length;
+  const leading = Array.from({ length: extra }, (_, axis) => axis);
+  const dropped = leading.length > 0 ? g.reduceSum(x, leading) : x;
+  const stretched = shape.flatMap((dim, axis) => (dim === 1 && dropped.shape[axis] !== 1 ? [axis] : []));
+  return stretched.length > 0 ? g.reduceSum(dropped, stretched, true) : dropped;
+}
+
+const lastAxis = (x: Node): number => x.shape.length - 1;
+const leadingAxes = (x: Node): number[] => x.shape.slice(0, -1).map((_, axis) => axis);
+const none: GradientRule<OpName> = (_, __, y) => y.inputs.map(() => null);
+
+export const gradientRules: GradientRules = {
+  input: none,
+  constant: none,
+  less: none,
+  equal: none,
+  oneHot: none,
+  iota: none,
+  cast: none,
+  add: (_, dy) => [dy, dy],
+  sub: (g, dy) => [dy, g.neg(dy)],
+  mul: (g, dy, { inputs: [a, b] }) => [g.mul(dy, b), g.mul(dy, a)],
+  // d(a/b) = da/b − (a/b)·db/b
+  div: (g, dy, y) => {
+    const da = g.div(dy, y.inputs[1]);
+    return [da, g.neg(g.mul(da, y))];
+  },
+  // Ties go to the first operand, so that a clipped ratio at its own value keeps the unclipped gradient.
+  minimum: (g, dy, { inputs: [a, b] }) => chosen(g, dy, g.less(b, a)),
+  maximum: (g, dy, { inputs: [a, b] }) => chosen(g, dy, g.less(a, b)),
+  neg: (g, dy) => [g.neg(dy)],
+  exp: (g, dy, y) => [g.mul(dy, y)],
+  log: (g, dy, { inputs: [x] }) => [g.div(dy, x)],
+  sqrt: (g, dy, y) => [g.div(g.scale(dy, 0.5), y)],
+  // dσ = σ·(1 − σ)
+  sigmoid: (g, dy, y) => [g.mul(dy, g.sub(y, g.mul(y, y)))],
+  // d(x·σ) = σ + y·(1 − σ)
+  silu: (g, dy, y) => {
+    const sigma = g.sigmoid(y.inputs[0]);
+    return [g.mul(dy, g.add(sigma, g.sub(y, g.mul(y, sigma))))];
+  },
+  where: (g, dy, { inputs: [condition, a] }) => {
+    const zero = g.scalar(0);
+    if (a.dtype !== "float32") return [null, null, null];
+    return [null, g.where(condition, dy, zero), g.where(condition, zero, dy)];
+  },
+  matmul: (g, dy, { inputs: [a, b], attributes: { transA, transB, alpha } }) => [
+    transA ? g.matmul(b, dy, { transA: transB, transB: true, alpha }) : g.matmul(dy, b, { transB: !transB, alpha }),
+    transB ? g.matmul(dy, a, { transA: true, transB: transA, alpha }) : g.matmul(a, dy, { transA: !transA, alpha }),
+  ],
+  // dx = y·(dy − Σ dy·y)
+  softmax: (g, dy, y) => {
+    const weighted = g.mul(dy, y);
+    return [g.sub(weighted, g.mul(y, g.reduceSum(weighted, [lastAxis(y)], true)))];
+  },
+  // dx = dy − exp(y)·Σ dy
+  logSoftmax: (g, dy, y) => [g.sub(dy, g.mul(g.exp(y), g.reduceSum(dy, [lastAxis(y)], true)))],
+  // With r = rsqrt(mean x² + ε), x̂ = x·r, h = dy·weight: dx = r·(h − x̂·mean(h·x̂)), dweight = Σ dy·x̂
+  rmsNorm: (g, dy, y) => {
+    const [x, weight] = y.inputs;
+    const r = g.rmsInverse(y);
+    const normalised = g.mul(x, r);
+    const h = g.mul(dy, weight);
+    const mean = g.scale(g.reduceSum(g.mul(h, normalised), [lastAxis(x)], true), 1 / Number(x.shape[lastAxis(x)]));
+    const dx = g.mul(r, g.sub(h, g.mul(normalised, mean)));
+    return [dx, g.reduceSum(g.mul(dy, normalised), leadingAxes(x))];
+  },
+  rmsInverse: () => {
+    throw new Error("internal: rmsInverse is only made by the rule of rmsNorm and has no gradient of its own");
+  },
+  // A rotation's transpose is the rotation by the negative angle.
+  rope: (g, dy, { inputs: [, positions, cos, sin] }) => [g.rope(dy, positions, cos, g.neg(sin)), null, null, null],
+  gatherRows: (g, dy, { inputs: [table, ids] }) => {
+    const rows = product(ids.shape);
+    const updates = g.reshape(dy, [rows, table.shape[1]]);
+    return [g.scatterAddRows(g.reshape(ids, [rows]), updates, table.shape[0]), null];
+  },
+  scatterAddRows: (g, dy, { inputs: [ids] }) => [null, g.gatherRows(dy, ids)],
+  gatherLast: (g, dy, { inputs: [x, ids] }) => {
+    const column = g.reshape(dy, [...dy.shape, 1]);
+    return [g.mul(g.oneHot(ids, Number(x.shape[1])), column), null];
+  },
+  reshape: (g, dy, { inputs: [x] }) => [g.reshape(dy, x.shape)],
+  transpose: (g, dy, { attributes: { permutation } }) => {
+    const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+    return [g.transpose(dy, inverse)];
+  },
+  concat: (g, dy, { inputs, attributes: { axis } }) => {
+    let start = 0;
+    return inputs.map((input) => {
+      const size = input.shape[axis];
+      if (typeof size !== "number") throw new Error("internal: the gradient of concat needs a fixed axis");
+      return g.slice(dy, axis, start, (start += size));
+    });
+  },
+  slice: (g, dy, { inputs: [x], attributes: { axis, start, end } }) => [
+    g.pad(dy, axis, start, Number(x.shape[axis]) - end),
+  ],
+  pad: (g, dy, { inputs: [x], attributes: { axis, before } }) => [
+    g.slice(dy, axis, before, before + Number(x.shape[axis])),
+  ],
+  splitLast: (g, dy, { inputs: [x], attributes: { part, size } }) => {
+    const axis = lastAxis(x);
+    const width = x.shape[axis];
+    if (typeof width !== "number" || typeof size !== "number") {
+      throw new Error("internal: the gradient of splitLast needs a fixed axis");
+    }
+    return [part === 0 ? g.pad(dy, axis, 0, width - size) : g.pad(dy, axis, size, 0)];
+  },
+  expand: (_, dy) => [dy],
+  reduceSum: (g, dy, { inputs: [x], attributes: { axes } }) => {
+    const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+    return [g.expand(g.reshape(dy, kept), x.shape)];
+  },
+};
+
+/** The gradient flows to the first operand except where `second` holds. */
+function chosen(g: Graph, dy: Node, second: Node): Node[] {
+  const zero = g.scalar(0);
+  return [g.where(second, zero, dy), g.where(second, dy, zero)];
+}

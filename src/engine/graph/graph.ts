@@ -1,0 +1,114 @@
+/**
+ * @file The tensor graph: building it, printing it. Equal operations on equal inputs are one node, so what a model
+ * builder writes twice (masks, positions, negated sines) is computed once.
+ */
+import { formatShape, type Dim, type Shape } from "./dim.js";
+import { shapeRules, type Attributes, type ConstantData, type DType, type Node, type OpName } from "./ops.js";
+
+const NONE = {};
+
+/** A graph under construction; nodes are in topological order. Methods are the vocabulary of model builders. */
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly outputs = new Map<string, Node>();
+  readonly #known = new Map<string, Node>();
+
+  node<K extends OpName>(op: K, inputs: readonly Node[], attributes: Attributes[K]): Node<K> {
+    const key = `${op}|${inputs.map((input) => input.id).join()}|${attributeKey(op, attributes)}`;
+    const known = this.#known.get(key);
+    if (known) return known as Node<K>;
+    const { shape, dtype } = shapeRules[op](inputs, attributes);
+    const node: Node<K> = { id: this.nodes.length, op, inputs, attributes, shape, dtype };
+    this.nodes.push(node as Node);
+    this.#known.set(key, node as Node);
+    return node;
+  }
+
+  input = (name: string, shape: Shape, dtype: DType = "float32"): Node =>
+    this.node("input", [], { name, shape, dtype });
+  constant = (name: string, shape: Shape, data: ConstantData): Node => this.node("constant", [], { name, shape, data });
+  /** A float32 constant that broadcasts. */
+  scalar = (value: number): Node => this.constant(`scalar(${value})`, [], Float32Array.of(value));
+  integer = (value: number): Node => this.constant(`integer(${value})`, [], Int32Array.of(value));
+
+  add = (a: Node, b: Node): Node => this.node("add", [a, b], NONE);
+  sub = (a: Node, b: Node): Node => this.node("sub", [a, b], NONE);
+  mul = (a: Node, b: Node): Node => this.node("mul", [a, b], NONE);
+  div = (a: Node, b: Node): Node => this.node("div", [a, b], NONE);
+  minimum = (a: Node, b: Node): Node => this.node("minimum", [a, b], NONE);
+  maximum = (a: Node, b: Node): Node => this.node("maximum", [a, b], NONE);
+  scale = (x: Node, factor: number): Node => this.mul(x, this.scalar(factor));
+  neg = (x: Node): Node => this.node("neg", [x], NONE);
+  exp = (x: Node): Node => this.node("exp", [x], NONE);
+  log = (x: Node): Node => this.node("log", [x], NONE);
+  sqrt = (x: Node): Node => this.node("sqrt", [x], NONE);
+  sigmoid = (x: Node): Node => this.node("sigmoid", [x], NONE);
+  silu = (x: Node): Node => this.node("silu", [x], NONE);
+  less = (a: Node, b: Node): Node => this.node("less", [a, b], NONE);
+  equal = (a: Node, b: Node): Node => this.node("equal", [a, b], NONE);
+  where = (condition: Node, a: Node, b: Node): Node => this.node("where", [condition, a, b], NONE);
+  cast = (x: Node, to: DType): Node => (x.dtype === to ? x : this.node("cast", [x], { to }));
+
+  matmul = (a: Node, b: Node, { transA = false, transB = false, alpha = 1 } = {}): Node =>
+    this.node("matmul", [a, b], { transA, transB, alpha });
+  softmax = (x: Node): Node => this.node("softmax", [x], NONE);
+  logSoftmax = (x: Node): Node => this.node("logSoftmax", [x], NONE);
+  rmsNorm = (x: Node, weight: Node, epsilon: number): Node => this.node("rmsNorm", [x, weight], { epsilon });
+  rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], NONE);
+  rope = (x: Node, positions: Node, cos: Node, sin: Node): Node => this.node("rope", [x, positions, cos, sin], NONE);
+
+  gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], NONE);
+  scatterAddRows = (ids: Node, updates: Node, rows: Dim): Node => this.node("scatterAddRows", [ids, updates], { rows });
+  gatherLast = (x: Node, ids: Node): Node => this.node("gatherLast", [x, ids], NONE);
+  oneHot = (ids: Node, depth: number): Node => this.node("oneHot", [ids], { depth });
+
+  reshape = (x: Node, shape: Shape): Node =>
+    String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });
+  transpose = (x: Node, permutation: readonly number[]): Node => this.node("transpose", [x], { permutation });
+  concat = (inputs: readonly Node[], axis: number): Node => this.node("concat", inputs, { axis });
+  slice = (x: Node, axis: number, start: number, end: number): Node => this.node("slice", [x], { axis, start, end });
+  pad = (x: Node, axis: number, before: number, after: number): Node => this.node("pad", [x], { axis, before, after });
+  splitLast = (x: Node, part: 0 | 1, size: Dim): Node => this.node("splitLast", [x], { part, size });
+  expand = (x: Node, shape: Shape): Node =>
+    String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
+  reduceSum = (x: Node, axes: readonly number[], keepDims = false): Node =>
+    this.node("reduceSum", [x], { axes, keepDims });
+  iota = (size: Dim): Node => this.node("iota", [], { size });
+
+  /** Names a node as a result of the graph. */
+  output(name: string, node: Node): void {
+    if (this.outputs.has(name)) throw new Error(`internal: the graph has two outputs named ${name}`);
+    this.outputs.set(name, node);
+  }
+
+  /** The nodes that the outputs depend on, in topological order. */
+  live(): Node[] {
+    const needed = new Set<Node>();
+    const visit = (node: Node): void => {
+      if (needed.has(node)) return;
+      needed.add(node);
+      node.inputs.forEach(visit);
+    };
+    this.outputs.forEach(visit);
+    return this.nodes.filter((node) => needed.has(node));
+  }
+}
+
+/** Identity of attributes; large constants are identified by their name, which is unique within a graph. */
+function attributeKey<K extends OpName>(op: K, attributes: Attributes[K]): string {
+  if (op === "constant") return (attributes as Attributes["constant"]).name;
+  return JSON.stringify(attributes);
+}
+
+/** One line per node: `%3: float32[B,8] = add(%1, %2)`. For snapshots and for people. */
+export function print(graph: Graph): string {
+  const lines = graph.live().map((node) => {
+    const detail = Object.entries(node.attributes)
+      .filter(([key]) => key !== "data" && !(node.op === "input" && key !== "name"))
+      .map(([key, value]) => ` ${key}=${Array.isArray(value) ? formatShape(value as Shape) : String(value)}`);
+    const inputs = node.inputs.map((input) => `%${input.id}`).join(", ");
+    return `%${node.id}: ${node.dtype}${formatShape(node.shape)} = ${node.op}(${inputs})${detail.join("")}`;
+  });
+  for (const [name, node] of graph.outputs) lines.push(`return ${name} = %${node.id}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,153 @@
+/**
+ * @file One small example of every operation: the total table that the gradient test and the runtime test share. A new operation
+ * without an example does not compile.
+ */
+import { Random } from "../../random.js";
+import type { Graph } from "./graph.js";
+import { tensor, type Tensor } from "./interpret.js";
+import type { Node, OpName } from "./ops.js";
+
+/** Builds the operation over named inputs and says what to feed. Float inputs are differentiated. */
+export interface OpCase {
+  build: (g: Graph) => Node;
+  inputs: Record<string, Tensor>;
+}
+
+const random = new Random("op-cases");
+const normal = (...shape: number[]): Tensor => fill(shape, () => random.normal());
+const positive = (...shape: number[]): Tensor => fill(shape, () => 0.5 + random.next());
+const integers = (below: number, ...shape: number[]): Tensor => fill(shape, () => random.integer(below));
+const fill = (shape: number[], value: () => number): Tensor =>
+  tensor(shape, Array.from({ length: shape.reduce((a, b) => a * b, 1) }, value));
+
+const unary = (op: "neg" | "exp" | "log" | "sqrt" | "sigmoid" | "silu" | "softmax" | "logSoftmax"): OpCase => ({
+  build: (g) => g.node(op, [g.input("x", ["B", 5])], {}),
+  inputs: { x: op === "log" || op === "sqrt" ? positive(3, 5) : normal(3, 5) },
+});
+const binary = (op: "add" | "sub" | "mul" | "div" | "minimum" | "maximum"): OpCase => ({
+  build: (g) => g.node(op, [g.input("a", ["B", 1, 4]), g.input("b", [3, 4])], {}),
+  inputs: { a: normal(2, 1, 4), b: op === "div" ? positive(3, 4) : normal(3, 4) },
+});
+const choice = (op: "less" | "equal"): OpCase => ({
+  build: (g) => {
+    const ids = g.input("ids", ["B"], "int32");
+    const condition = g.node(op, [ids, g.iota("B")], {});
+    return g.where(condition, g.input("a", ["B"]), g.input("b", []));
+  },
+  inputs: { ids: tensor([4], [1, 1, 0, 5]), a: normal(4), b: normal() },
+});
+
+export const opCases: { [K in OpName]: OpCase } = {
+  input: { build: (g) => g.input("x", ["B", 2]), inputs: { x: normal(3, 2) } },
+  constant: {
+    build: (g) => g.add(g.input("x", ["B", 2]), g.constant("c", [2], Float32Array.of(1, 2))),
+    inputs: { x: normal(3, 2) },
+  },
+  add: binary("add"),
+  sub: binary("sub"),
+  mul: binary("mul"),
+  div: binary("div"),
+  minimum: binary("minimum"),
+  maximum: binary("maximum"),
+  neg: unary("neg"),
+  exp: unary("exp"),
+  log: unary("log"),
+  sqrt: unary("sqrt"),
+  sigmoid: unary("sigmoid"),
+  silu: unary("silu"),
+  softmax: unary("softmax"),
+  logSoftmax: unary("logSoftmax"),
+  less: choice("less"),
+  equal: choice("equal"),
+  where: choice("less"),
+  cast: {
+    build: (g) => g.mul(g.cast(g.input("ids", ["B"], "int32"), "float32"), g.input("x", ["B"])),
+    inputs: { ids: integers(9, 4), x: normal(4) },
+  },
+  matmul: {
+    build: (g) => {
+      const [a, b] = [g.input("a", ["B", 3, 4]), g.input("b", ["B", 3, 5])];
+      const c = g.matmul(a, b, { transA: true, alpha: 0.5 });
+      const d = g.matmul(c, g.input("d", ["B", 2, 5]), { transB: true });
+      const e = g.matmul(g.input("e", ["B", 6, 2]), d, { transB: true, alpha: 2 });
+      const f = g.matmul(g.input("f", ["B", 3, 6]), e);
+      const h = g.matmul(f, g.input("h", ["B", 2, 3]), { transA: true, transB: true });
+      const flat = g.reshape(h, ["4*B", 2]);
+      const i = g.matmul(g.input("i", [3, 2]), flat, { transB: true });
+      return g.matmul(i, g.input("j", [3, 2]), { transA: true });
+    },
+    inputs: {
+      ...{ a: normal(2, 3, 4), b: normal(2, 3, 5), d: normal(2, 2, 5), e: normal(2, 6, 2) },
+      ...{ f: normal(2, 3, 6), h: normal(2, 2, 3), i: normal(3, 2), j: normal(3, 2) },
+    },
+  },
+  rmsNorm: {
+    build: (g) => g.rmsNorm(g.input("x", ["B", 2, 6]), g.input("weight", [6]), 1e-5),
+    inputs: { x: normal(3, 2, 6), weight: positive(6) },
+  },
+  rmsInverse: {
+    // Reached through the gradient of rmsNorm, where it is made.
+    build: (g) => g.rmsNorm(g.input("x", ["B", 4]), g.input("weight", [4]), 0.1),
+    inputs: { x: normal(3, 4), weight: positive(4) },
+  },
+  rope: {
+    build: (g) => {
+      const angles = Float32Array.from({ length: 30 }, (_, i) => Math.floor(i / 3) * 10 ** (-(i % 3) / 3));
+      const cos = g.constant("cos", [10, 3], angles.map(Math.cos));
+      const sin = g.constant("sin", [10, 3], angles.map(Math.sin));
+      return g.rope(g.input("x", ["B", "L", 12]), g.input("positions", ["B", "L"], "int32"), cos, sin);
+    },
+    inputs: { x: normal(2, 3, 12), positions: integers(10, 2, 3) },
+  },
+  gatherRows: {
+    build: (g) => g.gatherRows(g.input("table", [5, 3]), g.input("ids", ["B", "L"], "int32")),
+    inputs: { table: normal(5, 3), ids: tensor([2, 3], [0, 4, 4, 1, 0, 4]) },
+  },
+  scatterAddRows: {
+    build: (g) => g.scatterAddRows(g.input("ids", ["N"], "int32"), g.input("updates", ["N", 3]), 4),
+    inputs: { ids: tensor([5], [0, 3, 3, 1, 3]), updates: normal(5, 3) },
+  },
+  gatherLast: {
+    build: (g) => g.gatherLast(g.input("x", ["M", 4]), g.input("ids", ["M"], "int32")),
+    inputs: { x: normal(3, 4), ids: integers(4, 3) },
+  },
+  oneHot: {
+    build: (g) => g.mul(g.oneHot(g.input("ids", ["M"], "int32"), 4), g.input("x", ["M", 4])),
+    inputs: { ids: integers(4, 3), x: normal(3, 4) },
+  },
+  reshape: {
+    build: (g) => {
+      const split = g.reshape(g.input("x", ["B", "L", 6]), ["B", "L", 2, 3]);
+      const swapped = g.transpose(split, [0, 2, 1, 3]);
+      const flat = g.reshape(swapped, ["2*B*L", 3]);
+      return g.reshape(flat, ["B", 2, "L", 3]);
+    },
+    inputs: { x: normal(2, 3, 6) },
+  },
+  transpose: { build: (g) => g.transpose(g.input("x", ["B", 3, 4]), [2, 0, 1]), inputs: { x: normal(2, 3, 4) } },
+  concat: {
+    build: (g) => g.concat([g.input("a", ["B", 2]), g.input("b", ["B", 3])], 1),
+    inputs: { a: normal(2, 2), b: normal(2, 3) },
+  },
+  slice: { build: (g) => g.slice(g.input("x", ["B", 5]), 1, 1, 4), inputs: { x: normal(2, 5) } },
+  pad: { build: (g) => g.pad(g.input("x", ["B", 3]), 1, 1, 2), inputs: { x: normal(2, 3) } },
+  splitLast: {
+    build: (g) => {
+      const x = g.input("x", ["B", 5]);
+      return g.add(g.splitLast(x, 1, 3), g.slice(g.splitLast(x, 0, 3), 1, 1, 3));
+    },
+    inputs: { x: normal(2, 5) },
+  },
+  expand: { build: (g) => g.expand(g.input("x", ["B", 1]), ["B", 3]), inputs: { x: normal(2, 1) } },
+  reduceSum: {
+    build: (g) => {
+      const x = g.input("x", ["B", 3, 4]);
+      return g.mul(g.reduceSum(x, [1], true), g.reshape(g.reduceSum(g.mul(x, x), [0, 2]), [3, 1]));
+    },
+    inputs: { x: normal(2, 3, 4) },
+  },
+  iota: {
+    build: (g) => g.mul(g.cast(g.iota("B"), "float32"), g.input("x", ["B"])),
+    inputs: { x: normal(4) },
+  },
+};

@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import { gradients } from "../autodiff/gradients.js";
+import { Graph } from "../graph/graph.js";
+import { interpret, type Tensor } from "../graph/interpret.js";
+import { opCases } from "../graph/op-cases.js";
+import type { Attributes, OpName } from "../graph/ops.js";
+import { Session, type Feed } from "../runtime/session.js";
+import { lower } from "./lower.js";
+
+/** Runs a graph on ONNX Runtime with the tensors of the interpreter. */
+async function runOnnx(g: Graph, inputs: Record<string, Tensor>): Promise<Record<string, Float32Array>> {
+  const session = await Session.create(lower(g), { threads: 1, provider: "cpu" }, () => {});
+  const feeds: Record<string, Feed> = {};
+  for (const node of g.nodes) {
+    if (node.op !== "input") continue;
+    const { name, dtype } = node.attributes as Attributes["input"];
+    const { shape, data } = inputs[name];
+    feeds[name] = { data: dtype === "int32" ? Int32Array.from(data) : Float32Array.from(data), dims: shape };
+  }
+  const outputs = await session.run(feeds);
+  await session.release();
+  return outputs;
+}
+
+describe("ONNX Runtime against the interpreter, forward and gradient", () => {
+  for (const op of Object.keys(opCases) as OpName[]) {
+    it(op, async () => {
+      const { build, inputs } = opCases[op];
+      const g = new Graph();
+      const y = build(g);
+      g.output("y", y);
+      const loss = g.reduceSum(
+        g.sigmoid(y),
+        y.shape.map((_, axis) => axis),
+      );
+      const parameters = g.nodes.filter((node) => node.op === "input" && node.dtype === "float32");
+      gradients(g, loss, parameters).forEach((node, index) => g.output(`gradient${index}`, node));
+      const expected = interpret(g, inputs);
+      const actual = await runOnnx(g, inputs);
+      for (const [name, { data }] of Object.entries(expected)) {
+        expect(actual[name].length).toBe(data.length);
+        data.forEach((value, index) =>
+          expect(Math.abs(actual[name][index] - value)).toBeLessThan(2e-5 * (1 + Math.abs(value))),
+        );
+      }
+    });
+  }
+});

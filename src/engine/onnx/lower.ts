@@ -1,0 +1,194 @@
+/**
+ * @file Lowers a tensor graph to an ONNX model. One total table from operation to operators; sizes that are known only when
+ * the graph runs are read off the shapes of its inputs inside the model, so that no shape needs a rebuild.
+ */
+import { factors, terms, type Dim, type Shape } from "../graph/dim.js";
+import type { Graph } from "../graph/graph.js";
+import type { Attributes, Node, OpName } from "../graph/ops.js";
+import { elementType, OnnxEmitter } from "./emitter.js";
+
+/** The model's bytes, ready for a runtime session. */
+export function lower(graph: Graph): Uint8Array {
+  const live = graph.live();
+  const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live };
+  const names = new Map<Node, string>();
+  for (const node of live) {
+    const inputs = node.inputs.map((input) => names.get(input) as string);
+    names.set(node, (rules[node.op] as Rule<OpName>)(context, inputs, node));
+  }
+  for (const [name, node] of graph.outputs) {
+    context.emitter.emitNamed("Identity", [names.get(node) as string], [name]);
+    context.emitter.output(name, node.shape, node.dtype);
+  }
+  return context.emitter.encode();
+}
+
+interface Context {
+  emitter: OnnxEmitter;
+  /** Where each named size can be read: an input and an axis. */
+  sizeSources: Map<string, { input: string; axis: number }>;
+  live: readonly Node[];
+}
+type Rule<K extends OpName> = (context: Context, inputs: readonly string[], node: Node<K>) => string;
+
+const MICROSOFT = "com.microsoft";
+
+function sizeSources(nodes: readonly Node[]): Context["sizeSources"] {
+  const sources: Context["sizeSources"] = new Map();
+  for (const node of nodes) {
+    if (node.op !== "input") continue;
+    const { name, shape } = node.attributes as Attributes["input"];
+    shape.forEach((dim, axis) => {
+      if (typeof dim === "string" && !/[*+]/.test(dim) && !sources.has(dim)) sources.set(dim, { input: name, axis });
+    });
+  }
+  return sources;
+}
+
+/** The name of an int64 [1] tensor with the dimension's value. */
+function sizeTensor(context: Context, dim: Dim): string {
+  const { emitter } = context;
+  const { coefficient, names } = factors(dim);
+  const parts = names.map((name) => namedSize(context, name));
+  if (coefficient !== 1 || parts.length === 0) parts.push(emitter.int64([coefficient]));
+  return parts.reduce((product, part) => emitter.emit("Mul", [product, part]));
+}
+
+function namedSize(context: Context, name: string): string {
+  const { emitter, sizeSources } = context;
+  if (name.includes("+")) {
+    const parts = terms(name).map((term) => sizeTensor(context, term));
+    return parts.reduce((total, part) => emitter.emit("Add", [total, part]));
+  }
+  const source = sizeSources.get(name);
+  if (!source) throw new Error(`internal: no input of the graph has the size ${name}`);
+  const shape = emitter.emit("Shape", [source.input]);
+  return emitter.emit("Gather", [shape, emitter.int64([source.axis])]);
+}
+
+/** The name of an int64 vector with the shape's values. */
+function shapeTensor(context: Context, shape: Shape): string {
+  const { emitter } = context;
+  if (shape.every((dim) => typeof dim === "number")) return emitter.int64(shape as number[]);
+  return emitter.emit(
+    "Concat",
+    shape.map((dim) => sizeTensor(context, dim)),
+    { axis: 0 },
+  );
+}
+
+/** A reshape's target: constant where 0 (same as the input's) and one −1 can say it. */
+function reshapeTarget(context: Context, from: Shape, to: Shape): string {
+  const codes = to.map((dim, axis) => (typeof dim === "number" ? dim : dim === from[axis] ? 0 : -1));
+  return codes.filter((code) => code === -1).length <= 1 ? context.emitter.int64(codes) : shapeTensor(context, to);
+}
+
+const direct =
+  (operator: string): Rule<OpName> =>
+  ({ emitter }, inputs) =>
+    emitter.emit(operator, inputs);
+
+const rules: { [K in OpName]: Rule<K> } = {
+  input: ({ emitter }, _, { attributes: { name, shape, dtype } }) => {
+    emitter.input(name, shape, dtype);
+    return name;
+  },
+  constant: ({ emitter }, _, { attributes: { name, shape, data } }) => {
+    emitter.initializer(name, shape as number[], data);
+    return name;
+  },
+  add: direct("Add"),
+  sub: direct("Sub"),
+  mul: direct("Mul"),
+  div: direct("Div"),
+  minimum: direct("Min"),
+  maximum: direct("Max"),
+  neg: direct("Neg"),
+  exp: direct("Exp"),
+  log: direct("Log"),
+  sqrt: direct("Sqrt"),
+  sigmoid: direct("Sigmoid"),
+  silu: ({ emitter }, inputs) => emitter.emit("QuickGelu", inputs, { alpha: { float: 1 } }, MICROSOFT),
+  less: direct("Less"),
+  equal: direct("Equal"),
+  where: direct("Where"),
+  cast: ({ emitter }, inputs, { attributes: { to } }) => emitter.emit("Cast", inputs, { to: elementType(to) }),
+  matmul: ({ emitter }, inputs, node) => {
+    const attributes = {
+      transA: Number(node.attributes.transA),
+      transB: Number(node.attributes.transB),
+      alpha: { float: node.attributes.alpha },
+    };
+    return node.shape.length === 2
+      ? emitter.emit("Gemm", inputs, attributes)
+      : emitter.emit("FusedMatMul", inputs, attributes, MICROSOFT);
+  },
+  softmax: ({ emitter }, inputs) => emitter.emit("Softmax", inputs, { axis: -1 }),
+  logSoftmax: ({ emitter }, inputs) => emitter.emit("LogSoftmax", inputs, { axis: -1 }),
+  // The runtime's RMSNorm; its third output is the inverse root mean square that the backward pass needs.
+  rmsNorm: ({ emitter, live }, inputs, node) => {
+    const name = `norm${node.id}`;
+    const wanted = live.some((other) => other.op === "rmsInverse" && other.inputs[0] === node);
+    const outputs = wanted ? [name, inverseName(name)] : [name];
+    emitter.emitNamed("SimplifiedLayerNormalization", inputs, outputs, {
+      axis: -1,
+      epsilon: { float: node.attributes.epsilon },
+      stash_type: 1,
+    });
+    return name;
+  },
+  rmsInverse: (_, [norm]) => inverseName(norm),
+  rope: ({ emitter }, [x, positions, cos, sin]) => {
+    const positions64 = emitter.emit("Cast", [positions], { to: elementType("int64") });
+    return emitter.emit("RotaryEmbedding", [x, positions64, cos, sin], { interleaved: 0 }, MICROSOFT);
+  },
+  gatherRows: ({ emitter }, inputs) => emitter.emit("Gather", inputs, { axis: 0 }),
+  scatterAddRows: (context, [ids, updates], node) => {
+    const { emitter } = context;
+    const zero = emitter.emit("ConstantOfShape", [shapeTensor(context, node.shape)]);
+    const column = emitter.emit("Unsqueeze", [
+      emitter.emit("Cast", [ids], { to: elementType("int64") }),
+      emitter.int64([1]),
+    ]);
+    return emitter.emit("ScatterND", [zero, column, updates], { reduction: "add" });
+  },
+  gatherLast: ({ emitter }, [x, ids]) => {
+    const column = emitter.emit("Unsqueeze", [ids, emitter.int64([1])]);
+    return emitter.emit("Squeeze", [emitter.emit("GatherElements", [x, column], { axis: 1 }), emitter.int64([1])]);
+  },
+  oneHot: ({ emitter }, [ids], { attributes: { depth } }) => {
+    const values = "one_hot_values";
+    if (!emitter.has(values)) emitter.initializer(values, [2], Float32Array.of(0, 1));
+    const ids64 = emitter.emit("Cast", [ids], { to: elementType("int64") });
+    return emitter.emit("OneHot", [ids64, emitter.int64([depth]), values]);
+  },
+  reshape: (context, [x], { inputs, shape }) =>
+    context.emitter.emit("Reshape", [x, reshapeTarget(context, inputs[0].shape, shape)]),
+  transpose: ({ emitter }, inputs, { attributes: { permutation } }) =>
+    emitter.emit("Transpose", inputs, { perm: permutation }),
+  concat: ({ emitter }, inputs, { attributes: { axis } }) => emitter.emit("Concat", inputs, { axis }),
+  slice: ({ emitter }, [x], { attributes: { axis, start, end } }) =>
+    emitter.emit("Slice", [x, emitter.int64([start]), emitter.int64([end]), emitter.int64([axis])]),
+  pad: ({ emitter }, [x], { attributes: { axis, before, after } }) => {
+    const zero = "pad_zero";
+    if (!emitter.has(zero)) emitter.initializer(zero, [], Float32Array.of(0));
+    return emitter.emit("Pad", [x, emitter.int64([before, after]), zero, emitter.int64([axis])]);
+  },
+  splitLast: (context, [x], { attributes: { part, size } }) => {
+    const { emitter } = context;
+    const boundary = sizeTensor(context, size);
+    const [start, end] = part === 0 ? [emitter.int64([0]), boundary] : [boundary, emitter.int64([2 ** 31 - 1])];
+    return emitter.emit("Slice", [x, start, end, emitter.int64([-1])]);
+  },
+  expand: (context, [x], { shape }) => context.emitter.emit("Expand", [x, shapeTensor(context, shape)]),
+  reduceSum: ({ emitter }, [x], { attributes: { axes, keepDims } }) =>
+    emitter.emit("ReduceSum", [x, emitter.int64(axes)], { keepdims: Number(keepDims) }),
+  iota: (context, _, { attributes: { size } }) => {
+    const { emitter } = context;
+    const scalar = emitter.emit("Squeeze", [sizeTensor(context, size), emitter.int64([0])]);
+    const limit = emitter.emit("Cast", [scalar], { to: elementType("int32") });
+    return emitter.emit("Range", [emitter.int32Scalar(0), limit, emitter.int32Scalar(1)]);
+  },
+};
+
+const inverseName = (norm: string): string => `${norm}_inverse`;

@@ -1,0 +1,70 @@
+/**
+ * @file The one file that touches ONNX Runtime. `run` blocks the JavaScript thread for as long as it computes (the runtime's
+ * Node binding is synchronous inside), so engines live in a worker.
+ */
+import * as ort from "onnxruntime-node";
+import type { DType } from "../graph/ops.js";
+
+export interface RuntimeOptions {
+  /** Threads inside one operator. */
+  threads: number;
+  /** Execution provider: "cpu", or "webgpu", "cuda", "coreml" where the platform has them. */
+  provider: string;
+}
+
+/** What is fed: data is used in place, not copied. */
+export interface Feed {
+  data: Float32Array | Int32Array;
+  dims: readonly number[];
+}
+
+export class Session {
+  readonly #session: ort.InferenceSession;
+  readonly #onRun: (milliseconds: number) => void;
+
+  private constructor(session: ort.InferenceSession, onRun: (milliseconds: number) => void) {
+    this.#session = session;
+    this.#onRun = onRun;
+  }
+
+  /** Prepares a model for running; constants are copied and pre-packed here. `onRun` receives each run's milliseconds. */
+  static async create(
+    model: Uint8Array,
+    options: RuntimeOptions,
+    onRun: (milliseconds: number) => void,
+  ): Promise<Session> {
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: [options.provider],
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: "sequential",
+      graphOptimizationLevel: "all",
+      enableCpuMemArena: true,
+      enableMemPattern: false,
+      logSeverityLevel: 3,
+    });
+    return new Session(session, onRun);
+  }
+
+  /** Runs the graph and returns its outputs, freshly allocated. Feeds that the graph does not use are dropped. */
+  async run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Float32Array>> {
+    const tensors: Record<string, ort.Tensor> = {};
+    for (const name of this.#session.inputNames) {
+      const feed = feeds[name];
+      if (!feed) throw new Error(`internal: the graph's input ${name} is not fed`);
+      tensors[name] = new ort.Tensor(tensorType(feed.data), feed.data, feed.dims);
+    }
+    const start = performance.now();
+    const results = await this.#session.run(tensors);
+    this.#onRun(performance.now() - start);
+    return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, value.data as Float32Array]));
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function tensorType(data: Float32Array | Int32Array): Extract<DType, "float32" | "int32"> {
+  return data instanceof Float32Array ? "float32" : "int32";
+}
