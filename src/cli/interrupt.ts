@@ -1,0 +1,40 @@
+/** @file Ctrl-C: the first asks for an orderly end, the second ends the process at once. */
+import type { Terminal } from "./terminal/terminal.js";
+
+/** A run that Ctrl-C ended in good order; `resume` is the command that goes on with it. */
+export class Interrupted extends Error {
+  readonly resume: string | undefined;
+
+  constructor(resume?: string) {
+    super("interrupted");
+    this.name = "Interrupted";
+    this.resume = resume;
+  }
+}
+
+/** The exit status that shells give to a process ended by Ctrl-C. */
+export const interruptedStatus = 130;
+
+/**
+ * Runs `task` with a signal that the first Ctrl-C aborts. The task ends when it has made its state safe.
+ * @param message what to tell when Ctrl-C was heard, for example "Writing a checkpoint …"
+ */
+export async function withInterrupt<T>(
+  terminal: Terminal,
+  message: string,
+  task: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(interruptedStatus);
+    terminal.note(`${message} Press Ctrl-C again to stop at once.`);
+    controller.abort(new Interrupted());
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const name of signals) process.on(name, onSignal);
+  try {
+    return await task(controller.signal);
+  } finally {
+    for (const name of signals) process.off(name, onSignal);
+  }
+}

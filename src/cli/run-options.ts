@@ -1,0 +1,94 @@
+/** @file The options that train, eval, ask and demo share, and the configuration they amount to. */
+import { InvalidArgumentError, type Command } from "commander";
+import {
+  applySets,
+  configKeys,
+  groupHelp,
+  mergeConfig,
+  parseConfig,
+  type Config,
+  type ConfigInput,
+} from "../train/config.js";
+import { findConfigFile, loadConfig } from "../train/config-file.js";
+
+export interface RunOptions {
+  config?: string;
+  set?: string[];
+  questions?: string;
+  corpus?: string;
+  index?: string;
+  searchUrl?: string;
+  model?: string;
+}
+
+/** Adds --questions --corpus --index --search-url --model --config --set. */
+export function addRunOptions(command: Command): void {
+  command
+    .option("--questions <file>", 'questions, one JSON object per line: {"id","question","answers":[…]}')
+    .option("--corpus <file>", 'passages to search, one JSON object per line: {"id","contents"}')
+    .option("--index <folder>", "search this index (made by sleuth index) instead of a corpus")
+    .option("--search-url <url>", "ask a /retrieve server instead of searching here")
+    .option("--model <folder>", "Hugging Face-shaped model folder to start from")
+    .option("--config <file>", "sleuth.config.ts or JSON; without it, the one in this folder where there is one")
+    .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);
+}
+
+/** All keys with their defaults, for the end of a help page. */
+export function configHelp(): string {
+  const keys = configKeys();
+  const width = Math.max(...keys.map((key) => `${key.path}=${JSON.stringify(key.default)}`.length));
+  const groups = Object.entries(groupHelp).map(([group, meaning]) => {
+    const lines = keys
+      .filter((key) => key.group === group)
+      .map((key) => `    ${`${key.path}=${JSON.stringify(key.default)}`.padEnd(width)}  ${key.help}`);
+    return [`  ${group}: ${meaning}`, ...lines].join("\n");
+  });
+  return `\nConfiguration keys and their defaults, for --set and --config:\n${groups.join("\n")}`;
+}
+
+/**
+ * The configuration that file, flags and settings amount to; later ones win: `base`, the file, the flags, `--set`.
+ * @throws UserError for unknown keys, wrong values and contradictions
+ */
+export async function configOf(options: RunOptions, base: ConfigInput = {}, flags: ConfigInput = {}): Promise<Config> {
+  const file = options.config ?? findConfigFile();
+  const fromFile = file === undefined ? {} : await loadConfig(file);
+  if (file !== undefined) parseConfig(fromFile, file);
+  const merged = [fromFile, runFlags(options), flags].reduce(mergeConfig, base);
+  return parseConfig(applySets(merged, options.set ?? []));
+}
+
+/** What the shared flags set. */
+function runFlags(options: RunOptions): ConfigInput {
+  const { questions, corpus, index, searchUrl, model } = options;
+  return withoutUndefined({
+    data: { questions, corpus, index },
+    search: searchUrl === undefined ? {} : { engine: "http" as const, url: searchUrl },
+    model: { folder: model },
+  });
+}
+
+/** Flags that were not given must not hide what the file says. */
+export function withoutUndefined(config: Record<string, Record<string, unknown>>): ConfigInput {
+  return Object.fromEntries(
+    Object.entries(config).map(([group, keys]) => [
+      group,
+      Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined)),
+    ]),
+  );
+}
+
+/** For options that may be repeated. */
+export function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** Parses an integer of at least `least`. */
+export function integer(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least)
+      throw new InvalidArgumentError(`Expected an integer of at least ${least}.`);
+    return value;
+  };
+}

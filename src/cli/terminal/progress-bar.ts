@@ -1,0 +1,68 @@
+/** @file A bar with rate and time left, for tasks that count up to a known total. */
+import { bar, count, duration } from "./format.js";
+import type { Terminal } from "./terminal.js";
+
+export interface ProgressBarOptions {
+  label: string;
+  /** How many units there are. */
+  total: number;
+  /** Name of the unit, plural: "passages", "questions". */
+  unit: string;
+  now?: () => number;
+}
+
+export class ProgressBar {
+  readonly #terminal: Terminal;
+  readonly #options: ProgressBarOptions;
+  readonly #now: () => number;
+  readonly #startedMs: number;
+  #done = 0;
+
+  constructor(terminal: Terminal, options: ProgressBarOptions) {
+    this.#terminal = terminal;
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#startedMs = this.#now();
+    this.update(0);
+  }
+
+  /** Units done so far; `detail` is shown behind the bar. */
+  update(done: number, detail = ""): void {
+    this.#done = done;
+    this.#terminal.progress(() => this.#picture(detail));
+  }
+
+  /** One unit more. */
+  advance(detail = ""): void {
+    this.update(this.#done + 1, detail);
+  }
+
+  stop(): void {
+    this.#terminal.endProgress();
+  }
+
+  #picture(detail: string): { lines: string[]; plain: string } {
+    const { label, total, unit } = this.#options;
+    const elapsedMs = this.#now() - this.#startedMs;
+    const rate = elapsedMs > 0 ? (this.#done / elapsedMs) * 1000 : 0;
+    const leftMs = rate > 0 ? ((total - this.#done) / rate) * 1000 : NaN;
+    const share = total > 0 ? this.#done / total : 1;
+    const time = this.#done >= total ? `in ${duration(elapsedMs)}` : rate > 0 ? `${duration(leftMs)} left` : "";
+    const numbers = [
+      `${count(this.#done)}/${count(total)} ${unit}`,
+      rate > 0 ? `${readableRate(rate)}/s` : "",
+      time,
+      detail,
+    ];
+    const text = numbers.filter((part) => part !== "").join(", ");
+    const colors = this.#terminal.progressColors;
+    return {
+      lines: [`${label} ${colors.cyan(bar(share, 24))} ${(share * 100).toFixed(0).padStart(3)} %  ${text}`],
+      plain: `${label}: ${(share * 100).toFixed(0)} %, ${text}`,
+    };
+  }
+}
+
+function readableRate(rate: number): string {
+  return rate >= 10 ? count(rate) : rate.toFixed(1);
+}

@@ -1,0 +1,208 @@
+import { describe, expect, it } from "vitest";
+import { atlas } from "../../prompts/protocol.js";
+import type { Trajectory } from "../../types.js";
+import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth, wrap } from "./format.js";
+import { ProgressBar } from "./progress-bar.js";
+import { Terminal, type Sink } from "./terminal.js";
+import { TrainingPanel } from "./training-panel.js";
+import { renderTranscript } from "./transcript.js";
+
+class Recorder implements Sink {
+  text = "";
+  isTTY: boolean;
+  columns = 80;
+
+  constructor(isTTY = false) {
+    this.isTTY = isTTY;
+  }
+
+  write(text: string): void {
+    this.text += text;
+  }
+}
+
+function recordedTerminal(options: { isTTY?: boolean; json?: boolean; environment?: NodeJS.ProcessEnv } = {}) {
+  const stdout = new Recorder(options.isTTY);
+  const stderr = new Recorder(options.isTTY);
+  const clock = { ms: 0 };
+  const terminal = new Terminal({
+    json: options.json ?? false,
+    stdout,
+    stderr,
+    environment: options.environment ?? {},
+    now: () => clock.ms,
+  });
+  return { terminal, stdout, stderr, clock };
+}
+
+describe("format", () => {
+  it.each([
+    [900, "0.9 s"],
+    [9_960, "10 s"],
+    [59_600, "1 m 00 s"],
+    [83_000, "1 m 23 s"],
+    [3_725_000, "1 h 02 m"],
+  ])("reads %d ms as %s", (ms, text) => expect(duration(ms)).toBe(text));
+
+  it("reads counts, sizes and shares", () => {
+    expect([count(1234567), bytes(900), bytes(12_582_912), percent(0.9344)]).toEqual([
+      "1,234,567",
+      "900 B",
+      "12.0 MB",
+      "93.4 %",
+    ]);
+  });
+
+  it("aligns columns whatever the colour codes", () => {
+    const red = "\x1b[31mred\x1b[39m";
+    expect(
+      table([
+        ["", "before"],
+        [red, "0.01"],
+        ["longer", "0.9"],
+      ]),
+    ).toEqual(["        before", `${red}       0.01`, "longer     0.9"]);
+  });
+
+  it("cuts a coloured line to the columns and closes the colour", () => {
+    const cut = fitColumns("\x1b[31mabcdefgh\x1b[39m", 5);
+    expect(visibleWidth(cut)).toBe(5);
+    expect(cut).toBe("\x1b[31mabcd…\x1b[0m");
+    expect(fitColumns("abc", 3)).toBe("abc");
+  });
+
+  it("wraps at spaces", () => expect(wrap("one two three\nfour", 8)).toEqual(["one two", "three", "four"]));
+
+  it("draws bars", () => {
+    expect(sparkline([0, 0.5, 1, 2], 3)).toBe("▅██");
+    expect(bar(0.5, 4)).toBe("██░░");
+    expect(bar(2, 2)).toBe("██");
+  });
+});
+
+describe("Terminal", () => {
+  it("keeps stdout for one JSON object under --json", () => {
+    const { terminal, stdout, stderr } = recordedTerminal({ json: true });
+    terminal.print("for people");
+    terminal.note("a note");
+    terminal.answer({ em: 1 });
+    expect(stdout.text).toBe('{"em":1}\n');
+    expect(stderr.text).toBe("for people\na note\n");
+  });
+
+  it("writes a plain line every few seconds where nothing can be redrawn, and the last moment at the end", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    for (const second of [0, 1, 2, 3, 4, 5, 6]) {
+      clock.ms = second * 1000;
+      terminal.progress(() => ({ lines: ["x"], plain: `at ${second}` }));
+    }
+    terminal.endProgress();
+    expect(stderr.text).toBe("at 0\nat 5\nat 6\n");
+  });
+
+  it("redraws in place on a terminal, and prints above the picture", () => {
+    const { terminal, stdout, stderr, clock } = recordedTerminal({ isTTY: true });
+    terminal.progress(() => ({ lines: ["one", "two"], plain: "" }));
+    clock.ms = 1000;
+    terminal.progress(() => ({ lines: ["three"], plain: "" }));
+    terminal.print("result");
+    expect(stderr.text).toBe("one\ntwo\n\x1b[2A\r\x1b[Jthree\n\x1b[1A\r\x1b[J");
+    expect(stdout.text).toBe("result\n");
+  });
+
+  it.each([
+    [{ isTTY: true }, true],
+    [{ isTTY: false }, false],
+    [{ isTTY: true, environment: { NO_COLOR: "1" } }, false],
+    [{ isTTY: false, environment: { FORCE_COLOR: "1" } }, true],
+    [{ isTTY: true, environment: { TERM: "dumb" } }, false],
+  ])("with %j colours: %s", (options, expected) => {
+    expect(recordedTerminal(options).terminal.colors.isColorSupported).toBe(expected);
+  });
+});
+
+describe("ProgressBar", () => {
+  it("shows rate and time left", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    const progress = new ProgressBar(terminal, {
+      label: "Indexing",
+      total: 400,
+      unit: "passages",
+      now: () => clock.ms,
+    });
+    clock.ms = 10_000;
+    progress.update(100);
+    clock.ms = 12_000;
+    progress.update(400);
+    progress.stop();
+    expect(stderr.text.split("\n")).toEqual([
+      "Indexing: 0 %, 0/400 passages",
+      "Indexing: 25 %, 100/400 passages, 10/s, 30 s left",
+      "Indexing: 100 %, 400/400 passages, 33/s, in 12 s",
+      "",
+    ]);
+  });
+});
+
+describe("TrainingPanel", () => {
+  it("says in one line whether it learns and how long it takes", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    const panel = new TrainingPanel(terminal, { steps: 10, now: () => clock.ms });
+    panel.evaluation({ step: 0, greedy: 0.01, sampled: 0.05 });
+    clock.ms = 20_000;
+    panel.step({ step: 2, reward: 0.25, exactMatch: 0.2, searchesPerQuestion: 1.5 });
+    panel.stop();
+    expect(stderr.text.split("\n")[1]).toBe(
+      "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s left, starting",
+    );
+  });
+
+  it("counts the time left of a resumed run from where it resumed", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    const panel = new TrainingPanel(terminal, { steps: 10, firstStep: 8, now: () => clock.ms });
+    clock.ms = 10_000;
+    panel.step({ step: 9, reward: 1, exactMatch: 1, searchesPerQuestion: 1 });
+    panel.stop();
+    expect(stderr.text).toContain("10 s, 10 s left");
+  });
+});
+
+describe("renderTranscript", () => {
+  const trajectory: Trajectory = {
+    questionId: "1",
+    segments: [
+      { role: "prompt", tokens_T: [1] },
+      { role: "policy", tokens_T: [2], logprobs_T: [0] },
+      { role: "environment", tokens_T: [3] },
+      { role: "policy", tokens_T: [4], logprobs_T: [0] },
+    ],
+    texts: [
+      "Question: capital of Peru?\n",
+      "<search> capital Peru</search>",
+      "<information> Lima.</information>\n",
+      "<answer> Lima</answer>",
+    ],
+    searches: [{ query: "capital Peru", passages: [], omittedPassages: 0, neutralised: 0, waitedMs: 1 }],
+    answer: "Lima",
+    finishReason: "answered",
+    timing: { policyMs: 1, searchMs: 1 },
+  };
+
+  it("tells the parties apart without colour", () => {
+    const { terminal } = recordedTerminal();
+    expect(renderTranscript(trajectory, { protocol: atlas, colors: terminal.colors, columns: 80 })).toEqual([
+      "  <search> capital Peru</search>",
+      "    <information> Lima.</information>",
+      "  <answer> Lima</answer>",
+      "  [answered, 1 search]",
+    ]);
+  });
+
+  it("colours queries, passages and the answer", () => {
+    const { terminal } = recordedTerminal({ isTTY: true });
+    const lines = renderTranscript(trajectory, { protocol: atlas, colors: terminal.colors, columns: 80 });
+    expect(lines[0]).toBe("  \x1b[1m\x1b[36m<search> capital Peru</search>\x1b[39m\x1b[22m");
+    expect(lines[1]).toContain("\x1b[2m<information>");
+    expect(lines[2]).toContain("\x1b[32m<answer> Lima</answer>");
+  });
+});

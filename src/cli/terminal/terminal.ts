@@ -1,0 +1,129 @@
+/**
+ * @file Everything that a verb writes goes through here. Results go to stdout (to stderr under `--json`, where stdout holds one JSON
+ * object and nothing else); progress goes to stderr: redrawn in place on a terminal, a plain line every few seconds elsewhere.
+ */
+import picocolors from "picocolors";
+import { fitColumns } from "./format.js";
+
+export type Colors = ReturnType<typeof picocolors.createColors>;
+
+/** The part of a stream that is used here. */
+export interface Sink {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+/** One moment of something that takes long. */
+export interface ProgressPicture {
+  /** For a terminal, redrawn in place. */
+  lines: readonly string[];
+  /** For a log: one line, without colour. */
+  plain: string;
+}
+
+export interface TerminalOptions {
+  json: boolean;
+  stdout?: Sink;
+  stderr?: Sink;
+  environment?: NodeJS.ProcessEnv;
+  /** Milliseconds between two redraws, and between two lines of a log. */
+  redrawMs?: number;
+  logMs?: number;
+  now?: () => number;
+}
+
+export class Terminal {
+  readonly json: boolean;
+  /** Colours of what `print` writes. */
+  readonly colors: Colors;
+  /** Colours of progress and notes. */
+  readonly progressColors: Colors;
+  readonly #stdout: Sink;
+  readonly #stderr: Sink;
+  readonly #redraws: boolean;
+  readonly #intervalMs: number;
+  readonly #now: () => number;
+  #drawnLines = 0;
+  #lastShown = -Infinity;
+  #pending: (() => ProgressPicture) | undefined;
+
+  constructor(options: TerminalOptions) {
+    const environment = options.environment ?? process.env;
+    this.json = options.json;
+    this.#stdout = options.stdout ?? process.stdout;
+    this.#stderr = options.stderr ?? process.stderr;
+    this.colors = picocolors.createColors(wantsColor(this.#resultSink, environment));
+    this.progressColors = picocolors.createColors(wantsColor(this.#stderr, environment));
+    this.#redraws = this.#stderr.isTTY === true && environment.TERM !== "dumb" && !environment.CI;
+    this.#intervalMs = this.#redraws ? (options.redrawMs ?? 100) : (options.logMs ?? 5000);
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Columns of the terminal that people look at; 100 where there is none. */
+  get columns(): number {
+    return this.#stderr.columns ?? this.#stdout.columns ?? 100;
+  }
+
+  /** A line of the result. */
+  print(text = ""): void {
+    this.#erase();
+    this.#resultSink.write(`${text}\n`);
+  }
+
+  /** A line about what is going on: never part of the result. */
+  note(text: string): void {
+    this.#erase();
+    this.#stderr.write(`${text}\n`);
+  }
+
+  /** Shows a moment of a long task; too frequent calls are dropped, and then `picture` is not even drawn. */
+  progress(picture: () => ProgressPicture): void {
+    this.#pending = picture;
+    if (this.#now() - this.#lastShown < this.#intervalMs) return;
+    this.#show(picture());
+    this.#pending = undefined;
+  }
+
+  /** Ends a long task: its last moment stays on the screen. */
+  endProgress(): void {
+    if (this.#pending) this.#show(this.#pending());
+    this.#pending = undefined;
+    this.#drawnLines = 0;
+    this.#lastShown = -Infinity;
+  }
+
+  /** The machine's answer: the last line of stdout, one JSON object. */
+  answer(value: object): void {
+    this.#stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  get #resultSink(): Sink {
+    return this.json ? this.#stderr : this.#stdout;
+  }
+
+  #show(picture: ProgressPicture): void {
+    this.#lastShown = this.#now();
+    if (!this.#redraws) {
+      this.#stderr.write(`${picture.plain}\n`);
+      return;
+    }
+    this.#erase();
+    // One column is left free: a full line would wrap and spoil the count of lines to erase.
+    const lines = picture.lines.map((line) => fitColumns(line, this.columns - 1));
+    this.#stderr.write(lines.map((line) => `${line}\n`).join(""));
+    this.#drawnLines = lines.length;
+  }
+
+  #erase(): void {
+    if (this.#drawnLines > 0) this.#stderr.write(`\x1b[${this.#drawnLines}A\r\x1b[J`);
+    this.#drawnLines = 0;
+  }
+}
+
+/** https://no-color.org: any non-empty NO_COLOR switches colour off, FORCE_COLOR on. */
+function wantsColor(sink: Sink, environment: NodeJS.ProcessEnv): boolean {
+  if (environment.NO_COLOR) return false;
+  if (environment.FORCE_COLOR && environment.FORCE_COLOR !== "0") return true;
+  return sink.isTTY === true && environment.TERM !== "dumb";
+}
