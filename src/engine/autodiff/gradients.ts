@@ -75,6 +75,7 @@ export const gradientRules: GradientRules = {
   oneHot: none,
   iota: none,
   cast: none,
+  stopGradient: none,
   add: (_, dy) => [dy, dy],
   sub: (g, dy) => [dy, g.neg(dy)],
   mul: (g, dy, { inputs: [a, b] }) => [g.mul(dy, b), g.mul(dy, a)],

@@ -71,6 +71,7 @@ export class Graph {
   splitLast = (x: Node, part: 0 | 1, size: Dim): Node => this.node("splitLast", [x], { part, size });
   expand = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
+  stopGradient = (x: Node): Node => this.node("stopGradient", [x], NONE);
   reduceSum = (x: Node, axes: readonly number[], keepDims = false): Node =>
     this.node("reduceSum", [x], { axes, keepDims });
   iota = (size: Dim): Node => this.node("iota", [], { size });

@@ -47,6 +47,7 @@ export interface Attributes {
   pad: { axis: number; before: number; after: number }; // zeros around an axis of fixed size
   splitLast: { part: 0 | 1; size: Dim }; // the first `size` or the remaining elements of the last axis
   expand: { shape: Shape };
+  stopGradient: None; // the same values, a constant to differentiation
   reduceSum: { axes: readonly number[]; keepDims: boolean };
   iota: { size: Dim }; // 0, 1, 2, … as int32 [size]
 }
@@ -188,6 +189,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
       `expand of ${describe([x])} to ${formatShape(shape)}`);
     return { shape, dtype: x.dtype };
   },
+  stopGradient: float1,
   reduceSum: ([x], { axes, keepDims }) => {
     const kept = x.shape.map((dim, index) => (axes.includes(index) ? 1 : dim));
     return { shape: keepDims ? kept : kept.filter((_, index) => !axes.includes(index)), dtype: x.dtype };

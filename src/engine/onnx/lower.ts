@@ -181,6 +181,7 @@ const rules: { [K in OpName]: Rule<K> } = {
     return emitter.emit("Slice", [x, start, end, emitter.int64([-1])]);
   },
   expand: (context, [x], { shape }) => context.emitter.emit("Expand", [x, shapeTensor(context, shape)]),
+  stopGradient: (_, [x]) => x,
   reduceSum: ({ emitter }, [x], { attributes: { axes, keepDims } }) =>
     emitter.emit("ReduceSum", [x, emitter.int64(axes)], { keepdims: Number(keepDims) }),
   iota: (context, _, { attributes: { size } }) => {

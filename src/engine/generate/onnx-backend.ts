@@ -1,0 +1,71 @@
+/** @file The sampler's backend on ONNX Runtime: prefill and decode sessions whose weights are constants. */
+import type { ModelConfig } from "../model/config.js";
+import type { ParameterStore } from "../model/parameters.js";
+import { decodeGraph, prefillGraph } from "../model/sampling-graph.js";
+import { lower } from "../onnx/lower.js";
+import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
+import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
+
+/**
+ * Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch (to the last bit). They
+ * are copied when a session is made: after a change of the parameters, `refresh` drops the sessions and the next call makes new ones.
+ */
+export class OnnxBackend implements GenerateBackend {
+  readonly kv: KvShape;
+  readonly vocabSize: number;
+  readonly #config: ModelConfig;
+  readonly #parameters: ParameterStore;
+  readonly #options: RuntimeOptions & { onRun: (milliseconds: number) => void };
+  #prefill: Promise<Session> | undefined;
+  #decode: Promise<Session> | undefined;
+
+  constructor(
+    config: ModelConfig,
+    parameters: ParameterStore,
+    options: RuntimeOptions & { onRun: (milliseconds: number) => void },
+  ) {
+    this.#config = config;
+    this.#parameters = parameters;
+    this.#options = options;
+    this.kv = { layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim };
+    this.vocabSize = config.vocabSize;
+  }
+
+  async prefill(input: PrefillInput): Promise<Float32Array> {
+    this.#prefill ??= this.#create(lower(prefillGraph(this.#config, this.#parameters)));
+    const session = await this.#prefill;
+    const tokens = { data: input.tokens_B_L, dims: [input.batch, input.length] };
+    const { newKv } = await session.run({ tokens, ...this.#cacheFeeds(input) });
+    return newKv;
+  }
+
+  async decode(input: DecodeInput): Promise<DecodeOutput> {
+    this.#decode ??= this.#create(lower(decodeGraph(this.#config, this.#parameters)));
+    const session = await this.#decode;
+    const { newKv, probabilities } = await session.run({
+      tokens: { data: input.tokens_B, dims: [input.batch, 1] },
+      temperatures: { data: input.temperatures_B, dims: [input.batch] },
+      ...this.#cacheFeeds(input),
+    });
+    return { newKv, probabilities_B_V: probabilities };
+  }
+
+  /** The parameters have changed. */
+  async refresh(): Promise<void> {
+    const sessions = [this.#prefill, this.#decode];
+    this.#prefill = this.#decode = undefined;
+    for (const session of sessions) await (await session)?.release();
+  }
+
+  #create(model: Uint8Array): Promise<Session> {
+    return Session.create(model, this.#options, this.#options.onRun);
+  }
+
+  #cacheFeeds({ batch, capacity, cachedLengths_B, keys, values }: CacheBatch): Record<string, Feed> {
+    const dims = [batch, this.kv.kvHeads, capacity, this.kv.headDim];
+    const feeds: Record<string, Feed> = { cachedLengths: { data: cachedLengths_B, dims: [batch] } };
+    keys.forEach((data, layer) => (feeds[`key${layer}`] = { data, dims }));
+    values.forEach((data, layer) => (feeds[`value${layer}`] = { data, dims }));
+    return feeds;
+  }
+}

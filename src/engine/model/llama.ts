@@ -1,0 +1,183 @@
+/**
+ * @file The decoder of the Llama family as a tensor graph: RMSNorm (arXiv:1910.07467), RoPE (arXiv:2104.09864),
+ * grouped-query attention (arXiv:2305.13245), SwiGLU (arXiv:2002.05202). Llama, Qwen2 (biases) and Qwen3 (q/k norm) differ
+ * in switches only. Where keys and values come from is the caller's: training attends within a batch, sampling to a cache.
+ */
+import { product, type Dim } from "../graph/dim.js";
+import type { Graph } from "../graph/graph.js";
+import type { Node } from "../graph/ops.js";
+import type { ModelConfig } from "./config.js";
+
+/** Gives the node of a parameter by its Hugging Face name: an input when it is trained, a constant when it is not. */
+export type Weights = (name: string) => Node;
+
+/** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group·L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
+export interface Heads {
+  queries: Node;
+  keys: Node;
+  values: Node;
+}
+
+/** Attention of one layer: from heads to the context, in the layout of the queries. */
+export type Attend = (layer: number, heads: Heads) => Node;
+
+/** Sizes of a graph's batch: rows and tokens per row. */
+export interface BatchDims {
+  batch: Dim;
+  length: Dim;
+}
+
+/** Added to the scores of positions that may not be attended to: large enough that their probability is exactly 0. */
+const MASKED = -1e9;
+
+/**
+ * The residual stream after the last layer, `[B·L, hidden]`, before the final norm.
+ * `tokens` and `positions` are `[B, L]` int32.
+ */
+export function transformer(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  { tokens, positions, dims, attend }: { tokens: Node; positions: Node; dims: BatchDims; attend: Attend },
+): Node {
+  const rows = product([dims.batch, dims.length]);
+  const embedded = g.gatherRows(weights("model.embed_tokens.weight"), tokens);
+  let x = g.reshape(embedded, [rows, config.hiddenSize]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const prefix = `model.layers.${layer}.`;
+    const normed = g.rmsNorm(x, weights(`${prefix}input_layernorm.weight`), config.rmsNormEps);
+    const heads = project(g, config, weights, `${prefix}self_attn.`, normed, positions, dims);
+    const context = mergeHeads(g, config, attend(layer, heads), dims);
+    x = g.add(x, g.matmul(context, weights(`${prefix}self_attn.o_proj.weight`), { transB: true }));
+    const normed2 = g.rmsNorm(x, weights(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
+    x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
+  }
+  return x;
+}
+
+/** Logits `[M, vocab]` of rows of the residual stream `[M, hidden]`. */
+export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
+  const normed = g.rmsNorm(hidden, weights("model.norm.weight"), config.rmsNormEps);
+  const head = weights(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  return g.matmul(normed, head, { transB: true });
+}
+
+function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {
+  const gate = g.matmul(x, weights(`${prefix}gate_proj.weight`), { transB: true });
+  const up = g.matmul(x, weights(`${prefix}up_proj.weight`), { transB: true });
+  return g.matmul(g.mul(g.silu(gate), up), weights(`${prefix}down_proj.weight`), { transB: true });
+}
+
+function project(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  prefix: string,
+  x: Node,
+  positions: Node,
+  dims: BatchDims,
+): Heads {
+  const { heads, kvHeads, headDim } = config;
+  const { batch, length } = dims;
+  const [cos, sin] = ropeTables(g, config);
+  const linear = (letter: string): Node => {
+    const y = g.matmul(x, weights(`${prefix}${letter}_proj.weight`), { transB: true });
+    return config.attentionBias ? g.add(y, weights(`${prefix}${letter}_proj.bias`)) : y;
+  };
+  const rotate = (y: Node, count: number, norm: string): Node => {
+    const split = g.reshape(y, [batch, length, count, headDim]);
+    const normed = config.qkNorm ? g.rmsNorm(split, weights(`${prefix}${norm}.weight`), config.rmsNormEps) : split;
+    return g.rope(g.reshape(normed, [batch, length, count * headDim]), positions, cos, sin);
+  };
+  const group = heads / kvHeads;
+  const queries = g.transpose(
+    g.reshape(rotate(linear("q"), heads, "q_norm"), [batch, length, kvHeads, group, headDim]),
+    [0, 2, 3, 1, 4],
+  );
+  const perHead = (y: Node): Node => g.transpose(g.reshape(y, [batch, length, kvHeads, headDim]), [0, 2, 1, 3]);
+  return {
+    queries: g.reshape(queries, [batch, kvHeads, product([group, length]), headDim]),
+    keys: perHead(rotate(linear("k"), kvHeads, "k_norm")),
+    values: perHead(linear("v")),
+  };
+}
+
+/** From the layout of the queries to `[B·L, heads·headDim]`. */
+function mergeHeads(g: Graph, config: ModelConfig, context: Node, { batch, length }: BatchDims): Node {
+  const { heads, kvHeads, headDim } = config;
+  const split = g.reshape(context, [batch, kvHeads, heads / kvHeads, length, headDim]);
+  return g.reshape(g.transpose(split, [0, 3, 1, 2, 4]), [product([batch, length]), heads * headDim]);
+}
+
+/** Cosines and sines of position·theta^(−2i/headDim), `[maxPositions, headDim/2]`. */
+function ropeTables(g: Graph, { headDim, ropeTheta, maxPositions }: ModelConfig): [Node, Node] {
+  const half = headDim / 2;
+  const angle = (_: unknown, index: number): number =>
+    Math.floor(index / half) * ropeTheta ** (-(2 * (index % half)) / headDim);
+  const angles = Float64Array.from({ length: maxPositions * half }, angle);
+  const table = (name: string, f: (x: number) => number): Node =>
+    g.constant(name, [maxPositions, half], Float32Array.from(angles, f));
+  return [table("rope_cos", Math.cos), table("rope_sin", Math.sin)];
+}
+
+/** Causal attention within the batch. Padding on the right needs no mask: no earlier token can see it. */
+export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims): Attend {
+  return (_, { queries, keys, values }) => {
+    const scores = g.matmul(queries, keys, { transB: true, alpha: config.headDim ** -0.5 });
+    const masked = addMask(g, config, scores, causalMask(g, dims.length), dims, dims.length);
+    return g.matmul(g.softmax(masked), values);
+  };
+}
+
+/** `[L, L]`: 0 where the column is not after the row. */
+export function causalMask(g: Graph, length: Dim): Node {
+  const row = g.reshape(g.iota(length), [length, 1]);
+  const column = g.reshape(g.iota(length), [1, length]);
+  return g.where(g.less(row, column), g.scalar(MASKED), g.scalar(0));
+}
+
+/** Adds a mask that broadcasts to `[B, 1, 1, L, width]` to scores `[B, kvHeads, group·L, width]`. */
+function addMask(
+  g: Graph,
+  config: ModelConfig,
+  scores: Node,
+  mask: Node,
+  { batch, length }: BatchDims,
+  width: Dim,
+): Node {
+  const { heads, kvHeads } = config;
+  const split = g.reshape(scores, [batch, kvHeads, heads / kvHeads, length, width]);
+  return g.reshape(g.add(split, mask), scores.shape);
+}
+
+/**
+ * Attention to a cache `[B, kvHeads, C, headDim]` whose first `cachedLengths[b]` positions are valid, and causally to the new
+ * tokens. Scores against cache and new tokens are computed apart and joined only for the softmax, so that the cache
+ * is never copied.
+ */
+export function cachedAttention(
+  g: Graph,
+  config: ModelConfig,
+  dims: BatchDims,
+  cache: { capacity: Dim; cachedLengths: Node; keys: readonly Node[]; values: readonly Node[] },
+): Attend {
+  const { batch, length } = dims;
+  const { capacity } = cache;
+  const column = g.reshape(g.iota(capacity), [1, capacity]);
+  const valid = g.less(column, g.reshape(cache.cachedLengths, [batch, 1]));
+  const cacheMask = g.reshape(g.where(valid, g.scalar(0), g.scalar(MASKED)), [batch, 1, 1, 1, capacity]);
+  const newMask = g.reshape(causalMask(g, length), [1, 1, 1, length, length]);
+  const mask = g.concat(
+    [g.expand(cacheMask, [batch, 1, 1, length, capacity]), g.expand(newMask, [batch, 1, 1, length, length])],
+    4,
+  );
+  const alpha = config.headDim ** -0.5;
+  return (layer, { queries, keys, values }) => {
+    const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true, alpha });
+    const newScores = g.matmul(queries, keys, { transB: true, alpha });
+    const scores = g.concat([cacheScores, newScores], 3);
+    const probabilities = g.softmax(addMask(g, config, scores, mask, dims, scores.shape[3]));
+    const fromCache = g.matmul(g.splitLast(probabilities, 0, capacity), cache.values[layer]);
+    return g.add(fromCache, g.matmul(g.splitLast(probabilities, 1, capacity), values));
+  };
+}

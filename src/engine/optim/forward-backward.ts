@@ -1,0 +1,193 @@
+/** @file Runs training graphs over data of any size: micro-batches in, log-probabilities and accumulated gradients out. */
+import type { ForwardBackwardResult, LossSpec } from "../../policy/policy.js";
+import type { Datum } from "../../types.js";
+import type { ModelConfig } from "../model/config.js";
+import type { ParameterStore } from "../model/parameters.js";
+import { lossInputs, logprobGraph, trainingGraph, type LossInput } from "../model/training-graph.js";
+import { lower } from "../onnx/lower.js";
+import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
+import { planMicroBatches, type MicroBatchLimits } from "./micro-batches.js";
+
+/** Logits of one micro-batch stay below this many values (256 MiB). */
+const MOST_LOGITS = 2 ** 26;
+
+export interface TrainerOptions extends RuntimeOptions {
+  /** Most tokens of one micro-batch, padding included: bounds memory. */
+  microBatchTokens: number;
+  /** Receives the milliseconds of each call of the runtime. */
+  onRun: (milliseconds: number) => void;
+}
+
+/** One sequence as the graphs want it: positions whose token's log-probability is wanted, ascending, never 0. */
+interface Row {
+  tokens_T: readonly number[];
+  positions: number[];
+}
+
+export class Trainer {
+  readonly config: ModelConfig;
+  readonly parameters: ParameterStore;
+  /** Sum of the gradients since `clearGradients`, in the layout of `parameters.flat`. */
+  readonly gradients: Float32Array;
+  readonly #options: TrainerOptions;
+  readonly #sessions = new Map<string, Promise<Session>>();
+  readonly #offsets = new Map<string, number>();
+
+  constructor(config: ModelConfig, parameters: ParameterStore, options: TrainerOptions) {
+    this.config = config;
+    this.parameters = parameters;
+    this.gradients = new Float32Array(parameters.flat.length);
+    this.#options = options;
+    for (const [name, view] of parameters.views) {
+      this.#offsets.set(name, (view.byteOffset - parameters.flat.byteOffset) / Float32Array.BYTES_PER_ELEMENT);
+    }
+  }
+
+  clearGradients(): void {
+    this.gradients.fill(0);
+  }
+
+  /** Log-probability of every token given those before it, under other parameters if given; index 0 is 0. */
+  async logprobs(
+    sequences: readonly (readonly number[])[],
+    parameters: ParameterStore = this.parameters,
+  ): Promise<Float32Array[]> {
+    const rows = sequences.map((tokens_T) => ({ tokens_T, positions: tokens_T.map((_, t) => t).slice(1) }));
+    const result = sequences.map((tokens_T) => new Float32Array(tokens_T.length));
+    const session = await this.#session("logprobs");
+    await this.#forEachBatch(rows, parameters, async (batch, feeds) => {
+      const { logprobs } = await session.run(feeds);
+      scatterRows(rows, batch, logprobs, result);
+    });
+    return result;
+  }
+
+  /** Adds the gradient of the summed loss to `gradients`. */
+  async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
+    const rows = data_D.map((datum) => ({ tokens_T: datum.tokens_T, positions: lossPositions(datum, loss) }));
+    const result = data_D.map((datum) => new Float32Array(datum.tokens_T.length));
+    const session = await this.#session(loss.kind);
+    let total = 0;
+    await this.#forEachBatch(rows, this.parameters, async (batch, feeds) => {
+      const outputs = await session.run({ ...feeds, ...lossFeeds(data_D, rows, batch, loss) });
+      total += outputs.loss[0];
+      scatterRows(rows, batch, outputs.logprobs, result);
+      this.#accumulate(outputs);
+    });
+    return { loss: total, logprobs_D_T: result };
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await (await session).release();
+    this.#sessions.clear();
+  }
+
+  #session(kind: LossSpec["kind"] | "logprobs"): Promise<Session> {
+    const known = this.#sessions.get(kind);
+    if (known) return known;
+    const graph = kind === "logprobs" ? logprobGraph(this.config) : trainingGraph(this.config, kind);
+    const session = Session.create(lower(graph), this.#options, this.#options.onRun);
+    this.#sessions.set(kind, session);
+    return session;
+  }
+
+  async #forEachBatch(
+    rows: readonly Row[],
+    parameters: ParameterStore,
+    run: (batch: readonly number[], feeds: Record<string, Feed>) => Promise<void>,
+  ): Promise<void> {
+    const limits: MicroBatchLimits = {
+      tokens: this.#options.microBatchTokens,
+      lossRows: Math.max(1, Math.floor(MOST_LOGITS / this.config.vocabSize)),
+    };
+    const sizes = rows.map(({ positions }) => ({ length: positions.at(-1) ?? 0, lossRows: positions.length }));
+    const weights = parameterFeeds(parameters);
+    for (const batch of planMicroBatches(sizes, limits)) await run(batch, { ...weights, ...tokenFeeds(rows, batch) });
+  }
+
+  #accumulate(outputs: Record<string, Float32Array>): void {
+    for (const [name, offset] of this.#offsets) {
+      const gradient = outputs[`gradient:${name}`];
+      const target = this.gradients;
+      for (let index = 0; index < gradient.length; index++) target[offset + index] += gradient[index];
+    }
+  }
+}
+
+/** The positions that carry loss: written by the policy, and of weight or advantage other than 0. */
+function lossPositions(datum: Datum, loss: LossSpec): number[] {
+  const factor = loss.kind === "cross_entropy" ? datum.weights_T : datum.advantages_T;
+  if (!factor)
+    throw new Error(`internal: ${loss.kind} needs ${lossInputs[loss.kind].perToken.join(" and ")} in every datum`);
+  const positions: number[] = [];
+  for (let t = 1; t < datum.tokens_T.length; t++) if (datum.sampledMask_T[t] && factor[t] !== 0) positions.push(t);
+  return positions;
+}
+
+function parameterFeeds({ shapes, views }: ParameterStore): Record<string, Feed> {
+  return Object.fromEntries(
+    shapes.map(({ name, shape }) => [name, { data: views.get(name) as Float32Array, dims: shape }]),
+  );
+}
+
+/** Tokens up to the last one that predicts, and where predictions and their targets are. */
+function tokenFeeds(rows: readonly Row[], batch: readonly number[]): Record<string, Feed> {
+  const length = Math.max(...batch.map((index) => rows[index].positions.at(-1) as number));
+  const tokens = new Int32Array(batch.length * length);
+  const lossRows: number[] = [];
+  const targets: number[] = [];
+  batch.forEach((index, row) => {
+    const { tokens_T, positions } = rows[index];
+    const end = positions.at(-1) as number;
+    for (let t = 0; t < end; t++) tokens[row * length + t] = tokens_T[t];
+    for (const position of positions) {
+      lossRows.push(row * length + position - 1);
+      targets.push(tokens_T[position]);
+    }
+  });
+  return {
+    tokens: { data: tokens, dims: [batch.length, length] },
+    rows: { data: Int32Array.from(lossRows), dims: [lossRows.length] },
+    targets: { data: Int32Array.from(targets), dims: [targets.length] },
+  };
+}
+
+function lossFeeds(
+  data_D: readonly Datum[],
+  rows: readonly Row[],
+  batch: readonly number[],
+  loss: LossSpec,
+): Record<string, Feed> {
+  const sources: Record<LossInput, (datum: Datum) => Float32Array | undefined> = {
+    weights: (datum) => datum.weights_T,
+    advantages: (datum) => datum.advantages_T,
+    oldLogprobs: (datum) => datum.logprobs_T,
+  };
+  const feeds: Record<string, Feed> = {};
+  for (const name of lossInputs[loss.kind].perToken) {
+    const data = Float32Array.from(
+      batch.flatMap((index) => {
+        const values = sources[name](data_D[index]);
+        if (!values) throw new Error(`internal: ${loss.kind} needs ${name} in every datum`);
+        return rows[index].positions.map((position) => values[position]);
+      }),
+    );
+    feeds[name] = { data, dims: [data.length] };
+  }
+  if (loss.kind === "ppo" || loss.kind === "cispo") {
+    feeds.ratioLow = { data: Float32Array.of(1 - loss.clipLow), dims: [] };
+    feeds.ratioHigh = { data: Float32Array.of(1 + loss.clipHigh), dims: [] };
+  }
+  return feeds;
+}
+
+/** Puts the rows' values back at their sequences' positions. */
+function scatterRows(
+  rows: readonly Row[],
+  batch: readonly number[],
+  values: Float32Array,
+  result: readonly Float32Array[],
+): void {
+  let next = 0;
+  for (const index of batch) for (const position of rows[index].positions) result[index][position] = values[next++];
+}
