@@ -52,24 +52,6 @@ export function fitColumns(text: string, columns: number): string {
   return result;
 }
 
-/** Breaks a text at spaces into lines of at most `columns`. Longer words stay whole. */
-export function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const paragraph of text.split("\n")) {
-    let line = "";
-    for (const word of paragraph.split(" ")) {
-      if (line !== "" && visibleWidth(line) + 1 + visibleWidth(word) > columns) {
-        lines.push(line);
-        line = word;
-      } else {
-        line = line === "" ? word : `${line} ${word}`;
-      }
-    }
-    lines.push(line);
-  }
-  return lines;
-}
-
 /**
  * Rows as aligned columns: the first column to the left, the others to the right, two spaces between them.
  * @param rows the first row is the heading; rows may have fewer cells than the heading

@@ -1,11 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { atlas } from "../../prompts/protocol.js";
-import type { Trajectory } from "../../types.js";
-import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth, wrap } from "./format.js";
+import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth } from "./format.js";
 import { ProgressBar } from "./progress-bar.js";
 import { Terminal, type Sink } from "./terminal.js";
 import { TrainingPanel } from "./training-panel.js";
-import { renderTranscript } from "./transcript.js";
 
 class Recorder implements Sink {
   text = "";
@@ -70,8 +67,6 @@ describe("format", () => {
     expect(cut).toBe("\x1b[31mabcd…\x1b[0m");
     expect(fitColumns("abc", 3)).toBe("abc");
   });
-
-  it("wraps at spaces", () => expect(wrap("one two three\nfour", 8)).toEqual(["one two", "three", "four"]));
 
   it("draws bars", () => {
     expect(sparkline([0, 0.5, 1, 2], 3)).toBe("▅██");
@@ -164,45 +159,5 @@ describe("TrainingPanel", () => {
     panel.step({ step: 9, reward: 1, exactMatch: 1, searchesPerQuestion: 1 });
     panel.stop();
     expect(stderr.text).toContain("10 s, 10 s left");
-  });
-});
-
-describe("renderTranscript", () => {
-  const trajectory: Trajectory = {
-    questionId: "1",
-    segments: [
-      { role: "prompt", tokens_T: [1] },
-      { role: "policy", tokens_T: [2], logprobs_T: [0] },
-      { role: "environment", tokens_T: [3] },
-      { role: "policy", tokens_T: [4], logprobs_T: [0] },
-    ],
-    texts: [
-      "Question: capital of Peru?\n",
-      "<search> capital Peru</search>",
-      "<information> Lima.</information>\n",
-      "<answer> Lima</answer>",
-    ],
-    searches: [{ query: "capital Peru", passages: [], omittedPassages: 0, neutralised: 0, waitedMs: 1 }],
-    answer: "Lima",
-    finishReason: "answered",
-    timing: { policyMs: 1, searchMs: 1 },
-  };
-
-  it("tells the parties apart without colour", () => {
-    const { terminal } = recordedTerminal();
-    expect(renderTranscript(trajectory, { protocol: atlas, colors: terminal.colors, columns: 80 })).toEqual([
-      "  <search> capital Peru</search>",
-      "    <information> Lima.</information>",
-      "  <answer> Lima</answer>",
-      "  [answered, 1 search]",
-    ]);
-  });
-
-  it("colours queries, passages and the answer", () => {
-    const { terminal } = recordedTerminal({ isTTY: true });
-    const lines = renderTranscript(trajectory, { protocol: atlas, colors: terminal.colors, columns: 80 });
-    expect(lines[0]).toBe("  \x1b[1m\x1b[36m<search> capital Peru</search>\x1b[39m\x1b[22m");
-    expect(lines[1]).toContain("\x1b[2m<information>");
-    expect(lines[2]).toContain("\x1b[32m<answer> Lima</answer>");
   });
 });
