@@ -7,6 +7,18 @@ export type Target = Exclude<Attribute, "domain" | "people"> | "code";
 /** What a question can start from instead of a country's name. */
 export type Bridge = "capital" | "currency" | "phone" | "domain" | "people" | "name" | "code";
 
+export const targets: readonly Target[] = [
+  "capital",
+  "currency",
+  "phone",
+  "language",
+  "area",
+  "neighbour",
+  "name",
+  "code",
+];
+export const bridges: readonly Bridge[] = ["capital", "currency", "phone", "domain", "people", "name", "code"];
+
 /** `{c}` is a country's name or a description of a country, `{k}` is `largest` or `only`. */
 export const targetPhrases: Readonly<Record<Target, readonly string[]>> = {
   capital: ["What is the capital of {c}?", "Which city is the capital of {c}?", "Name the capital of {c}."],

@@ -1,20 +1,19 @@
 /** @file Builds 1-, 2- and 3-hop questions over a set of countries, each with the chain of searches that answers it. */
 import { Random, deriveSeed } from "../../random.js";
 import type { Question } from "../../types.js";
-import { derived, mentions, pageOf as pageKind, type Attribute, type Country } from "./country.js";
-import { fill, neighbourRank, type Page } from "./pages.js";
-import { bridgePhrases, neighbourPhrases, targetPhrases, type Bridge, type Need, type Target } from "./phrases.js";
-
-/** One search of an ideal searcher. */
-export interface Step {
-  need: Need;
-  /** The query an ideal searcher writes. */
-  query: string;
-  /** The page it must find. */
-  pageId: string;
-  /** What it reads there: the answer, or what the next query needs. */
-  value: string;
-}
+import {
+  bridgeValue,
+  described,
+  named,
+  neighbourOf,
+  targetSteps,
+  wordQuestion,
+  type Description,
+  type Step,
+} from "./chains.js";
+import { derived, mentions, type Country } from "./country.js";
+import type { Page } from "./pages.js";
+import { bridges, targets, type Bridge, type Target } from "./phrases.js";
 
 export interface AtlasQuestion extends Question {
   hops: number;
@@ -37,19 +36,6 @@ export interface QuestionWorld {
   page(id: string): Page | undefined;
 }
 
-const targets: readonly Target[] = ["capital", "currency", "phone", "language", "area", "neighbour", "name", "code"];
-const bridges: readonly Bridge[] = ["capital", "currency", "phone", "domain", "people", "name", "code"];
-
-/** A noun phrase that means a country, and how to find out which. */
-interface Description {
-  kind: string;
-  country: Country;
-  steps: Step[];
-  phrase(pick: Pick): string;
-}
-
-type Pick = <T>(items: readonly T[]) => T;
-
 /**
  * All questions of up to three hops, in one wording each (drawn from `seed`). A question is kept only if no page of its
  * chain gives away a later step and the question itself contains no answer.
@@ -58,11 +44,13 @@ export function buildQuestions(world: QuestionWorld, seed: number, source: strin
   const byName = new Map(world.countries.filter((c) => !world.isAmbiguous(c)).map((c) => [c.name, c]));
   const questions: AtlasQuestion[] = [];
   for (const country of byName.values()) {
-    const direct = [named(country), ...bridges.flatMap((bridge) => described(world, country, bridge))];
-    const beyond = direct.flatMap((description) => neighbourOf(description, byName));
+    const direct = [named(country), ...bridges.flatMap((bridge) => clearDescription(world, country, bridge))];
+    const neighbour = byName.get(country.facts.neighbour ?? "");
+    const beyond = neighbour ? direct.map((description) => neighbourOf(description, neighbour)) : [];
     for (const description of [...direct, ...beyond]) {
       for (const target of targets) {
-        const question = ask(world, description, target, byName, seed, source);
+        if (!isAskable(world, description.country, target, byName)) continue;
+        const question = ask(world, description, target, seed, source);
         if (question) questions.push(question);
       }
     }
@@ -70,36 +58,14 @@ export function buildQuestions(world: QuestionWorld, seed: number, source: strin
   return questions;
 }
 
-function named(country: Country): Description {
-  return { kind: "", country, steps: [], phrase: () => country.name };
-}
-
-function described(world: QuestionWorld, country: Country, bridge: Bridge): Description[] {
-  const value = bridge === "code" ? country.currencyCode : country.facts[bridge];
+/** The country by one of its facts, if that fact means no other country and does not sound like its name. */
+function clearDescription(world: QuestionWorld, country: Country, bridge: Bridge): Description[] {
+  const value = bridgeValue(country, bridge);
   if (value === undefined || !world.isUnique(bridge, value)) return [];
-  if (namesCountry(country.facts.currency, country) && (bridge === "currency" || bridge === "code")) return [];
-  if (bridge !== "currency" && bridge !== "code" && derived(value, country.name, 3)) return [];
-  return [
-    {
-      kind: `<${bridge}`,
-      country,
-      steps: bridgeSteps(country, bridge, value),
-      phrase: (pick) => fill(pick(bridgePhrases[bridge]), { v: value }),
-    },
-  ];
-}
-
-function neighbourOf(from: Description, byName: ReadonlyMap<string, Country>): Description[] {
-  const other = byName.get(from.country.facts.neighbour ?? "");
-  if (!other) return [];
-  return [
-    {
-      kind: `<neighbour${from.kind}`,
-      country: other,
-      steps: [...from.steps, factStep(from.country, "neighbour", other.name)],
-      phrase: (pick) => fill(pick(neighbourPhrases), { k: neighbourRank(from.country), c: from.phrase(pick) }),
-    },
-  ];
+  if (bridge === "currency" || bridge === "code") {
+    if (namesCountry(country.facts.currency, country)) return [];
+  } else if (derived(value, country.name, 3)) return [];
+  return [described(country, bridge, value)];
 }
 
 /** `Belize dollar` gives Belize away and is given away by it. */
@@ -107,85 +73,40 @@ function namesCountry(currency: string | undefined, country: Country): boolean {
   return currency !== undefined && mentions(currency, country.name);
 }
 
-/** From what the question says to the country's name. */
-function bridgeSteps(country: Country, bridge: Bridge, value: string): Step[] {
-  if (bridge !== "code") {
-    return [{ need: "country", query: `${bridge} ${value}`, pageId: pageId(country, bridge), value: country.name }];
+/** Whether the value is worth asking for: not derived from the country's name, not common, and neighbours inside the split. */
+function isAskable(
+  world: QuestionWorld,
+  country: Country,
+  target: Target,
+  byName: ReadonlyMap<string, Country>,
+): boolean {
+  const value = target === "code" ? country.currencyCode : country.facts[target];
+  if (value === undefined) return false;
+  if (target === "neighbour") return byName.has(value) && !derived(value, country.name, 4);
+  if (target === "currency" || target === "code") {
+    return world.isUnique(target, value) && !namesCountry(country.facts.currency, country);
   }
-  const currency = country.facts.currency;
-  if (currency === undefined) throw new Error(`internal: ${country.name} has a currency code but no currency`);
-  return [
-    { need: "currency name", query: `code ${value}`, pageId: `currency-${value}`, value: currency },
-    { need: "country", query: `currency ${currency}`, pageId: pageId(country, "currency"), value: country.name },
-  ];
-}
-
-function factStep(country: Country, attribute: Exclude<Target, "code">, value: string): Step {
-  return { need: attribute, query: `${attribute} ${country.name}`, pageId: pageId(country, attribute), value };
-}
-
-function pageId(country: Country, attribute: Attribute): string {
-  return `${country.id}-${pageKind[attribute]}`;
-}
-
-function targetSteps(world: QuestionWorld, country: Country, target: Target): Step[] {
-  if (target !== "code") {
-    const value = country.facts[target];
-    return value === undefined ? [] : [factStep(country, target, value)];
-  }
-  const { currency } = country.facts;
-  const code = country.currencyCode;
-  if (currency === undefined || code === undefined || !world.isUnique("code", code)) return [];
-  if (namesCountry(currency, country)) return [];
-  return [
-    factStep(country, "currency", currency),
-    { need: "code", query: `code ${currency}`, pageId: `currency-${code}`, value: code },
-  ];
+  if (target === "language") return world.isRareLanguage(value) && !derived(value, country.name, 3);
+  return target !== "capital" || !derived(value, country.name, 4);
 }
 
 function ask(
   world: QuestionWorld,
   description: Description,
   target: Target,
-  byName: ReadonlyMap<string, Country>,
   seed: number,
   source: string,
 ): AtlasQuestion | undefined {
-  const { country } = description;
-  const chain = [...description.steps, ...targetSteps(world, country, target)];
-  const last = chain.at(-1);
-  if (!last || chain.length === description.steps.length || chain.length > 3) return undefined;
-  if (!isAskable(world, country, target, last.value, byName)) return undefined;
+  const chain = [...description.steps, ...targetSteps(description.country, target)];
+  if (chain.length > 3) return undefined;
+  const last = chain[chain.length - 1];
   const kind = `${target}${description.kind}`;
-  const id = `${country.id}-${kind.replaceAll("<", "-")}-${last.pageId}-${chain[0].pageId}`;
-  const random = new Random(seed, "wording", id);
-  const pick: Pick = (items) => random.choice(items);
-  const question = fill(pick(targetPhrases[target]), { c: description.phrase(pick), k: neighbourRank(country) });
+  const key = `${kind} ${chain[0].query} ${last.pageId}`;
+  const random = new Random(seed, "wording", key);
+  const question = wordQuestion(description, target, (items) => random.choice(items));
   if (!isSound(world, question, chain)) return undefined;
-  return {
-    id: `${source}-${deriveSeed(id).toString(36)}`,
-    question,
-    answers: [last.value],
-    hops: chain.length,
-    source,
-    kind,
-    chain,
-  };
-}
-
-/** A value worth asking for: it cannot be derived from the country's name, and neighbours stay inside the split. */
-function isAskable(
-  world: QuestionWorld,
-  country: Country,
-  target: Target,
-  value: string,
-  byName: ReadonlyMap<string, Country>,
-): boolean {
-  if (target === "neighbour") return byName.has(value) && !derived(value, country.name, 4);
-  if (target === "currency") return world.isUnique("currency", value) && !namesCountry(value, country);
-  if (target === "language") return world.isRareLanguage(value) && !derived(value, country.name, 3);
-  if (target === "capital") return !derived(value, country.name, 4);
-  return true;
+  const id = `${source}-${deriveSeed(key).toString(36)}`;
+  return { id, question, answers: [last.value], hops: chain.length, source, kind, chain };
 }
 
 /** No shortcut: each page gives the step's own value but none of the later ones, and the question gives none at all. */
