@@ -1,0 +1,159 @@
+/**
+ * @file Retrieved text is data. Here everything in it that the model or its tokenizer could take for structure is made
+ * harmless: protocol tags and special tokens in any disguise, control characters, direction marks.
+ *
+ * Tags are looked for in a *skeleton* of the text: compatibility forms folded (NFKC), lower case, look-alike brackets
+ * made plain, white space and invisible characters dropped. So `</ANSWER>`, `< / answer >`, `＜/answer＞` and an
+ * `</answer>` split by a zero-width space all have the skeleton `</answer>`. What is found has its brackets replaced by
+ * round ones: a person still reads what the document said, and the model reads no tag.
+ */
+import type { Tokenizer } from "../types.js";
+import type { Protocol } from "./protocol.js";
+import { protocolTags } from "./render.js";
+
+export interface Neutralised {
+  text: string;
+  /** Places where something was replaced or removed. */
+  count: number;
+}
+
+export interface Neutraliser {
+  neutralise(text: string): Neutralised;
+  /** How many protocol tags and special tokens (disguised ones included) the text holds. */
+  countTags(text: string): number;
+}
+
+/** Controls (all but tab and newline), direction marks, invisible operators, byte-order marks, tag characters. */
+const UNWANTED =
+  /(?:\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])+/gu;
+const LONE_SURROGATES = /[\ud800-\udfff]+/gu;
+/** Dropped from skeletons; legitimate elsewhere (joiners in Persian or emoji, accents), so not removed from the text. */
+const IGNORABLE = /[\s\p{Cf}\p{Mn}\p{Me}\u115f\u1160\u3164\uffa0]/u;
+const LOOK_ALIKES = new Map(
+  Object.entries({ "<": "‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">": "›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/": "⁄∕⧸╱⟋", "|": "∣ǀ│❘⏐¦" }).flatMap(
+    ([plain, others]) => [...others].map((other) => [other, plain] as const),
+  ),
+);
+const ROUND = new Map([
+  ["<", "("],
+  [">", ")"],
+  ["[", "("],
+  ["]", ")"],
+  ["{", "("],
+  ["}", ")"],
+]);
+
+/** A neutraliser of one protocol and tokenizer; make it once, it prepares its patterns. */
+export function makeNeutraliser(protocol: Protocol, tokenizer: Pick<Tokenizer, "specialTokens">): Neutraliser {
+  const forbidden = [...new Set([...protocolTags(protocol), ...tokenizer.specialTokens.keys()])].filter(Boolean);
+  const bracketed = forbidden.filter((tag) => [...skeletonOf(tag).folded].some((character) => ROUND.has(character)));
+  // A special token without brackets may be an ordinary word: only its exact spelling is one.
+  const exact = forbidden.filter((tag) => !bracketed.includes(tag));
+  const skeletons = [...new Set(bracketed.map((tag) => skeletonOf(tag).folded))].sort((a, b) => b.length - a.length);
+  const find = (text: string): Range[] => [...findDisguised(text, skeletons), ...findExact(text, exact)];
+
+  return {
+    countTags: (text) => find(text).length,
+    neutralise(text) {
+      let count = 0;
+      let clean = text
+        .replace(LONE_SURROGATES, () => (count++, "\ufffd"))
+        .replace(UNWANTED, () => (count++, ""))
+        .replaceAll("\r\n", "\n");
+      // Rounding brackets cannot make a new tag unless a special token has round brackets; then deleting ends it.
+      for (let round = 0; ; round++) {
+        const ranges = find(clean);
+        if (ranges.length === 0) return { text: clean, count };
+        count += ranges.length;
+        clean = replaceRanges(clean, ranges, round < 2 ? roundBrackets : () => "");
+      }
+    },
+  };
+}
+
+/** Half-open, in UTF-16 units of the text. */
+interface Range {
+  start: number;
+  end: number;
+}
+
+interface Skeleton {
+  folded: string;
+  /** For each unit of `folded`, where its character begins and ends in the text. */
+  starts: number[];
+  ends: number[];
+}
+
+function skeletonOf(text: string): Skeleton {
+  const skeleton: Skeleton = { folded: "", starts: [], ends: [] };
+  let position = 0;
+  for (const character of text) {
+    const end = position + character.length;
+    for (const folded of foldCharacter(character)) {
+      skeleton.folded += folded;
+      for (let unit = 0; unit < folded.length; unit++) {
+        skeleton.starts.push(position);
+        skeleton.ends.push(end);
+      }
+    }
+    position = end;
+  }
+  return skeleton;
+}
+
+/** The skeleton characters of one character: none, one, or (a ligature) several. */
+function foldCharacter(character: string): string[] {
+  if (character >= "!" && character <= "~") return [character.toLowerCase()];
+  const folded = [...character.normalize("NFKC").toLowerCase()].filter((part) => !IGNORABLE.test(part));
+  return folded.map((part) => LOOK_ALIKES.get(part) ?? part);
+}
+
+function findDisguised(text: string, skeletons: readonly string[]): Range[] {
+  // Nearly every passage is plain ASCII without a single bracket: decide that without building a skeleton.
+   
+  if (/^[\0-\x7f]*$/.test(text) && !skeletons.some((skeleton) => text.toLowerCase().includes(skeleton[0]))) return [];
+  const { folded, starts, ends } = skeletonOf(text);
+  const firsts = new Set(skeletons.map((skeleton) => skeleton[0]));
+  const ranges: Range[] = [];
+  for (let index = 0; index < folded.length; index++) {
+    if (!firsts.has(folded[index])) continue;
+    const match = skeletons.find((skeleton) => folded.startsWith(skeleton, index));
+    if (match === undefined) continue;
+    ranges.push({ start: starts[index], end: ends[index + match.length - 1] });
+    index += match.length - 1;
+  }
+  return ranges;
+}
+
+function findExact(text: string, tags: readonly string[]): Range[] {
+  const ranges: Range[] = [];
+  for (const tag of tags) {
+    for (let start = text.indexOf(tag); start >= 0; start = text.indexOf(tag, start + tag.length)) {
+      ranges.push({ start, end: start + tag.length });
+    }
+  }
+  return ranges;
+}
+
+/** Replaces ranges from left to right; one that overlaps an earlier one waits for the next round. */
+function replaceRanges(text: string, ranges: readonly Range[], replace: (match: string) => string): string {
+  let result = "";
+  let position = 0;
+  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (start < position) continue;
+    result += text.slice(position, start) + replace(text.slice(start, end));
+    position = end;
+  }
+  return result + text.slice(position);
+}
+
+/** `</search>` → `(/search)`; a token without brackets disappears. */
+function roundBrackets(match: string): string {
+  let changed = false;
+  const result = [...match].map((character) => {
+    const round = ROUND.get(foldCharacter(character)[0]);
+    changed ||= round !== undefined;
+    return round ?? character;
+  });
+  return changed ? result.join("") : "";
+}

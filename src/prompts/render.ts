@@ -1,0 +1,32 @@
+/** @file From nouns to text: the prompt of a question and the observation of a search. */
+import type { Passage, Question } from "../types.js";
+import type { Protocol } from "./protocol.js";
+
+/** Every tag of a protocol, opening and closing. */
+export function protocolTags(protocol: Protocol): string[] {
+  return [protocol.think, protocol.search, protocol.information, protocol.answer].flat();
+}
+
+/** The prompt of a question. */
+export function renderPrompt(protocol: Protocol, question: Pick<Question, "question">): string {
+  return fill(protocol.prompt, { question: question.question });
+}
+
+/** What the environment writes after a search that found `passages` (the caller has neutralised them). */
+export function renderObservation(protocol: Protocol, passages: readonly Pick<Passage, "title" | "text">[]): string {
+  if (passages.length === 0) return fill(protocol.observation, { passages: protocol.noPassages });
+  const rendered = passages.map(({ title, text }, index) =>
+    fill(protocol.passage, { index: String(index + 1), title, text }),
+  );
+  return fill(protocol.observation, { passages: rendered.join(protocol.passageSeparator) });
+}
+
+/** What the environment writes after a search that failed. */
+export function renderFailedSearch(protocol: Protocol): string {
+  return fill(protocol.observation, { passages: protocol.failedSearch });
+}
+
+/** Fills `{name}` in one pass, so that a value containing `{…}` or `$&` stays what it is. */
+function fill(template: string, values: Readonly<Record<string, string>>): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+}
