@@ -1,0 +1,244 @@
+/**
+ * @file One attempt at one question: Search-R1's turn loop (arXiv:2503.09516, algorithm 1) with its defects repaired.
+ *
+ * Departures from the released code:
+ * 1. Decoding stops at `</search>` or `</answer>`; nothing is sampled and thrown away.
+ * 2. Sampled ids are kept and observation ids appended; text is never tokenized again.
+ * 3. Passages are left out whole when they do not fit; `</information>` is always there. Neither the beginning nor the
+ *    end of a row is ever cut off.
+ * 4. Passages are neutralised, and only what the policy wrote is parsed.
+ * 5. Every wait has a deadline; a failed search becomes an empty, marked observation.
+ * 6. Every trajectory says why it ended.
+ */
+import { UserError } from "../errors.js";
+import type { Policy, Sample } from "../policy/policy.js";
+import type { Neutraliser } from "../prompts/neutralise.js";
+import { makeNeutraliser } from "../prompts/neutralise.js";
+import { parseAction, turnStops } from "../prompts/parse.js";
+import type { Protocol } from "../prompts/protocol.js";
+import { renderFailedSearch, renderObservation, renderPrompt } from "../prompts/render.js";
+import { deriveSeed } from "../random.js";
+import type { SearchEngine } from "../search/engine.js";
+import type { Question, Tokenizer, Trajectory } from "../types.js";
+import { askSearch } from "./ask-search.js";
+import { DeadlineError, withDeadline } from "./deadline.js";
+import { makeObservation } from "./observation.js";
+import { Row } from "./row.js";
+
+export interface RolloutOptions {
+  policy: Pick<Policy, "sample" | "tokenizer" | "contextLength">;
+  search: SearchEngine;
+  protocol: Protocol;
+  /** Turns that the environment answers; one more turn without search follows. A malformed turn counts as one. */
+  maxSearches: number;
+  /** Passages asked for per search. */
+  topK: number;
+  maxTokensPerTurn: number;
+  /** Whole row: prompt, everything sampled and everything observed. The policy's context limits it too. */
+  maxTokens: number;
+  maxObservationTokens: number;
+  /** Default 1: training samples the policy's own distribution. 0 is greedy. */
+  temperature?: number;
+  /** Default 1. */
+  topP?: number;
+  /** Default 0. Each turn has its own stream derived from it. */
+  seed?: number;
+  /** Ends the trajectory as `cancelled`. */
+  signal?: AbortSignal;
+  /** Of one turn, queueing included. Past it the trajectory ends as `cancelled`. Default one hour. */
+  policyTimeoutMs?: number;
+  /** Of one search. Past it the search has failed. Default 30 seconds. */
+  searchTimeoutMs?: number;
+  /** False: the same prompt, but a search ends the trajectory as `out-of-turns`. Default true. */
+  searchEnabled?: boolean;
+  /** Failed searches in a row that are tolerated; one more ends the trajectory as `search-failed`. Default Infinity. */
+  maxSearchFailures?: number;
+}
+
+type Settings = Required<Omit<RolloutOptions, "signal">> & {
+  signal?: AbortSignal;
+  neutraliser: Neutraliser;
+  /** Tokens the row can have. */
+  limit: number;
+};
+
+const DEFAULTS = {
+  temperature: 1,
+  topP: 1,
+  seed: 0,
+  policyTimeoutMs: 3_600_000,
+  searchTimeoutMs: 30_000,
+  searchEnabled: true,
+  maxSearchFailures: Infinity,
+};
+
+/**
+ * Lets the policy work on a question until it answers or a budget is used up.
+ * @returns the trajectory, always with a finish reason; an abort or a policy's deadline ends it as `cancelled` and keeps
+ *   the turns that were complete.
+ * @throws UserError when the prompt leaves no room to write or the observation budget is below the empty block's size;
+ *   whatever the policy rejects with.
+ */
+export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
+  const settings = settle(options);
+  const row = startRow(question, settings);
+  let failures = 0;
+  for (let turn = 0; ; turn++) {
+    if (row.length >= settings.limit) return row.finish("out-of-tokens");
+    const text = await takeTurn(row, turn, settings);
+    if (text === null) return row.finish("cancelled");
+
+    const action = parseAction(text.written, settings.protocol);
+    if (action.kind === "answer") return row.finish("answered", action.answer);
+    const isLastTurn = turn >= settings.maxSearches;
+    if (action.kind === "malformed") {
+      const ended = addComplaint(row, text.stopReason, isLastTurn, settings);
+      if (ended !== null) return row.finish(ended);
+      continue;
+    }
+    if (isLastTurn || !settings.searchEnabled) return row.finish("out-of-turns");
+    const outcome = await addSearch(row, action.query, settings);
+    if (settings.signal?.aborted) return row.finish("cancelled");
+    failures = outcome === "failed" ? failures + 1 : 0;
+    if (failures > settings.maxSearchFailures) return row.finish("search-failed");
+    if (outcome === "no-room") return row.finish("out-of-tokens");
+  }
+}
+
+function settle(options: RolloutOptions): Settings {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const merged = { ...DEFAULTS, ...given } as Required<RolloutOptions>;
+  const { protocol, policy, maxObservationTokens } = merged;
+  return {
+    ...merged,
+    limit: Math.min(merged.maxTokens, policy.contextLength),
+    neutraliser: neutraliserFor(protocol, policy.tokenizer, maxObservationTokens),
+  };
+}
+
+const neutralisers = new WeakMap<Tokenizer, Map<Protocol, { neutraliser: Neutraliser; emptyBlock: number }>>();
+
+/** Prepared once per tokenizer and protocol, with the check that an empty information block fits its budget. */
+function neutraliserFor(protocol: Protocol, tokenizer: Tokenizer, maxObservationTokens: number): Neutraliser {
+  const known = neutralisers.get(tokenizer) ?? new Map<Protocol, { neutraliser: Neutraliser; emptyBlock: number }>();
+  neutralisers.set(tokenizer, known);
+  const prepared = known.get(protocol) ?? {
+    neutraliser: makeNeutraliser(protocol, tokenizer),
+    emptyBlock: Math.max(
+      ...[renderObservation(protocol, []), renderFailedSearch(protocol)].map((text) => tokenizer.encode(text).length),
+    ),
+  };
+  known.set(protocol, prepared);
+  if (prepared.emptyBlock > maxObservationTokens) {
+    throw new UserError(
+      `maxObservationTokens is ${maxObservationTokens}, but an information block without any passage takes ${prepared.emptyBlock} tokens in protocol ${protocol.name}: no passage could ever be shown. Set it to ${prepared.emptyBlock} plus the tokens of topK passages.`,
+    );
+  }
+  return prepared.neutraliser;
+}
+
+function startRow(question: Question, settings: Settings): Row {
+  // A question is data too: a special token in it would be as real to the model as one in a passage.
+  const asked = settings.neutraliser.neutralise(question.question).text;
+  const prompt = renderPrompt(settings.protocol, { question: asked });
+  const tokens_T = settings.policy.tokenizer.encode(prompt);
+  if (tokens_T.length >= settings.limit) {
+    const source = settings.limit === settings.maxTokens ? "maxTokens" : "the policy's context";
+    throw new UserError(
+      `Question ${question.id}: its prompt has ${tokens_T.length} tokens and ${source} allows ${settings.limit} for the whole row, so there is no room to write. Shorten the question, leave it out, or raise the limit.`,
+    );
+  }
+  const row = new Row(question.id);
+  row.addPrompt(prompt, tokens_T);
+  return row;
+}
+
+interface Turn {
+  written: string;
+  stopReason: Sample["stopReason"];
+}
+
+/** Samples one turn into the row; null when it was cancelled or its deadline passed. */
+async function takeTurn(row: Row, turn: number, settings: Settings): Promise<Turn | null> {
+  const { policy, signal, temperature, topP, protocol } = settings;
+  const maxTokens = Math.min(settings.maxTokensPerTurn, settings.limit - row.length);
+  const stop = turnStops(policy.tokenizer, protocol);
+  const seed = deriveSeed(settings.seed, turn);
+  const prefix_T = [...row.tokens_T];
+  const started = performance.now();
+  try {
+    const sample = await withDeadline(
+      (inner) => policy.sample(prefix_T, { maxTokens, stop, temperature, topP, seed, signal: inner }),
+      { timeoutMs: settings.policyTimeoutMs, signal },
+    );
+    checkSample(sample, maxTokens);
+    const written = policy.tokenizer.decode(sample.tokens_T);
+    row.addPolicy(written, sample);
+    return { written, stopReason: sample.stopReason };
+  } catch (error) {
+    if (error instanceof DeadlineError || signal?.aborted) return null;
+    throw error;
+  } finally {
+    row.timing.policyMs += performance.now() - started;
+  }
+}
+
+function checkSample(sample: Sample, maxTokens: number): void {
+  const { tokens_T, logprobs_T } = sample;
+  if (tokens_T.length !== logprobs_T.length || tokens_T.length > maxTokens) {
+    throw new Error(
+      `internal: the policy sampled ${tokens_T.length} tokens with ${logprobs_T.length} log-probabilities where at most ${maxTokens} were asked for`,
+    );
+  }
+}
+
+/** After a turn that is neither search nor answer: tells the policy so and returns null, or returns why this is the end. */
+function addComplaint(
+  row: Row,
+  stopReason: Sample["stopReason"],
+  isLastTurn: boolean,
+  settings: Settings,
+): "malformed" | "out-of-tokens" | "out-of-turns" | null {
+  const { protocol, policy, limit } = settings;
+  if (row.length >= limit) return "out-of-tokens";
+  // Without a second chance, a turn cut by its own token limit is short of tokens rather than malformed.
+  if (protocol.invalidAction === null) return stopReason === "length" ? "out-of-tokens" : "malformed";
+  if (isLastTurn) return "out-of-turns";
+  const tokens_T = policy.tokenizer.encode(protocol.invalidAction);
+  if (row.length + tokens_T.length >= limit) return "out-of-tokens";
+  row.addEnvironment(protocol.invalidAction, tokens_T);
+  return null;
+}
+
+/** Searches and appends what was found. `no-room`: the search is recorded, but the row cannot hold its block. */
+async function addSearch(row: Row, query: string, settings: Settings): Promise<"found" | "failed" | "no-room"> {
+  const { policy, protocol, neutraliser, limit, topK, searchTimeoutMs, signal } = settings;
+  const tokenizer = policy.tokenizer;
+  const {
+    passages: found,
+    waitedMs,
+    error,
+  } = await askSearch(settings.search, query, {
+    topK,
+    timeoutMs: searchTimeoutMs,
+    signal,
+  });
+  row.timing.searchMs += waitedMs;
+  if (signal?.aborted) return "failed";
+  // One token stays free, so that the policy can at least begin another turn.
+  const maxTokens = Math.min(settings.maxObservationTokens, limit - row.length - 1);
+  if (error !== undefined) {
+    row.searches.push({ query, passages: [], omittedPassages: 0, neutralised: 0, waitedMs, error });
+    const text = renderFailedSearch(protocol);
+    const tokens_T = tokenizer.encode(text);
+    if (tokens_T.length > maxTokens) return "no-room";
+    row.addEnvironment(text, tokens_T);
+    return "failed";
+  }
+  const observation = makeObservation(found, { protocol, tokenizer, neutraliser, maxTokens });
+  const { passages = [], omittedPassages = found.length, neutralised = 0 } = observation ?? {};
+  row.searches.push({ query, passages, omittedPassages, neutralised, waitedMs });
+  if (observation === null) return "no-room";
+  row.addEnvironment(observation.text, observation.tokens_T);
+  return "found";
+}

@@ -1,0 +1,46 @@
+/** @file A trajectory while it grows: tokens in, tokens out, each run of tokens with its author. */
+import type { Sample } from "../policy/policy.js";
+import type { FinishReason, SearchCall, Segment, Trajectory } from "../types.js";
+
+/** Grows by appending segments; what stands in it never changes, so a policy can reuse the prefix. */
+export class Row {
+  readonly tokens_T: number[] = [];
+  readonly searches: SearchCall[] = [];
+  readonly timing = { policyMs: 0, searchMs: 0 };
+  private readonly questionId: string;
+  private readonly segments: Segment[] = [];
+  private readonly texts: string[] = [];
+
+  constructor(questionId: string) {
+    this.questionId = questionId;
+  }
+
+  /** Tokens so far. */
+  get length(): number {
+    return this.tokens_T.length;
+  }
+
+  addPrompt(text: string, tokens_T: number[]): void {
+    this.add({ role: "prompt", tokens_T }, text);
+  }
+
+  addPolicy(text: string, sample: Sample): void {
+    this.add({ role: "policy", tokens_T: [...sample.tokens_T], logprobs_T: [...sample.logprobs_T] }, text);
+  }
+
+  addEnvironment(text: string, tokens_T: number[]): void {
+    this.add({ role: "environment", tokens_T }, text);
+  }
+
+  finish(finishReason: FinishReason, answer: string | null = null): Trajectory {
+    const { questionId, segments, searches, texts, timing } = this;
+    return { questionId, segments, searches, answer, finishReason, texts, timing };
+  }
+
+  private add(segment: Segment, text: string): void {
+    if (segment.tokens_T.length === 0) return;
+    this.segments.push(segment);
+    this.texts.push(text);
+    for (const token of segment.tokens_T) this.tokens_T.push(token);
+  }
+}

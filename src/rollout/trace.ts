@@ -1,0 +1,147 @@
+/** @file Traces: one JSON line per trajectory for programs, coloured text for people. */
+import picocolors from "picocolors";
+import { z } from "zod";
+import { UserError } from "../errors.js";
+import type { Question, Trajectory } from "../types.js";
+
+/** What one line of a trace file holds. */
+export interface TraceRecord {
+  trajectory: Trajectory;
+  question?: Question;
+  reward?: number;
+  /** Training step, or where else it belongs. */
+  step?: number;
+}
+
+const questionSchema = z.object({
+  id: z.string(),
+  question: z.string(),
+  answers: z.array(z.string()),
+  hops: z.number().optional(),
+  source: z.string().optional(),
+});
+const passageSchema = z.object({ id: z.string(), title: z.string(), text: z.string(), score: z.number() });
+const segmentSchema = z
+  .object({
+    role: z.enum(["prompt", "policy", "environment"]),
+    tokens_T: z.array(z.number().int().nonnegative()),
+    logprobs_T: z.array(z.number()).optional(),
+  })
+  .refine(({ tokens_T, logprobs_T }) => logprobs_T === undefined || logprobs_T.length === tokens_T.length, {
+    message: "logprobs_T and tokens_T differ in length",
+  });
+const trajectorySchema = z
+  .object({
+    questionId: z.string(),
+    segments: z.array(segmentSchema),
+    searches: z.array(
+      z.object({
+        query: z.string(),
+        passages: z.array(passageSchema),
+        omittedPassages: z.number(),
+        neutralised: z.number(),
+        waitedMs: z.number(),
+        error: z.string().optional(),
+      }),
+    ),
+    answer: z.string().nullable(),
+    finishReason: z.enum(["answered", "out-of-turns", "out-of-tokens", "malformed", "search-failed", "cancelled"]),
+    texts: z.array(z.string()),
+    timing: z.object({ policyMs: z.number(), searchMs: z.number() }),
+  })
+  .refine(({ segments, texts }) => segments.length === texts.length, {
+    message: "segments and texts differ in length",
+  });
+const recordSchema = z.object({
+  trajectory: trajectorySchema,
+  question: questionSchema.optional(),
+  reward: z.number().optional(),
+  step: z.number().optional(),
+});
+
+/** One line, without its newline. */
+export function traceToLine(record: TraceRecord): string {
+  return JSON.stringify(record);
+}
+
+/**
+ * Reads what `traceToLine` wrote.
+ * @param where File and line, for the message.
+ * @throws UserError naming the place and the field that is wrong.
+ */
+export function traceFromLine(line: string, where = "trace"): TraceRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new UserError(
+      `${where}: not a JSON line (${(error as Error).message}). A half-written last line can be deleted.`,
+    );
+  }
+  const parsed = recordSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0];
+  throw new UserError(`${where}: field ${path.join(".") || "(whole line)"}: ${message}. Is this a Sleuth trace?`);
+}
+
+export interface RenderTraceOptions {
+  /** Default: whether the terminal shows colours. */
+  colors?: boolean;
+}
+
+/**
+ * The trajectory for a person: prompt dim, the policy's words plain, queries cyan, passages yellow, answer green, and a
+ * last line that says how it ended.
+ */
+export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {}): string {
+  const colors = picocolors.createColors(options.colors ?? picocolors.isColorSupported);
+  const { trajectory, question, reward } = record;
+  let searches = 0;
+  const parts = trajectory.segments.map(({ role }, index) => {
+    const text = printable(trajectory.texts[index]);
+    if (role === "prompt") return colors.dim(text);
+    if (role === "environment") return colors.yellow(text);
+    const isLast = index === trajectory.segments.length - 1;
+    const [paint, content] =
+      isLast && trajectory.answer !== null
+        ? [(inner: string) => colors.bold(colors.green(inner)), trajectory.answer]
+        : [colors.cyan, trajectory.searches[searches]?.query];
+    // A malformed turn is answered by the environment too, but it is no search.
+    if (content !== undefined && text.includes(printable(content))) searches++;
+    return highlight(text, printable(content ?? ""), paint);
+  });
+  const facts = [
+    trajectory.finishReason,
+    ...(trajectory.answer === null ? [] : [`answer: ${printable(trajectory.answer)}`]),
+    ...(question === undefined ? [] : [`expected: ${printable(question.answers.join(" | "))}`]),
+    ...(reward === undefined ? [] : [`reward: ${Number(reward.toFixed(4))}`]),
+    plural(trajectory.searches.length, "search", "searches"),
+    ...trajectory.searches.flatMap(searchFacts),
+  ];
+  return `${parts.join("")}\n${colors.magenta(`[${facts.join(" · ")}]`)}`;
+}
+
+function searchFacts({ query, error, omittedPassages, neutralised }: Trajectory["searches"][number]): string[] {
+  return [
+    ...(error === undefined ? [] : [`"${printable(query)}" failed: ${printable(error)}`]),
+    ...(omittedPassages === 0 ? [] : [`${plural(omittedPassages, "passage", "passages")} did not fit`]),
+    ...(neutralised === 0 ? [] : [`${plural(neutralised, "place", "places")} neutralised`]),
+  ];
+}
+
+function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Paints the last occurrence of `content`: that is where the action stands. */
+function highlight(text: string, content: string, paint: (text: string) => string): string {
+  const start = content === "" ? -1 : text.lastIndexOf(content);
+  if (start < 0) return text;
+  return text.slice(0, start) + paint(content) + text.slice(start + content.length);
+}
+
+/** Neither a model nor a document may send escape sequences to the terminal. */
+export function printable(text: string): string {
+   
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}
