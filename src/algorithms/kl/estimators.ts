@@ -1,0 +1,35 @@
+/**
+ * @file Estimates of KL(π ‖ ref) from one sampled token (Schulman, "Approximating KL divergence", 2020), each with its
+ * derivative by the log-probability of the token under π. With d = log π − log ref:
+ *
+ * k1 = d (unbiased, can be negative) · k2 = d²/2 (biased, low variance) · k3 = exp(−d) + d − 1 (unbiased, never
+ * negative; GRPO's, arXiv:2402.03300, eq. 4). k3 is clamped to ±10 as in Search-R1's code, where the clamp is active it
+ * has no gradient.
+ */
+
+export interface KlTerm {
+  value: number;
+  /** ∂value/∂logprob */
+  gradient: number;
+}
+
+export type KlEstimator = (logprob: number, referenceLogprob: number) => KlTerm;
+
+export const k1: KlEstimator = (logprob, referenceLogprob) => ({ value: logprob - referenceLogprob, gradient: 1 });
+
+export const k2: KlEstimator = (logprob, referenceLogprob) => {
+  const difference = logprob - referenceLogprob;
+  return { value: 0.5 * difference * difference, gradient: difference };
+};
+
+const K3_LIMIT = 10;
+
+export const k3: KlEstimator = (logprob, referenceLogprob) => {
+  const difference = logprob - referenceLogprob;
+  const ratio = Math.exp(-difference);
+  const value = ratio + difference - 1;
+  // k3 is never below zero, so only the upper bound can be met.
+  return value > K3_LIMIT ? { value: K3_LIMIT, gradient: 0 } : { value, gradient: 1 - ratio };
+};
+
+export const klEstimators: Readonly<Record<"k1" | "k2" | "k3", KlEstimator>> = { k1, k2, k3 };

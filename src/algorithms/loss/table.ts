@@ -1,0 +1,38 @@
+/** @file The losses by the names that a policy's `forwardBackward` knows: the truth its fast paths are tested against. */
+import type { LossSpec } from "../../policy/policy.js";
+import type { Datum } from "../../types.js";
+import { cispo } from "./cispo.js";
+import { crossEntropy } from "./cross-entropy.js";
+import { importanceSampling } from "./importance-sampling.js";
+import type { Logprobs, TokenLoss } from "./loss.js";
+import { ppo } from "./ppo.js";
+
+type Spec<K extends LossSpec["kind"]> = Extract<LossSpec, { kind: K }>;
+
+const losses: { [K in LossSpec["kind"]]: (logprobs_T: Logprobs, datum: Datum, spec: Spec<K>) => TokenLoss } = {
+  cross_entropy: crossEntropy,
+  importance_sampling: importanceSampling,
+  ppo,
+  cispo,
+};
+
+/** The loss that `spec` names, of one sequence. */
+export function tokenLoss<K extends LossSpec["kind"]>(spec: Spec<K>, logprobs_T: Logprobs, datum: Datum): TokenLoss {
+  return losses[spec.kind as K](logprobs_T, datum, spec);
+}
+
+/** The same over data: summed loss, a gradient for each datum. */
+export function dataLoss(
+  spec: LossSpec,
+  data_D: readonly Datum[],
+  logprobs_D_T: readonly Logprobs[],
+): { loss: number; gradLogprobs_D_T: Float32Array[] } {
+  if (data_D.length !== logprobs_D_T.length) {
+    throw new Error(`internal: ${data_D.length} data and log-probabilities of ${logprobs_D_T.length}`);
+  }
+  const rows = data_D.map((datum, row) => tokenLoss(spec, logprobs_D_T[row], datum));
+  return {
+    loss: rows.reduce((sum, { loss }) => sum + loss, 0),
+    gradLogprobs_D_T: rows.map(({ gradLogprobs_T }) => gradLogprobs_T),
+  };
+}

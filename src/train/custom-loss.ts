@@ -1,0 +1,41 @@
+/**
+ * @file Any loss on any policy. A loss is a function of log-probabilities; its gradient by them, negated, is the weights
+ * of a cross-entropy whose gradient by the parameters is the same (what the Tinker SDK's `forward_backward_custom` does).
+ * It costs one more forward pass than a loss the engine knows.
+ */
+import type { Policy } from "../policy/policy.js";
+import type { Datum } from "../types.js";
+
+/** Loss over data and its gradient by each log-probability, at the log-probabilities given; anything else is passed on. */
+export interface CustomLossResult {
+  loss: number;
+  gradLogprobs_D_T: readonly Float32Array[];
+}
+
+export type CustomLoss<R extends CustomLossResult> = (
+  data_D: readonly Datum[],
+  logprobs_D_T: readonly Float32Array[],
+) => R;
+
+/**
+ * Adds the gradient of `lossFunction` to the policy's accumulated gradient.
+ * @returns what the loss function returned, and the log-probabilities it was given.
+ */
+export async function customLossStep<R extends CustomLossResult>(
+  policy: Pick<Policy, "logprobs" | "forwardBackward">,
+  data_D: readonly Datum[],
+  lossFunction: CustomLoss<R>,
+): Promise<R & { logprobs_D_T: Float32Array[] }> {
+  const logprobs_D_T = await policy.logprobs(data_D.map(({ tokens_T }) => tokens_T));
+  const result = lossFunction(data_D, logprobs_D_T);
+  if (result.gradLogprobs_D_T.length !== data_D.length) {
+    throw new Error(`internal: ${data_D.length} data and gradients of ${result.gradLogprobs_D_T.length}`);
+  }
+  const weighted_D = data_D.map(({ tokens_T, sampledMask_T }, row) => ({
+    tokens_T,
+    sampledMask_T,
+    weights_T: result.gradLogprobs_D_T[row].map((gradient) => -gradient),
+  }));
+  await policy.forwardBackward(weighted_D, { kind: "cross_entropy" });
+  return { ...result, logprobs_D_T };
+}
