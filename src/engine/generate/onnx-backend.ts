@@ -7,8 +7,8 @@ import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
 
 /**
- * Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch (to the last bit). They
- * are copied when a session is made: after a change of the parameters, `refresh` drops the sessions and the next call makes new ones.
+ * Calls come one at a time. Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch (to the last bit). They
+ * are copied when a session is made: after a change of the parameters, `invalidate` has the next call make new ones.
  */
 export class OnnxBackend implements GenerateBackend {
   readonly kv: KvShape;
@@ -16,8 +16,9 @@ export class OnnxBackend implements GenerateBackend {
   readonly #config: ModelConfig;
   readonly #parameters: ParameterStore;
   readonly #options: RuntimeOptions & { onRun: (milliseconds: number) => void };
-  #prefill: Promise<Session> | undefined;
-  #decode: Promise<Session> | undefined;
+  #prefill: Session | undefined;
+  #decode: Session | undefined;
+  #stale = false;
 
   constructor(
     config: ModelConfig,
@@ -32,17 +33,17 @@ export class OnnxBackend implements GenerateBackend {
   }
 
   async prefill(input: PrefillInput): Promise<Float32Array> {
-    this.#prefill ??= this.#create(lower(prefillGraph(this.#config, this.#parameters)));
-    const session = await this.#prefill;
+    await this.#dropStale();
+    this.#prefill ??= await this.#create(lower(prefillGraph(this.#config, this.#parameters)));
     const tokens = { data: input.tokens_B_L, dims: [input.batch, input.length] };
-    const { newKv } = await session.run({ tokens, ...this.#cacheFeeds(input) });
+    const { newKv } = await this.#prefill.run({ tokens, ...this.#cacheFeeds(input) });
     return newKv;
   }
 
   async decode(input: DecodeInput): Promise<DecodeOutput> {
-    this.#decode ??= this.#create(lower(decodeGraph(this.#config, this.#parameters)));
-    const session = await this.#decode;
-    const { newKv, probabilities } = await session.run({
+    await this.#dropStale();
+    this.#decode ??= await this.#create(lower(decodeGraph(this.#config, this.#parameters)));
+    const { newKv, probabilities } = await this.#decode.run({
       tokens: { data: input.tokens_B, dims: [input.batch, 1] },
       temperatures: { data: input.temperatures_B, dims: [input.batch] },
       ...this.#cacheFeeds(input),
@@ -50,11 +51,21 @@ export class OnnxBackend implements GenerateBackend {
     return { newKv, probabilities_B_V: probabilities };
   }
 
-  /** The parameters have changed. */
-  async refresh(): Promise<void> {
-    const sessions = [this.#prefill, this.#decode];
+  /** The parameters have changed: the next call makes its session anew. */
+  invalidate(): void {
+    this.#stale = true;
+  }
+
+  async release(): Promise<void> {
+    await this.#prefill?.release();
+    await this.#decode?.release();
     this.#prefill = this.#decode = undefined;
-    for (const session of sessions) await (await session)?.release();
+  }
+
+  async #dropStale(): Promise<void> {
+    if (!this.#stale) return;
+    this.#stale = false;
+    await this.release();
   }
 
   #create(model: Uint8Array): Promise<Session> {
