@@ -92,3 +92,10 @@ export function integer(least: number): (text: string) => number {
     return value;
   };
 }
+
+/** Parses a number. */
+export function numberOption(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
+  return value;
+}

@@ -6,8 +6,10 @@ export interface ProgressBarOptions {
   label: string;
   /** How many units there are. */
   total: number;
-  /** Name of the unit, plural: "passages", "questions". */
+  /** Name of the unit, plural: "passages", "questions". Empty where `format` says it. */
   unit: string;
+  /** How a number of units reads. */
+  format?: (value: number) => string;
   now?: () => number;
 }
 
@@ -42,19 +44,18 @@ export class ProgressBar {
   }
 
   #picture(detail: string): { lines: string[]; plain: string } {
-    const { label, total, unit } = this.#options;
+    const { label, total, unit, format = readable } = this.#options;
     const elapsedMs = this.#now() - this.#startedMs;
     const rate = elapsedMs > 0 ? (this.#done / elapsedMs) * 1000 : 0;
-    const leftMs = rate > 0 ? ((total - this.#done) / rate) * 1000 : NaN;
     const share = total > 0 ? this.#done / total : 1;
-    const time = this.#done >= total ? `in ${duration(elapsedMs)}` : rate > 0 ? `${duration(leftMs)} left` : "";
-    const numbers = [
-      `${count(this.#done)}/${count(total)} ${unit}`,
-      rate > 0 ? `${readableRate(rate)}/s` : "",
-      time,
+    const left = rate > 0 ? `${duration(((total - this.#done) / rate) * 1000)} left` : "";
+    const parts = [
+      `${format(this.#done)}/${format(total)} ${unit}`.trimEnd(),
+      rate > 0 ? `${format(rate)}/s` : "",
+      this.#done >= total ? `in ${duration(elapsedMs)}` : left,
       detail,
     ];
-    const text = numbers.filter((part) => part !== "").join(", ");
+    const text = parts.filter((part) => part !== "").join(", ");
     const colors = this.#terminal.progressColors;
     return {
       lines: [`${label} ${colors.cyan(bar(share, 24))} ${(share * 100).toFixed(0).padStart(3)} %  ${text}`],
@@ -63,6 +64,7 @@ export class ProgressBar {
   }
 }
 
-function readableRate(rate: number): string {
-  return rate >= 10 ? count(rate) : rate.toFixed(1);
+/** Whole numbers as they are; small rates with a decimal. */
+function readable(value: number): string {
+  return Number.isInteger(value) || value >= 10 ? count(value) : value.toFixed(1);
 }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { toEvaluation } from "../../eval/evaluation.js";
+import type { TrainEvent } from "../../train/events.js";
 import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth } from "./format.js";
 import { ProgressBar } from "./progress-bar.js";
 import { Terminal, type Sink } from "./terminal.js";
@@ -140,24 +142,45 @@ describe("ProgressBar", () => {
 });
 
 describe("TrainingPanel", () => {
+  const evaluation = (temperature: number, value: number): TrainEvent => ({
+    kind: "evaluation",
+    phase: "validation",
+    step: 0,
+    evaluation: { ...toEvaluation([], { temperature, seconds: 1 }), exactMatch: { value, low: 0, high: 1 } },
+  });
+  const step: TrainEvent = {
+    kind: "step",
+    step: 2,
+    steps: 10,
+    metrics: { "reward/mean": 0.25, "em/train": 0.2, "searches/perQuestion": 1.5 },
+    groups: [],
+    secondsLeft: 80,
+  };
+
   it("says in one line whether it learns and how long it takes", () => {
     const { terminal, stderr, clock } = recordedTerminal();
-    const panel = new TrainingPanel(terminal, { steps: 10, now: () => clock.ms });
-    panel.evaluation({ step: 0, greedy: 0.01, sampled: 0.05 });
+    const panel = new TrainingPanel(terminal, () => clock.ms);
+    panel.onEvent(evaluation(0, 0.01));
+    panel.onEvent(evaluation(1, 0.05));
     clock.ms = 20_000;
-    panel.step({ step: 2, reward: 0.25, exactMatch: 0.2, searchesPerQuestion: 1.5 });
+    panel.onEvent(step);
     panel.stop();
-    expect(stderr.text.split("\n")[1]).toBe(
-      "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s left, starting",
+    expect(stderr.text.trimEnd().split("\n").at(-1)).toBe(
+      "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s of training left, learning",
     );
   });
 
-  it("counts the time left of a resumed run from where it resumed", () => {
-    const { terminal, stderr, clock } = recordedTerminal();
-    const panel = new TrainingPanel(terminal, { steps: 10, firstStep: 8, now: () => clock.ms });
-    clock.ms = 10_000;
-    panel.step({ step: 9, reward: 1, exactMatch: 1, searchesPerQuestion: 1 });
+  it("draws curves on a terminal", () => {
+    const { terminal, stderr, clock } = recordedTerminal({ isTTY: true, environment: { NO_COLOR: "1" } });
+    const panel = new TrainingPanel(terminal, () => clock.ms);
+    panel.onEvent(evaluation(0, 0));
+    panel.onEvent(evaluation(0, 1));
+    panel.onEvent(step);
     panel.stop();
-    expect(stderr.text).toContain("10 s, 10 s left");
+    const lines = stderr.text
+      .split("\n")
+      .slice(-6)
+      .map((line) => line.trim());
+    expect(lines).toContainEqual(expect.stringMatching(/^exact match, validation +100.0 % +▁█$/));
   });
 });

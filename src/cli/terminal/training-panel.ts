@@ -1,115 +1,124 @@
 /** @file The live display of a training run: a few lines that say whether it learns, and how long it still takes. */
+import type { Phase, TrainEvent } from "../../train/events.js";
 import { bar, duration, percent, sparkline, visibleWidth } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 
-/** What one training step is worth showing. */
-export interface PanelStep {
-  /** Steps finished, from 1. */
-  step: number;
-  /** Mean reward and exact match of the step's rollouts. */
-  reward: number;
-  exactMatch: number;
-  searchesPerQuestion: number;
-}
+type StepEvent = Extract<TrainEvent, { kind: "step" }>;
+type EvaluationEvent = Extract<TrainEvent, { kind: "evaluation" }>;
 
-export interface PanelEvaluation {
-  step: number;
-  /** Exact match on validation questions, greedy and (where measured) at temperature 1. */
-  greedy?: number;
-  sampled?: number;
-}
+/** What the loop is doing, for people. */
+const activities: Readonly<Record<Phase, string>> = {
+  rollout: "attempting questions",
+  validation: "validating",
+  before: "testing before training",
+  after: "testing the best checkpoint",
+};
 
+/** Draws the events of a run. Give `onEvent` to `train`, and call `stop` when it is over. */
 export class TrainingPanel {
   readonly #terminal: Terminal;
-  readonly #steps: number;
-  readonly #firstStep: number;
   readonly #now: () => number;
   readonly #startedMs: number;
-  readonly #history: PanelStep[] = [];
-  readonly #evaluations: PanelEvaluation[] = [];
+  #steps = 0;
+  #done = 0;
+  #secondsLeft: number | undefined;
+  #last: StepEvent | undefined;
+  readonly #trained: number[] = [];
+  readonly #greedy: number[] = [];
+  readonly #sampled: number[] = [];
   #activity = "starting";
 
-  /** @param firstStep steps that a resumed run has behind it */
-  constructor(terminal: Terminal, options: { steps: number; firstStep?: number; now?: () => number }) {
+  constructor(terminal: Terminal, now: () => number = Date.now) {
     this.#terminal = terminal;
-    this.#steps = options.steps;
-    this.#firstStep = options.firstStep ?? 0;
-    this.#now = options.now ?? Date.now;
-    this.#startedMs = this.#now();
+    this.#now = now;
+    this.#startedMs = now();
   }
 
-  step(step: PanelStep): void {
-    this.#history.push(step);
-    this.#draw();
-  }
-
-  evaluation(evaluation: PanelEvaluation): void {
-    this.#evaluations.push(evaluation);
-    this.#draw();
-  }
-
-  /** What the loop is doing right now, in a word or two. */
-  activity(text: string): void {
-    this.#activity = text;
-    this.#draw();
-  }
+  readonly onEvent = (event: TrainEvent): void => {
+    switch (event.kind) {
+      case "start":
+        this.#steps = event.steps;
+        this.#done = event.resumedFrom ?? 0;
+        if (event.resumedFrom !== null)
+          this.#terminal.note(`Continuing ${event.folder} after step ${event.resumedFrom}.`);
+        break;
+      case "warning":
+        this.#terminal.note(this.#terminal.progressColors.yellow(event.message));
+        break;
+      case "progress":
+        this.#activity = `${activities[event.phase]} ${event.done}/${event.total}`;
+        break;
+      case "step":
+        this.#takeStep(event);
+        break;
+      case "evaluation":
+        this.#takeEvaluation(event);
+        break;
+      case "best":
+      case "checkpoint":
+      case "interrupted":
+      case "end":
+        break;
+    }
+    this.#terminal.progress(() => this.#picture());
+  };
 
   stop(): void {
     this.#terminal.endProgress();
   }
 
-  #draw(): void {
-    this.#terminal.progress(() => this.#picture());
+  #takeStep(event: StepEvent): void {
+    this.#last = event;
+    this.#done = event.step;
+    this.#steps = event.steps;
+    this.#secondsLeft = event.secondsLeft;
+    this.#activity = "learning";
+    this.#trained.push(event.metrics["em/train"] ?? 0);
+  }
+
+  #takeEvaluation({ phase, evaluation }: EvaluationEvent): void {
+    if (phase !== "validation") return;
+    (evaluation.temperature === 0 ? this.#greedy : this.#sampled).push(evaluation.exactMatch.value);
   }
 
   #picture(): ProgressPicture {
-    const last = this.#history.at(-1);
-    const done = last?.step ?? this.#firstStep;
-    const elapsedMs = this.#now() - this.#startedMs;
-    const fresh = done - this.#firstStep;
-    const left = fresh > 0 ? `${duration((elapsedMs / fresh) * (this.#steps - done))} left` : "";
-    const time = [duration(elapsedMs), left].filter((part) => part !== "").join(", ");
-    return {
-      lines: this.#lines(last, done, time),
-      plain: this.#plain(last, done, time),
-    };
+    const elapsed = duration(this.#now() - this.#startedMs);
+    const left = this.#secondsLeft === undefined ? "" : `, ${duration(this.#secondsLeft * 1000)} of training left`;
+    return { lines: this.#lines(elapsed + left), plain: this.#plain(elapsed + left) };
   }
 
-  #lines(last: PanelStep | undefined, done: number, time: string): string[] {
+  #lines(time: string): string[] {
     const colors = this.#terminal.progressColors;
-    const width = Math.min(60, Math.max(10, this.#terminal.columns - 42));
-    const curve = (name: string, values: number[], paint: (text: string) => string): string => {
-      const latest = values.length > 0 ? percent(values[values.length - 1]) : "–";
-      const label = `  ${name.padEnd(24)}${latest.padStart(8)}  `;
-      return label + paint(sparkline(values, width));
-    };
-    const greedy = this.#evaluations.flatMap(({ greedy }) => (greedy === undefined ? [] : [greedy]));
-    const sampled = this.#evaluations.flatMap(({ sampled }) => (sampled === undefined ? [] : [sampled]));
-    const searches = last ? last.searchesPerQuestion.toFixed(2) : "–";
-    const heading = `Step ${done}/${this.#steps} ${colors.cyan(bar(done / this.#steps, 24))} ${time}`;
+    const share = this.#steps > 0 ? this.#done / this.#steps : 0;
+    const heading = `Step ${this.#done}/${this.#steps} ${colors.cyan(bar(share, 24))} ${time}`;
     const room = this.#terminal.columns - visibleWidth(heading);
+    const metrics = this.#last?.metrics;
+    const reward = metrics?.["reward/mean"]?.toFixed(3) ?? "–";
+    const searches = metrics?.["searches/perQuestion"]?.toFixed(2) ?? "–";
     return [
       heading + (room > this.#activity.length + 4 ? colors.dim(`  ${this.#activity}`) : ""),
-      curve(
-        "exact match, training",
-        this.#history.map(({ exactMatch }) => exactMatch),
-        colors.yellow,
-      ),
-      curve("exact match, validation", greedy, colors.green),
-      ...(sampled.length > 0 ? [curve("  at temperature 1", sampled, colors.green)] : []),
-      `  ${"reward".padEnd(24)}${(last ? last.reward.toFixed(3) : "–").padStart(8)}  searches per question ${searches}`,
+      this.#curve("exact match, training", this.#trained, colors.yellow),
+      this.#curve("exact match, validation", this.#greedy, colors.green),
+      ...(this.#sampled.length > 0 ? [this.#curve("  at temperature 1", this.#sampled, colors.green)] : []),
+      `  ${"reward".padEnd(24)}${reward.padStart(8)}  searches per question ${searches}`,
     ];
   }
 
-  #plain(last: PanelStep | undefined, done: number, time: string): string {
-    const parts = [`step ${done}/${this.#steps}`];
-    if (last) {
-      parts.push(`reward ${last.reward.toFixed(3)}`, `exact match ${percent(last.exactMatch)}`);
-      parts.push(`searches ${last.searchesPerQuestion.toFixed(2)}`);
+  #curve(name: string, values: readonly number[], paint: (text: string) => string): string {
+    const latest = values.length > 0 ? percent(values[values.length - 1]) : "–";
+    const width = Math.min(60, Math.max(10, this.#terminal.columns - 42));
+    return `  ${name.padEnd(24)}${latest.padStart(8)}  ${paint(sparkline(values, width))}`;
+  }
+
+  #plain(time: string): string {
+    const metrics = this.#last?.metrics;
+    const parts = [`step ${this.#done}/${this.#steps}`];
+    if (metrics) {
+      parts.push(`reward ${metrics["reward/mean"]?.toFixed(3)}`, `exact match ${percent(metrics["em/train"] ?? 0)}`);
+      parts.push(`searches ${metrics["searches/perQuestion"]?.toFixed(2)}`);
     }
-    const evaluation = this.#evaluations.at(-1);
-    if (evaluation?.greedy !== undefined) parts.push(`validation ${percent(evaluation.greedy)}`);
-    if (evaluation?.sampled !== undefined) parts.push(`validation at T=1 ${percent(evaluation.sampled)}`);
+    if (this.#greedy.length > 0) parts.push(`validation ${percent(this.#greedy[this.#greedy.length - 1])}`);
+    if (this.#sampled.length > 0) parts.push(`validation at T=1 ${percent(this.#sampled[this.#sampled.length - 1])}`);
     return [...parts, time, this.#activity].join(", ");
   }
 }
