@@ -10,7 +10,7 @@ import { lower } from "../src/engine/onnx/lower.js";
 import { Trainer } from "../src/engine/optim/forward-backward.js";
 import { Session } from "../src/engine/runtime/session.js";
 import type { Datum } from "../src/types.js";
-import type { Emit } from "./emit.js";
+import type { BenchGroup } from "./bench.js";
 
 const smolLm2: ModelConfig = {
   modelType: "llama",
@@ -65,10 +65,15 @@ async function rawGemm(): Promise<number> {
 
 function datum(length: number, seed: number): Datum {
   const tokens_T = Array.from({ length }, (_, t) => (seed * 7919 + t * 104729) % smolLm2.vocabSize);
-  return { tokens_T, sampledMask_T: new Uint8Array(length).fill(1), weights_T: new Float32Array(length).fill(1 / length) };
+  return {
+    tokens_T,
+    sampledMask_T: new Uint8Array(length).fill(1),
+    weights_T: new Float32Array(length).fill(1 / length),
+  };
 }
 
-export async function engineBench(emit: Emit): Promise<void> {
+export const bench: BenchGroup = async ({ report: emit, note }) => {
+  note("raw matrix product");
   const raw = await rawGemm();
   emit({ name: "raw.gemm", value: raw / 1e9, unit: "GFLOP/s", perRaw: 1 });
   const rate = (name: string, tokensPerSecond: number, flopsPerToken: number): void =>
@@ -82,6 +87,7 @@ export async function engineBench(emit: Emit): Promise<void> {
     return { batch, capacity, cachedLengths_B: new Int32Array(batch).fill(CONTEXT), keys: make(), values: make() };
   };
   for (const batch of [1, 8, 64]) {
+    note(`decode, ${batch} rows`);
     const input = {
       ...caches(batch, 192),
       tokens_B: new Int32Array(batch).fill(5),
@@ -90,13 +96,20 @@ export async function engineBench(emit: Emit): Promise<void> {
     const time = await seconds(() => backend.decode(input), 5);
     rate(`decode.b${batch}`, batch / time, 2 * LINEAR_PARAMETERS + headFlops);
   }
-  const prompt = { ...caches(8, 64), cachedLengths_B: new Int32Array(8), length: 128, tokens_B_L: new Int32Array(8 * 128).fill(7) };
+  note("prefill");
+  const prompt = {
+    ...caches(8, 64),
+    cachedLengths_B: new Int32Array(8),
+    length: 128,
+    tokens_B_L: new Int32Array(8 * 128).fill(7),
+  };
   rate("prefill", (8 * 128) / (await seconds(() => backend.prefill(prompt))), 2 * LINEAR_PARAMETERS);
   await backend.release();
 
+  note("forward and backward");
   const trainer = new Trainer(smolLm2, parameters, { ...runtime, microBatchTokens: 1024 });
   const data = [1, 2, 3, 4].map((seed) => datum(257, seed));
   const trainTime = await seconds(() => trainer.forwardBackward(data, { kind: "cross_entropy" }));
   rate("train.full", 1024 / trainTime, 6 * LINEAR_PARAMETERS + 3 * headFlops);
   await trainer.release();
-}
+};

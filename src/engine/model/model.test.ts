@@ -1,0 +1,163 @@
+/**
+ * @file Whole models: the runtime against the float64 interpreter, sampling graphs against training graphs, batches against
+ * single rows. (Against PyTorch: golden.test.ts.)
+ */
+import { describe, expect, it } from "vitest";
+import { uniformAt } from "../../random.js";
+import type { Datum } from "../../types.js";
+import { OnnxBackend } from "../generate/onnx-backend.js";
+import { interpret, tensor, type Tensor } from "../graph/interpret.js";
+import { Trainer } from "../optim/forward-backward.js";
+import type { ModelConfig } from "./config.js";
+import { initParameters } from "./parameters.js";
+import { trainingGraph } from "./training-graph.js";
+
+const llama: ModelConfig = {
+  modelType: "llama",
+  hiddenSize: 16,
+  intermediateSize: 24,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 4,
+  vocabSize: 40,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10000,
+  tieWordEmbeddings: true,
+  attentionBias: false,
+  qkNorm: false,
+  maxPositions: 128,
+  eosTokenIds: [0],
+};
+const qwen: ModelConfig = { ...llama, modelType: "qwen3", attentionBias: true, qkNorm: true, tieWordEmbeddings: false };
+const options = { threads: 1, provider: "cpu", onRun: () => {}, microBatchTokens: 64 };
+
+const sequence = (length: number, seed: number): number[] =>
+  Array.from({ length }, (_, t) => Math.floor(uniformAt(seed, t) * llama.vocabSize));
+const datum = (tokens_T: number[]): Datum => ({
+  tokens_T,
+  sampledMask_T: Uint8Array.from(tokens_T, (_, t) => (t % 3 === 0 ? 0 : 1)),
+  weights_T: Float32Array.from(tokens_T, (_, t) => 0.1 + 0.01 * t),
+  advantages_T: Float32Array.from(tokens_T, (_, t) => (t % 2 ? 0.5 : -0.25)),
+  logprobs_T: Float32Array.from(tokens_T, (_, t) => -3.5 - 0.1 * (t % 4)),
+});
+const difference = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
+  expect(a.length).toBe(b.length);
+  return Math.max(...Array.from(a, (value, index) => Math.abs(value - b[index])));
+};
+
+describe.each([
+  ["llama", llama],
+  ["qwen3 with biases", qwen],
+])("%s", (_, config) => {
+  const parameters = initParameters(config, 3);
+  const data = [datum(sequence(9, 1)), datum(sequence(13, 2)), datum(sequence(4, 3))];
+
+  it("computes what the interpreter computes, gradients included", async () => {
+    const trainer = new Trainer(config, parameters, options);
+    const [one] = data;
+    const result = await trainer.forwardBackward([one], { kind: "cross_entropy" });
+    const positions = [...one.tokens_T.keys()].filter((t) => t > 0 && one.sampledMask_T[t]);
+    const end = positions[positions.length - 1];
+    const inputs: Record<string, Tensor> = {
+      tokens: tensor([1, end], one.tokens_T.slice(0, end)),
+      rows: tensor(
+        [positions.length],
+        positions.map((t) => t - 1),
+      ),
+      targets: tensor(
+        [positions.length],
+        positions.map((t) => one.tokens_T[t]),
+      ),
+      weights: tensor(
+        [positions.length],
+        positions.map((t) => one.weights_T?.[t] ?? 0),
+      ),
+    };
+    for (const { name, shape } of parameters.shapes) inputs[name] = tensor(shape, parameters.views.get(name) ?? []);
+    const expected = interpret(trainingGraph(config, "cross_entropy"), inputs);
+    expect(result.loss).toBeCloseTo(expected.loss.data[0], 5);
+    expect(
+      difference(
+        positions.map((t) => result.logprobs_D_T[0][t]),
+        expected.logprobs.data,
+      ),
+    ).toBeLessThan(1e-5);
+    const gradient = parameters.shapes.flatMap(({ name }) => Array.from(expected[`gradient:${name}`].data));
+    expect(difference(trainer.gradients, gradient)).toBeLessThan(1e-5);
+    expect(Math.max(...gradient)).toBeGreaterThan(1e-3);
+    await trainer.release();
+  });
+
+  it("adds up the same gradient whatever the micro-batches", async () => {
+    const results: Float32Array[] = [];
+    for (const microBatchTokens of [1, 24, 1000]) {
+      const trainer = new Trainer(config, parameters, { ...options, microBatchTokens });
+      await trainer.forwardBackward(data, { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
+      results.push(trainer.gradients);
+      await trainer.release();
+    }
+    const single = new Trainer(config, parameters, options);
+    for (const one of [...data].reverse())
+      await single.forwardBackward([one], { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
+    for (const gradients of results) expect(difference(gradients, single.gradients)).toBeLessThan(2e-6);
+    await single.release();
+  });
+
+  it("samples from the distribution that training sees, with a cache and without", async () => {
+    const trainer = new Trainer(config, parameters, options);
+    const backend = new OnnxBackend(config, parameters, options);
+    const tokens = sequence(20, 9);
+    const [logprobs] = await trainer.logprobs([tokens]);
+    for (const cut of [1, 7, 18]) {
+      const probability = await probabilityAfter(backend, tokens.slice(0, cut), tokens[cut - 1 + 1]);
+      expect(Math.abs(Math.log(probability) - logprobs[cut])).toBeLessThan(1e-4);
+    }
+    await backend.release();
+    await trainer.release();
+  });
+});
+
+/** Prefills all but the last token, in two pieces where possible, decodes the last one and reads the next one's probability. */
+async function probabilityAfter(backend: OnnxBackend, prefix: number[], next: number): Promise<number> {
+  const { layers, kvHeads, headDim } = backend.kv;
+  const capacity = 64;
+  const make = () => Array.from({ length: layers }, () => new Float32Array(2 * kvHeads * capacity * headDim));
+  const [keys, values] = [make(), make()];
+  const known = prefix.slice(0, -1);
+  const pieces = [known.slice(0, 5), known.slice(5)].filter((piece) => piece.length > 0);
+  let cached = 0;
+  for (const piece of pieces) {
+    const length = 16;
+    const newKv = await backend.prefill({
+      batch: 2,
+      capacity,
+      cachedLengths_B: Int32Array.of(cached, 0),
+      keys,
+      values,
+      length,
+      tokens_B_L: Int32Array.from({ length: 2 * length }, (_, index) => (index < piece.length ? piece[index] : 0)),
+    });
+    for (let layer = 0; layer < layers; layer++) {
+      for (let head = 0; head < kvHeads; head++) {
+        for (let t = 0; t < piece.length; t++) {
+          for (const [kind, cache] of [keys, values].entries()) {
+            const from = ((((layer * 2 + kind) * 2 + 0) * kvHeads + head) * length + t) * headDim;
+            cache[layer].set(newKv.subarray(from, from + headDim), (head * capacity + cached + t) * headDim);
+          }
+        }
+      }
+    }
+    cached += piece.length;
+  }
+  const { probabilities_B_V } = await backend.decode({
+    batch: 2,
+    capacity,
+    cachedLengths_B: Int32Array.of(cached, 0),
+    keys,
+    values,
+    tokens_B: Int32Array.of(prefix[prefix.length - 1], 0),
+    temperatures_B: Float32Array.of(1, 1),
+  });
+  return probabilities_B_V[next];
+}

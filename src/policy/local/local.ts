@@ -1,0 +1,142 @@
+/** @file The local policy: the six verbs over an engine in a worker of this process. */
+import { Worker } from "node:worker_threads";
+import { loadTokenizer } from "../../engine/io/tokenizer.js";
+import type { Datum, Tokenizer } from "../../types.js";
+import type {
+  AdamOptions,
+  Capabilities,
+  ForwardBackwardResult,
+  LossSpec,
+  OptimStepResult,
+  Policy,
+  PolicyStats,
+  Sample,
+  SampleOptions,
+} from "../policy.js";
+import { fromWire, type EngineVerbs, type LocalOptions, type Reply, type Verb } from "./protocol.js";
+
+export type { LocalOptions } from "./protocol.js";
+
+/**
+ * Opens a model folder as a policy. Its weights now are the frozen reference.
+ * @throws UserError when the folder's files are missing or do not fit together.
+ */
+export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
+  const tokenizer = await loadTokenizer(options.folder);
+  const worker = startWorker(options);
+  const policy = new LocalPolicy(worker, tokenizer);
+  await policy.ready;
+  return policy;
+}
+
+function startWorker(options: LocalOptions): Worker {
+  const entry = import.meta.url.endsWith(".ts") ? "./worker-boot.mjs" : "./worker.js";
+  return new Worker(new URL(entry, import.meta.url), { workerData: options });
+}
+
+interface Pending {
+  resolve: (result: never) => void;
+  reject: (error: unknown) => void;
+}
+
+class LocalPolicy implements Policy {
+  readonly tokenizer: Tokenizer;
+  readonly capabilities: Capabilities = { engine: "local", training: true, reference: true, exactResume: true };
+  contextLength = 0;
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 0;
+  #closed: Error | undefined;
+
+  constructor(worker: Worker, tokenizer: Tokenizer) {
+    this.#worker = worker;
+    this.tokenizer = tokenizer;
+    this.ready = new Promise((resolve, reject) => {
+      worker.on("message", (reply: Reply) => {
+        if ("ready" in reply) {
+          this.contextLength = reply.contextLength;
+          resolve();
+        } else if (reply.id < 0 && "error" in reply) {
+          reject(fromWire(reply.error));
+          void worker.terminate();
+        } else this.#settle(reply);
+      });
+      worker.on("error", (error: unknown) => {
+        const failure = error instanceof Error ? error : new Error(String(error));
+        reject(failure);
+        this.#end(failure);
+      });
+      worker.on("exit", () => this.#end(new Error("The policy's engine has stopped.")));
+    });
+  }
+
+  sample(prefix_T: readonly number[], { signal, ...options }: SampleOptions): Promise<Sample> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    const { id, result } = this.#call("sample", [prefix_T, options]);
+    if (!signal) return result;
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#worker.postMessage({ id: this.#nextId++, verb: "abort", target: id });
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      result.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    });
+  }
+
+  logprobs(sequences: readonly (readonly number[])[], options: { reference?: boolean } = {}): Promise<Float32Array[]> {
+    return this.#call("logprobs", [sequences, options]).result;
+  }
+
+  forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
+    return this.#call("forwardBackward", [data_D, loss]).result;
+  }
+
+  optimStep(options: AdamOptions): Promise<OptimStepResult> {
+    return this.#call("optimStep", [options]).result;
+  }
+
+  save(folder: string, options: { optimizer?: boolean } = {}): Promise<void> {
+    return this.#call("save", [folder, options]).result;
+  }
+
+  load(folder: string): Promise<void> {
+    return this.#call("load", [folder]).result;
+  }
+
+  stats(): Promise<PolicyStats> {
+    return this.#call("stats", []).result;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
+    await this.#call("close", []).result;
+    await exited;
+  }
+
+  #call<K extends Verb>(
+    verb: K,
+    values: Parameters<EngineVerbs[K]>,
+  ): { id: number; result: ReturnType<EngineVerbs[K]> } {
+    const id = this.#nextId++;
+    if (this.#closed) return { id, result: Promise.reject(this.#closed) as ReturnType<EngineVerbs[K]> };
+    const result = new Promise<never>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    this.#worker.postMessage({ id, verb, arguments: values });
+    return { id, result: result as unknown as ReturnType<EngineVerbs[K]> };
+  }
+
+  #settle(reply: Exclude<Reply, { ready: true }>): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if ("error" in reply) pending?.reject(fromWire(reply.error));
+    else pending?.resolve(reply.result as never);
+  }
+
+  #end(error: Error): void {
+    this.#closed ??= error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}

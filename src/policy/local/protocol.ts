@@ -1,0 +1,68 @@
+/** @file What the main thread and the engine's worker say to each other. */
+import { UserError } from "../../errors.js";
+import type {
+  AdamOptions,
+  ForwardBackwardResult,
+  LossSpec,
+  OptimStepResult,
+  PolicyStats,
+  Sample,
+  SampleOptions,
+} from "../policy.js";
+import type { Datum } from "../../types.js";
+
+export interface LocalOptions {
+  /** Hugging Face-shaped model folder. */
+  folder: string;
+  /** Threads of the runtime. Default: the machine's, at most 8. */
+  threads?: number;
+  /** ONNX Runtime's execution provider. Default "cpu". */
+  provider?: string;
+  /** Most tokens of prefix and sample together. Default: the model's positions, at most 4096. */
+  contextLength?: number;
+  /** Most sequences that are sampled at once. Default 128. */
+  maxBatch?: number;
+  /** Most tokens of one training micro-batch, padding included. Default: by the model's size. */
+  microBatchTokens?: number;
+  /** Most bytes of keys and values of the sampler. Default 1 GiB. */
+  cacheBytes?: number;
+}
+
+/** The verbs of the worker with their arguments and results. */
+export interface EngineVerbs {
+  sample(prefix_T: readonly number[], options: Omit<SampleOptions, "signal">): Promise<Sample>;
+  logprobs(sequences: readonly (readonly number[])[], options: { reference?: boolean }): Promise<Float32Array[]>;
+  forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult>;
+  optimStep(options: AdamOptions): Promise<OptimStepResult>;
+  save(folder: string, options: { optimizer?: boolean }): Promise<void>;
+  load(folder: string): Promise<void>;
+  stats(): Promise<PolicyStats>;
+  close(): Promise<void>;
+}
+export type Verb = keyof EngineVerbs;
+
+export type Request =
+  | { [K in Verb]: { id: number; verb: K; arguments: Parameters<EngineVerbs[K]> } }[Verb]
+  | { id: number; verb: "abort"; target: number };
+
+export type Reply =
+  { id: number; result: unknown } | { id: number; error: WireError } | { ready: true; contextLength: number };
+
+/** An error that keeps its kind across threads. */
+export interface WireError {
+  name: string;
+  message: string;
+  stack?: string;
+}
+
+export function toWire(error: unknown): WireError {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  return { name: error.name, message: error.message, stack: error.stack };
+}
+
+export function fromWire({ name, message, stack }: WireError): Error {
+  const error = name === "UserError" ? new UserError(message) : new Error(message);
+  error.name = name;
+  if (stack) error.stack = stack;
+  return error;
+}

@@ -1,0 +1,58 @@
+/** @file The engine's worker: ONNX Runtime blocks the thread it is called on, so it has one of its own. */
+import { parentPort, workerData } from "node:worker_threads";
+import { LocalEngine } from "./engine.js";
+import { toWire, type EngineVerbs, type LocalOptions, type Reply, type Request } from "./protocol.js";
+
+const port = parentPort;
+if (!port) throw new Error("internal: the engine's worker was started as a main thread");
+const reply = (message: Reply): void => port.postMessage(message);
+
+/** Sampling runs beside everything else; the verbs that touch weights run one after another, in order of arrival. */
+let exclusive: Promise<unknown> = Promise.resolve();
+const aborts = new Map<number, AbortController>();
+
+async function start(): Promise<void> {
+  const engine = await LocalEngine.open(workerData as LocalOptions);
+  port?.on("message", (request: Request) => void handle(engine, request));
+  reply({ ready: true, contextLength: engine.contextLength });
+}
+
+async function handle(engine: LocalEngine, request: Request): Promise<void> {
+  if (request.verb === "abort") {
+    aborts.get(request.target)?.abort();
+    return;
+  }
+  try {
+    reply({ id: request.id, result: await perform(engine, request) });
+  } catch (error) {
+    reply({ id: request.id, error: toWire(error) });
+  }
+  if (request.verb === "close") port?.close();
+}
+
+function perform(engine: LocalEngine, request: Exclude<Request, { verb: "abort" }>): Promise<unknown> {
+  if (request.verb === "sample") return sample(engine, request.id, request.arguments);
+  if (request.verb === "stats") return engine.stats();
+  const call = engine[request.verb] as (...values: unknown[]) => Promise<unknown>;
+  const result = exclusive.then(() => call.apply(engine, request.arguments));
+  exclusive = result.catch(() => {});
+  return result;
+}
+
+async function sample(
+  engine: LocalEngine,
+  id: number,
+  [prefix_T, options]: Parameters<EngineVerbs["sample"]>,
+): Promise<unknown> {
+  const controller = new AbortController();
+  aborts.set(id, controller);
+  try {
+    // What was asked before this call, an optimizer step above all, comes first.
+    await exclusive;
+    return await engine.sample(prefix_T, { ...options, signal: controller.signal });
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+start().catch((error: unknown) => reply({ id: -1, error: toWire(error) }));
