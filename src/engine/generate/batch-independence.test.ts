@@ -1,0 +1,79 @@
+/** @file The promise behind "same seed, same prefix, same tokens": a row's numbers do not depend on batch, capacity or neighbours. */
+import { describe, expect, it } from "vitest";
+import { Random } from "../../random.js";
+import { initParameters } from "../model/parameters.js";
+import type { ModelConfig } from "../model/config.js";
+import { OnnxBackend } from "./onnx-backend.js";
+
+const config: ModelConfig = {
+  modelType: "llama",
+  hiddenSize: 64,
+  intermediateSize: 96,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 16,
+  vocabSize: 300,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10000,
+  tieWordEmbeddings: true,
+  attentionBias: false,
+  qkNorm: false,
+  maxPositions: 512,
+  eosTokenIds: [0],
+};
+const CACHED = 37;
+
+/** Row 0 is always the same; the others are noise of other lengths. */
+function rows(batch: number, capacity: number, newTokens: number) {
+  const { layers, kvHeads, headDim } = config;
+  const cache = (kind: string) =>
+    Array.from({ length: layers }, (_, layer) => {
+      const data = new Float32Array(batch * kvHeads * capacity * headDim);
+      for (let row = 0; row < batch; row++) {
+        const random = new Random(kind, layer, row);
+        for (let head = 0; head < kvHeads; head++) {
+          for (let at = 0; at < CACHED * headDim; at++) data[(row * kvHeads + head) * capacity * headDim + at] = random.normal();
+        }
+      }
+      return data;
+    });
+  return {
+    batch,
+    capacity,
+    cachedLengths_B: Int32Array.from({ length: batch }, (_, row) => (row === 0 ? CACHED : (row * 5) % CACHED)),
+    keys: cache("key"),
+    values: cache("value"),
+    tokens: Int32Array.from({ length: batch * newTokens }, (_, at) => (at * 31 + 7) % config.vocabSize),
+  };
+}
+
+describe("batch independence, to the last bit", () => {
+  const parameters = initParameters(config, 5);
+
+  it.each([1, 2])("decode with %i threads", async (threads) => {
+    const backend = new OnnxBackend(config, parameters, { threads, provider: "cpu", onRun: () => {} });
+    const results: Float32Array[] = [];
+    for (const [batch, capacity] of [[2, 64], [3, 64], [16, 64], [65, 64], [128, 64], [2, 128], [33, 192], [7, 448]]) {
+      const { tokens, ...caches } = rows(batch, capacity, 1);
+      const output = await backend.decode({ ...caches, tokens_B: tokens, temperatures_B: new Float32Array(batch).fill(1) });
+      results.push(output.probabilities_B_V.slice(0, config.vocabSize));
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+    await backend.release();
+  });
+
+  it("prefill", async () => {
+    const backend = new OnnxBackend(config, parameters, { threads: 2, provider: "cpu", onRun: () => {} });
+    const results: number[][] = [];
+    for (const [batch, capacity] of [[1, 64], [2, 64], [9, 128], [32, 64]]) {
+      const { tokens, ...caches } = rows(batch, capacity, 8);
+      const newKv = await backend.prefill({ ...caches, tokens_B_L: tokens, length: 8 });
+      // The keys of the last layer, row 0, first head.
+      const from = (config.layers - 1) * 2 * batch * config.kvHeads * 8 * config.headDim;
+      results.push(Array.from(newKv.subarray(from, from + 8 * config.headDim)));
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+    await backend.release();
+  });
+});
