@@ -35,23 +35,12 @@ export class TokenSampler {
     if (options.greedy) return this.#take(probabilities, offset, this.#largest(probabilities, offset), 1);
     const topK = options.topK > 0 && options.topK < this.#vocabSize ? options.topK : 0;
     if (topK === 0 && options.topP >= 1) return this.#drawFromAll(probabilities, offset, uniform);
-    let count = topK > 0 ? this.#keepLikeliest(probabilities, offset, topK) : this.#keepPositive(probabilities, offset);
-    if (topK === 0) count = this.#dropNegligible(probabilities, offset, count, options.topP);
-    const kept = this.#kept
-      .subarray(0, count)
-      .sort((a, b) => probabilities[offset + b] - probabilities[offset + a] || a - b);
-    let mass = 0;
-    for (const token of kept) mass += probabilities[offset + token];
-    if (options.topP < 1) {
-      // Without top-k the whole row's mass is 1 up to rounding; the few dropped tails are below the nucleus anyway.
-      const goal = options.topP * (topK > 0 ? mass : 1);
-      let nucleus = 0;
-      let size = 0;
-      while (size < kept.length && (size === 0 || nucleus < goal)) nucleus += probabilities[offset + kept[size++]];
-      count = size;
-      mass = nucleus;
-    }
-    return this.#drawFromKept(probabilities, offset, count, mass, uniform);
+    const count =
+      topK > 0
+        ? this.#keepLikeliest(probabilities, offset, topK)
+        : this.#keepPossible(probabilities, offset, options.topP);
+    if (options.topP < 1) return this.#drawFromNucleus(probabilities, offset, count, topK > 0, options.topP, uniform);
+    return this.#drawFromKept(probabilities, offset, 0, count, uniform);
   }
 
   /** One pass: the sum of the row is 1 up to rounding; what rounding leaves over goes to the last possible token. */
@@ -72,20 +61,49 @@ export class TokenSampler {
     return this.#take(probabilities, offset, last, 1);
   }
 
-  #drawFromKept(probabilities: Float32Array, offset: number, count: number, mass: number, uniform: number): number {
-    if (count === 0 || !(mass > 0)) throw noDistribution();
+  /** Moves the likeliest of the kept to the end, one by one, until they hold the mass that is asked for. */
+  #drawFromNucleus(
+    probabilities: Float32Array,
+    offset: number,
+    count: number,
+    renormalised: boolean,
+    topP: number,
+    uniform: number,
+  ): number {
+    const heap = this.#kept;
+    // Without top-k the mass of the row is 1 up to rounding, what was left out included.
+    const goal = topP * (renormalised ? this.#mass(probabilities, offset, 0, count) : 1);
+    for (let node = (count >> 1) - 1; node >= 0; node--) sink(heap, node, count, probabilities, offset, true);
+    let left = count;
+    let nucleus = 0;
+    while (left > 0 && (left === count || nucleus < goal)) {
+      const likeliest = heap[0];
+      nucleus += probabilities[offset + likeliest];
+      heap[0] = heap[--left];
+      heap[left] = likeliest;
+      sink(heap, 0, left, probabilities, offset, true);
+    }
+    return this.#drawFromKept(probabilities, offset, left, count, uniform);
+  }
+
+  /** Inverse CDF over the kept ids [start, end), renormalised. */
+  #drawFromKept(probabilities: Float32Array, offset: number, start: number, end: number, uniform: number): number {
+    const mass = this.#mass(probabilities, offset, start, end);
+    if (!(mass > 0)) throw noDistribution();
     const goal = uniform * mass;
     let cumulative = 0;
     let chosen = -1;
-    for (let index = 0; index < count; index++) {
-      const token = this.#kept[index];
-      const probability = probabilities[offset + token];
-      if (!(probability > 0)) continue;
-      cumulative += probability;
-      chosen = token;
-      if (cumulative > goal) break;
+    for (let index = end - 1; index >= start && !(cumulative > goal); index--) {
+      chosen = this.#kept[index];
+      cumulative += probabilities[offset + chosen];
     }
     return this.#take(probabilities, offset, chosen, mass);
+  }
+
+  #mass(probabilities: Float32Array, offset: number, start: number, end: number): number {
+    let mass = 0;
+    for (let index = end - 1; index >= start; index--) mass += probabilities[offset + this.#kept[index]];
+    return mass;
   }
 
   #take(probabilities: Float32Array, offset: number, token: number, mass: number): number {
@@ -108,23 +126,15 @@ export class TokenSampler {
     return best;
   }
 
-  #keepPositive(probabilities: Float32Array, offset: number): number {
+  /** Tokens below (1 − topP)/V weigh less than 1 − topP together: none is in the nucleus, so few are left to order. */
+  #keepPossible(probabilities: Float32Array, offset: number, topP: number): number {
+    const least = (0.5 * (1 - topP)) / this.#vocabSize;
     let count = 0;
     for (let token = 0; token < this.#vocabSize; token++) {
-      if (probabilities[offset + token] > 0) this.#kept[count++] = token;
+      const probability = probabilities[offset + token];
+      if (probability > 0 && probability >= least) this.#kept[count++] = token;
     }
     return count;
-  }
-
-  /** Tokens below (1 − topP)/V weigh less than 1 − topP together: none is in the nucleus, so few are left to sort. */
-  #dropNegligible(probabilities: Float32Array, offset: number, count: number, topP: number): number {
-    const least = (0.5 * (1 - topP)) / this.#vocabSize;
-    let left = 0;
-    for (let index = 0; index < count; index++) {
-      const token = this.#kept[index];
-      if (probabilities[offset + token] >= least) this.#kept[left++] = token;
-    }
-    return left;
   }
 
   /** The k likeliest ids, in a heap whose top is the least likely of them. */
@@ -136,31 +146,47 @@ export class TokenSampler {
       if (!(probability > 0)) continue;
       if (count < k) {
         heap[count++] = token;
-        if (count === k) for (let node = (k >> 1) - 1; node >= 0; node--) sink(heap, node, k, probabilities, offset);
+        if (count === k)
+          for (let node = (k >> 1) - 1; node >= 0; node--) sink(heap, node, k, probabilities, offset, false);
       } else if (probability > probabilities[offset + heap[0]]) {
         heap[0] = token;
-        sink(heap, 0, k, probabilities, offset);
+        sink(heap, 0, k, probabilities, offset, false);
       }
     }
     return count;
   }
 }
 
-/** Restores the heap below `node`: every parent is less likely than its children (a larger id counts as less likely). */
-function sink(heap: Int32Array, node: number, size: number, probabilities: Float32Array, offset: number): void {
-  const lessLikely = (a: number, b: number) => {
-    const difference = probabilities[offset + a] - probabilities[offset + b];
-    return difference < 0 || (difference === 0 && a > b);
-  };
+/** Restores the heap below `node`. On top is the likeliest id or the least likely one; the smaller id counts as likelier. */
+function sink(
+  heap: Int32Array,
+  node: number,
+  size: number,
+  probabilities: Float32Array,
+  offset: number,
+  likeliestOnTop: boolean,
+): void {
+  const moving = heap[node];
+  const probability = probabilities[offset + moving];
   for (;;) {
-    let least = node;
-    const left = 2 * node + 1;
-    if (left < size && lessLikely(heap[left], heap[least])) least = left;
-    if (left + 1 < size && lessLikely(heap[left + 1], heap[least])) least = left + 1;
-    if (least === node) return;
-    [heap[node], heap[least]] = [heap[least], heap[node]];
-    node = least;
+    let child = 2 * node + 1;
+    if (child >= size) break;
+    let childProbability = probabilities[offset + heap[child]];
+    if (child + 1 < size) {
+      const other = probabilities[offset + heap[child + 1]];
+      const otherIsLikelier = other > childProbability || (other === childProbability && heap[child + 1] < heap[child]);
+      if (otherIsLikelier === likeliestOnTop) {
+        child++;
+        childProbability = other;
+      }
+    }
+    const childIsLikelier =
+      childProbability > probability || (childProbability === probability && heap[child] < moving);
+    if (childIsLikelier !== likeliestOnTop) break;
+    heap[node] = heap[child];
+    node = child;
   }
+  heap[node] = moving;
 }
 
 function noDistribution(): UserError {
