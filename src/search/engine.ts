@@ -26,7 +26,10 @@ export class SearchError extends Error {
   readonly url?: string;
   readonly status?: number;
 
-  constructor(message: string, details: { engine: string; isRetryable: boolean; url?: string; status?: number; cause?: unknown }) {
+  constructor(
+    message: string,
+    details: { engine: string; isRetryable: boolean; url?: string; status?: number; cause?: unknown },
+  ) {
     super(message, { cause: details.cause });
     this.name = "SearchError";
     this.engine = details.engine;
@@ -34,4 +37,14 @@ export class SearchError extends Error {
     this.url = details.url;
     this.status = details.status;
   }
+}
+
+/** @throws RangeError unless `k` is a whole number of at least 1. */
+export function checkCount(k: number): void {
+  if (!Number.isSafeInteger(k) || k < 1) throw new RangeError(`k must be a whole number of at least 1, got ${k}.`);
+}
+
+/** @throws the signal's reason when the caller has given up. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason;
 }

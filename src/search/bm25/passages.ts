@@ -1,0 +1,87 @@
+/** @file Where an index keeps the passages themselves: in memory, or in a file read by offset. */
+import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+
+/** A passage as stored, without a score. */
+export interface StoredPassage {
+  id: string;
+  title: string;
+  text: string;
+}
+
+export interface PassageSource {
+  readonly count: number;
+  /** The passages with these numbers, in this order. */
+  read(numbers: readonly number[]): Promise<StoredPassage[]>;
+  close(): Promise<void>;
+}
+
+export class PassagesInMemory implements PassageSource {
+  private readonly passages: readonly StoredPassage[];
+
+  constructor(passages: readonly StoredPassage[]) {
+    this.passages = passages;
+  }
+
+  get count(): number {
+    return this.passages.length;
+  }
+
+  read(numbers: readonly number[]): Promise<StoredPassage[]> {
+    return Promise.resolve(numbers.map((number) => this.passages[number]));
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Thrown when a stored passage is not what was written. */
+export class DamagedPassage extends Error {}
+
+/** One JSON object per line; each line has its offset and its check number in typed arrays. */
+export class PassageFile implements PassageSource {
+  private readonly path: string;
+  private readonly file: FileHandle;
+  private readonly offsets: Float64Array;
+  private readonly checks: Uint32Array;
+
+  private constructor(path: string, file: FileHandle, offsets: Float64Array, checks: Uint32Array) {
+    this.path = path;
+    this.file = file;
+    this.offsets = offsets;
+    this.checks = checks;
+  }
+
+  /** `offsets_N+1` in bytes. */
+  static async open(path: string, offsets: Float64Array, checks: Uint32Array): Promise<PassageFile> {
+    return new PassageFile(path, await open(path, "r"), offsets, checks);
+  }
+
+  get count(): number {
+    return this.checks.length;
+  }
+
+  /** @throws DamagedPassage when the file no longer holds what was indexed. */
+  read(numbers: readonly number[]): Promise<StoredPassage[]> {
+    return Promise.all(numbers.map((number) => this.readOne(number)));
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  private async readOne(number: number): Promise<StoredPassage> {
+    const start = this.offsets[number];
+    const line = Buffer.allocUnsafe(this.offsets[number + 1] - start);
+    const { bytesRead } = await this.file.read(line, 0, line.length, start);
+    if (bytesRead !== line.length || checkNumber(line) !== this.checks[number])
+      throw new DamagedPassage(`passage ${number} in ${this.path} is damaged`);
+    return JSON.parse(line.toString("utf8")) as StoredPassage;
+  }
+}
+
+/** FNV-1a over bytes: enough to notice damage, cheap enough for every read. */
+export function checkNumber(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < bytes.length; index++) hash = Math.imul(hash ^ bytes[index], 0x01000193);
+  return hash >>> 0;
+}

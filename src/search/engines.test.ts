@@ -1,0 +1,60 @@
+/** @file Every engine runs the one conformance suite. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { buildIndex } from "./bm25/build.js";
+import { Bm25Engine } from "./bm25/engine.js";
+import { openIndex } from "./bm25/open.js";
+import { CachedEngine } from "./cache.js";
+import { searchConformance } from "./conformance.js";
+import type { MakeEngine } from "./conformance.js";
+import { HttpEngine } from "./http.js";
+import { NoneEngine } from "./none.js";
+import { RandomEngine } from "./random.js";
+import { createSearchApp, serve } from "./server.js";
+
+const folder = mkdtempSync(join(tmpdir(), "sleuth-search-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let built = 0;
+
+const inMemory: MakeEngine = async (passages, settings) => Bm25Engine.fromPassages(passages, settings);
+
+/** Through a corpus file and an index folder; runs of three postings, so that every build spills and merges. */
+const fromFiles: MakeEngine = async (passages, settings) => {
+  const corpus = join(folder, `corpus-${built}.jsonl`);
+  const out = join(folder, `index-${built++}`);
+  writeFileSync(corpus, passages.map((passage) => JSON.stringify(passage)).join("\n"));
+  await buildIndex({ corpus: [corpus], out, settings, postingsPerRun: 3 });
+  return openIndex(out);
+};
+
+/** The client against our own server, without a port between them. */
+const overHttp: MakeEngine = async (passages, settings) => {
+  const app = createSearchApp(Bm25Engine.fromPassages(passages, settings));
+  const engine = new HttpEngine(
+    { url: "http://search.test", chunkSize: 2 },
+    { fetch: async (input, init) => app.request(input as string, init) },
+  );
+  return engine;
+};
+
+/** Over a real connection. */
+const overPort: MakeEngine = async (passages, settings) => {
+  const server = await serve({ engine: Bm25Engine.fromPassages(passages, settings), port: 0 });
+  const engine = new HttpEngine({ url: server.url });
+  const close = engine.close.bind(engine);
+  engine.close = async () => {
+    await close();
+    await server.close();
+  };
+  return engine;
+};
+
+searchConformance("bm25 in memory", inMemory);
+searchConformance("bm25 from files", fromFiles, { runs: 25 });
+searchConformance("cache before bm25", async (...given) => new CachedEngine(await inMemory(...given), 3));
+searchConformance("http, app in process", overHttp);
+searchConformance("http, real port", overPort, { runs: 6 });
+searchConformance("random", async (passages) => new RandomEngine(passages, 7), { ranking: "own" });
+searchConformance("none", async () => new NoneEngine(), { ranking: "own" });

@@ -1,0 +1,67 @@
+/** @file Passages for a terminal: the words that match a query stand out, and nothing in them can steer the terminal. */
+import pc from "picocolors";
+import type { Analyzer } from "./analyzer.js";
+
+export interface HighlightOptions {
+  /** How a matching word is shown; the default is bold yellow where the terminal has colours. */
+  paint?: (word: string) => string;
+}
+
+/**
+ * The text with every word painted whose term occurs in the query: "capitals" matches "capital". Control and bidirectional
+ * characters become "�"; line breaks and tabs stay.
+ */
+export function highlightMatches(
+  text: string,
+  query: string,
+  analyzer: Analyzer,
+  options: HighlightOptions = {},
+): string {
+  const { paint = (word) => pc.bold(pc.yellow(word)) } = options;
+  const wanted = new Set(analyzer.terms(query));
+  let shown = "";
+  let done = 0;
+  for (const { term, start, end } of analyzer.tokens(text)) {
+    if (!wanted.has(term)) continue;
+    shown += printable(text.slice(done, start)) + paint(printable(text.slice(start, end)));
+    done = end;
+  }
+  return shown + printable(text.slice(done));
+}
+
+/**
+ * The stretch of at most `maxLength` characters that holds most of the query's terms, with "…" where the text goes on.
+ * Cut at spaces. The earliest such stretch, when several hold as many.
+ */
+export function snippet(text: string, query: string, analyzer: Analyzer, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  const wanted = new Set(analyzer.terms(query));
+  const matches = analyzer.tokens(text).filter(({ term }) => wanted.has(term));
+  let best = { start: 0, terms: 0 };
+  for (const { start } of matches) {
+    const inside = matches.filter((match) => match.start >= start && match.end <= start + maxLength - 2);
+    const terms = new Set(inside.map(({ term }) => term)).size;
+    if (terms > best.terms) best = { start, terms };
+  }
+  return cutAtSpaces(text, best.start, maxLength);
+}
+
+/** From `start`, or from earlier where the text ends sooner than the room does. */
+function cutAtSpaces(text: string, start: number, maxLength: number): string {
+  const room = maxLength - 2;
+  let from = start;
+  if (from > text.length - room) from = Math.min(start, text.indexOf(" ", text.length - room - 1) + 1);
+  let end = Math.min(text.length, from + room);
+  if (end < text.length) {
+    const space = text.lastIndexOf(" ", end);
+    if (space > from) end = space;
+  }
+  return `${from > 0 ? "…" : ""}${text.slice(from, end).trim()}${end < text.length ? "…" : ""}`;
+}
+
+/** Without anything a terminal obeys: escape sequences, other controls, and characters that reorder what is shown. */
+export function printable(text: string): string {
+  return text
+    .replace(/\r\n/g, "\n")
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}

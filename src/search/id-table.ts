@@ -1,0 +1,74 @@
+/**
+ * @file A set of document ids in bounded memory: 64-bit hashes in typed arrays, 12 to 24 bytes an id, so that a million
+ * ids cost tens of megabytes and not hundreds.
+ */
+
+/** Where an id stood: a number of the caller's own, such as a line's place in the order of reading. */
+export type Place = number;
+
+/**
+ * Remembers ids with their places. Equal hashes are only *probably* equal ids (one chance in 10⁷ for a million ids): the
+ * caller confirms a hit before it complains.
+ */
+export class IdTable {
+  private slots = 1 << 16;
+  private high = new Uint32Array(this.slots);
+  private low = new Uint32Array(this.slots);
+  /** Place + 1; 0 is a free slot. */
+  private places = new Uint32Array(this.slots);
+  private size = 0;
+
+  /** Adds an id. Returns the place of an earlier id with the same hash, or undefined. */
+  add(id: string, place: Place): Place | undefined {
+    if (this.size * 2 >= this.slots) this.grow();
+    const [high, low] = hash64(id);
+    const slot = this.find(high, low);
+    if (this.places[slot] !== 0) return this.places[slot] - 1;
+    this.put(slot, high, low, place + 1);
+    this.size++;
+    return undefined;
+  }
+
+  /** The slot of a hash, or the free slot where it belongs. */
+  private find(high: number, low: number): number {
+    const mask = this.slots - 1;
+    let slot = low & mask;
+    while (this.places[slot] !== 0 && (this.high[slot] !== high || this.low[slot] !== low)) slot = (slot + 1) & mask;
+    return slot;
+  }
+
+  private put(slot: number, high: number, low: number, placePlusOne: number): void {
+    this.high[slot] = high;
+    this.low[slot] = low;
+    this.places[slot] = placePlusOne;
+  }
+
+  private grow(): void {
+    const { high, low, places } = this;
+    this.slots *= 2;
+    this.high = new Uint32Array(this.slots);
+    this.low = new Uint32Array(this.slots);
+    this.places = new Uint32Array(this.slots);
+    for (let slot = 0; slot < places.length; slot++)
+      if (places[slot] !== 0) this.put(this.find(high[slot], low[slot]), high[slot], low[slot], places[slot]);
+  }
+}
+
+/** Two FNV-like streams with different multipliers, each through murmur3's finalizer. */
+function hash64(text: string): [high: number, low: number] {
+  let a = 0x811c9dc5;
+  let b = 0x9747b28c;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b ^ code, 0x85ebca6b) + 0x165667b1;
+  }
+  return [finalize(a ^ text.length), finalize(b)];
+}
+
+function finalize(value: number): number {
+  let x = value | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}

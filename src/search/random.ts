@@ -1,0 +1,50 @@
+/** @file The engine that returns any passages: the control for whether a policy uses what it finds. */
+import { Random } from "../random.js";
+import type { Passage } from "../types.js";
+import { PassagesInMemory } from "./bm25/passages.js";
+import type { PassageSource, StoredPassage } from "./bm25/passages.js";
+import { checkCount, checkSignal } from "./engine.js";
+import type { SearchEngine, SearchOptions } from "./engine.js";
+
+/**
+ * Draws passages uniformly, without repetition. The draw is a function of seed and query, so that runs repeat exactly and a
+ * batch equals its single queries. Scores fall from 1 by rank and mean nothing.
+ */
+export class RandomEngine implements SearchEngine {
+  readonly name = "random";
+  private readonly passages: PassageSource;
+  private readonly seed: number;
+
+  /** `passages`: a list, or the `passages` of a `Bm25Engine` (which then must stay open). */
+  constructor(passages: readonly StoredPassage[] | PassageSource, seed: number) {
+    this.passages = "read" in passages ? passages : new PassagesInMemory(passages);
+    this.seed = seed;
+  }
+
+  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    const results: Passage[][] = [];
+    for (const query of queries) {
+      checkSignal(options.signal);
+      const stored = await this.passages.read(this.draw(query, k));
+      results.push(stored.map(({ id, title, text }, rank) => ({ id, title, text, score: 1 / (rank + 1) })));
+    }
+    return results;
+  }
+
+  async close(): Promise<void> {}
+
+  /** The first k numbers of a shuffle; only the places it touches are kept (Fisher–Yates on a sparse list). */
+  private draw(query: string, k: number): number[] {
+    const random = new Random(this.seed, query);
+    const moved = new Map<number, number>();
+    const { count } = this.passages;
+    const drawn: number[] = [];
+    for (let index = 0; index < Math.min(k, count); index++) {
+      const other = index + random.integer(count - index);
+      drawn.push(moved.get(other) ?? other);
+      moved.set(other, moved.get(index) ?? index);
+    }
+    return drawn;
+  }
+}
