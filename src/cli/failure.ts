@@ -29,10 +29,7 @@ const systemErrors: Readonly<Record<string, string>> = {
 /** Sorts what was thrown; undefined when it was no failure at all (help or version were asked for). */
 export function classify(error: unknown): Failure | undefined {
   if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : { kind: "usage", message: "" };
-  if (error instanceof Interrupted) {
-    const next = error.resume === undefined ? "" : ` Go on with:\n  ${error.resume}`;
-    return { kind: "interrupted", message: `Interrupted.${next}` };
-  }
+  if (error instanceof Interrupted) return { kind: "interrupted", message: "Interrupted." };
   if (error instanceof UserError || error instanceof SearchError) return { kind: "user", message: error.message };
   const advice = systemErrors[(error as NodeJS.ErrnoException | null)?.code ?? ""];
   if (advice !== undefined) return { kind: "user", message: `${(error as Error).message}. ${advice}` };

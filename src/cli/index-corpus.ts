@@ -29,10 +29,11 @@ export const indexVerb: Verb = {
       "several files as one corpus, with Lucene's own constants",
     ],
   ],
+  required: ["out"],
   configure: (command) =>
     command
       .argument("<corpus...>", "JSONL files")
-      .requiredOption("--out <folder>", "where the index goes; an index that is there is replaced")
+      .option("--out <folder>", "where the index goes; an index that is there is replaced")
       .option("--k1 <number>", "BM25: saturation of term frequency", numberOption, defaultBm25.k1)
       .option("--b <number>", "BM25: strength of length normalisation, 0 to 1", numberOption, defaultBm25.b)
       .addOption(new Option("--stemmer <name>", "how words are stemmed").choices(["porter", "none"]).default("porter"))

@@ -1,14 +1,11 @@
 /** @file Ctrl-C: the first asks for an orderly end, the second ends the process at once. */
 import type { Terminal } from "./terminal/terminal.js";
 
-/** A run that Ctrl-C ended in good order; `resume` is the command that goes on with it. */
+/** What Ctrl-C aborts a task with. */
 export class Interrupted extends Error {
-  readonly resume: string | undefined;
-
-  constructor(resume?: string) {
+  constructor() {
     super("interrupted");
     this.name = "Interrupted";
-    this.resume = resume;
   }
 }
 
@@ -17,7 +14,7 @@ export const interruptedStatus = 130;
 
 /**
  * Runs `task` with a signal that the first Ctrl-C aborts. The task ends when it has made its state safe.
- * @param message what to tell when Ctrl-C was heard, for example "Writing a checkpoint …"
+ * @param message what to tell when Ctrl-C was heard, for example "Writing a checkpoint."
  */
 export async function withInterrupt<T>(
   terminal: Terminal,

@@ -3,53 +3,64 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchVerb } from "./bench.js";
 import { classify, exitStatus } from "./failure.js";
-import { addVerb, type Verb } from "./verb.js";
+import { serveSearchVerb } from "./serve-search.js";
+import type { Sink } from "./terminal/terminal.js";
+import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index-corpus.js";
 import { searchVerb } from "./search.js";
 
 const verbs: readonly Verb[] = [indexVerb, searchVerb, benchVerb];
-const serverVerbs: readonly Verb[] = [];
+const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
-/**
- * Runs one command line and sets the exit status of the process: 0, 1 (something the user can mend), 2 (wrong usage),
- * 70 (a bug of ours) or 130 (interrupted).
- */
+/** Runs a command line of this process and sets its exit status. */
 export async function main(args: readonly string[]): Promise<void> {
-  process.exitCode = await run(args);
+  process.exitCode = await runCommandLine(args, process);
 }
 
-async function run(args: readonly string[]): Promise<number> {
+/**
+ * Runs one command line.
+ * @returns the exit status: 0, 1 (something the user can mend), 2 (wrong usage), 70 (a bug of ours) or 130 (interrupted)
+ */
+export async function runCommandLine(
+  args: readonly string[],
+  streams: { stdout: Sink; stderr: Sink },
+): Promise<number> {
   let status = 0;
-  const program = buildProgram((verbStatus) => (status = verbStatus));
+  const finished = (verbStatus: number): void => void (status = verbStatus);
+  const program = buildProgram({ stdout: streams.stdout, stderr: streams.stderr, finished });
   try {
     if (args.length === 0) program.outputHelp();
     else await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
-    return report(error, args.includes("--json"));
+    return report(error, args.includes("--json"), streams);
   }
 }
 
-function buildProgram(finished: (status: number) => void): Command {
+function buildProgram(host: VerbHost): Command {
   const program = new Command("sleuth")
     .description("Trains small language models to search, by reinforcement from the final answer alone.")
     .version(version())
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError("Add --help for options and examples.")
+    .configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: (text) => host.stderr.write(text),
+    })
     .addHelpText("after", "\nStart with: sleuth demo (a few minutes). Each verb has its own --help with examples.");
-  for (const verb of verbs) addVerb(program, verb, finished);
-  const serve = program.command("serve").summary("start a server").description("Starts a server.").exitOverride();
-  for (const verb of serverVerbs) addVerb(serve, verb, finished);
+  for (const verb of verbs) addVerb(program, verb, host);
+  const serve = program.command("serve").summary("start a server").description("Starts a server.");
+  for (const verb of serverVerbs) addVerb(serve, verb, host);
   return program;
 }
 
-function report(error: unknown, json: boolean): number {
+function report(error: unknown, json: boolean, { stdout, stderr }: { stdout: Sink; stderr: Sink }): number {
   const failure = classify(error);
   if (!failure) return 0;
-  if (failure.message !== "") process.stderr.write(`${failure.message}\n`);
+  if (failure.message !== "") stderr.write(`${failure.message}\n`);
   const message = failure.message || (error as Error).message;
-  if (json) process.stdout.write(`${JSON.stringify({ error: { kind: failure.kind, message } })}\n`);
+  if (json) stdout.write(`${JSON.stringify({ error: { kind: failure.kind, message } })}\n`);
   return exitStatus[failure.kind];
 }
 

@@ -23,10 +23,11 @@ export const searchVerb: Verb = {
     ['sleuth search "capital of Peru" --index index', "the five best passages"],
     ['sleuth search "capital of Peru" --index index --top 1 --json', "for a program"],
   ],
+  required: ["index"],
   configure: (command) =>
     command
       .argument("<query...>", "what to search for")
-      .requiredOption("--index <folder>", "an index made by sleuth index")
+      .option("--index <folder>", "an index made by sleuth index")
       .option("-k, --top <number>", "how many passages", integer(1), 5)
       .option("--k1 <number>", "another saturation of term frequency than the index's", numberOption)
       .option("--b <number>", "another strength of length normalisation than the index's", numberOption),

@@ -1,6 +1,6 @@
 /** @file What a verb of the command line is, and how it is attached: options, examples in `--help`, and one `--json` for all. */
-import { Command } from "commander";
-import { Terminal } from "./terminal/terminal.js";
+import type { Command } from "commander";
+import { Terminal, type Sink } from "./terminal/terminal.js";
 
 /** The object that `--json` prints; `exitStatus` other than 0 ends the process with it. */
 export interface VerbAnswer {
@@ -15,21 +15,32 @@ export interface Verb {
   description: string;
   /** Command lines with a word on each, shown under the options. */
   examples: readonly (readonly [commandLine: string, meaning: string])[];
+  /** Options that must be given. Checked after misspelt ones, so that those get their suggestion. */
+  required?: readonly string[];
   /** Adds arguments and options. */
   configure?(command: Command): void;
   /** @param args the positional arguments, in order; variadic ones as one array */
   run(terminal: Terminal, options: Record<string, unknown>, args: unknown[]): Promise<VerbAnswer>;
 }
 
+/** Where a verb writes, and whom it tells the exit status. */
+export interface VerbHost {
+  stdout: Sink;
+  stderr: Sink;
+  finished: (status: number) => void;
+}
+
 /** Attaches a verb to the program or to a group of verbs. */
-export function addVerb(parent: Command, verb: Verb, finished: (status: number) => void): void {
+export function addVerb(parent: Command, verb: Verb, { stdout, stderr, finished }: VerbHost): void {
   const command = parent.command(verb.name).summary(verb.summary).description(verb.description);
   verb.configure?.(command);
   command.option("--json", "end stdout with one JSON object; everything for people goes to stderr");
   command.addHelpText("after", `\nExamples:\n${renderExamples(verb)}`);
   command.action(async (...all: unknown[]) => {
     const options = all[all.length - 2] as Record<string, unknown>;
-    const terminal = new Terminal({ json: options.json === true });
+    for (const name of verb.required ?? [])
+      if (options[name] === undefined) command.error(`error: required option '--${name}' not specified`);
+    const terminal = new Terminal({ json: options.json === true, stdout, stderr });
     const { exitStatus = 0, ...answer } = await verb.run(terminal, options, all.slice(0, -2));
     if (terminal.json) terminal.answer(answer);
     finished(exitStatus as number);
