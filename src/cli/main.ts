@@ -1,15 +1,19 @@
 /** @file The `sleuth` command: the list of verbs, and how a failure ends it. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
+import { demoVerb } from "./demo.js";
+import { evalVerb } from "./eval.js";
 import { classify, exitStatus } from "./failure.js";
 import { serveSearchVerb } from "./serve-search.js";
+import { trainVerb } from "./train.js";
 import type { Sink } from "./terminal/terminal.js";
 import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index-corpus.js";
 import { searchVerb } from "./search.js";
 
-const verbs: readonly Verb[] = [indexVerb, searchVerb, benchVerb];
+const verbs: readonly Verb[] = [demoVerb, trainVerb, evalVerb, askVerb, indexVerb, searchVerb, benchVerb];
 const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
 /** Runs a command line of this process and sets its exit status. */

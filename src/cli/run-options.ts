@@ -9,6 +9,7 @@ import {
   type Config,
   type ConfigInput,
 } from "../train/config.js";
+import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config-file.js";
 
 export interface RunOptions {
@@ -47,15 +48,30 @@ export function configHelp(): string {
 }
 
 /**
- * The configuration that file, flags and settings amount to; later ones win: `base`, the file, the flags, `--set`.
+ * The configuration that file, flags and settings amount to; later ones win: the file, the shared flags, `flags`, `--set`.
  * @throws UserError for unknown keys, wrong values and contradictions
  */
-export async function configOf(options: RunOptions, base: ConfigInput = {}, flags: ConfigInput = {}): Promise<Config> {
+export async function configOf(options: RunOptions, flags: ConfigInput = {}): Promise<Config> {
   const file = options.config ?? findConfigFile();
   const fromFile = file === undefined ? {} : await loadConfig(file);
   if (file !== undefined) parseConfig(fromFile, file);
-  const merged = [fromFile, runFlags(options), flags].reduce(mergeConfig, base);
+  return configOver(fromFile, options, flags);
+}
+
+/** The same over a configuration that is known, for example that of a run. */
+export function configOver(base: ConfigInput, options: RunOptions, flags: ConfigInput = {}): Config {
+  const merged = [runFlags(options), flags].reduce(mergeConfig, base);
   return parseConfig(applySets(merged, options.set ?? []));
+}
+
+/** Says so when own questions would be asked of the built-in world's passages: most likely a flag was forgotten. */
+export function warnAboutCorpus({ data, search }: Config, terminal: Terminal): void {
+  const isForgotten =
+    data.questions !== "atlas" && data.corpus === "atlas" && data.index === "" && search.engine === "bm25";
+  if (isForgotten)
+    terminal.note(
+      "The questions are yours, but the passages are the built-in world's. Give yours with --corpus, --index or --search-url.",
+    );
 }
 
 /** What the shared flags set. */

@@ -1,0 +1,61 @@
+/** @file `sleuth ask`: one question, its answer, and every search on the way. */
+import { renderTrace } from "../rollout/trace.js";
+import { openPolicy, openTask } from "../train/parts.js";
+import type { Trajectory } from "../types.js";
+import { configOfModel, newestRun, type ModelOptions } from "./evaluated-run.js";
+import { withInterrupt } from "./interrupt.js";
+import { addRunOptions, integer, numberOption } from "./run-options.js";
+import { duration } from "./terminal/format.js";
+import type { Verb } from "./verb.js";
+
+interface Options extends ModelOptions {
+  temperature: number;
+  seed: number;
+}
+
+export const askVerb: Verb = {
+  name: "ask",
+  summary: "answer one question and show the searches",
+  description:
+    "Answers a question with the best model of a run (the newest in runs/ unless --run or --model says which) and shows the trace: what the model wrote, its queries, the passages it was shown, its answer.",
+  examples: [
+    ['sleuth ask "What is the capital of Peru?"', "the newest run's model, on its own passages"],
+    ['sleuth ask "When does the ferry leave?" --run runs/harbour --index index', "another run, another index"],
+    ['sleuth ask "What is the capital of Peru?" --model atlas-base', "the model before any reinforcement"],
+  ],
+  configure: (command) => {
+    command.argument("<question...>", "the question");
+    addRunOptions(command);
+    command
+      .option("--run <folder>", "ask the best model of this run")
+      .option("--temperature <number>", "0 is greedy", numberOption, 0)
+      .option("--seed <number>", "of sampling, at temperatures above 0", integer(0), 0);
+  },
+  async run(terminal, given, [words]) {
+    const options = given as unknown as Options;
+    const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
+    const config = await configOfModel({ ...options, run });
+    terminal.note(terminal.progressColors.dim(`Model: ${config.model.folder}`));
+    const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
+    const started = performance.now();
+    const task = await openTask(config);
+    let trajectory: Trajectory;
+    try {
+      const policy = await openPolicy(config);
+      try {
+        const { temperature, seed } = options;
+        trajectory = await withInterrupt(terminal, "Stopping.", (signal) =>
+          task.value.environment(question, { policy: policy.value, temperature, seed, signal }),
+        );
+      } finally {
+        await policy.close();
+      }
+    } finally {
+      await task.close();
+    }
+    terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported }));
+    terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
+    const { answer, finishReason, searches, texts } = trajectory;
+    return { question: question.question, answer, finishReason, searches, texts, model: config.model.folder };
+  },
+};

@@ -1,0 +1,54 @@
+/** @file What a finished run tells: the table of before and after, and where everything is. */
+import path from "node:path";
+import { evaluationTable, type TableColumn } from "../eval/table.js";
+import type { TestReports, TrainResult } from "../train/result.js";
+import { interruptedStatus } from "./interrupt.js";
+import { duration } from "./terminal/format.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { VerbAnswer } from "./verb.js";
+
+/** The table of before and after with 95 % intervals. */
+export function printReports(terminal: Terminal, { before, after }: Pick<TrainResult, "before" | "after">): void {
+  const columns = [...columnsOf("before", before), ...columnsOf("after", after)];
+  if (columns.length === 0) return;
+  terminal.print(evaluationTable(columns).trimEnd());
+  terminal.print(terminal.colors.dim("Share of test questions answered exactly right, with 95 % intervals."));
+}
+
+/** How a run ended, and what lies in its folder. */
+export function printRun(terminal: Terminal, result: TrainResult): void {
+  const { bold, cyan } = terminal.colors;
+  const kept = result.best === null ? "" : `, best checkpoint of step ${result.best.step}`;
+  terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
+  const files: [string, string][] = [
+    ["curve.html", "the learning curve (curve.svg: the picture alone)"],
+    ["best/", "the trained model, a Hugging Face-shaped folder"],
+    ["evaluations/", "every test question with its searches, before and after"],
+    ["metrics.jsonl", "every number of every step"],
+  ];
+  for (const [name, meaning] of files) terminal.print(`  ${cyan(path.join(result.folder, name))}  ${meaning}`);
+}
+
+/** Command lines to go on with. */
+export function printNext(
+  terminal: Terminal,
+  lines: readonly (readonly [commandLine: string, meaning: string])[],
+): void {
+  terminal.print(terminal.colors.bold("Next"));
+  for (const [line, meaning] of lines)
+    terminal.print(`  ${terminal.colors.cyan(line)}  ${terminal.colors.dim(meaning)}`);
+}
+
+/** Tells how an interrupted run goes on, and ends with the status of an interrupted process. */
+export function interruptedAnswer(terminal: Terminal, result: TrainResult, resume: string): VerbAnswer {
+  terminal.print(`Stopped after step ${result.steps}; everything up to there is saved. Go on with:`);
+  terminal.print(`  ${terminal.colors.cyan(resume)}`);
+  return { status: result.status, steps: result.steps, runDir: result.folder, resume, exitStatus: interruptedStatus };
+}
+
+function columnsOf(when: string, reports: TestReports | null): TableColumn[] {
+  if (reports === null) return [];
+  const { greedy, sampled } = reports;
+  const columns = [{ name: `${when}, greedy`, report: greedy }];
+  return sampled === undefined ? columns : [...columns, { name: `${when}, T=1`, report: sampled }];
+}

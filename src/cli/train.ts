@@ -1,0 +1,89 @@
+/** @file `sleuth train`: trains on any questions and passages. */
+import { readRunConfig } from "../train/run-folder.js";
+import type { TrainResult } from "../train/result.js";
+import { train } from "../train/train.js";
+import type { Config } from "../train/config.js";
+import { UserError } from "../errors.js";
+import { withInterrupt } from "./interrupt.js";
+import {
+  addRunOptions,
+  configHelp,
+  configOf,
+  configOver,
+  integer,
+  warnAboutCorpus,
+  withoutUndefined,
+  type RunOptions,
+} from "./run-options.js";
+import { interruptedAnswer, printNext, printReports, printRun } from "./run-result.js";
+import { TrainingPanel } from "./terminal/training-panel.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { Verb } from "./verb.js";
+
+interface Options extends RunOptions {
+  run?: string;
+  resume?: boolean;
+  steps?: number;
+  seed?: number;
+}
+
+export const trainVerb: Verb = {
+  name: "train",
+  summary: "train on your questions and passages",
+  description:
+    "Trains a model by reinforcement to answer questions with a search engine. Everything is written into a run folder; a run that was stopped or killed goes on from its last checkpoint.",
+  examples: [
+    ["sleuth train --questions questions.jsonl --corpus passages.jsonl --run runs/mine", "a new run"],
+    ["sleuth train --run runs/mine --resume", "goes on with it"],
+    ["sleuth train --questions q.jsonl --index index --set train.steps=200 --set search.topK=3", "with settings"],
+    [
+      "sleuth train --config sleuth.config.ts --search-url http://localhost:8000/retrieve",
+      "from a file, with a search server",
+    ],
+  ],
+  configure: (command) => {
+    addRunOptions(command);
+    command
+      .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
+      .option("--resume", "go on with the run in --run, with the configuration it was started with")
+      .option("--steps <number>", "optimisation steps (train.steps)", integer(0))
+      .option("--seed <number>", "of question order and sampling (train.seed)", integer(0))
+      .addHelpText("after", () => configHelp());
+  },
+  async run(terminal, given) {
+    const options = given as Options;
+    const config = await configFor(options);
+    warnAboutCorpus(config, terminal);
+    const result = await runTraining(terminal, config);
+    if (result.status === "interrupted")
+      return interruptedAnswer(terminal, result, `npx sleuth train --run ${result.folder} --resume`);
+    printReports(terminal, result);
+    printRun(terminal, result);
+    printNext(terminal, [
+      [`npx sleuth ask "…" --run ${result.folder}`, "ask it something"],
+      [`npx sleuth eval --run ${result.folder}`, "evaluate it again, or on other questions"],
+    ]);
+    return { ...result, runDir: result.folder };
+  },
+};
+
+/** Trains under the live display. */
+export async function runTraining(terminal: Terminal, config: Config): Promise<TrainResult> {
+  const panel = new TrainingPanel(terminal);
+  try {
+    return await withInterrupt(terminal, "Finishing the step and writing a checkpoint.", (signal) =>
+      train(config, { onEvent: panel.onEvent, signal }),
+    );
+  } finally {
+    panel.stop();
+  }
+}
+
+async function configFor(options: Options): Promise<Config> {
+  const { run, steps, seed } = options;
+  const flags = withoutUndefined({ train: { steps, seed }, run: { folder: run } });
+  if (!options.resume) return configOf(options, flags);
+  if (run === undefined)
+    throw new UserError("--resume needs the run to go on with: sleuth train --run runs/… --resume");
+  return configOver(await readRunConfig(run), options, flags);
+}
