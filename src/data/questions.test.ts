@@ -1,0 +1,57 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { UserError } from "../errors.js";
+import { loadQuestions } from "./questions.js";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "sleuth-questions-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function load(text: string, name = "dev.jsonl") {
+  const file = path.join(folder, name);
+  await writeFile(file, text);
+  return loadQuestions(file);
+}
+
+const good = '{"id":"a","question":"Capital of Peru?","answers":["Lima"]}';
+
+describe("questions from JSONL", () => {
+  it("reads the native form, Search-R1's form and numeric ids", async () => {
+    const text = [
+      good,
+      "",
+      '{"id":"b","question":"Two?","golden_answers":["x","y"],"hops":2,"source":"nq"}\r',
+      '{"id":7,"question":"Three?","answers":["z"]}',
+    ].join("\n");
+    expect(await load(text)).toEqual([
+      { id: "a", question: "Capital of Peru?", answers: ["Lima"], source: "dev.jsonl" },
+      { id: "b", question: "Two?", answers: ["x", "y"], hops: 2, source: "nq" },
+      { id: "7", question: "Three?", answers: ["z"], source: "dev.jsonl" },
+    ]);
+  });
+
+  it.each([
+    ["broken JSON", `${good}\n{"question":`, /bad\.jsonl:2: .*JSON/],
+    ["not an object", `${good}\n[1]`, /bad\.jsonl:2: the line must be a JSON object/],
+    ["no question", '{"id":"a","answers":["x"]}', /bad\.jsonl:1: field "question"/],
+    ["no answers", '{"id":"a","question":"q"}', /bad\.jsonl:1: field "answers"/],
+    ["empty answers", '{"id":"a","question":"q","golden_answers":[]}', /bad\.jsonl:1: field "answers"/],
+    ["empty answer", '{"id":"a","question":"q","answers":["x"," "]}', /bad\.jsonl:1: field "answers"/],
+    ["no id", '{"question":"q","answers":["x"]}', /bad\.jsonl:1: field "id"/],
+    ["bad hops", '{"id":"a","question":"q","answers":["x"],"hops":0}', /bad\.jsonl:1: field "hops"/],
+    ["repeated id", `${good}\n${good}`, /bad\.jsonl:2: field "id": "a" .* line 1/],
+    ["empty file", "\n\n", /holds no question.*A line looks like/],
+  ])("%s: a UserError that names the place", async (_, text, message) => {
+    const attempt = load(text, "bad.jsonl");
+    await expect(attempt).rejects.toThrow(message);
+    await expect(attempt).rejects.toBeInstanceOf(UserError);
+  });
+
+  it("a missing file: a UserError", async () => {
+    await expect(loadQuestions(path.join(folder, "none.jsonl"))).rejects.toBeInstanceOf(UserError);
+  });
+});
