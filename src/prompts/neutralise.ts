@@ -110,7 +110,7 @@ function foldCharacter(character: string): string[] {
 
 function findDisguised(text: string, skeletons: readonly string[]): Range[] {
   // Nearly every passage is plain ASCII without a single bracket: decide that without building a skeleton.
-   
+
   if (/^[\0-\x7f]*$/.test(text) && !skeletons.some((skeleton) => text.toLowerCase().includes(skeleton[0]))) return [];
   const { folded, starts, ends } = skeletonOf(text);
   const firsts = new Set(skeletons.map((skeleton) => skeleton[0]));

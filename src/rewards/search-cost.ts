@@ -32,6 +32,6 @@ export function searchCost(options: SearchCostOptions = {}): RewardFunction {
 
 /** Searches whose query, but for case and white space, was asked before. */
 export function repeatedQueries(trajectory: Trajectory): number {
-  const queries = trajectory.searches.map(({ query }) => query.toLowerCase().split(/\s+/u).join(" "));
+  const queries = trajectory.searches.map(({ query }) => query.trim().toLowerCase().split(/\s+/u).join(" "));
   return queries.length - new Set(queries).size;
 }

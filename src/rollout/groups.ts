@@ -1,4 +1,5 @@
 /** @file Many attempts at once: G trajectories of a question, and many questions side by side. */
+import { setMaxListeners } from "node:events";
 import { deriveSeed } from "../random.js";
 import type { Group, Question, Trajectory } from "../types.js";
 import type { RolloutOptions } from "./rollout.js";
@@ -103,6 +104,8 @@ async function runAll<T>(
   options: { signal?: AbortSignal; maxConcurrent: number },
 ): Promise<void> {
   const controller = new AbortController();
+  // One listener per trajectory under way is no leak.
+  setMaxListeners(0, controller.signal);
   const onAbort = (): void => controller.abort(options.signal?.reason);
   if (options.signal?.aborted) onAbort();
   options.signal?.addEventListener("abort", onAbort);

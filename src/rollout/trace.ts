@@ -141,7 +141,6 @@ function highlight(text: string, content: string, paint: (text: string) => strin
 }
 
 /** Neither a model nor a document may send escape sequences to the terminal. */
-export function printable(text: string): string {
-   
+function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { byteTokenizer } from "../policy/testing.js";
+import { parseAction, turnStops } from "./parse.js";
+import { atlas, searchR1 } from "./protocol.js";
+import { renderFailedSearch, renderObservation, renderPrompt } from "./render.js";
+
+describe("render", () => {
+  it("writes Search-R1's observation", () => {
+    const passages = [
+      { title: '"Evan Morris"', text: "A lobbyist." },
+      { title: "T", text: "b" },
+    ];
+    expect(renderObservation(searchR1, passages)).toBe(
+      '\n\n<information>Doc 1(Title: "Evan Morris") A lobbyist.\nDoc 2(Title: T) b\n</information>\n\n',
+    );
+  });
+
+  it("marks what is empty and what failed", () => {
+    expect(renderObservation(atlas, [])).toBe("<information> Nothing found.</information>\n");
+    expect(renderFailedSearch(atlas)).toBe("<information> Search failed.</information>\n");
+  });
+
+  it("fills templates once: values are never templates", () => {
+    expect(renderPrompt(atlas, { question: "{question} $& $1?" })).toBe("Question: {question} $& $1?\n");
+    expect(renderObservation(atlas, [{ title: "{text}", text: "{passages}" }])).toContain("({text}) {passages}");
+  });
+});
+
+describe("parseAction", () => {
+  const cases: [text: string, action: ReturnType<typeof parseAction>][] = [
+    ["<search> capital of France </search>", { kind: "search", query: "capital of France" }],
+    ["<think>x</think>\n<answer>\nParis\n</answer>", { kind: "answer", answer: "Paris" }],
+    ["<answer>a</answer><search>b</search>", { kind: "answer", answer: "a" }],
+    ["<search>b</search><answer>a</answer>", { kind: "search", query: "b" }],
+    ["<search></search>", { kind: "search", query: "" }],
+    ["<answer>  </answer>", { kind: "answer", answer: "" }],
+    ["<search>open <answer>a</answer>", { kind: "answer", answer: "a" }],
+    ["<answer>open <search>q</search>", { kind: "search", query: "q" }],
+    ["<search><search>q</search>", { kind: "search", query: "<search>q" }],
+    ["</search> text <search>", { kind: "malformed" }],
+    ["<Search>q</Search>", { kind: "malformed" }],
+    ["", { kind: "malformed" }],
+  ];
+  it.each(cases)("%j", (text, action) => {
+    expect(parseAction(text, searchR1)).toEqual(action);
+  });
+
+  it("takes linear time on unclosed tags", () => {
+    expect(parseAction("<search>".repeat(200_000), searchR1)).toEqual({ kind: "malformed" });
+  });
+});
+
+it("turns stop at both closing tags, as a token and spelled out, and at the end of text", () => {
+  const tokenizer = byteTokenizer(searchR1);
+  const special = (text: string): number => tokenizer.specialTokens.get(text) as number;
+  expect(turnStops(tokenizer, searchR1)).toEqual({
+    tokens: [256, special("</search>"), special("</answer>")],
+    strings: ["</search>", "</answer>"],
+  });
+});
