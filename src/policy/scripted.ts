@@ -2,6 +2,7 @@
  * @file A policy without a model: it says what a script tells it. Rollouts, searches and rewards are tested on it, and
  * traces are replayed with it. It cannot train.
  */
+import { setMaxListeners } from "node:events";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../types.js";
 import type { Policy, PolicyStats, Sample, SampleOptions } from "./policy.js";
@@ -37,6 +38,7 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
   const { tokenizer, script, contextLength = 4096, logprob = -1 } = options;
   const calls: RecordedCall[] = [];
   const closed = new AbortController();
+  setMaxListeners(0, closed.signal);
   let sampledTokens = 0;
 
   async function sample(prefix_T: readonly number[], sampleOptions: SampleOptions): Promise<Sample> {

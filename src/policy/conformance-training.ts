@@ -1,0 +1,227 @@
+/** @file Conformance of `forwardBackward`, `optimStep`, `save` and `load`. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { dataLoss } from "../algorithms/loss/table.js";
+import { Random } from "../random.js";
+import { customLossStep } from "../train/custom-loss.js";
+import type { Datum } from "../types.js";
+import type { ConformanceCase } from "./conformance.js";
+import { expectNear, prefixOf } from "./conformance-sampling.js";
+import type { AdamOptions, LossSpec, Policy } from "./policy.js";
+
+const adam: AdamOptions = {
+  learningRate: 3e-3,
+  beta1: 0.9,
+  beta2: 0.95,
+  // Large enough that rounding in a gradient near zero does not decide the direction of a step.
+  epsilon: 1e-4,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+};
+
+const crossEntropy: LossSpec = { kind: "cross_entropy" };
+const ratioLosses: readonly LossSpec[] = [
+  { kind: "importance_sampling" },
+  { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 },
+  { kind: "cispo", clipLow: 0.3, clipHigh: 0.2 },
+];
+
+/** Sequences of different lengths with holes in their masks, and weights of both signs. */
+function makeData(policy: Policy, count: number): Datum[] {
+  return Array.from({ length: count }, (_, row) => {
+    const random = new Random("datum", row);
+    const tokens_T = prefixOf(policy, 5 + 3 * (row % 6), 100 + row);
+    return {
+      tokens_T,
+      sampledMask_T: Uint8Array.from(tokens_T, () => (random.next() < 0.7 ? 1 : 0)),
+      weights_T: Float32Array.from(tokens_T, () => 0.1 * random.next()),
+    };
+  });
+}
+
+/** The same with advantages, and old log-probabilities so far from the current ones that some ratios are clipped. */
+async function makeRatioData(policy: Policy, count: number): Promise<Datum[]> {
+  const data_D = makeData(policy, count);
+  const current_D_T = await policy.logprobs(data_D.map(({ tokens_T }) => tokens_T));
+  return data_D.map(({ tokens_T, sampledMask_T }, row) => {
+    const random = new Random("ratio", row);
+    return {
+      tokens_T,
+      sampledMask_T,
+      logprobs_T: current_D_T[row].map((logprob) => logprob + 0.3 * random.normal()),
+      advantages_T: Float32Array.from(tokens_T, () => 0.1 * random.normal()),
+    };
+  });
+}
+
+function sequencesOf(data_D: readonly Datum[]): number[][] {
+  return data_D.map(({ tokens_T }) => tokens_T);
+}
+
+async function trainSteps(policy: Policy, data_D: readonly Datum[], steps: number): Promise<void> {
+  for (let step = 0; step < steps; step++) {
+    await policy.forwardBackward(data_D, crossEntropy);
+    await policy.optimStep(adam);
+  }
+}
+
+async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const parent = await mkdtemp(join(tmpdir(), "sleuth-conformance-"));
+  try {
+    await run(join(parent, "checkpoint"));
+  } finally {
+    await rm(parent, { recursive: true, force: true });
+  }
+}
+
+export const trainingCases: readonly ConformanceCase[] = [
+  {
+    name: "steps on cross-entropy lower it",
+    async run({ make }) {
+      const policy = await make();
+      const data_D = makeData(policy, 4);
+      const losses: number[] = [];
+      for (let step = 0; step < 6; step++) {
+        losses.push((await policy.forwardBackward(data_D, crossEntropy)).loss);
+        expect((await policy.optimStep(adam)).gradNorm).toBeGreaterThan(0);
+      }
+      expect(losses.at(-1)).toBeLessThan(0.98 * losses[0]);
+      expect((await policy.stats()).trainedTokens).toBe(6 * sequencesOf(data_D).flat().length);
+    },
+  },
+  {
+    name: "forwardBackward reports the loss and the log-probabilities before the step",
+    async run({ make }) {
+      const policy = await make();
+      const data_D = makeData(policy, 5);
+      const expected_D_T = await policy.logprobs(sequencesOf(data_D));
+      const { loss, logprobs_D_T } = await policy.forwardBackward(data_D, crossEntropy);
+      expect(loss).toBeCloseTo(dataLoss(crossEntropy, data_D, expected_D_T).loss, 3);
+      data_D.forEach(({ sampledMask_T }, row) => {
+        const carried = (logprobs_T: Float32Array): Float32Array =>
+          logprobs_T.map((logprob, t) => (t > 0 && sampledMask_T[t] ? logprob : 0));
+        expectNear(carried(logprobs_D_T[row]), carried(expected_D_T[row]), 1e-4);
+      });
+    },
+  },
+  {
+    name: "tokens outside the mask carry no loss",
+    async run({ make }) {
+      const [one, other] = [await make(), await make()];
+      const data_D = makeData(one, 3);
+      const noisy_D = data_D.map((datum) => ({
+        ...datum,
+        weights_T: datum.weights_T?.map((weight, t) => (t > 0 && datum.sampledMask_T[t] ? weight : 50)),
+      }));
+      const { loss } = await one.forwardBackward(data_D, crossEntropy);
+      expect((await other.forwardBackward(noisy_D, crossEntropy)).loss).toBeCloseTo(loss, 5);
+      const { gradNorm } = await one.optimStep(adam);
+      expect((await other.optimStep(adam)).gradNorm / gradNorm).toBeCloseTo(1, 4);
+    },
+  },
+  {
+    name: "gradients do not depend on the batch (1×8 = 8×1)",
+    async run({ make }) {
+      const [whole, parts] = [await make(), await make()];
+      const data_D = makeData(whole, 8);
+      const { loss } = await whole.forwardBackward(data_D, crossEntropy);
+      let sum = 0;
+      for (const datum of data_D) sum += (await parts.forwardBackward([datum], crossEntropy)).loss;
+      expect(sum).toBeCloseTo(loss, 3);
+      const norms = [await whole.optimStep(adam), await parts.optimStep(adam)].map(({ gradNorm }) => gradNorm);
+      expect(norms[1] / norms[0]).toBeCloseTo(1, 3);
+      const rows = [await whole.logprobs(sequencesOf(data_D)), await parts.logprobs(sequencesOf(data_D))];
+      data_D.forEach((_, row) => expectNear(rows[1][row], rows[0][row], 1e-3));
+    },
+  },
+  {
+    name: "a step clears the accumulated gradient",
+    async run({ make }) {
+      const policy = await make();
+      const data_D = makeData(policy, 2);
+      await policy.forwardBackward(data_D, crossEntropy);
+      const still = { ...adam, learningRate: 0, weightDecay: 0 };
+      const { gradNorm } = await policy.optimStep(still);
+      await policy.forwardBackward(data_D, crossEntropy);
+      expect((await policy.optimStep(still)).gradNorm / gradNorm).toBeCloseTo(1, 4);
+    },
+  },
+  ...ratioLosses.map(
+    (spec) =>
+      ({
+        name: `${spec.kind} equals its definition`,
+        async run({ make }) {
+          const [fast, slow] = [await make(), await make()];
+          const data_D = await makeRatioData(fast, 6);
+          const { loss } = await fast.forwardBackward(data_D, spec);
+          const custom = await customLossStep(slow, data_D, (data, logprobs) => dataLoss(spec, data, logprobs));
+          expect(loss).toBeCloseTo(custom.loss, 3);
+          const norms = [await fast.optimStep(adam), await slow.optimStep(adam)].map(({ gradNorm }) => gradNorm);
+          expect(norms[0]).toBeGreaterThan(0);
+          expect(norms[1] / norms[0]).toBeCloseTo(1, 3);
+          const rows = [await fast.logprobs(sequencesOf(data_D)), await slow.logprobs(sequencesOf(data_D))];
+          data_D.forEach((_, row) => expectNear(rows[1][row], rows[0][row], 1e-3));
+        },
+      }) satisfies ConformanceCase,
+  ),
+  {
+    name: "samples follow the weights",
+    async run({ make }) {
+      const policy = await make();
+      const prefix_T = prefixOf(policy, 6);
+      await policy.sample(prefix_T, { maxTokens: 8, seed: 1 });
+      await trainSteps(policy, makeData(policy, 4), 4);
+      const { tokens_T, logprobs_T } = await policy.sample(prefix_T, { maxTokens: 8, seed: 1 });
+      const [row] = await policy.logprobs([[...prefix_T, ...tokens_T]]);
+      expectNear(logprobs_T, row.subarray(prefix_T.length), 1e-4);
+    },
+  },
+  {
+    name: "the reference stays where it was",
+    async run({ make }) {
+      const policy = await make();
+      const data_D = makeData(policy, 3);
+      const start = await policy.logprobs(sequencesOf(data_D));
+      await trainSteps(policy, data_D, 3);
+      const now = await policy.logprobs(sequencesOf(data_D));
+      const reference = await policy.logprobs(sequencesOf(data_D), { reference: true });
+      reference.forEach((row, index) => expectNear(row, start[index], 1e-5));
+      expect(Math.max(...now[0].map((logprob, t) => Math.abs(logprob - start[0][t])))).toBeGreaterThan(1e-3);
+    },
+  },
+  {
+    name: "load restores the weights that save wrote",
+    async run({ make }) {
+      const [policy, other] = [await make(), await make()];
+      const data_D = makeData(policy, 3);
+      await trainSteps(policy, data_D, 2);
+      const expected = await policy.logprobs(sequencesOf(data_D));
+      await withFolder(async (folder) => {
+        await policy.save(folder);
+        await other.load(folder);
+      });
+      expect(await other.logprobs(sequencesOf(data_D))).toEqual(expected);
+    },
+  },
+  {
+    name: "a restored policy continues bit for bit",
+    async run({ make }) {
+      const [policy, other] = [await make(), await make()];
+      const data_D = makeData(policy, 3);
+      await trainSteps(policy, data_D, 2);
+      await withFolder(async (folder) => {
+        await policy.save(folder, { optimizer: true });
+        await other.load(folder);
+      });
+      await trainSteps(policy, data_D, 2);
+      await trainSteps(other, data_D, 2);
+      const [expected, resumed] = [
+        await policy.logprobs(sequencesOf(data_D)),
+        await other.logprobs(sequencesOf(data_D)),
+      ];
+      expect(resumed).toEqual(expected);
+    },
+  },
+];

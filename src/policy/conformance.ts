@@ -1,0 +1,69 @@
+/**
+ * @file The suite that every policy passes, whatever its engine. An implementation's test file makes a policy with a
+ * small model and calls `policyConformance`; what it cannot do it skips by name, with a reason that stands in the report.
+ * Needs vitest, so it is no part of the published package.
+ */
+import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { samplingCases } from "./conformance-sampling.js";
+import { trainingCases } from "./conformance-training.js";
+import type { Policy } from "./policy.js";
+
+export interface ConformanceContext {
+  /** Shared by all cases, so nobody trains or closes it. */
+  policy: Policy;
+  /** A fresh policy with the same weights as the shared one, closed after the case. */
+  make(): Promise<Policy>;
+}
+
+export interface ConformanceCase {
+  name: string;
+  run(context: ConformanceContext): Promise<void>;
+}
+
+export interface ConformanceSkip {
+  reason: string;
+  /** Names of cases, exactly. */
+  tests: readonly string[];
+}
+
+/**
+ * Declares the suite.
+ * @param makePolicy Makes a policy; all of them with the same weights, a context of at least 48 tokens, and a
+ *   vocabulary small enough to try every token (at most a few hundred).
+ */
+export function policyConformance(
+  name: string,
+  makePolicy: () => Promise<Policy> | Policy,
+  options: { skip?: readonly ConformanceSkip[]; timeoutMs?: number } = {},
+): void {
+  const { skip = [], timeoutMs = 60_000 } = options;
+  const cases = [...samplingCases, ...trainingCases];
+  const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
+  for (const test of reasons.keys()) {
+    if (!cases.some((one) => one.name === test))
+      throw new Error(`There is no conformance test named "${test}" to skip.`);
+  }
+
+  describe(`${name} conforms to the contract of a policy`, () => {
+    let policy: Policy;
+    const opened: Policy[] = [];
+    const make = async (): Promise<Policy> => {
+      const fresh = await makePolicy();
+      opened.push(fresh);
+      return fresh;
+    };
+    beforeAll(async () => {
+      policy = await makePolicy();
+    }, timeoutMs);
+    afterEach(async () => {
+      await Promise.all(opened.splice(0).map((fresh) => fresh.close()));
+    });
+    afterAll(() => policy.close());
+
+    for (const { name: test, run } of cases) {
+      const reason = reasons.get(test);
+      if (reason !== undefined) it.skip(`${test} (skipped: ${reason})`, () => {});
+      else it(test, () => run({ policy, make }), timeoutMs);
+    }
+  });
+}
