@@ -1,0 +1,151 @@
+/** @file Hugging Face's `config.json` to and from a `ModelConfig`; what the builder cannot compute is refused by name. */
+import { z } from "zod";
+import { UserError } from "../../errors.js";
+import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
+
+const count = z.int().positive();
+const ids = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
+const rope = z.looseObject({
+  rope_theta: z.number().positive().optional(),
+  rope_type: z.string().optional(),
+  type: z.string().optional(),
+});
+
+const schema = z.looseObject({
+  model_type: z.string(),
+  hidden_size: count,
+  intermediate_size: count,
+  num_hidden_layers: count,
+  num_attention_heads: count,
+  num_key_value_heads: count.nullish(),
+  head_dim: count.nullish(),
+  vocab_size: count,
+  rms_norm_eps: z.number().positive().default(1e-6),
+  rope_theta: z.number().positive().optional(),
+  rope_parameters: rope.nullish(),
+  rope_scaling: rope.nullish(),
+  tie_word_embeddings: z.boolean().default(false),
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+  use_sliding_window: z.boolean().default(false),
+  hidden_act: z.string().default("silu"),
+  max_position_embeddings: count.optional(),
+  eos_token_id: ids,
+});
+type ConfigJson = z.infer<typeof schema>;
+
+/** Hugging Face's defaults, for files that leave them out. */
+const DEFAULT_POSITIONS: Record<ModelType, number> = { llama: 2048, qwen2: 32768, qwen3: 32768 };
+const ARCHITECTURES: Record<ModelType, string> = {
+  llama: "LlamaForCausalLM",
+  qwen2: "Qwen2ForCausalLM",
+  qwen3: "Qwen3ForCausalLM",
+};
+
+/**
+ * Reads a parsed `config.json`; `file` names it in messages.
+ * @throws UserError naming the field that is missing, malformed or not supported
+ */
+export function parseModelConfig(json: unknown, file: string): ModelConfig {
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
+  }
+  const fields = parsed.data;
+  const modelType = supportedType(fields, file);
+  refuseUnsupported(fields, modelType, file);
+  const heads = fields.num_attention_heads;
+  const config: ModelConfig = {
+    modelType,
+    hiddenSize: fields.hidden_size,
+    intermediateSize: fields.intermediate_size,
+    layers: fields.num_hidden_layers,
+    heads,
+    kvHeads: fields.num_key_value_heads ?? heads,
+    headDim: fields.head_dim ?? (modelType === "qwen3" ? 128 : fields.hidden_size / heads),
+    vocabSize: fields.vocab_size,
+    rmsNormEps: fields.rms_norm_eps,
+    ropeTheta: fields.rope_theta ?? fields.rope_parameters?.rope_theta ?? 10000,
+    tieWordEmbeddings: fields.tie_word_embeddings,
+    attentionBias: modelType === "qwen2",
+    qkNorm: modelType === "qwen3",
+    maxPositions: fields.max_position_embeddings ?? DEFAULT_POSITIONS[modelType],
+    eosTokenIds: [fields.eos_token_id ?? []].flat(),
+  };
+  checkConfig(config, file);
+  return config;
+}
+
+/** The `config.json` that Hugging Face's transformers would read as this model. */
+export function toConfigJson(config: ModelConfig): Record<string, unknown> {
+  const { modelType } = config;
+  if (config.attentionBias !== (modelType === "qwen2") || config.qkNorm !== (modelType === "qwen3")) {
+    throw new Error(`internal: a ${modelType} with these biases and norms has no Hugging Face counterpart`);
+  }
+  const [eos, ...more] = config.eosTokenIds;
+  return {
+    architectures: [ARCHITECTURES[modelType]],
+    model_type: modelType,
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.intermediateSize,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    num_key_value_heads: config.kvHeads,
+    head_dim: config.headDim,
+    vocab_size: config.vocabSize,
+    hidden_act: "silu",
+    rms_norm_eps: config.rmsNormEps,
+    rope_theta: config.ropeTheta,
+    tie_word_embeddings: config.tieWordEmbeddings,
+    attention_bias: false,
+    max_position_embeddings: config.maxPositions,
+    eos_token_id: more.length > 0 ? config.eosTokenIds : (eos ?? null),
+    torch_dtype: "float32",
+  };
+}
+
+function supportedType(fields: ConfigJson, file: string): ModelType {
+  const known = MODEL_TYPES.find((type) => type === fields.model_type);
+  if (known) return known;
+  throw problem(file, `field "model_type" is "${fields.model_type}", but only ${MODEL_TYPES.join(", ")} are supported`);
+}
+
+/** Better no model than one that computes something else than its makers meant. */
+function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: string): void {
+  const refuse = (field: string, why: string) => {
+    throw problem(file, `field "${field}" asks for ${why}, which is not supported yet. Choose another model`);
+  };
+  for (const field of ["rope_scaling", "rope_parameters"] as const) {
+    const type = fields[field]?.rope_type ?? fields[field]?.type ?? "default";
+    if (type !== "default") refuse(field, `scaled rotary positions (${type})`);
+  }
+  if (fields.hidden_act !== "silu") refuse("hidden_act", `the activation ${fields.hidden_act}`);
+  if (fields.mlp_bias) refuse("mlp_bias", "biases in the MLP");
+  if (fields.attention_bias && modelType !== "qwen2") refuse("attention_bias", "a bias on the output projection");
+  if (fields.use_sliding_window) refuse("use_sliding_window", "sliding-window attention");
+  if (fields.quantization_config) refuse("quantization_config", "quantized weights");
+}
+
+function checkConfig(config: ModelConfig, file: string): void {
+  const { heads, kvHeads, headDim, hiddenSize, vocabSize } = config;
+  if (heads % kvHeads !== 0) {
+    throw problem(
+      file,
+      `field "num_key_value_heads" is ${kvHeads}, which does not divide the ${heads} attention heads`,
+    );
+  }
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0) {
+    throw problem(
+      file,
+      `field "head_dim" is ${headDim} (hidden_size ${hiddenSize}, ${heads} heads), but must be an even whole number`,
+    );
+  }
+  const eos = config.eosTokenIds.find((id) => id >= vocabSize);
+  if (eos !== undefined)
+    throw problem(file, `field "eos_token_id" is ${eos}, but the vocabulary has ${vocabSize} entries`);
+}
+
+function problem(file: string, text: string): UserError {
+  return new UserError(`${file}, ${text}. The file must describe the model beside it.`);
+}

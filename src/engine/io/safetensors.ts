@@ -1,0 +1,284 @@
+/**
+ * @file The safetensors format (https://github.com/huggingface/safetensors): eight bytes with the header's length, a
+ * JSON header that places every tensor, then the numbers, little-endian and without gaps. Tensors are read and written
+ * one by one, so memory stays at what the caller holds.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { z } from "zod";
+import { UserError } from "../../errors.js";
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
+
+/** The reference implementation's limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+const CHUNK_BYTES = 1 << 22;
+
+/** Types whose values can be read and written; they become float32 in memory. */
+export const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
+export type FloatType = (typeof FLOAT_TYPES)[number];
+
+const BYTES: Record<string, number> = {
+  ...{ F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2 },
+  ...{ I8: 1, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1 },
+};
+
+export interface TensorEntry {
+  /** As the file says, for example `BF16`. */
+  dtype: string;
+  shape: number[];
+  /** Bytes [begin, end) after the header. */
+  begin: number;
+  end: number;
+}
+
+export interface NamedTensor {
+  name: string;
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+const entrySchema = z.strictObject({
+  dtype: z.string(),
+  shape: z.array(z.int().nonnegative()),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+});
+const headerSchema = z.record(z.string(), z.unknown());
+
+/** An open file whose header has been checked. Close it. */
+export class SafetensorsFile {
+  readonly file: string;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #handle: FileHandle;
+  readonly #dataStart: number;
+
+  /** @throws UserError when the file is missing, truncated or malformed: with the file, the tensor and what to do */
+  static async open(file: string): Promise<SafetensorsFile> {
+    const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
+      throw new UserError(`Cannot open ${file}: ${error.message}. Check the path.`, { cause: error });
+    });
+    try {
+      return await SafetensorsFile.#read(file, handle);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  static async #read(file: string, handle: FileHandle): Promise<SafetensorsFile> {
+    const { size } = await handle.stat();
+    if (size < 8) throw damaged(file, `it has ${size} bytes, fewer than the 8 that every such file begins with`);
+    const lengthBytes = await readExactly(handle, 0, 8, file, "the header's length");
+    const headerLength = lengthBytes.readBigUInt64LE();
+    if (headerLength > BigInt(MAX_HEADER_BYTES)) {
+      throw damaged(file, `its header claims ${headerLength} bytes. Is it a safetensors file at all?`);
+    }
+    const dataStart = 8 + Number(headerLength);
+    if (dataStart > size) throw damaged(file, `its header should end at byte ${dataStart}, but the file has ${size}`);
+    const text = (await readExactly(handle, 8, Number(headerLength), file, "the header")).toString("utf8");
+    const { tensors, metadata } = parseHeader(file, text, size - dataStart);
+    return new SafetensorsFile(file, handle, dataStart, tensors, metadata);
+  }
+
+  private constructor(
+    file: string,
+    handle: FileHandle,
+    dataStart: number,
+    tensors: Map<string, TensorEntry>,
+    metadata: Record<string, string>,
+  ) {
+    this.file = file;
+    this.#handle = handle;
+    this.#dataStart = dataStart;
+    this.tensors = tensors;
+    this.metadata = metadata;
+  }
+
+  /**
+   * Reads one tensor as float32, into `target` where it is given (its length must fit).
+   * @throws UserError when the tensor is absent, not of a float type, or cannot be read completely
+   */
+  async read(name: string, target?: Float32Array): Promise<Float32Array> {
+    const entry = this.tensors.get(name);
+    if (!entry) throw damaged(this.file, `it has no tensor "${name}"`);
+    if (!isFloatType(entry.dtype)) {
+      throw new UserError(
+        `${this.file}: tensor "${name}" is of type ${entry.dtype}, but only ${FLOAT_TYPES.join(", ")} can be read. ` +
+          "Convert the file, for example with model.float().save_pretrained(…) in Python.",
+      );
+    }
+    const count = (entry.end - entry.begin) / BYTES[entry.dtype];
+    const values = target ?? new Float32Array(count);
+    if (values.length !== count) throw new Error(`internal: ${values.length} places for ${count} numbers of ${name}`);
+    const what = `tensor "${name}"`;
+    const start = this.#dataStart + entry.begin;
+    const perChunk = CHUNK_BYTES / BYTES[entry.dtype];
+    for (let done = 0; done < count; done += perChunk) {
+      const part = values.subarray(done, Math.min(count, done + perChunk));
+      const position = start + done * BYTES[entry.dtype];
+      if (entry.dtype === "F32") {
+        const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+        await readInto(this.#handle, bytes, position, this.file, what);
+      } else {
+        const bits = new Uint16Array(part.length);
+        await readInto(this.#handle, new Uint8Array(bits.buffer), position, this.file, what);
+        if (entry.dtype === "F16") float16ToFloat32(bits, part);
+        else bfloat16ToFloat32(bits, part);
+      }
+    }
+    return values;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+/**
+ * Writes tensors in the given order, converted to `dtype`. The file is flushed, but not atomic: who needs that writes into a
+ * temporary folder and renames it.
+ */
+export async function writeSafetensors(
+  file: string,
+  tensors: readonly NamedTensor[],
+  options: { dtype?: FloatType; metadata?: Record<string, string> } = {},
+): Promise<void> {
+  const dtype = options.dtype ?? "F32";
+  const header: Record<string, unknown> = {};
+  if (options.metadata) header.__metadata__ = options.metadata;
+  let offset = 0;
+  for (const { name, shape, data } of tensors) {
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (count !== data.length) throw new Error(`internal: ${data.length} numbers for ${name} of [${shape.join(", ")}]`);
+    if (name in header) throw new Error(`internal: two tensors named ${name}`);
+    const end = offset + data.length * BYTES[dtype];
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const handle = await open(file, "w");
+  try {
+    await writeAll(handle, encodeHeader(header));
+    for (const { data } of tensors) await writeValues(handle, data, dtype);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function encodeHeader(header: Record<string, unknown>): Uint8Array {
+  const text = Buffer.from(JSON.stringify(header));
+  // Spaces behind the JSON bring the numbers to a multiple of eight bytes.
+  const bytes = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8, " ");
+  bytes.writeBigUInt64LE(BigInt(bytes.length - 8));
+  text.copy(bytes, 8);
+  return bytes;
+}
+
+async function writeValues(handle: FileHandle, data: Float32Array, dtype: FloatType): Promise<void> {
+  const perChunk = CHUNK_BYTES / BYTES[dtype];
+  for (let done = 0; done < data.length; done += perChunk) {
+    const part = data.subarray(done, Math.min(data.length, done + perChunk));
+    if (dtype === "F32") {
+      await writeAll(handle, new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+      continue;
+    }
+    const bits = new Uint16Array(part.length);
+    if (dtype === "F16") float32ToFloat16(part, bits);
+    else float32ToBfloat16(part, bits);
+    await writeAll(handle, new Uint8Array(bits.buffer));
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
+    done += bytesWritten;
+  }
+}
+
+function parseHeader(
+  file: string,
+  text: string,
+  dataLength: number,
+): { tensors: Map<string, TensorEntry>; metadata: Record<string, string> } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw damaged(file, `its header is not valid JSON (${(error as Error).message})`);
+  }
+  const header = headerSchema.safeParse(json);
+  if (!header.success) throw damaged(file, "its header is not a JSON object");
+  const { __metadata__, ...entries } = header.data;
+  const metadata = z.record(z.string(), z.string()).safeParse(__metadata__ ?? {});
+  if (!metadata.success) throw damaged(file, "the header's __metadata__ is not a map of strings");
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, value] of Object.entries(entries)) tensors.set(name, parseEntry(file, name, value));
+  checkPlaces(file, tensors, dataLength);
+  return { tensors, metadata: metadata.data };
+}
+
+function parseEntry(file: string, name: string, value: unknown): TensorEntry {
+  const parsed = entrySchema.safeParse(value);
+  if (!parsed.success) {
+    throw damaged(file, `the header's entry for tensor "${name}" is malformed (${z.prettifyError(parsed.error)})`);
+  }
+  const { dtype, shape, data_offsets } = parsed.data;
+  const [begin, end] = data_offsets;
+  const bytes = BYTES[dtype];
+  if (bytes === undefined) throw damaged(file, `tensor "${name}" is of the unknown type ${dtype}`);
+  const expected = shape.reduce((product, size) => product * size, bytes);
+  if (end - begin !== expected) {
+    throw damaged(
+      file,
+      `tensor "${name}" is ${dtype} [${shape.join(", ")}], which takes ${expected} bytes, but has ${end - begin}`,
+    );
+  }
+  return { dtype, shape, begin, end };
+}
+
+/** Tensors must fill the data exactly: no overlap, no gap, nothing beyond the end of the file. */
+function checkPlaces(file: string, tensors: ReadonlyMap<string, TensorEntry>, dataLength: number): void {
+  const sorted = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let end = 0;
+  for (const [name, entry] of sorted) {
+    if (entry.begin < end) throw damaged(file, `tensor "${name}" overlaps another one`);
+    if (entry.begin > end) throw damaged(file, `there is a gap of ${entry.begin - end} bytes before tensor "${name}"`);
+    end = entry.end;
+    if (end > dataLength) throw damaged(file, `tensor "${name}" is cut off: ${end - dataLength} bytes are missing`);
+  }
+  if (end < dataLength) throw damaged(file, `${dataLength - end} bytes at its end belong to no tensor`);
+}
+
+function isFloatType(dtype: string): dtype is FloatType {
+  return (FLOAT_TYPES as readonly string[]).includes(dtype);
+}
+
+async function readExactly(
+  handle: FileHandle,
+  start: number,
+  length: number,
+  file: string,
+  what: string,
+): Promise<Buffer> {
+  const bytes = Buffer.alloc(length);
+  await readInto(handle, bytes, start, file, what);
+  return bytes;
+}
+
+async function readInto(
+  handle: FileHandle,
+  bytes: Uint8Array,
+  start: number,
+  file: string,
+  what: string,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+    if (bytesRead === 0) throw damaged(file, `it ends in the middle of ${what}`);
+    done += bytesRead;
+  }
+}
+
+function damaged(file: string, reason: string): UserError {
+  return new UserError(`${file} is damaged or no safetensors file: ${reason}. Download or write it again.`);
+}
