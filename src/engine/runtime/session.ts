@@ -42,6 +42,9 @@ export class Session {
       enableCpuMemArena: true,
       enableMemPattern: false,
       logSeverityLevel: 3,
+      // Threads that spin between operators take the cores from the main thread and from everything else that runs
+      // (measured beside a busy process: 1.7 times faster training without; alone no difference to speak of).
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
     return new Session(session, onRun);
   }

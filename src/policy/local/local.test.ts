@@ -1,0 +1,64 @@
+import { rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { policyConformance } from "../conformance.js";
+import { createLocalPolicy } from "./local.js";
+import { makeTinyModel } from "./tiny-model.test-support.js";
+
+const model = await makeTinyModel();
+afterAll(() => model.remove());
+const open = () => createLocalPolicy({ folder: model.folder, threads: 1 });
+
+policyConformance("the local policy", open);
+
+describe("the local policy", () => {
+  it("computes a group's prompt once and a second turn's new tokens only", async () => {
+    const policy = await open();
+    const prompt = policy.tokenizer.encode(" Question: the capital of the country\n");
+    const samples = await Promise.all(
+      Array.from({ length: 8 }, (_, seed) => policy.sample(prompt, { maxTokens: 4, seed })),
+    );
+    const first = await policy.stats();
+    // All but the last prompt token are shared; that one starts each sequence's own sampling.
+    expect(first.reusedTokens).toBe(7 * (prompt.length - 1));
+    expect(first.prefillTokens).toBe(prompt.length + 7);
+    const observation = policy.tokenizer.encode(" here is the country");
+    await policy.sample([...prompt, ...samples[3].tokens_T, ...observation], { maxTokens: 2 });
+    const second = await policy.stats();
+    // The last sampled token was never fed, so it is new as well.
+    expect(second.prefillTokens - first.prefillTokens).toBe(observation.length + 1);
+    await policy.close();
+  });
+
+  it("answers for the frozen start after training", async () => {
+    const policy = await open();
+    const tokens_T = policy.tokenizer.encode(" the capital of the country is here");
+    const before = await policy.logprobs([tokens_T]);
+    const ones = new Float32Array(tokens_T.length).fill(0.1);
+    const datum = { tokens_T, sampledMask_T: new Uint8Array(tokens_T.length).fill(1), weights_T: ones };
+    await policy.forwardBackward([datum], { kind: "cross_entropy" });
+    const adam = { learningRate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+    await policy.optimStep(adam);
+    expect(await policy.logprobs([tokens_T])).not.toEqual(before);
+    expect(await policy.logprobs([tokens_T], { reference: true })).toEqual(before);
+    await policy.close();
+  });
+
+  it("says what is wrong with a model folder before it computes anything", async () => {
+    const broken = await makeTinyModel();
+    await writeFile(path.join(broken.folder, "model.safetensors"), "nonsense");
+    await expect(createLocalPolicy({ folder: broken.folder })).rejects.toThrow(/model\.safetensors/);
+    await rm(path.join(broken.folder, "tokenizer.json"));
+    await expect(createLocalPolicy({ folder: broken.folder })).rejects.toThrow(/tokenizer\.json/);
+    await broken.remove();
+  });
+
+  it("rejects what is pending and what comes later once it is closed", async () => {
+    const policy = await open();
+    const pending = policy.sample([3, 4, 5], { maxTokens: 60 });
+    const outcome = expect(pending).rejects.toThrow();
+    await policy.close();
+    await outcome;
+    await expect(policy.sample([3], { maxTokens: 1 })).rejects.toThrow(/stopped/);
+  });
+});

@@ -1,0 +1,47 @@
+/** @file A tiny random model folder for tests: two layers, a vocabulary of bytes, a few merges and the protocol's tags. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { saveModelFolder } from "../../engine/io/model-folder.js";
+import { trainBpe } from "../../engine/io/train-bpe.js";
+import type { ModelConfig } from "../../engine/model/config.js";
+import { initParameters } from "../../engine/model/parameters.js";
+import { atlas } from "../../prompts/protocol.js";
+
+export interface TinyModel {
+  folder: string;
+  remove(): Promise<void>;
+}
+
+/** Makes the folder under the system's temporary directory. */
+export async function makeTinyModel(seed = 1, overrides: Partial<ModelConfig> = {}): Promise<TinyModel> {
+  const root = await mkdtemp(path.join(tmpdir(), "sleuth-tiny-"));
+  const tokenizerFrom = path.join(root, "tokenizer");
+  await mkdir(tokenizerFrom);
+  const specialTokens = ["<pad>", "<eos>", ...atlas.think, ...atlas.search, ...atlas.information, ...atlas.answer];
+  const tokenizer = trainBpe(["the capital of the country is here", " Question: Answer:"], { vocabSize: 290, specialTokens });
+  await writeFile(path.join(tokenizerFrom, "tokenizer.json"), JSON.stringify(tokenizer));
+  const names = { eos_token: "<eos>", pad_token: "<pad>" };
+  await writeFile(path.join(tokenizerFrom, "tokenizer_config.json"), JSON.stringify(names));
+  const config: ModelConfig = {
+    modelType: "llama",
+    hiddenSize: 32,
+    intermediateSize: 48,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    headDim: 8,
+    vocabSize: Object.keys(tokenizer.model.vocab).length,
+    rmsNormEps: 1e-5,
+    ropeTheta: 10000,
+    tieWordEmbeddings: true,
+    attentionBias: false,
+    qkNorm: false,
+    maxPositions: 96,
+    eosTokenIds: [1],
+    ...overrides,
+  };
+  const folder = path.join(root, "model");
+  await saveModelFolder(folder, { config, parameters: initParameters(config, seed), tokenizerFrom });
+  return { folder, remove: () => rm(root, { recursive: true, force: true }) };
+}
