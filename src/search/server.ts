@@ -69,6 +69,8 @@ export function createSearchApp(engine: SearchEngine, settings: Partial<SearchAp
   app.onError((error, context) => {
     if (error instanceof WireError)
       return context.json({ error: { message: `${error.message}.`, field: error.field, example } }, 400);
+    // A caller who went away is no failure of ours, and nobody reads the answer.
+    if (context.req.raw.signal.aborted) return context.body(null, 499 as 400);
     counts.failures++;
     if (error instanceof SearchError && error.isRetryable) {
       context.header("retry-after", "1");

@@ -34,11 +34,11 @@ export class ArraySource implements NumberSource {
   close(): void {}
 }
 
-/** A stretch of a file of 32-bit numbers, read ahead a megabyte at a time. */
+/** A stretch of a file of 32-bit numbers, read ahead 256 KiB at a time. */
 class FileSource implements NumberSource {
   private readonly file: number;
   private readonly path: string;
-  private readonly buffer = new Uint32Array(1 << 18);
+  private readonly buffer = new Uint32Array(1 << 16);
   private position: number;
   private at = 0;
   private filled = 0;

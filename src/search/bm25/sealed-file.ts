@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { OutputFile } from "./files.js";
 import type { FileSeal } from "./format.js";
 
-const bufferBytes = 1 << 20;
+const bufferBytes = 1 << 18;
 
 /** Bytes. */
 export class SealedFile {
@@ -60,7 +60,7 @@ export class NumberWriter {
 
   constructor(file: SealedFile, kind: new (length: number) => Numbers) {
     this.file = file;
-    this.buffer = new kind(1 << 15);
+    this.buffer = new kind(1 << 13);
   }
 
   put(value: number): void {

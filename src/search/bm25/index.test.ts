@@ -1,0 +1,303 @@
+/** @file The index on disk: what may go wrong while it is written, and what may be wrong when it is read. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { UserError } from "../../errors.js";
+import { buildIndex } from "./build.js";
+import { Bm25Engine } from "./engine.js";
+import { diskFiles } from "./files.js";
+import type { OutputFiles } from "./files.js";
+import { fileNames, formatVersion, manifestName, sealManifest } from "./format.js";
+import type { Manifest } from "./format.js";
+import { openIndex, verifyIndex } from "./open.js";
+
+const folder = mkdtempSync(join(tmpdir(), "sleuth-index-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let names = 0;
+const fresh = (): string => join(folder, `x${names++}`);
+
+function corpus(title: string, count = 40): string {
+  const path = `${fresh()}.jsonl`;
+  const words = ["lima", "peru", "capital", "owl", "night", "sol"];
+  const lines = Array.from({ length: count }, (_, id) => {
+    const text = Array.from({ length: 8 }, (_, place) => words[(id * 7 + place * place) % words.length]).join(" ");
+    return JSON.stringify({ id: `${title}-${id}`, title, text: `${text} number${id}` });
+  });
+  writeFileSync(path, lines.join("\n"));
+  return path;
+}
+
+async function firstId(index: string, query: string): Promise<string> {
+  const engine = await openIndex(index);
+  const [[first]] = await engine.searchBatch([query], 1);
+  await engine.close();
+  return first.id;
+}
+
+/** The disk, whose n-th change fails, and every change after it too when the process is "killed". */
+function failingDisk(n: number, code: string, isKilled: boolean): { files: OutputFiles; changes: () => number } {
+  let changes = 0;
+  const step = <T>(change: () => T): T => {
+    changes++;
+    if (changes === n || (isKilled && changes > n)) throw Object.assign(new Error(`${code}: injected`), { code });
+    return change();
+  };
+  return {
+    changes: () => changes,
+    files: {
+      makeFolder: (path) => step(() => diskFiles.makeFolder(path)),
+      create: (path) => {
+        const file = step(() => diskFiles.create(path));
+        return {
+          // A full disk takes a part of what it is given.
+          write: (bytes) => {
+            if (changes + 1 === n) file.write(bytes.subarray(0, bytes.length >> 1));
+            step(() => file.write(bytes));
+          },
+          finish: () => {
+            try {
+              // Without the wait for the disk: what a power cut leaves is not what is tested here.
+              step(() => file.abandon());
+            } catch (error) {
+              file.abandon();
+              throw error;
+            }
+          },
+          abandon: () => file.abandon(),
+        };
+      },
+      rename: (from, to) => step(() => diskFiles.rename(from, to)),
+      syncFolder: () => step(() => undefined),
+      remove: (path) => step(() => diskFiles.remove(path)),
+    },
+  };
+}
+
+describe("building", () => {
+  const [first, second] = [corpus("first"), corpus("second")];
+
+  it("the same passages give the same ranking from files, in one run or in many, as in memory", async () => {
+    const passages = readFileSync(first, "utf8")
+      .split("\n")
+      .map((line) => JSON.parse(line) as { id: string; title: string; text: string });
+    const expected = await Bm25Engine.fromPassages(passages).searchBatch(["capital of Peru", "owl night number7"], 10);
+    for (const postingsPerRun of [10, 57, 1_000_000]) {
+      const out = fresh();
+      const summary = await buildIndex({ corpus: [first], out, postingsPerRun });
+      const engine = await openIndex(out);
+      expect(await engine.searchBatch(["capital of Peru", "owl night number7"], 10)).toEqual(expected);
+      await engine.close();
+      await verifyIndex(out);
+      expect(summary).toMatchObject({ out, passages: 40, terms: 47 });
+      expect(readdirSync(out).sort()).toHaveLength(2);
+      expect(readdirSync(join(out, readdirSync(out).find((name) => name !== manifestName) as string)).sort()).toEqual(
+        Object.values(fileNames).sort(),
+      );
+    }
+  });
+
+  it("frequencies above 255 and above 65535 stay exact", async () => {
+    for (const count of [300, 70_000]) {
+      const path = `${fresh()}.jsonl`;
+      const passages = [
+        { id: "many", title: "", text: "owl ".repeat(count) },
+        { id: "more", title: "", text: "owl ".repeat(count + 1) },
+        { id: "few", title: "", text: "owl lima" },
+      ];
+      writeFileSync(path, passages.map((passage) => JSON.stringify(passage)).join("\n"));
+      const out = fresh();
+      await buildIndex({ corpus: [path], out });
+      const engine = await openIndex(out);
+      expect(await engine.searchBatch(["owl"], 3)).toEqual(
+        await Bm25Engine.fromPassages(passages).searchBatch(["owl"], 3),
+      );
+      await engine.close();
+    }
+  });
+
+  for (const isKilled of [false, true]) {
+    it(`whichever change to the disk fails${isKilled ? " last" : ""}, the old index stays or the new one stands`, async () => {
+      const template = fresh();
+      await buildIndex({ corpus: [first], out: template });
+      const counting = failingDisk(Infinity, "ENOSPC", isKilled);
+      const whole = fresh();
+      await buildIndex({ corpus: [second], out: whole, files: counting.files, postingsPerRun: 100 });
+      expect(counting.changes()).toBeGreaterThan(30);
+      let failures = 0;
+      for (let n = 1; n <= counting.changes() + 1; n++) {
+        const out = fresh();
+        cpSync(template, out, { recursive: true });
+        const { files } = failingDisk(n, "ENOSPC", isKilled);
+        const failure = await buildIndex({ corpus: [second], out, files, postingsPerRun: 100 }).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        if (failure === null) {
+          expect(await firstId(out, "number7")).toBe("second-7");
+        } else {
+          failures++;
+          expect(failure).toBeInstanceOf(UserError);
+          expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
+          expect(await firstId(out, "number7")).toBe("first-7");
+          if (!isKilled) expect(readdirSync(out)).toHaveLength(2);
+        }
+        await verifyIndex(out);
+        // And the next build succeeds, whatever was left behind.
+        if (n % 16 !== 0) continue;
+        await buildIndex({ corpus: [second], out });
+        expect(await firstId(out, "number7")).toBe("second-7");
+      }
+      // Only what comes after the rename may fail without harm.
+      expect(failures).toBeGreaterThanOrEqual(counting.changes() - 4);
+    });
+  }
+
+  it("removes what a killed build left behind, and keeps the folder of one that runs", async () => {
+    const out = fresh();
+    await buildIndex({ corpus: [first], out });
+    for (const name of ["generation-999999999-dead", `generation-${process.ppid}-alive`]) mkdirSync(join(out, name));
+    await buildIndex({ corpus: [second], out });
+    const left = readdirSync(out);
+    expect(left).not.toContain("generation-999999999-dead");
+    expect(left).toContain(`generation-${process.ppid}-alive`);
+    expect(left).toHaveLength(3);
+  });
+
+  it("an engine that is open keeps answering from the index it opened", async () => {
+    const out = fresh();
+    await buildIndex({ corpus: [first], out });
+    const engine = await openIndex(out);
+    await buildIndex({ corpus: [second], out });
+    const [[hit]] = await engine.searchBatch(["number7"], 1);
+    expect(hit.id).toBe("first-7");
+    await engine.close();
+  });
+
+  it("a malformed corpus and a cancelled build leave nothing behind", async () => {
+    const out = fresh();
+    const broken = `${fresh()}.jsonl`;
+    writeFileSync(broken, '{"id":"1","text":"x"}\nnonsense\n');
+    await expect(buildIndex({ corpus: [broken], out })).rejects.toThrow(`${broken}:2: the line is not JSON`);
+    const reason = new Error("enough");
+    await expect(buildIndex({ corpus: [first], out, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  it("refuses a folder of other files, a file, and settings out of range", async () => {
+    const out = fresh();
+    mkdirSync(out);
+    writeFileSync(join(out, "diary.txt"), "dear diary");
+    await expect(buildIndex({ corpus: [first], out })).rejects.toThrow(/holds other files \(diary.txt\)/);
+    await expect(buildIndex({ corpus: [first], out: join(out, "diary.txt") })).rejects.toThrow(/is a file/);
+    expect(readFileSync(join(out, "diary.txt"), "utf8")).toBe("dear diary");
+    await expect(buildIndex({ corpus: [first], out: fresh(), settings: { b: 2 } })).rejects.toThrow(
+      /"b" must lie between 0 and 1/,
+    );
+    await expect(buildIndex({ corpus: [first], out: fresh(), settings: { k1: -1 } })).rejects.toThrow(/"k1" must be/);
+  });
+});
+
+describe("opening", () => {
+  const source = fresh();
+  const path = corpus("sound");
+  const damageable = async (): Promise<{ out: string; generation: string }> => {
+    if (!existsSync(source)) await buildIndex({ corpus: [path], out: source });
+    const out = fresh();
+    cpSync(source, out, { recursive: true });
+    return { out, generation: join(out, readdirSync(out).find((name) => name !== manifestName) as string) };
+  };
+  const refusal = async (out: string): Promise<string> => {
+    const failure = await openIndex(out).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(UserError);
+    expect((failure as Error).message).toContain(`sleuth index CORPUS.jsonl --out ${out}`);
+    return (failure as Error).message;
+  };
+
+  it.each(Object.values(fileNames))("refuses a truncated, a lengthened and a missing %s, by name", async (name) => {
+    const { out, generation } = await damageable();
+    const victim = join(generation, name);
+    const whole = readFileSync(victim);
+    truncateSync(victim, whole.length - 1);
+    expect(await refusal(out)).toMatch(
+      `${victim}: it has ${whole.length - 1} bytes where ${whole.length} were written`,
+    );
+    writeFileSync(victim, Buffer.concat([whole, Buffer.from([0])]));
+    expect(await refusal(out)).toContain(victim);
+    rmSync(victim);
+    expect(await refusal(out)).toMatch(/cannot be read \(ENOENT\)/);
+  });
+
+  it.each(Object.values(fileNames))("notices one changed bit in %s", async (name) => {
+    const { out, generation } = await damageable();
+    const victim = join(generation, name);
+    const content = readFileSync(victim);
+    content[content.length >> 1] ^= 1;
+    writeFileSync(victim, content);
+    await expect(verifyIndex(out)).rejects.toThrow(`${victim}: its content has changed`);
+    if (name !== fileNames.passages) {
+      expect(await refusal(out)).toMatch(/its content has changed/);
+      return;
+    }
+    // Passages stay on disk: the damage shows when the passage is read.
+    const engine = await openIndex(out);
+    await expect(engine.searchBatch(["sound"], 40)).rejects.toThrow(/passage \d+ in .* is damaged.*sleuth index/);
+    await engine.close();
+  });
+
+  it("refuses a missing, half-written, foreign, altered or other-version manifest", async () => {
+    const { out } = await damageable();
+    const manifest = join(out, manifestName);
+    const whole = readFileSync(manifest, "utf8");
+    writeFileSync(manifest, whole.slice(0, whole.length >> 1));
+    expect(await refusal(out)).toContain(`${manifest}: it is not JSON`);
+    writeFileSync(manifest, '{"name":"something else"}');
+    expect(await refusal(out)).toContain(`${manifest} is not the manifest of a Sleuth index`);
+    writeFileSync(manifest, whole.replace(/"passages": \d+/, '"passages": 39'));
+    expect(await refusal(out)).toContain(`${manifest}: its seal does not match`);
+    const other = { ...(JSON.parse(whole) as Manifest), version: formatVersion + 1 } as unknown as Manifest;
+    writeFileSync(manifest, sealManifest(other));
+    expect(await refusal(out)).toContain(
+      `${manifest} is of version ${formatVersion + 1}; this Sleuth reads version ${formatVersion}`,
+    );
+    rmSync(manifest);
+    expect(await refusal(out)).toContain(`There is no search index in ${out}`);
+    expect(await refusal(fresh())).toContain("There is no search index");
+  });
+
+  it("takes other k1 and b than it was built with, and keeps its analyzer", async () => {
+    const out = fresh();
+    await buildIndex({ corpus: [path], out, settings: { k1: 1.2, b: 0.75, analyzer: { stemmer: "none" } } });
+    const [built, changed] = [await openIndex(out), await openIndex(out, { k1: 0 })];
+    const [[[first]], [[other]]] = [await built.searchBatch(["owl"], 1), await changed.searchBatch(["owl"], 1)];
+    expect(first.score).not.toBe(other.score);
+    expect(await built.searchBatch(["owls"], 1)).toEqual([[]]);
+    await Promise.all([built.close(), changed.close()]);
+    await expect(openIndex(out, { b: -1 })).rejects.toThrow(UserError);
+  });
+
+  it("fails after it is closed, and between two queries of a batch when cancelled", async () => {
+    const engine = await openIndex(source);
+    const stop = new AbortController();
+    const reason = new Error("enough");
+    const searching = engine.searchBatch(["owl", "lima"], 3, { signal: stop.signal });
+    stop.abort(reason);
+    await expect(searching).rejects.toBe(reason);
+    await engine.close();
+    await expect(engine.searchBatch(["owl"], 3)).rejects.toThrow("bm25: the engine is closed.");
+  });
+});

@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { UserError } from "../errors.js";
+import { formatContents, parseContents } from "./contents.js";
+import { loadCorpus, readCorpus } from "./corpus.js";
+import { IdTable } from "./id-table.js";
+
+const folder = mkdtempSync(join(tmpdir(), "sleuth-corpus-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let files = 0;
+function file(content: string | Uint8Array, ending = ".jsonl"): string {
+  const path = join(folder, `c${files++}${ending}`);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe("corpus", () => {
+  it("reads Search-R1's contents and title/text lines alike", async () => {
+    const path = file(
+      [
+        "\ufeff" + JSON.stringify({ id: "0", contents: '"Evan Morris"\nA lobbyist.\nBorn 1977.' }),
+        "",
+        JSON.stringify({ id: 1, title: "Peru", text: "Lima." }) + "\r",
+        JSON.stringify({ id: "2", text: "no title", url: "ignored" }),
+        JSON.stringify({ id: "3", contents: "only one line" }),
+      ].join("\n"),
+    );
+    expect(await loadCorpus([path])).toEqual([
+      { id: "0", title: "Evan Morris", text: "A lobbyist.\nBorn 1977." },
+      { id: "1", title: "Peru", text: "Lima." },
+      { id: "2", title: "", text: "no title" },
+      { id: "3", title: "", text: "only one line" },
+    ]);
+  });
+
+  it("reads gzip, and several files as one corpus, and reports all bytes", async () => {
+    const lines = Array.from({ length: 5_000 }, (_, id) => JSON.stringify({ id: `a${id}`, text: "word ".repeat(40) }));
+    const paths = [file(lines.join("\n")), file(gzipSync('{"id":"z","text":"last"}\n'), ".jsonl.gz")];
+    const progress: number[][] = [];
+    const passages = await loadCorpus(paths, { onProgress: (...bytes) => progress.push(bytes) });
+    expect(passages).toHaveLength(5_001);
+    expect(passages.at(-1)).toEqual({ id: "z", title: "", text: "last" });
+    expect(progress.length).toBeGreaterThan(2);
+    expect(progress.at(-1)?.[0]).toBe(progress.at(-1)?.[1]);
+  });
+
+  const good = '{"id":"1","text":"x"}\n';
+  it.each<[string, string | Uint8Array, RegExp]>([
+    ["broken JSON", good + '{"id":"2", "text": \n', /:2: the line is not JSON/],
+    ["no object", good + "\n[1]\n", /:3: the line must be a JSON object, got a list/],
+    ["no id", good + '{"text":"x"}', /:2: field "id" is missing; the line has "text"/],
+    ["an empty id", '{"id":"","text":"x"}', /:1: field "id" must be text that is not empty/],
+    ["an id of another kind", '{"id":{},"text":"x"}', /:1: field "id" must be text that is not empty, got a object/],
+    [
+      "no text",
+      good + '{"id":"2","body":"x"}',
+      /:2: field "text" \(or "contents"\) is missing; the line has "id", "body"/,
+    ],
+    ["text of another kind", '{"id":"2","text":5}', /:1: field "text" must be text, got a number/],
+    ["contents of another kind", '{"id":"2","contents":null}', /:1: field "contents" must be text, got null/],
+    ["a title of another kind", '{"id":"2","title":[],"text":""}', /:1: field "title" must be text, got a list/],
+    [
+      "a repeated id",
+      good + '{"id":"2","text":"x"}\n\n{"id":"1","text":"y"}',
+      /:4: field "id": "1" stands already in .*:1\. Ids must be unique/,
+    ],
+    ["bytes that are not UTF-8", Buffer.from([...Buffer.from(good), 0x7b, 0xff, 0x7d]), /:2: the line is not UTF-8/],
+    ["nothing", "", /The corpus is empty/],
+    ["blank lines only", "\n \n\n", /The corpus is empty/],
+  ])("refuses %s, naming file, line and field", async (_, content, message) => {
+    const path = file(content);
+    const failure = await loadCorpus([path]).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(UserError);
+    expect((failure as Error).message).toMatch(message);
+    expect((failure as Error).message).toContain(path);
+  });
+
+  it("names both files of an id that two files hold", async () => {
+    const [first, second] = [file(good + '{"id":"b","text":""}'), file('{"id":"c","text":""}\n{"id":"b","text":""}')];
+    await expect(loadCorpus([first, second])).rejects.toThrow(
+      `${second}:2: field "id": "b" stands already in ${first}:2.`,
+    );
+  });
+
+  it("refuses what cannot be read", async () => {
+    await expect(loadCorpus([])).rejects.toThrow(UserError);
+    await expect(loadCorpus([join(folder, "missing.jsonl")])).rejects.toThrow(/cannot be read.*Check the path/);
+    await expect(loadCorpus([folder])).rejects.toThrow(/is a folder/);
+    const cut = gzipSync(good.repeat(50)).subarray(0, 20);
+    await expect(loadCorpus([file(cut, ".gz")])).rejects.toThrow(/is not a whole gzip file/);
+  });
+
+  it("stops when it is cancelled", async () => {
+    const stop = new AbortController();
+    const reason = new Error("enough");
+    const path = file(
+      Array.from({ length: 20_000 }, (_, id) => JSON.stringify({ id: `${id}`, text: "x".repeat(50) })).join("\n"),
+    );
+    const reading = (async () => {
+      for await (const batch of readCorpus([path], { signal: stop.signal })) if (batch.length > 0) stop.abort(reason);
+    })();
+    await expect(reading).rejects.toBe(reason);
+  });
+
+  it("cuts lines right wherever chunks end", async () => {
+    const passages = Array.from({ length: 3_000 }, (_, id) => ({
+      id: `${id}`,
+      title: "é",
+      text: "漢".repeat(id % 400),
+    }));
+    expect(await loadCorpus([file(passages.map((passage) => JSON.stringify(passage)).join("\n"))])).toEqual(passages);
+  });
+});
+
+describe("contents", () => {
+  it("survives the round trip, but for line breaks in titles", () =>
+    fc.assert(
+      fc.property(fc.string(), fc.string({ unit: "binary", maxLength: 20 }), (title, text) => {
+        fc.pre(!/[\r\n]/.test(title));
+        expect(parseContents(formatContents({ title, text }))).toEqual({ title, text });
+      }),
+    ));
+
+  it("keeps quotes that belong to a title", () => {
+    expect(parseContents('""Heroes" (song)"\ntext')).toEqual({ title: '"Heroes" (song)', text: "text" });
+    expect(parseContents("Plain title\ntext")).toEqual({ title: "Plain title", text: "text" });
+    expect(parseContents('"Only a title"')).toEqual({ title: "Only a title", text: "" });
+    expect(formatContents({ title: "two\r\nlines", text: "t" })).toBe('"two lines"\nt');
+  });
+});
+
+describe("id table", () => {
+  it("remembers the first place of each of 200,000 ids", () => {
+    const table = new IdTable();
+    let hits = 0;
+    for (let place = 0; place < 200_000; place++) if (table.add(`id-${place}`, place) !== undefined) hits++;
+    expect(hits).toBe(0);
+    for (let place = 0; place < 200_000; place += 997) expect(table.add(`id-${place}`, 5)).toBe(place);
+  });
+});
