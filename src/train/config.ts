@@ -1,0 +1,365 @@
+/**
+ * @file The configuration of a run: one typed table with defaults and a line of help per key. The command line's
+ * `--help` and `--set`, the saved `config.json` and the table in the docs all derive from it.
+ */
+import { z } from "zod";
+import { nearest, UserError } from "../errors.js";
+
+const count = z.int().positive();
+const countOrZero = z.int().nonnegative();
+const share = z.number().min(0).max(1);
+const positive = z.number().positive();
+
+/** Every key of every group, with its type, default and meaning. */
+const fields = {
+  model: {
+    folder: z
+      .string()
+      .default("atlas-base")
+      .describe("Hugging Face-shaped model folder to start from; atlas-base is the checkpoint shipped with Sleuth"),
+  },
+  data: {
+    questions: z
+      .string()
+      .default("atlas")
+      .describe('training questions: a JSONL file of {"id","question","answers"}, or atlas for the built-in world'),
+    validation: z
+      .string()
+      .default("")
+      .describe(
+        "questions that choose the checkpoint; empty: atlas has its own, from other files a tenth is set aside",
+      ),
+    test: z
+      .string()
+      .default("")
+      .describe("questions of the final evaluation; empty: atlas has its own, from other files a fifth is set aside"),
+    corpus: z.string().default("atlas").describe('passages to search: a JSONL file of {"id","contents"}, or atlas'),
+    index: z.string().default("").describe("a folder made by sleuth index; when set, corpus is not read"),
+    worldSeed: z.int().default(0).describe("which countries of atlas are held out"),
+  },
+  search: {
+    engine: z
+      .enum(["bm25", "http", "random", "none"])
+      .default("bm25")
+      .describe("bm25 in this process, a /retrieve server, random passages (a control), or no search at all"),
+    topK: count.default(1).describe("passages shown per search"),
+    k1: z.number().nonnegative().default(0.9).describe("BM25: saturation of term frequency"),
+    b: share.default(0.4).describe("BM25: strength of length normalisation"),
+    url: z.string().default("").describe("address of the /retrieve server, for engine http"),
+    timeoutMs: count
+      .default(10_000)
+      .describe("longest wait for one search, further tries included; after it the search has failed"),
+  },
+  rollout: {
+    protocol: z
+      .enum(["atlas", "search-r1"])
+      .default("atlas")
+      .describe("tags and prompt by which policy and search talk"),
+    maxSearches: countOrZero.default(4).describe("searches allowed per question"),
+    maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
+    maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),
+    maxObservationTokens: count
+      .default(160)
+      .describe("room for one search's passages; what does not fit is left out whole"),
+    temperature: positive.default(1).describe("of training rollouts; 1 samples the policy's own distribution"),
+    maxConcurrent: count.default(128).describe("attempts under way at once; the engine batches what they sample"),
+  },
+  reward: {
+    weights: z
+      .record(z.string(), z.number())
+      .default({ "exact-match": 1 })
+      .describe("weight of each reward by name; the reward of a trajectory is their weighted sum"),
+  },
+  algorithm: {
+    name: z.enum(["grpo", "reinforce"]).default("grpo").describe("GRPO, or REINFORCE with a running-mean baseline"),
+    groupSize: count.default(8).describe("attempts per question"),
+    clip: share.default(0.2).describe("GRPO: how far a token's probability ratio may move before its gradient stops"),
+    kl: z
+      .number()
+      .nonnegative()
+      .default(0)
+      .describe("weight of the k3 divergence from the starting policy; 0 skips it"),
+    normalise: z.boolean().default(true).describe("GRPO: divide advantages by the group's standard deviation"),
+    maskRetrieved: z
+      .boolean()
+      .default(true)
+      .describe("train only on tokens the policy wrote; false also trains on retrieved text (an ablation)"),
+  },
+  optimizer: {
+    learningRate: positive.default(5e-4).describe("peak learning rate of AdamW"),
+    schedule: z
+      .enum(["constant", "linear", "cosine"])
+      .default("linear")
+      .describe("course of the learning rate after warm-up"),
+    finalShare: share.default(0.1).describe("where linear and cosine end, as a share of the peak"),
+    warmupSteps: countOrZero.default(3).describe("steps of linear warm-up"),
+    beta1: share.default(0.9).describe("AdamW: decay of the gradient's mean"),
+    beta2: share.default(0.95).describe("AdamW: decay of the gradient's square"),
+    epsilon: positive.default(1e-8).describe("AdamW: added to the denominator"),
+    weightDecay: z.number().nonnegative().default(0).describe("AdamW: decoupled decay of matrices"),
+    maxGradNorm: z.number().nonnegative().default(1).describe("gradients are scaled down to this norm; 0: never"),
+  },
+  train: {
+    steps: countOrZero.default(50).describe("optimisation steps; a step is one batch of rollouts"),
+    questionsPerStep: count.default(16).describe("questions per step, each attempted groupSize times"),
+    updatesPerBatch: count.default(1).describe("optimizer updates per batch; its questions are divided among them"),
+    microBatchTokens: countOrZero
+      .default(0)
+      .describe("most tokens per forward and backward pass, to bound memory; 0: the engine decides"),
+    evalEvery: countOrZero
+      .default(10)
+      .describe("evaluate on validation questions every so many steps; 0: only at the end"),
+    evalSize: count.default(100).describe("validation questions per evaluation"),
+    testSize: countOrZero.default(300).describe("test questions before and after training; 0: no test"),
+    evalModes: z
+      .enum(["greedy", "both"])
+      .default("both")
+      .describe("evaluate greedily, or also sampled at temperature 1"),
+    keepBest: z
+      .enum(["greedy", "sampled", "average", "last"])
+      .default("average")
+      .describe("which validation exact match chooses the checkpoint that is kept as best; last: the final one"),
+    checkpointEvery: count.default(10).describe("write a resumable checkpoint every so many steps"),
+    keepCheckpoints: count.default(2).describe("resumable checkpoints to keep; older ones are deleted"),
+    saveTrajectories: countOrZero.default(4).describe("questions per step whose trajectories are written; 0: none"),
+    seed: z.int().nonnegative().default(0).describe("of question order and sampling"),
+    stopAfterSeconds: z.number().nonnegative().default(0).describe("stop at the first step after this time; 0: never"),
+  },
+  run: {
+    folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
+    threads: countOrZero.default(0).describe("threads of the runtime; 0: as many as there are cores"),
+    executionProvider: z.string().default("cpu").describe("ONNX Runtime execution provider"),
+  },
+};
+
+/** What each group is about, for help pages. */
+export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
+  model: "the policy to start from",
+  data: "questions and passages",
+  search: "the search engine",
+  rollout: "how a question is attempted",
+  reward: "what is rewarded",
+  algorithm: "how rewards become gradients",
+  optimizer: "AdamW and its learning rate",
+  train: "the loop",
+  run: "the run folder and the machine",
+};
+
+/** The schema of a whole configuration; every key has a default. */
+export const configSchema = z.strictObject({
+  model: z.strictObject(fields.model).prefault({}),
+  data: z.strictObject(fields.data).prefault({}),
+  search: z.strictObject(fields.search).prefault({}),
+  rollout: z.strictObject(fields.rollout).prefault({}),
+  reward: z.strictObject(fields.reward).prefault({}),
+  algorithm: z.strictObject(fields.algorithm).prefault({}),
+  optimizer: z.strictObject(fields.optimizer).prefault({}),
+  train: z.strictObject(fields.train).prefault({}),
+  run: z.strictObject(fields.run).prefault({}),
+});
+
+/** A complete configuration. */
+export type Config = z.output<typeof configSchema>;
+/** What a person writes: any subset of the keys. */
+export type ConfigInput = z.input<typeof configSchema>;
+
+/** Gives a `sleuth.config.ts` its types; returns its argument. */
+export function defineConfig(config: ConfigInput): ConfigInput {
+  return config;
+}
+
+/** One key with all that help pages and tables need. */
+export interface ConfigKey {
+  /** `group.key`, as `--set` takes it. */
+  path: string;
+  group: string;
+  /** For people: `number`, `true | false`, `"grpo" | "reinforce"`, … */
+  type: string;
+  default: unknown;
+  help: string;
+}
+
+/** Every key, in the order of the table above. */
+export function configKeys(): ConfigKey[] {
+  return Object.entries(fields).flatMap(([group, keys]) =>
+    Object.entries(keys as Record<string, z.ZodDefault<z.ZodType>>).map(([key, schema]) => ({
+      path: `${group}.${key}`,
+      group,
+      type: typeOf(schema),
+      default: schema.parse(undefined),
+      help: schema.description ?? "",
+    })),
+  );
+}
+
+/** The configuration reference as a Markdown table. */
+export function configTable(): string {
+  const rows = configKeys().map(
+    (key) =>
+      `| \`${key.path}\` | ${key.type.replaceAll("|", "\\|")} | \`${JSON.stringify(key.default)}\` | ${key.help} |`,
+  );
+  return ["| key | type | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n") + "\n";
+}
+
+function typeOf(schema: z.ZodType): string {
+  const inner = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+  if (inner instanceof z.ZodEnum) return inner.options.map((option) => `"${option}"`).join(" | ");
+  if (inner instanceof z.ZodBoolean) return "true | false";
+  if (inner instanceof z.ZodRecord) return "{ name: number }";
+  if (inner instanceof z.ZodString) return "text";
+  return inner instanceof z.ZodNumber && inner.format === "safeint" ? "integer" : "number";
+}
+
+/**
+ * Checks a configuration and fills in the defaults.
+ * @param source names it in error messages, for example the file's path
+ * @throws UserError for unknown keys (naming the nearest valid one), wrong types, bounds and contradictions
+ */
+export function parseConfig(input: unknown, source = "the configuration"): Config {
+  refuseUnknownKeys(input, source);
+  const result = configSchema.safeParse(input);
+  if (!result.success) {
+    const lines = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new UserError(`${source} has values that cannot be used. ${lines.join("; ")}. See sleuth train --help.`);
+  }
+  refuseContradictions(result.data);
+  return result.data;
+}
+
+function refuseUnknownKeys(input: unknown, source: string): void {
+  if (!isRecord(input)) throw new UserError(`${source} must be an object of groups such as train and search.`);
+  for (const [group, keys] of Object.entries(input)) {
+    if (!(group in fields)) throw unknownKey(group, source);
+    if (!isRecord(keys)) throw new UserError(`${group} in ${source} must be an object, like { … }.`);
+    const known = fields[group as keyof typeof fields];
+    for (const key of Object.keys(keys)) if (!(key in known)) throw unknownKey(`${group}.${key}`, source);
+  }
+}
+
+/** An unknown key, with the nearest of all keys: by its whole path, or by its last part if someone forgot the group. */
+function unknownKey(path: string, source: string): UserError {
+  const paths = configKeys().map((key) => key.path);
+  const last = path.slice(path.lastIndexOf(".") + 1);
+  const byName = paths.find((known) => known.slice(known.indexOf(".") + 1) === last);
+  const groups = Object.keys(fields);
+  const hint = byName ?? (path.includes(".") ? nearest(path, paths) : nearest(path, [...groups, ...paths]));
+  const suggestion = hint === undefined ? `The groups are ${groups.join(", ")}.` : `Did you mean ${hint}?`;
+  return new UserError(`${path} in ${source} is not a known key. ${suggestion} sleuth train --help lists all keys.`);
+}
+
+/** Settings that are each valid but make no sense together. */
+function refuseContradictions({ search, rollout, reward, algorithm, train, optimizer }: Config): void {
+  if (algorithm.name === "grpo" && algorithm.groupSize === 1) {
+    throw new UserError(
+      "algorithm.groupSize is 1: GRPO centres rewards inside a group, so every advantage would be 0. " +
+        "Use algorithm.groupSize=2 or more, or algorithm.name=reinforce.",
+    );
+  }
+  if (search.engine === "http" && search.url === "") {
+    throw new UserError(
+      "search.engine is http, but search.url is empty. Set search.url, for example http://127.0.0.1:8000/retrieve.",
+    );
+  }
+  if (search.url !== "" && search.engine !== "http") {
+    throw new UserError(
+      `search.url is set, but search.engine is ${search.engine} and would not use it. Set search.engine=http or drop the url.`,
+    );
+  }
+  if (rollout.maxTokensPerTurn > rollout.maxTokens) {
+    throw new UserError(
+      `rollout.maxTokensPerTurn (${rollout.maxTokensPerTurn}) is larger than rollout.maxTokens (${rollout.maxTokens}): ` +
+        "one turn cannot be longer than the trajectory. Lower the first or raise the second.",
+    );
+  }
+  if (Object.values(reward.weights).every((weight) => weight === 0)) {
+    throw new UserError(
+      "reward.weights are all 0: there is nothing to learn. Give one a weight, for example reward.weights.exact-match=1.",
+    );
+  }
+  if (train.steps > 0 && optimizer.warmupSteps > train.steps) {
+    throw new UserError(
+      `optimizer.warmupSteps (${optimizer.warmupSteps}) exceeds train.steps (${train.steps}): the peak would never be reached. Lower it.`,
+    );
+  }
+  if (train.updatesPerBatch > train.questionsPerStep) {
+    throw new UserError(
+      `train.updatesPerBatch (${train.updatesPerBatch}) exceeds train.questionsPerStep (${train.questionsPerStep}): ` +
+        "an update would have no questions. Lower it.",
+    );
+  }
+  if ((train.keepBest === "sampled" || train.keepBest === "average") && train.evalModes === "greedy") {
+    throw new UserError(
+      `train.keepBest is ${train.keepBest}, which needs evaluations at temperature 1, but train.evalModes is greedy. ` +
+        "Set train.evalModes=both or train.keepBest=greedy.",
+    );
+  }
+}
+
+/**
+ * Applies `group.key=value` settings from a command line; values are JSON, and text needs no quotes.
+ * @throws UserError for a setting without `=`, an unknown key or a value of the wrong type
+ */
+export function applySets(config: ConfigInput, sets: readonly string[]): ConfigInput {
+  const result = structuredClone(config) as Record<string, Record<string, unknown>>;
+  for (const set of sets) {
+    const equals = set.indexOf("=");
+    if (equals < 1)
+      throw new UserError(`--set ${set} has no value. Write --set group.key=value, for example --set train.steps=20.`);
+    const [group, key, ...rest] = set.slice(0, equals).trim().split(".");
+    const schema = (fields as Record<string, Record<string, z.ZodDefault<z.ZodType>>>)[group]?.[key];
+    if (schema === undefined) throw unknownKey(set.slice(0, equals).trim(), "--set");
+    const value = set.slice(equals + 1);
+    result[group] ??= {};
+    if (rest.length === 0) result[group][key] = readValue(schema, value, set);
+    else result[group][key] = setInside(schema, result[group][key], rest.join("."), value, set);
+  }
+  return result as ConfigInput;
+}
+
+/** `reward.weights.NAME=0.5` changes one entry and keeps the others, defaults included. */
+function setInside(schema: z.ZodDefault<z.ZodType>, before: unknown, name: string, text: string, set: string): unknown {
+  if (!(schema.unwrap() instanceof z.ZodRecord)) throw unknownKey(set.slice(0, set.indexOf("=")), "--set");
+  const entries = (before ?? schema.parse(undefined)) as Record<string, unknown>;
+  return checked(schema, { ...entries, [name]: parseJson(text) }, set);
+}
+
+function readValue(schema: z.ZodDefault<z.ZodType>, text: string, set: string): unknown {
+  const isText = schema.unwrap() instanceof z.ZodString || schema.unwrap() instanceof z.ZodEnum;
+  return checked(schema, isText ? text : parseJson(text), set);
+}
+
+function checked(schema: z.ZodType, value: unknown, set: string): unknown {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new UserError(`--set ${set} cannot be used: ${result.error.issues[0].message}. Expected ${typeOf(schema)}.`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `over` on top of `base`, key by key inside each group. */
+export function mergeConfig(base: ConfigInput, over: ConfigInput): ConfigInput {
+  const result: Record<string, unknown> = { ...base };
+  for (const [group, keys] of Object.entries(over)) result[group] = { ...(result[group] ?? {}), ...keys };
+  return result as ConfigInput;
+}
+
+/** Paths of the keys in which two configurations differ. */
+export function configDifferences(a: Config, b: Config): string[] {
+  const valueAt = (config: Config, path: string): string => {
+    const [group, key] = path.split(".");
+    return JSON.stringify((config as unknown as Record<string, Record<string, unknown>>)[group][key]);
+  };
+  return configKeys()
+    .map((key) => key.path)
+    .filter((path) => valueAt(a, path) !== valueAt(b, path));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
