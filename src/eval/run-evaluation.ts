@@ -1,0 +1,54 @@
+/** @file Evaluation: the same environment and rewards as in training, no gradient. */
+import type { Policy } from "../policy/policy.js";
+import { deriveSeed } from "../random.js";
+import type { Question, Trajectory } from "../types.js";
+import { attemptAll, type Environment } from "./environment.js";
+import { toEvaluation, type Evaluation } from "./evaluation.js";
+
+/** Scores one trajectory. */
+export type Score = (question: Question, trajectory: Trajectory) => number;
+
+/** What a policy is trained and evaluated on. */
+export interface Task {
+  environment: Environment;
+  /** What training maximises. */
+  reward: Score;
+  /** What evaluations report: 1 for a right answer, else 0. */
+  exactMatch: Score;
+}
+
+export interface EvaluationOptions {
+  /** 0, the default, is greedy. */
+  temperature?: number;
+  seed?: number;
+  /** Attempts under way at once. Default 128. */
+  concurrency?: number;
+  signal?: AbortSignal;
+  onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Lets the policy attempt every question once.
+ * @throws the signal's reason when aborted; whatever the environment throws
+ */
+export async function runEvaluation(
+  policy: Policy,
+  task: Task,
+  questions: readonly Question[],
+  options: EvaluationOptions = {},
+): Promise<Evaluation> {
+  const { temperature = 0, seed = 0, concurrency = 128, signal, onProgress } = options;
+  const started = performance.now();
+  const attempt = (question: Question, inner: AbortSignal): Promise<Trajectory> => {
+    const own = deriveSeed(seed, "evaluation", question.source ?? "", question.id);
+    return task.environment(question, { policy, temperature, seed: own, signal: inner });
+  };
+  const onDone = (done: number): void => onProgress?.(done, questions.length);
+  const trajectories = await attemptAll(questions, attempt, { concurrency, signal, onDone });
+  const records = questions.map((question, index) => {
+    const trajectory = trajectories[index];
+    const reward = task.reward(question, trajectory);
+    return { question, trajectory, reward, exactMatch: task.exactMatch(question, trajectory) };
+  });
+  return toEvaluation(records, { temperature, seconds: (performance.now() - started) / 1000 });
+}
