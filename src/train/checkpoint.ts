@@ -1,0 +1,130 @@
+/**
+ * @file Checkpoints from which a run continues as if it had never stopped. Question order and sampling are functions of
+ * the seed and the step, so besides the policy (weights and optimizer) only a few numbers need keeping.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { AlgorithmState } from "../algorithms/algorithm.js";
+import { UserError } from "../errors.js";
+import type { Policy } from "../policy/policy.js";
+import { writeError, writeFileDurably, replaceFolder } from "./durable.js";
+import { manifestProblem, writeManifest } from "./manifest.js";
+import type { MetricValues } from "./metrics.js";
+
+/** The validation score that chose the best checkpoint. */
+export interface BestScore {
+  /** Steps trained when it was reached. */
+  step: number;
+  score: number;
+}
+
+/** Everything a run knows besides its policy and its configuration. */
+export interface TrainState {
+  /** Steps completed; also the data cursor and the place in the learning-rate schedule. */
+  step: number;
+  /** Seconds spent training so far, over all starts of the run. */
+  seconds: number;
+  /** What the algorithm carries from step to step, for example a running-mean baseline. */
+  algorithm: AlgorithmState | null;
+  best: BestScore | null;
+  /** Metrics of a step whose evaluation was interrupted: it is evaluated first when the run continues. */
+  pending: MetricValues | null;
+}
+
+/** A verified checkpoint: `policy.load(policyFolder)` restores the rest. */
+export interface Checkpoint {
+  folder: string;
+  policyFolder: string;
+  state: TrainState;
+}
+
+/**
+ * Writes `checkpoints/step-N`, then deletes all but the newest `keep`.
+ * @throws UserError when it cannot be written; the checkpoints before it are untouched
+ */
+export async function saveCheckpoint(
+  runFolder: string,
+  policy: Policy,
+  state: TrainState,
+  options: { keep: number; warn: (message: string) => void },
+): Promise<string> {
+  const parent = path.join(runFolder, "checkpoints");
+  const name = `step-${String(state.step).padStart(6, "0")}`;
+  const folder = path.join(parent, name);
+  try {
+    await mkdir(parent, { recursive: true });
+    await replaceFolder(folder, async (temporary) => {
+      await policy.save(path.join(temporary, "policy"), { optimizer: true });
+      await writeFile(path.join(temporary, "state.json"), JSON.stringify(state) + "\n");
+      await writeManifest(temporary);
+    });
+    await writeFileDurably(path.join(parent, "latest"), name + "\n");
+  } catch (error) {
+    const advice =
+      "Earlier checkpoints are intact: make room or choose another folder, then start the same run again to continue.";
+    throw writeError(`the checkpoint ${folder}`, error, advice);
+  }
+  const outdated = (await checkpointFolders(runFolder)).slice(options.keep);
+  for (const old of outdated) {
+    await rm(old, { recursive: true, force: true }).catch((error: Error) => {
+      options.warn(`The old checkpoint ${old} could not be deleted: ${error.message}`);
+    });
+  }
+  return folder;
+}
+
+/**
+ * The newest checkpoint that is whole; null when the run has none yet. Damaged ones are passed over with a warning.
+ * @throws UserError when there are checkpoints but every one is damaged
+ */
+export async function findCheckpoint(runFolder: string, warn: (message: string) => void): Promise<Checkpoint | null> {
+  const folders = await checkpointFolders(runFolder);
+  for (const folder of folders) {
+    const problem = await manifestProblem(folder);
+    if (problem === null) {
+      const state = JSON.parse(await readFile(path.join(folder, "state.json"), "utf8")) as TrainState;
+      return { folder, policyFolder: path.join(folder, "policy"), state };
+    }
+    warn(`The checkpoint ${folder} is damaged (${problem}) and is passed over.`);
+  }
+  if (folders.length === 0) return null;
+  throw new UserError(
+    `Every checkpoint in ${path.join(runFolder, "checkpoints")} is damaged, so the run cannot continue. ` +
+      "Start it again in another folder (run.folder), or delete the checkpoints to begin this one from its first step.",
+  );
+}
+
+/** Checkpoint folders, newest first. */
+async function checkpointFolders(runFolder: string): Promise<string[]> {
+  const parent = path.join(runFolder, "checkpoints");
+  if (!existsSync(parent)) return [];
+  const names = (await readdir(parent)).filter((name) => /^step-\d+$/.test(name));
+  const stepOf = (name: string): number => Number(name.slice("step-".length));
+  return names.sort((a, b) => stepOf(b) - stepOf(a)).map((name) => path.join(parent, name));
+}
+
+/** Writes the best policy so far to `best/`: a plain model folder without optimizer state, and `best.json` beside its files. */
+export async function saveBest(runFolder: string, policy: Policy, best: BestScore): Promise<void> {
+  const folder = path.join(runFolder, "best");
+  try {
+    await replaceFolder(folder, async (temporary) => {
+      await policy.save(temporary, { optimizer: false });
+      await writeFile(path.join(temporary, "best.json"), JSON.stringify(best) + "\n");
+      await writeManifest(temporary);
+    });
+  } catch (error) {
+    throw writeError(
+      `the best checkpoint ${folder}`,
+      error,
+      "The best one before it is intact. Make room, then start the same run again.",
+    );
+  }
+}
+
+/** What `best/` holds; null when it is missing or damaged. */
+export async function readBest(runFolder: string): Promise<BestScore | null> {
+  const folder = path.join(runFolder, "best");
+  if (!existsSync(folder) || (await manifestProblem(folder)) !== null) return null;
+  return JSON.parse(await readFile(path.join(folder, "best.json"), "utf8")) as BestScore;
+}

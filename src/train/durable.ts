@@ -1,0 +1,99 @@
+/**
+ * @file Writes that survive a crash: either the old content is there or the new one, never half of it.
+ * Content goes to a sibling, is flushed to the disk, and is renamed into place; then the folder is flushed.
+ */
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { UserError } from "../errors.js";
+
+const unfinished = /\.[0-9a-f-]{36}\.tmp$/;
+
+function temporaryName(target: string): string {
+  return `${target}.${randomUUID()}.tmp`;
+}
+
+/** Replaces or creates a file. */
+export async function writeFileDurably(file: string, content: string | Uint8Array): Promise<void> {
+  const temporary = temporaryName(file);
+  try {
+    const handle = await open(temporary, "wx");
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await flush(path.dirname(file));
+}
+
+/**
+ * Replaces or creates a folder with what `fill` writes into the path it is given. When it fails, the folder that was
+ * there is still there; when the process dies, possibly under its name plus `.old`, and `recoverFolder` puts it back.
+ */
+export async function replaceFolder(folder: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(folder);
+  const old = `${folder}.old`;
+  try {
+    await mkdir(temporary, { recursive: true });
+    await fill(temporary);
+    await flushTree(temporary);
+    if (existsSync(folder)) {
+      await rm(old, { recursive: true, force: true });
+      await rename(folder, old);
+    }
+    await rename(temporary, folder);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await recoverFolder(folder);
+    throw error;
+  }
+  await flush(path.dirname(folder));
+  await rm(old, { recursive: true, force: true });
+}
+
+/** Undoes what a crash inside `replaceFolder` may have left: puts the old folder back if the new one is missing. */
+export async function recoverFolder(folder: string): Promise<void> {
+  const old = `${folder}.old`;
+  if (!existsSync(folder) && existsSync(old)) await rename(old, folder);
+}
+
+/** Deletes what killed processes left unfinished in a folder. Nobody may be writing there. */
+export async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of (await readdir(folder)).filter((entry) => unfinished.test(entry))) {
+    await rm(path.join(folder, name), { recursive: true, force: true });
+  }
+}
+
+async function flushTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const child = path.join(folder, entry.name);
+    if (entry.isDirectory()) await flushTree(child);
+    else await flush(child);
+  }
+  await flush(folder);
+}
+
+/** Forces a file or folder to the disk. Windows cannot flush what is open for reading, and needs no flush for a rename. */
+async function flush(fileOrFolder: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(fileOrFolder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A failed write as an error that says what was to be written, what is safe and what to do. */
+export function writeError(what: string, error: unknown, advice: string): UserError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = { ENOSPC: "the disk is full", EDQUOT: "the disk quota is used up" };
+  return new UserError(`Cannot write ${what}: ${reasons[code ?? ""] ?? message}. ${advice}`, { cause: error });
+}

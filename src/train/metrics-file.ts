@@ -1,0 +1,47 @@
+/** @file `metrics.jsonl`: one line per step, on the disk before the next step begins. */
+import { existsSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import path from "node:path";
+import { writeError, writeFileDurably } from "./durable.js";
+import type { MetricLine } from "./metrics.js";
+
+const fileName = "metrics.jsonl";
+
+/**
+ * Appends the line of a step.
+ * @throws UserError when it cannot be written
+ */
+export async function appendMetrics(runFolder: string, line: MetricLine): Promise<void> {
+  const file = path.join(runFolder, fileName);
+  try {
+    const handle = await open(file, "a");
+    try {
+      await handle.writeFile(JSON.stringify(line) + "\n");
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw writeError(file, error, "Make room, then start the same run again: it continues from its last checkpoint.");
+  }
+}
+
+/** All lines of a run, oldest first; a torn last line, as a crash leaves it, is left out. */
+export async function readMetrics(runFolder: string): Promise<MetricLine[]> {
+  const file = path.join(runFolder, fileName);
+  if (!existsSync(file)) return [];
+  return (await readFile(file, "utf8")).split("\n").flatMap((text) => {
+    try {
+      return text === "" ? [] : [JSON.parse(text) as MetricLine];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Drops the lines after `step` (all of them for −1), which the continued run writes again. */
+export async function truncateMetrics(runFolder: string, step: number): Promise<void> {
+  const lines = (await readMetrics(runFolder)).filter((line) => line.step <= step);
+  const text = lines.map((line) => JSON.stringify(line) + "\n").join("");
+  await writeFileDurably(path.join(runFolder, fileName), text);
+}

@@ -1,0 +1,72 @@
+/** @file Every number a run records: its name, its unit and what it means. Nothing outside this table is written. */
+
+interface MetricInfo {
+  unit: string;
+  meaning: string;
+}
+
+/** The catalogue. Means over a step are over all its trajectories unless they say otherwise. */
+export const metricCatalogue = {
+  "reward/mean": { unit: "reward", meaning: "mean reward of the step's trajectories" },
+  "em/train": { unit: "share", meaning: "exact match of the step's sampled trajectories, on training questions" },
+  "em/validation": { unit: "share", meaning: "greedy exact match on validation questions" },
+  "em/validation/low": { unit: "share", meaning: "lower end of its 95 % interval" },
+  "em/validation/high": { unit: "share", meaning: "upper end of its 95 % interval" },
+  "em/validation/sampled": { unit: "share", meaning: "exact match on validation questions, sampled at temperature 1" },
+  "em/validation/sampled/low": { unit: "share", meaning: "lower end of its 95 % interval" },
+  "em/validation/sampled/high": { unit: "share", meaning: "upper end of its 95 % interval" },
+  "em/test": { unit: "share", meaning: "greedy exact match on test questions" },
+  "em/test/sampled": { unit: "share", meaning: "exact match on test questions, sampled at temperature 1" },
+  "searches/perQuestion": { unit: "searches", meaning: "executed searches per trajectory" },
+  "searches/validation": { unit: "searches", meaning: "executed searches per validation question, greedy" },
+  "searches/failed": { unit: "share", meaning: "searches that failed and became a marked observation" },
+  "searches/waitMs": { unit: "ms", meaning: "mean wait for one search" },
+  "passages/omitted": { unit: "passages", meaning: "passages per search left out because they did not fit" },
+  "passages/neutralised": {
+    unit: "places",
+    meaning: "tags or control characters per search made harmless in passages",
+  },
+  "finish/answered": { unit: "share", meaning: "trajectories that ended with an answer" },
+  "finish/out-of-turns": { unit: "share", meaning: "trajectories that used up their searches" },
+  "finish/out-of-tokens": { unit: "share", meaning: "trajectories that used up their tokens" },
+  "finish/malformed": { unit: "share", meaning: "trajectories ended by a turn that is neither a search nor an answer" },
+  "finish/search-failed": { unit: "share", meaning: "trajectories ended by a search that failed" },
+  "finish/cancelled": { unit: "share", meaning: "trajectories that were cancelled" },
+  "tokens/policy": { unit: "tokens", meaning: "tokens per trajectory written by the policy" },
+  "tokens/total": { unit: "tokens", meaning: "tokens per trajectory, prompt and passages included" },
+  "tokens/trained": { unit: "tokens", meaning: "tokens of the sequences that carried loss in this step" },
+  "groups/zeroVariance": { unit: "share", meaning: "groups whose rewards are all equal: nothing to learn from them" },
+  "policy/surprise": { unit: "nats", meaning: "mean −log p of sampled tokens, an estimate of the policy's entropy" },
+  "policy/samplerGap": {
+    unit: "nats",
+    meaning: "mean |trainer − sampler log-probability| before the step's first update",
+  },
+  "policy/samplerGapMax": { unit: "nats", meaning: "largest such difference" },
+  "ratio/mean": { unit: "ratio", meaning: "mean probability ratio of trained tokens in the step's last update" },
+  "ratio/clipped": {
+    unit: "share",
+    meaning: "trained tokens whose ratio lies outside the clip range in the last update",
+  },
+  kl: { unit: "nats", meaning: "k3 divergence per trained token from the starting policy" },
+  loss: { unit: "loss", meaning: "summed loss of the step's updates" },
+  gradNorm: { unit: "norm", meaning: "global gradient norm before clipping, of the last update" },
+  learningRate: { unit: "rate", meaning: "learning rate of the step" },
+  "time/total": { unit: "s", meaning: "training time so far, evaluations left out" },
+  "time/step": { unit: "s", meaning: "whole step, without evaluation and checkpoint" },
+  "time/rollout": { unit: "s", meaning: "rollouts" },
+  "time/train": { unit: "s", meaning: "forward, backward and optimizer" },
+  "time/evaluation": { unit: "s", meaning: "evaluation after the step" },
+  "time/outsideRuntime": { unit: "share", meaning: "part of the step spent outside the runtime's own calls" },
+  "memory/peak": { unit: "MB", meaning: "peak resident memory of the process" },
+} as const satisfies Record<string, MetricInfo>;
+
+export type MetricName = keyof typeof metricCatalogue;
+export type MetricValues = Partial<Record<MetricName, number>>;
+
+/** One line of `metrics.jsonl`: the state after `step` completed steps. */
+export type MetricLine = { step: number } & MetricValues;
+
+/** Metrics that depend on the machine and the moment; all others are the same in every repetition of a run. */
+export function isMeasuredTime(name: string): boolean {
+  return name.startsWith("time/") || name.startsWith("memory/") || name === "searches/waitMs";
+}

@@ -1,0 +1,162 @@
+/**
+ * @file A run is a folder of files, and everything that looks at a run reads only that folder:
+ * config.json, run.json, metrics.jsonl, trajectories/, checkpoints/, best/, curve.svg, curve.html, result.json.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { UserError } from "../errors.js";
+import { traceToLine } from "../rollout/trace.js";
+import type { Group } from "../types.js";
+import { configDifferences, parseConfig, type Config } from "./config.js";
+import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "./durable.js";
+import { lockRun } from "./run-lock.js";
+
+/** An open run; `close` releases its lock. */
+export interface RunFolder {
+  folder: string;
+  /** Whether the folder was there before. */
+  existed: boolean;
+  close(): Promise<void>;
+}
+
+/** Keys that may change between two starts of one run. */
+const changeable = new Set([
+  "train.steps",
+  "train.stopAfterSeconds",
+  "train.checkpointEvery",
+  "train.keepCheckpoints",
+  "train.saveTrajectories",
+  "rollout.maxConcurrent",
+  "run.folder",
+  "run.threads",
+]);
+
+/** A name for a new run: `runs/2026-11-23-1405-09`. */
+export function newRunFolder(now = new Date()): string {
+  const [date, time] = now.toISOString().split("T");
+  return path.join("runs", `${date}-${time.slice(0, 5).replace(":", "")}-${time.slice(6, 8)}`);
+}
+
+/**
+ * Creates a run folder, or opens the one that is there to continue it.
+ * @throws UserError when the folder is something else, belongs to another configuration or is in use
+ */
+export async function openRun(folder: string, config: Config): Promise<RunFolder> {
+  const existed = existsSync(path.join(folder, "config.json"));
+  if (existed) await checkSameRun(folder, config);
+  else await createRun(folder, config);
+  const unlock = await lockRun(folder);
+  try {
+    for (const part of [".", "checkpoints", "trajectories"]) await removeUnfinished(path.join(folder, part));
+    await recoverFolder(path.join(folder, "best"));
+    await recordStart(folder);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+  return { folder, existed, close: unlock };
+}
+
+/** The configuration a run was started with. */
+export async function readRunConfig(folder: string): Promise<Config> {
+  const file = path.join(folder, "config.json");
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw new UserError(
+      `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train or demo made.`,
+      { cause },
+    );
+  }
+  try {
+    return parseConfig(JSON.parse(text), file);
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw new UserError(`${file} is damaged: ${(cause as Error).message}. Restore it or start a new run.`, { cause });
+  }
+}
+
+/** Prepared under another name and renamed, so that a run folder always has its configuration. */
+async function createRun(folder: string, config: Config): Promise<void> {
+  if (existsSync(folder) && (await readdir(folder)).length > 0) {
+    throw new UserError(
+      `${folder} exists and is not a run folder. Choose another with run.folder, so that nothing is overwritten.`,
+    );
+  }
+  try {
+    await replaceFolder(folder, async (temporary) => {
+      await mkdir(path.join(temporary, "trajectories"));
+      await mkdir(path.join(temporary, "checkpoints"));
+      await writeFile(path.join(temporary, "config.json"), JSON.stringify(config, null, 2) + "\n");
+    });
+  } catch (error) {
+    throw writeError(`the run folder ${folder}`, error, "Choose another place with run.folder.");
+  }
+}
+
+async function checkSameRun(folder: string, config: Config): Promise<void> {
+  const saved = await readRunConfig(folder);
+  const differences = configDifferences(saved, config).filter((key) => !changeable.has(key));
+  if (differences.length > 0) {
+    throw new UserError(
+      `${folder} holds a run with other settings (${differences.join(", ")}), and continuing it with these would mix two runs. ` +
+        "Choose another run.folder, or restore the settings in its config.json to continue it.",
+    );
+  }
+  await writeFileDurably(path.join(folder, "config.json"), JSON.stringify(config, null, 2) + "\n");
+}
+
+/** One entry of `run.json` per start: when, with what command, on what. */
+interface Start {
+  startedAt: string;
+  command: string[];
+  sleuth: string;
+  node: string;
+  runtime: string;
+  platform: string;
+  cpu: string;
+  cores: number;
+}
+
+async function recordStart(folder: string): Promise<void> {
+  const file = path.join(folder, "run.json");
+  const before = existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as { starts: Start[] }).starts : [];
+  const start: Start = {
+    startedAt: new Date().toISOString(),
+    command: process.argv.slice(1).map((word, index) => (index === 0 ? path.basename(word) : word)),
+    sleuth: versionOf("../../package.json"),
+    node: process.version,
+    runtime: versionOf("onnxruntime-node/package.json"),
+    platform: `${process.platform} ${process.arch}`,
+    cpu: os.cpus()[0]?.model ?? "unknown",
+    cores: os.availableParallelism(),
+  };
+  await writeFileDurably(file, JSON.stringify({ starts: [...before, start] }, null, 2) + "\n");
+}
+
+function versionOf(packageFile: string): string {
+  try {
+    return (createRequire(import.meta.url)(packageFile) as { version: string }).version;
+  } catch {
+    return "unknown";
+  }
+}
+
+/** Writes the groups of a step, one trace per line, to `trajectories/step-N.jsonl`. */
+export async function saveTrajectories(folder: string, step: number, groups: readonly Group[]): Promise<void> {
+  const file = path.join(folder, "trajectories", `step-${String(step).padStart(6, "0")}.jsonl`);
+  const lines = groups.flatMap(({ question, trajectories_G, rewards_G }) =>
+    trajectories_G.map(
+      (trajectory, index) => traceToLine({ step, question, reward: rewards_G[index], trajectory }) + "\n",
+    ),
+  );
+  try {
+    await writeFileDurably(file, lines.join(""));
+  } catch (error) {
+    throw writeError(file, error, "Make room, then start the same run again: it continues from its last checkpoint.");
+  }
+}
