@@ -1,0 +1,37 @@
+/** @file The pictures of a run: `curve.svg` and `curve.html`, drawn from its metrics. */
+import path from "node:path";
+import { formatShare } from "../eval/table.js";
+import { writeFileDurably } from "./durable.js";
+import { readMetrics } from "./metrics-file.js";
+import { curveHtml, curveSvg } from "./plot.js";
+import type { TestReports, TrainResult } from "./result.js";
+
+/** Draws the curve of a run that ended. */
+export async function writeReport(result: TrainResult): Promise<void> {
+  const lines = await readMetrics(result.folder);
+  const title = `Learning to search: ${result.steps} steps, ${Math.round(result.seconds)} s of training`;
+  const svg = curveSvg(lines, { title });
+  const rows: [string, string][] = [
+    ...testRows("before", result.before),
+    ...testRows("after", result.after),
+    [
+      "best checkpoint",
+      result.best === null ? "none" : `step ${result.best.step}, validation score ${result.best.score.toFixed(3)}`,
+    ],
+    ["peak memory", `${result.peakMemoryMb} MB`],
+  ];
+  await writeFileDurably(path.join(result.folder, "curve.svg"), svg);
+  await writeFileDurably(path.join(result.folder, "curve.html"), curveHtml(svg, { title, rows }));
+}
+
+function testRows(when: string, reports: TestReports | null): [string, string][] {
+  if (reports === null) return [];
+  const { greedy, sampled } = reports;
+  return [
+    [`exact match ${when}, greedy, ${greedy.n} test questions`, formatShare(greedy.exactMatch)],
+    ...(sampled === undefined
+      ? []
+      : [[`exact match ${when}, T = 1`, formatShare(sampled.exactMatch)] as [string, string]]),
+    [`searches per question ${when}`, greedy.searchesPerQuestion.value.toFixed(2)],
+  ];
+}
