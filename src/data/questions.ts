@@ -18,7 +18,9 @@ export async function loadQuestions(file: string): Promise<Question[]> {
       const question = parseQuestion(file, line);
       const earlier = lineOf.get(question.id);
       if (earlier !== undefined) {
-        throw new UserError(`${file}:${line.number}: field "id": "${question.id}" stands already in line ${earlier}. Ids must be unique.`);
+        throw new UserError(
+          `${file}:${line.number}: field "id": "${question.id}" stands already in line ${earlier}. Ids must be unique.`,
+        );
       }
       lineOf.set(question.id, line.number);
       questions.push(question);
@@ -35,9 +37,11 @@ function parseQuestion(file: string, line: Line): Question {
   if (!Array.isArray(answers) || answers.length === 0 || !answers.every((answer) => isText(answer))) {
     throw new UserError(`${place}: field "answers" must be a list of at least one text that is not empty. ${shape}`);
   }
-  if (!isText(record.question)) throw new UserError(`${place}: field "question" must be text that is not empty. ${shape}`);
+  if (!isText(record.question))
+    throw new UserError(`${place}: field "question" must be text that is not empty. ${shape}`);
   const { id, hops } = record;
-  if (!isText(id) && !Number.isSafeInteger(id)) throw new UserError(`${place}: field "id" must be text or a whole number. ${shape}`);
+  if (!isText(id) && !Number.isSafeInteger(id))
+    throw new UserError(`${place}: field "id" must be text or a whole number. ${shape}`);
   if (hops !== undefined && !(Number.isSafeInteger(hops) && (hops as number) > 0)) {
     throw new UserError(`${place}: field "hops" must be a whole number of at least 1, or be left out.`);
   }

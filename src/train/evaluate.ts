@@ -1,0 +1,58 @@
+/** @file Evaluation from a configuration, without training. */
+import { buildAtlas } from "../data/atlas/atlas.js";
+import { loadQuestions } from "../data/questions.js";
+import type { Evaluation } from "../eval/evaluation.js";
+import { runEvaluation } from "../eval/run-evaluation.js";
+import type { Question } from "../types.js";
+import { parseConfig, type Config, type ConfigInput } from "./config.js";
+import { openPolicy, openTask, type GivenParts } from "./parts.js";
+import { requireQuestions } from "./split-questions.js";
+
+export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
+  /** Most questions; the first ones are taken. Default all. */
+  limit?: number;
+  onProgress?: (mode: "greedy" | "sampled", done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+export interface EvaluateResult {
+  greedy: Evaluation;
+  /** At temperature 1; absent when `train.evalModes` is greedy. */
+  sampled?: Evaluation;
+}
+
+/**
+ * Evaluates `model.folder` on `data.test`, or else on all of `data.questions` (of atlas: its test questions).
+ * @throws UserError for configurations and files that cannot be used; the signal's reason when it aborts
+ */
+export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
+  const config = parseConfig(input);
+  const { limit = Infinity, onProgress, signal } = options;
+  const questions = (options.questions ?? (await questionsToEvaluate(config))).slice(0, limit);
+  requireQuestions(questions, "The set to evaluate");
+  const task = await openTask(config, options);
+  try {
+    const policy = await openPolicy(config, options);
+    const at = (mode: "greedy" | "sampled"): Promise<Evaluation> =>
+      runEvaluation(policy.value, task.value, questions, {
+        temperature: mode === "greedy" ? 0 : 1,
+        seed: config.train.seed,
+        concurrency: config.rollout.maxConcurrent,
+        signal,
+        onProgress: (done, total) => onProgress?.(mode, done, total),
+      });
+    try {
+      const greedy = await at("greedy");
+      return config.train.evalModes === "greedy" ? { greedy } : { greedy, sampled: await at("sampled") };
+    } finally {
+      await policy.close();
+    }
+  } finally {
+    await task.close();
+  }
+}
+
+async function questionsToEvaluate({ data }: Config): Promise<Question[]> {
+  const source = data.test === "" ? data.questions : data.test;
+  return source === "atlas" ? buildAtlas({ seed: data.worldSeed }).questions.test : loadQuestions(source);
+}

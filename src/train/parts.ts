@@ -1,0 +1,172 @@
+/**
+ * @file From a configuration to its parts: policy, search engine, questions, environment, reward, algorithm. Every part
+ * can be handed in ready-made instead; then the keys that describe it are not looked at.
+ */
+import type { Algorithm } from "../algorithms/algorithm.js";
+import { grpo } from "../algorithms/grpo.js";
+import { reinforce } from "../algorithms/reinforce.js";
+import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
+import { loadQuestions } from "../data/questions.js";
+import { searchEnvironment, type Environment } from "../eval/environment.js";
+import type { Task } from "../eval/run-evaluation.js";
+import { createLocalPolicy } from "../policy/local/local.js";
+import type { Policy } from "../policy/policy.js";
+import { protocols } from "../prompts/protocol.js";
+import { combineRewards, rewardsFor } from "../rewards/combine.js";
+import { exactMatch } from "../rewards/exact-match.js";
+import type { RewardFunction } from "../rewards/reward.js";
+import { batchedSearch } from "../rollout/batched-search.js";
+import { Bm25Engine } from "../search/bm25/engine.js";
+import { openIndex } from "../search/bm25/open.js";
+import { loadCorpus } from "../search/corpus.js";
+import type { SearchEngine } from "../search/engine.js";
+import { HttpEngine } from "../search/http.js";
+import { NoneEngine } from "../search/none.js";
+import { RandomEngine } from "../search/random.js";
+import type { Question } from "../types.js";
+import type { Config } from "./config.js";
+import { modelFolder } from "./model-folder.js";
+import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
+
+/** Parts made by the caller. Their `close` stays the caller's business. */
+export interface GivenParts {
+  policy?: Policy;
+  search?: SearchEngine;
+  /** Takes the place of the whole turn loop; `search` and the keys of `rollout` are then not used. */
+  environment?: Environment;
+  /** Takes the place of `reward.weights`. */
+  reward?: RewardFunction;
+  /** What evaluations count as right. Default: exact match after SQuAD normalisation. */
+  exactMatch?: RewardFunction;
+  algorithm?: Algorithm;
+  questions?: readonly Question[];
+  /** Default when `questions` are given: a tenth of them, set aside. */
+  validation?: readonly Question[];
+  /** Default when `questions` are given: a fifth of them, set aside. */
+  test?: readonly Question[];
+}
+
+/** Parts that were opened here are closed by `close`. */
+export interface Opened<T> {
+  value: T;
+  close(): Promise<void>;
+}
+
+/** The policy of a configuration, or the one given. */
+export async function openPolicy(config: Config, given: GivenParts = {}): Promise<Opened<Policy>> {
+  if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
+  const policy = await createLocalPolicy({
+    folder: modelFolder(config.model.folder),
+    threads: config.run.threads === 0 ? undefined : config.run.threads,
+    provider: config.run.executionProvider,
+    microBatchTokens: config.train.microBatchTokens === 0 ? undefined : config.train.microBatchTokens,
+    maxBatch: config.rollout.maxConcurrent,
+  });
+  return { value: policy, close: () => policy.close() };
+}
+
+/**
+ * The search engine of a configuration, or the one given.
+ * @throws UserError for corpora and indexes that cannot be read
+ */
+export async function openSearch(config: Config, given: GivenParts = {}): Promise<Opened<SearchEngine>> {
+  if (given.search !== undefined) return { value: given.search, close: () => Promise.resolve() };
+  const engine = await makeEngine(config);
+  return { value: engine, close: () => engine.close() };
+}
+
+async function makeEngine(config: Config): Promise<SearchEngine> {
+  const { engine, url, timeoutMs } = config.search;
+  if (engine === "none") return new NoneEngine();
+  if (engine === "http") {
+    // Half of the time for one request, so that a second try fits into the deadline of the search.
+    return batchedSearch(new HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }));
+  }
+  const bm25 = await openBm25(config);
+  return engine === "bm25" ? bm25 : new RandomEngine(bm25.passages, config.train.seed);
+}
+
+async function openBm25({ data, search }: Config): Promise<Bm25Engine> {
+  const ranking = { k1: search.k1, b: search.b };
+  if (data.index !== "") return openIndex(data.index, ranking);
+  const passages =
+    data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : await loadCorpus([data.corpus]);
+  return Bm25Engine.fromPassages(passages, ranking);
+}
+
+/** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */
+export async function openTask(config: Config, given: GivenParts = {}): Promise<Opened<Task>> {
+  const protocol = protocols[config.rollout.protocol];
+  const combined = given.reward === undefined ? combineRewards(config.reward.weights, rewardsFor(protocol)) : null;
+  const reward: RewardFunction =
+    given.reward ?? ((question, trajectory) => combined?.(question, trajectory).total ?? 0);
+  const scores = { reward, exactMatch: given.exactMatch ?? exactMatch };
+  if (given.environment !== undefined) {
+    return { value: { environment: given.environment, ...scores }, close: () => Promise.resolve() };
+  }
+  const search = await openSearch(config, given);
+  const environment = searchEnvironment({
+    search: search.value,
+    protocol,
+    topK: config.search.topK,
+    searchTimeoutMs: config.search.timeoutMs,
+    searchEnabled: given.search !== undefined || config.search.engine !== "none",
+    maxSearches: config.rollout.maxSearches,
+    maxTokensPerTurn: config.rollout.maxTokensPerTurn,
+    maxTokens: config.rollout.maxTokens,
+    maxObservationTokens: config.rollout.maxObservationTokens,
+  });
+  return { value: { environment, ...scores }, close: search.close };
+}
+
+/** The algorithm of a configuration. */
+export function makeAlgorithm({ algorithm }: Config): Algorithm {
+  const { clip, kl, normalise, maskRetrieved } = algorithm;
+  if (algorithm.name === "reinforce") return reinforce({ klCoefficient: kl, maskRetrieved });
+  return grpo({
+    loss: { kind: "ppo", clipLow: clip, clipHigh: clip },
+    klCoefficient: kl,
+    std: normalise ? "sample" : "none",
+    maskRetrieved,
+  });
+}
+
+/**
+ * The questions of a configuration, or those given, divided into training, validation and test.
+ * @throws UserError for files that cannot be read, and when there is nothing to train on
+ */
+export async function loadSplits(config: Config, given: GivenParts = {}): Promise<QuestionSplits> {
+  const { data, train } = config;
+  const atlas = lazyAtlas(data.worldSeed);
+  const sizes = { validation: train.evalSize, test: train.testSize, seed: train.seed };
+  const read = (source: string, split: keyof QuestionSplits): Promise<Question[]> =>
+    source === "atlas"
+      ? Promise.resolve(atlas().questions[split === "questions" ? "train" : split])
+      : loadQuestions(source);
+
+  const isAtlas = given.questions === undefined && data.questions === "atlas";
+  const all = given.questions ?? (await read(data.questions, "questions"));
+  requireQuestions(all, given.questions === undefined ? data.questions : "The list of questions");
+  const validation = given.validation ?? (data.validation === "" ? null : await read(data.validation, "validation"));
+  const test = given.test ?? (data.test === "" ? null : await read(data.test, "test"));
+  if (isAtlas) {
+    const own = atlas().questions;
+    return { questions: [...all], validation: [...(validation ?? own.validation)], test: [...(test ?? own.test)] };
+  }
+  const aside = splitQuestions(all, {
+    ...sizes,
+    ...(validation === null ? {} : { validation: 0 }),
+    ...(test === null ? {} : { test: 0 }),
+  });
+  return {
+    questions: aside.questions,
+    validation: [...(validation ?? aside.validation)],
+    test: [...(test ?? aside.test)],
+  };
+}
+
+/** Built when first needed, once. */
+function lazyAtlas(seed: number): () => Atlas {
+  let atlas: Atlas | undefined;
+  return () => (atlas ??= buildAtlas({ seed }));
+}

@@ -1,0 +1,22 @@
+/** @file The learning rate as a pure function of the step: nothing to save, nothing to restore. */
+
+export interface Schedule {
+  /** Peak. */
+  learningRate: number;
+  schedule: "constant" | "linear" | "cosine";
+  /** Steps of linear warm-up; the first step already moves. */
+  warmupSteps: number;
+  /** Where linear and cosine end, as a share of the peak. */
+  finalShare: number;
+}
+
+/** Learning rate of step `step` (from 0) of `steps`. The last step runs at `finalShare` of the peak. */
+export function learningRateAt(step: number, steps: number, options: Schedule): number {
+  const { learningRate, schedule, warmupSteps, finalShare } = options;
+  if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
+  if (schedule === "constant") return learningRate;
+  const decaySteps = Math.max(1, steps - 1 - warmupSteps);
+  const progress = Math.min(1, (step - warmupSteps) / decaySteps);
+  const remaining = schedule === "linear" ? 1 - progress : (1 + Math.cos(Math.PI * progress)) / 2;
+  return learningRate * (finalShare + (1 - finalShare) * remaining);
+}

@@ -1,0 +1,39 @@
+/** @file The metrics of a step's rollouts: pure counting over its groups. */
+import { finishShares } from "../eval/evaluation.js";
+import { mean } from "../eval/intervals.js";
+import type { Score } from "../eval/run-evaluation.js";
+import type { Group, Trajectory } from "../types.js";
+import type { MetricValues } from "./metrics.js";
+
+/** What a step's groups say about the policy that made them. */
+export function rolloutMetrics(groups: readonly Group[], exactMatch: Score): MetricValues {
+  const trajectories = groups.flatMap((group) => group.trajectories_G);
+  const searches = trajectories.flatMap((trajectory) => trajectory.searches);
+  const finish = Object.entries(finishShares(trajectories)).map(([reason, share]) => [`finish/${reason}`, share]);
+  const logprobs = trajectories.flatMap((trajectory) =>
+    trajectory.segments.flatMap((segment) => segment.logprobs_T ?? []),
+  );
+  const matches = groups.flatMap((group) =>
+    group.trajectories_G.map((trajectory) => exactMatch(group.question, trajectory)),
+  );
+  return {
+    "reward/mean": mean(groups.flatMap((group) => group.rewards_G)),
+    "em/train": mean(matches),
+    "searches/perQuestion": searches.length / trajectories.length,
+    "searches/failed": mean(searches.map((search) => (search.error === undefined ? 0 : 1))),
+    "searches/waitMs": mean(searches.map((search) => search.waitedMs)),
+    "passages/omitted": mean(searches.map((search) => search.omittedPassages)),
+    "passages/neutralised": mean(searches.map((search) => search.neutralised)),
+    ...(Object.fromEntries(finish) as MetricValues),
+    "tokens/policy": logprobs.length / trajectories.length,
+    "tokens/total": mean(trajectories.map(tokenCount)),
+    "groups/zeroVariance": mean(
+      groups.map(({ rewards_G }) => (rewards_G.every((reward) => reward === rewards_G[0]) ? 1 : 0)),
+    ),
+    "policy/surprise": -mean(logprobs),
+  };
+}
+
+function tokenCount(trajectory: Trajectory): number {
+  return trajectory.segments.reduce((sum, segment) => sum + segment.tokens_T.length, 0);
+}

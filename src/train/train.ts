@@ -1,0 +1,182 @@
+/** @file Training from a configuration: builds the parts, opens or continues the run folder, trains, judges, reports. */
+import path from "node:path";
+import { UserError } from "../errors.js";
+import { findCheckpoint, readBest, type TrainState } from "./checkpoint.js";
+import { parseConfig, type Config, type ConfigInput } from "./config.js";
+import type { OnEvent } from "./events.js";
+import { isAbortOf, isOutOfTime, runLoop, startState } from "./loop.js";
+import { truncateMetrics } from "./metrics-file.js";
+import { loadSplits, makeAlgorithm, openPolicy, openTask, type GivenParts } from "./parts.js";
+import { writeReport } from "./report.js";
+import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
+import { newRunFolder, openRun, readRunConfig } from "./run-folder.js";
+import type { Run, TrainParts } from "./run.js";
+import { savedReports, testReports } from "./test-reports.js";
+
+export interface TrainOptions extends GivenParts {
+  onEvent?: OnEvent;
+  /** Stops the run and leaves it ready to continue; `train` then resolves with status `interrupted`. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Trains. A run folder that exists is continued from its last checkpoint, with the same outcome as if it had never
+ * stopped; a finished one only reports.
+ *
+ * @example
+ * await train({ train: { steps: 20 } }, { search: myEngine, questions: myQuestions, reward: (question, trajectory) => 1 });
+ * @throws UserError for configurations, data and folders that cannot be used, and when training diverges
+ */
+export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
+  const parsed = parseConfig(input);
+  const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
+  const config = { ...parsed, run: { ...parsed.run, folder } };
+  const emit = options.onEvent ?? (() => undefined);
+  const opened = await openRun(folder, config);
+  try {
+    const earlier = await readResult(folder);
+    if (earlier !== null && earlier.status === "finished" && earlier.steps >= config.train.steps) {
+      emit({ kind: "end", result: earlier });
+      return earlier;
+    }
+    return await withParts(config, options, (parts) =>
+      trainIn({ config, parts, folder, emit, signal: options.signal }),
+    );
+  } finally {
+    await opened.close();
+  }
+}
+
+/** Continues the run of a folder with the configuration it was started with. */
+export async function resume(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
+  const config = await readRunConfig(folder);
+  return train({ ...config, run: { ...config.run, folder } }, options);
+}
+
+/** Opens the parts, and closes those that were opened here. */
+async function withParts<T>(config: Config, given: GivenParts, use: (parts: TrainParts) => Promise<T>): Promise<T> {
+  const splits = await loadSplits(config, given);
+  const task = await openTask(config, given);
+  try {
+    const policy = await openPolicy(config, given);
+    try {
+      const algorithm = given.algorithm ?? makeAlgorithm(config);
+      requireCapabilities(policy.value.capabilities, algorithm.klCoefficient);
+      return await use({ policy: policy.value, task: task.value, algorithm, ...splits });
+    } finally {
+      await policy.close();
+    }
+  } finally {
+    await task.close();
+  }
+}
+
+/** Says before any compute what the engine cannot do. */
+function requireCapabilities(
+  can: { engine: string; training: boolean; reference: boolean },
+  klCoefficient: number,
+): void {
+  if (!can.training) {
+    throw new UserError(`The policy engine ${can.engine} cannot train. Use the local engine, or evaluate it instead.`);
+  }
+  if (klCoefficient > 0 && !can.reference) {
+    throw new UserError(
+      `algorithm.kl is ${klCoefficient}, which needs the log-probabilities of the starting policy, and the engine ${can.engine} ` +
+        "does not keep it. Set algorithm.kl=0 or use the local engine.",
+    );
+  }
+}
+
+async function trainIn(run: Run): Promise<TrainResult> {
+  const { state: start, resumedFrom } = await restore(run);
+  announce(run, resumedFrom);
+  let state = start;
+  try {
+    const before = await reportsBefore(run, resumedFrom);
+    state = await runLoop(run, start);
+    run.signal?.throwIfAborted();
+    await loadBest(run, state);
+    const after = await testReports(run, "after", state.step);
+    return await finish(run, state, { before, after });
+  } catch (error) {
+    if (!isAbortOf(run.signal, error)) throw error;
+    return interrupted(run, state);
+  }
+}
+
+/** The newest whole checkpoint, loaded; files that speak of later steps are cut back to it. */
+async function restore(run: Run): Promise<{ state: TrainState; resumedFrom: number | null }> {
+  const checkpoint = await findCheckpoint(run.folder, (message) => run.emit({ kind: "warning", message }));
+  if (checkpoint === null) {
+    await truncateMetrics(run.folder, -1);
+    return { state: startState, resumedFrom: null };
+  }
+  const { state } = checkpoint;
+  await run.parts.policy.load(checkpoint.policyFolder);
+  await truncateMetrics(run.folder, state.pending === null ? state.step : state.step - 1);
+  return { state, resumedFrom: state.step };
+}
+
+function announce(run: Run, resumedFrom: number | null): void {
+  const { questions, validation, test } = run.parts;
+  const { steps, evalSize, testSize } = run.config.train;
+  const counts = {
+    train: questions.length,
+    validation: Math.min(evalSize, validation.length),
+    test: Math.min(testSize, test.length),
+  };
+  run.emit({ kind: "start", folder: run.folder, steps, resumedFrom, questions: counts });
+  if (validation.length === 0) {
+    const message =
+      "There are too few questions to set some aside for validation: the last policy is kept, not the best.";
+    run.emit({ kind: "warning", message });
+  }
+}
+
+/** Only an untrained policy can be judged before training: a run that continues has its reports on file. */
+async function reportsBefore(run: Run, resumedFrom: number | null): Promise<TrainResult["before"]> {
+  return (await savedReports(run, "before")) ?? (resumedFrom === null ? testReports(run, "before", 0) : null);
+}
+
+/** Puts the best policy in place of the last one, which has its own checkpoint. */
+async function loadBest(run: Run, state: TrainState): Promise<void> {
+  const best = await readBest(run.folder);
+  if (best !== null && best.step !== state.step) await run.parts.policy.load(path.join(run.folder, "best"));
+}
+
+async function finish(
+  run: Run,
+  state: TrainState,
+  reports: Pick<TrainResult, "before" | "after">,
+): Promise<TrainResult> {
+  const isComplete = state.step >= run.config.train.steps || !isOutOfTime(run, state);
+  const result: TrainResult = {
+    folder: run.folder,
+    status: isComplete ? "finished" : "out-of-time",
+    steps: state.step,
+    seconds: state.seconds,
+    best: state.best,
+    ...reports,
+    peakMemoryMb: peakMemoryMb(),
+  };
+  await writeReport(result);
+  await saveResult(result);
+  run.emit({ kind: "end", result });
+  return result;
+}
+
+function interrupted(run: Run, state: TrainState): TrainResult {
+  const { folder } = run;
+  const message = `Stopped after step ${state.step}. The same command with run.folder=${folder} continues.`;
+  run.emit({ kind: "interrupted", step: state.step, folder, message });
+  return {
+    folder,
+    status: "interrupted",
+    steps: state.step,
+    seconds: state.seconds,
+    best: state.best,
+    before: null,
+    after: null,
+    peakMemoryMb: peakMemoryMb(),
+  };
+}
