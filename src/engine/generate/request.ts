@@ -110,9 +110,9 @@ function checkPrefix(prefix_T: readonly number[], limits: RequestLimits): void {
   if (prefix_T.length === 0) {
     throw new UserError("The prompt is empty: a model needs at least one token to continue. Begin with a start token.");
   }
-  if (prefix_T.length > limits.contextLength) {
+  if (prefix_T.length >= limits.contextLength) {
     throw new UserError(
-      `The prompt has ${prefix_T.length} tokens, but the context holds ${limits.contextLength}. ` +
+      `The prompt has ${prefix_T.length} tokens, and a context of ${limits.contextLength} leaves no room to write. ` +
         "Shorten the prompt, retrieve fewer or shorter passages, or raise the context length.",
     );
   }
