@@ -5,13 +5,14 @@
  */
 import type { Atlas } from "../data/atlas/atlas.js";
 import { inventName, withPieces } from "../data/atlas/invented.js";
-import { fill, type Page } from "../data/atlas/pages.js";
+import type { Page } from "../data/atlas/pages.js";
 import { knowThought, needThought } from "../data/atlas/phrases.js";
 import type { Step } from "../data/atlas/chains.js";
 import { trainBpe, type TokenizerJson } from "../engine/io/train-bpe.js";
 import { atlas as protocol } from "../prompts/protocol.js";
 import { Random } from "../random.js";
 import type { Datum, Tokenizer } from "../types.js";
+import { renderInformation, renderPrompt, wrap } from "./pretrain-text.js";
 import { makeScene, sceneSource, wrongValue, type Scene, type SceneSource } from "./pretrain-scenes.js";
 
 /** How often each kind of sequence is drawn. */
@@ -172,17 +173,8 @@ function drill(random: Random, source: SceneSource, words: readonly string[]): P
   ];
 }
 
-const promptOf = (scene: Scene): Piece => ({
-  text: fill(protocol.prompt, { question: scene.question }),
-  weight: contextWeight,
-});
-
-function information(page: Page): Piece {
-  const passages = fill(protocol.passage, { index: "1", title: page.title, text: page.text });
-  return { text: fill(protocol.observation, { passages }), weight: contextWeight };
-}
-
-const wrap = (tags: readonly [string, string], text: string) => `${tags[0]}${text}${tags[1]}`;
+const promptOf = (scene: Scene): Piece => ({ text: renderPrompt(scene.question), weight: contextWeight });
+const information = (page: Page): Piece => ({ text: renderInformation(page), weight: contextWeight });
 const said = (text: string): Piece => ({ text, weight: 1 });
 const searchTurn = (need: Step["need"], query: string): Piece =>
   said(wrap(protocol.think, needThought(need)) + wrap(protocol.search, ` ${query}`));

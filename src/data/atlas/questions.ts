@@ -62,9 +62,9 @@ export function buildQuestions(world: QuestionWorld, seed: number, source: strin
 function clearDescription(world: QuestionWorld, country: Country, bridge: Bridge): Description[] {
   const value = bridgeValue(country, bridge);
   if (value === undefined || !world.isUnique(bridge, value)) return [];
-  if (bridge === "currency" || bridge === "code") {
-    if (namesCountry(country.facts.currency, country)) return [];
-  } else if (derived(value, country.name, 3)) return [];
+  // A code leads to the currency's name, which must not be the country's; every other value must not even sound like it.
+  const telling = bridge === "code" ? namesCountry(country.facts.currency, country) : derived(value, country.name, 3);
+  if (telling) return [];
   return [described(country, bridge, value)];
 }
 

@@ -10,7 +10,7 @@ import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat1
 
 /** The reference implementation's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
-const CHUNK_BYTES = 1 << 22;
+const CHUNK_BYTES = 1 << 20;
 
 /** Types whose values can be read and written; they become float32 in memory. */
 export const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
@@ -94,8 +94,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads one tensor as float32, into `target` where it is given (its length must fit).
-   * @throws UserError when the tensor is absent, not of a float type, or cannot be read completely
+   * Reads one tensor as float32, into `target` where it is given.
+   * @throws UserError when the tensor is absent, not of a float type or not of the target's length, or is cut off
    */
   async read(name: string, target?: Float32Array): Promise<Float32Array> {
     const entry = this.tensors.get(name);
@@ -108,7 +108,12 @@ export class SafetensorsFile {
     }
     const count = (entry.end - entry.begin) / BYTES[entry.dtype];
     const values = target ?? new Float32Array(count);
-    if (values.length !== count) throw new Error(`internal: ${values.length} places for ${count} numbers of ${name}`);
+    if (values.length !== count) {
+      throw new UserError(
+        `${this.file}: tensor "${name}" has ${count} numbers, but ${values.length} are expected. ` +
+          "The file belongs to another model; take the one that was written with it.",
+      );
+    }
     const what = `tensor "${name}"`;
     const start = this.#dataStart + entry.begin;
     const perChunk = CHUNK_BYTES / BYTES[entry.dtype];
@@ -134,8 +139,8 @@ export class SafetensorsFile {
 }
 
 /**
- * Writes tensors in the given order, converted to `dtype`. The file is flushed, but not atomic: who needs that writes into a
- * temporary folder and renames it.
+ * Writes tensors in the given order, converted to `dtype`. The file is flushed, but not atomic:
+ * who needs that writes into a temporary folder and renames it.
  */
 export async function writeSafetensors(
   file: string,
