@@ -39,6 +39,7 @@ describe("safetensors", () => {
     }
     const target = new Float32Array(8);
     await opened.read("matrix", target.subarray(1, 7));
+    await expect(opened.read("matrix", target)).rejects.toThrow(/"matrix" has 6 numbers, but 8 are expected/);
     expect([...target]).toEqual([0, 1, -2.5, 0, 0.125, 1024, -7, 0]);
     await opened.close();
     const bytes = readFileSync(file);
@@ -46,7 +47,7 @@ describe("safetensors", () => {
   });
 
   it.each(FLOAT_TYPES)("reads and writes tensors of several chunks as %s", async (dtype: FloatType) => {
-    const data = Float32Array.from({ length: 2_200_000 }, (_, i) => i % 251);
+    const data = Float32Array.from({ length: 600_000 }, (_, i) => i % 251);
     await writeSafetensors(file, [{ name: "long", shape: [data.length], data }], { dtype });
     const opened = await open();
     expect(Buffer.compare(Buffer.from((await opened.read("long")).buffer), Buffer.from(data.buffer))).toBe(0);

@@ -1,0 +1,93 @@
+/** @file Whole models against numbers recorded from Hugging Face transformers and PyTorch by test/golden/models.py. */
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import type { Datum } from "../../types.js";
+import { OnnxBackend } from "../generate/onnx-backend.js";
+import { Sampler } from "../generate/sampler.js";
+import { loadModelFolder } from "../io/model-folder.js";
+import { SafetensorsFile } from "../io/safetensors.js";
+import { Trainer } from "../optim/forward-backward.js";
+import { createParameterStore, parameter } from "./parameters.js";
+
+const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));
+const runtime = { threads: 1, provider: "cpu", onRun: () => {} };
+
+async function expectedNumbers(family: string): Promise<Map<string, Float32Array>> {
+  const file = await SafetensorsFile.open(path.join(golden, family, "expected.safetensors"));
+  const numbers = new Map<string, Float32Array>();
+  for (const name of file.tensors.keys()) numbers.set(name, await file.read(name));
+  await file.close();
+  return numbers;
+}
+
+/** Largest difference, as a share of the largest expected number. */
+function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length);
+  const scale = Math.max(...Array.from(expected, Math.abs), 1e-3);
+  return Math.max(...Array.from(expected, (value, index) => Math.abs(value - actual[index]))) / scale;
+}
+
+function softmax(logits: Float32Array): number[] {
+  const weights = Array.from(logits, (logit) => Math.exp(logit - Math.max(...logits)));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}
+
+describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) => {
+  const numbers = await expectedNumbers(family);
+  const { config, parameters } = await loadModelFolder(path.join(golden, family));
+  const get = (name: string): Float32Array => numbers.get(name) as Float32Array;
+  const data = ["0", "1"].map((index): Datum => {
+    const tokens_T = Array.from(get(`tokens.${index}`));
+    const weights_T = get(`weights.${index}`);
+    return { tokens_T, weights_T, sampledMask_T: Uint8Array.from(weights_T, (weight) => (weight !== 0 ? 1 : 0)) };
+  });
+
+  it("log-probabilities of every token", async () => {
+    const trainer = new Trainer(config, parameters, { ...runtime, microBatchTokens: 64 });
+    const logprobs = await trainer.logprobs(data.map(({ tokens_T }) => tokens_T));
+    for (const [index, row] of logprobs.entries())
+      expect(relativeError(row, get(`logprobs.${index}`))).toBeLessThan(2e-5);
+    await trainer.release();
+  });
+
+  it("the loss and the gradient of every parameter", async () => {
+    const trainer = new Trainer(config, parameters, { ...runtime, microBatchTokens: 64 });
+    const { loss } = await trainer.forwardBackward(data, { kind: "cross_entropy" });
+    expect(relativeError([loss], get("loss"))).toBeLessThan(2e-5);
+    const gradients = createParameterStore(parameters.shapes, trainer.gradients);
+    for (const { name } of parameters.shapes) {
+      const error = relativeError(parameter(gradients, name), get(`gradient.${name}`));
+      expect(error, name).toBeLessThan(1e-4);
+    }
+    expect(parameters.shapes.length).toBe([...numbers.keys()].filter((name) => name.startsWith("gradient.")).length);
+    await trainer.release();
+  });
+
+  it("the next token's distribution while sampling, prefilled and decoded", async () => {
+    const backend = new OnnxBackend(config, parameters, runtime);
+    const seen: number[][] = [];
+    const observed = {
+      kv: backend.kv,
+      vocabSize: backend.vocabSize,
+      prefill: backend.prefill.bind(backend),
+      decode: async (input: Parameters<OnnxBackend["decode"]>[0]) => {
+        const output = await backend.decode(input);
+        seen.push(Array.from(output.probabilities_B_V.subarray(0, config.vocabSize)));
+        return output;
+      },
+    };
+    const [{ tokens_T }] = data;
+    const sampler = new Sampler(observed, { contextLength: 64, decode: () => "" });
+    // The first needs no prefill, the second has a prefilled part, and each goes on from what the one before left in its row.
+    for (const length of [1, 13, 14]) {
+      await sampler.sample(tokens_T.slice(0, length), { maxTokens: 1 });
+      const logits = get("logits.0").subarray((length - 1) * config.vocabSize, length * config.vocabSize);
+      expect(relativeError(seen.at(-1) as number[], softmax(logits)), `prefix of ${length}`).toBeLessThan(2e-5);
+    }
+    expect(sampler.stats).toMatchObject({ prefillTokens: 14, reusedTokens: 1 + 13 });
+    await sampler.close();
+    await backend.release();
+  });
+});
