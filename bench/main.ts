@@ -7,7 +7,9 @@ import { table } from "../src/cli/terminal/format.js";
 import { nearest } from "../src/errors.js";
 import type { BenchGroup, BenchLine } from "./bench.js";
 
-const groups: Readonly<Record<string, () => Promise<{ bench: BenchGroup }>>> = {};
+const groups: Readonly<Record<string, () => Promise<{ bench: BenchGroup }>>> = {
+  engine: () => import("./engine.js"),
+};
 
 const program = new Command("bench")
   .description("Measures speed and memory. Run it alone: everything else on the machine shows in the numbers.")

@@ -1,8 +1,9 @@
 /** @file The command line as its users meet it: as a process, from any folder. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeTinyModel, type TinyModel } from "../src/policy/local/tiny-model.test-support.js";
 import { lastJson, sleuth, sleuthHere } from "./run-sleuth.js";
 
 let folder: string;
@@ -27,7 +28,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("help", () => {
-  const verbs = [["index"], ["search"], ["serve", "search"], ["bench"]];
+  const verbs = [["demo"], ["train"], ["eval"], ["ask"], ["index"], ["search"], ["serve", "search"], ["bench"]];
 
   it.each(verbs.map((words) => words.join(" ")))("%s --help has examples and --json", async (verb) => {
     const { status, stdout } = await sleuthHere([...verb.split(" "), "--help"]);
@@ -47,6 +48,7 @@ describe("wrong usage", () => {
   it.each([
     [["serch"], "Did you mean search?"],
     [["search", "x", "--indx", "y"], "Did you mean --index?"],
+    [["train", "--question", "q.jsonl"], "Did you mean --questions?"],
     [["index", "a.jsonl"], "--out"],
     [["search", "x", "--index", "y", "--top", "none"], "Expected an integer of at least 1."],
   ])("%j ends with status 2 and says %s", async (args, hint) => {
@@ -66,9 +68,9 @@ describe("wrong usage", () => {
 
 describe("index, search, serve search", () => {
   it("indexes, finds, serves", async () => {
-    const built = await sleuth(["index", "passages.jsonl", "--out", "index", "--json"], { cwd: folder });
+    const built = await sleuthHere(["index", file("passages.jsonl"), "--out", file("index"), "--json"]);
     expect(built.stderr).toContain("Indexing: 100 %");
-    expect(lastJson(built)).toMatchObject({ passages: 3, out: "index" });
+    expect(lastJson(built)).toMatchObject({ passages: 3, out: file("index") });
 
     const found = await sleuth(["search", "ferries", "to", "Landskrona", "--index", "index"], { cwd: folder });
     expect(found.status).toBe(0);
@@ -104,7 +106,7 @@ describe("index, search, serve search", () => {
 
   it("names file, line and field of a malformed line, and exits with 1 without a stack", async () => {
     writeFileSync(file("bad.jsonl"), '{"id": "1", "text": "fine"}\n{"id": "2"}\n');
-    const { status, stderr } = await sleuth(["index", file("bad.jsonl"), "--out", file("bad")]);
+    const { status, stderr } = await sleuthHere(["index", file("bad.jsonl"), "--out", file("bad")]);
     expect(status).toBe(1);
     expect(stderr).toContain(`${file("bad.jsonl")}:2: field "text"`);
     expect(stderr).not.toContain("    at ");
@@ -116,5 +118,111 @@ describe("index, search, serve search", () => {
     expect(lastJson(ended)).toMatchObject({
       error: { kind: "user", message: expect.stringContaining("sleuth index") },
     });
+  });
+});
+
+describe("train, eval, ask", () => {
+  let model: TinyModel;
+  const ours = (): string[] => ["--questions", file("questions.jsonl"), "--corpus", file("passages.jsonl")];
+  const small = [
+    "rollout.maxTokens=160",
+    "rollout.maxTokensPerTurn=12",
+    "rollout.maxObservationTokens=90",
+    "algorithm.groupSize=2",
+    "optimizer.warmupSteps=1",
+    "train.questionsPerStep=2",
+    "train.evalEvery=1",
+    "train.checkpointEvery=1",
+    "run.threads=1",
+  ].flatMap((set) => ["--set", set]);
+
+  beforeAll(async () => {
+    model = await makeTinyModel(1, { maxPositions: 160 });
+    const questions = Array.from({ length: 20 }, (_, index) => ({
+      id: `q${index}`,
+      question: `When does ferry ${index} leave?`,
+      answers: ["9:05"],
+    }));
+    writeLines("questions.jsonl", questions);
+  });
+
+  afterAll(() => model.remove());
+
+  it("trains on a user's corpus, goes on where it stopped, evaluates and answers", async () => {
+    const run = file("run");
+    const train = ["train", ...ours(), "--model", model.folder, "--run", run, ...small, "--json"];
+    const first = await sleuth([...train, "--steps", "1"], { cwd: folder });
+    expect(first.stderr).toContain("step 1/1");
+    expect(lastJson(first)).toMatchObject({ status: "finished", steps: 1, runDir: run, after: { greedy: { n: 4 } } });
+    for (const name of ["config.json", "metrics.jsonl", "curve.svg", "curve.html", "best/model.safetensors"])
+      expect(existsSync(join(run, name)), name).toBe(true);
+
+    const more = await sleuthHere(["train", "--run", run, "--resume", "--steps", "2", "--json"]);
+    expect(more.stderr).toContain("after step 1");
+    expect(lastJson(more)).toMatchObject({ status: "finished", steps: 2 });
+
+    const evaluated = await sleuthHere(["eval", "--run", run, "--out", file("attempts.jsonl"), "--json"]);
+    expect(lastJson(evaluated)).toMatchObject({ n: 4, greedy: { n: 4 }, sampled: { temperature: 1 } });
+    expect(readFileSync(file("attempts.jsonl"), "utf8").trim().split("\n")).toHaveLength(8);
+
+    const asked = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
+    expect(asked.status).toBe(0);
+    expect(asked.stdout).toContain("Question: When does the ferry leave?");
+  });
+
+  it("stops at Ctrl-C with a checkpoint and the command that goes on", async () => {
+    const run = file("stopped");
+    const ended = await sleuth(
+      ["train", ...ours(), "--model", model.folder, "--run", run, ...small, "--steps", "500"],
+      {
+        onStart: (child) => {
+          const poll = setInterval(() => {
+            if (!existsSync(join(run, "checkpoints", "latest"))) return;
+            clearInterval(poll);
+            child.kill("SIGINT");
+          }, 50);
+          child.once("exit", () => clearInterval(poll));
+        },
+      },
+    );
+    expect(ended.status).toBe(130);
+    expect(ended.stdout).toContain(`sleuth train --run ${run} --resume`);
+    const more = await sleuthHere(["train", "--run", run, "--resume", "--steps", "1", "--json"]);
+    expect(lastJson(more)).toMatchObject({ status: "finished" });
+  });
+
+  it.each([
+    [["--set", "train.stesp=3"], "Did you mean train.steps?"],
+    [["--set", "steps=3"], "Did you mean train.steps?"],
+    [["--set", "train.steps=many"], "Expected integer"],
+    [["--resume"], "not a run folder"],
+    [["--model", "nowhere"], "nowhere"],
+  ])("%j is explained", async (args, hint) => {
+    const { status, stderr } = await sleuthHere(["train", ...ours(), "--run", file("never"), ...args]);
+    expect(stderr).toContain(hint);
+    expect(stderr).not.toContain("    at ");
+    expect(status).toBe(1);
+  });
+
+  it("names the nearest key of a configuration file", async () => {
+    writeFileSync(file("sleuth.config.ts"), "export default { train: { stepz: 3 } };");
+    const { status, stderr } = await sleuthHere(["train", "--config", file("sleuth.config.ts")]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("train.stepz");
+    expect(stderr).toContain("Did you mean train.steps?");
+  });
+
+  it("names file, line and field of a malformed question", async () => {
+    writeFileSync(file("bad-questions.jsonl"), '{"id": "1", "question": "Who?"}\n');
+    const { status, stderr } = await sleuthHere([
+      "eval",
+      "--questions",
+      file("bad-questions.jsonl"),
+      "--model",
+      model.folder,
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`${file("bad-questions.jsonl")}:1`);
+    expect(stderr).toContain("answers");
   });
 });

@@ -9,7 +9,7 @@ const below = ["data", "prompts", "search", "rollout", "rewards", "algorithms", 
 
 /**
  * What each folder may import, in the order in which a question travels. Arrows point downward; `rollout` joins policy, prompts and
- * search; `train` and `eval` join everything; `cli` and `recipes` choose. Tests, and helpers for tests (`testing.ts`), import what they need.
+ * search; `train` and `eval` join everything; `cli` and `recipes` choose. Tests, and helpers for tests (`testing.ts`, `conformance*.ts`, `*.test-support.ts`), import what they need.
  * A new arrow is a decision: change design §2 with this table.
  */
 const map: Readonly<Record<string, readonly string[]>> = {
@@ -80,7 +80,7 @@ function arrowsOf(file: string, text: string): Arrow[] {
 describe("import map", () => {
   const root = resolve(dirname(fileURLToPath(import.meta.url)), "..", "src");
   const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
-    (name) => name.endsWith(".ts") && !/(\.test|testing)\.ts$/.test(name),
+    (name) => name.endsWith(".ts") && !/(\.test|\.test-support|testing|conformance[-a-z]*)\.ts$/.test(name),
   );
 
   it("finds the sources", () => {

@@ -2,23 +2,22 @@
 import { Option } from "commander";
 import { loadQuestions } from "../data/questions.js";
 import { toReport, type Evaluation } from "../eval/evaluation.js";
-import { runEvaluation } from "../eval/run-evaluation.js";
 import { evaluationTable } from "../eval/table.js";
 import { traceToLine } from "../rollout/trace.js";
 import { writeFileDurably } from "../train/durable.js";
-import type { Config } from "../train/config.js";
-import { loadSplits, openPolicy, openTask } from "../train/parts.js";
+import { mergeConfig, type Config } from "../train/config.js";
+import { evaluate } from "../train/evaluate.js";
+import { loadSplits } from "../train/parts.js";
 import type { Question } from "../types.js";
 import { configOfModel, type ModelOptions } from "./evaluated-run.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, integer, warnAboutCorpus } from "./run-options.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
-import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
 
 interface Options extends ModelOptions {
   split: "train" | "validation" | "test";
-  modes: "greedy" | "sampled" | "both";
+  modes: "greedy" | "both";
   limit?: number;
   out?: string;
 }
@@ -42,7 +41,7 @@ export const evalVerb: Verb = {
           .choices(["train", "validation", "test"])
           .default("test"),
       )
-      .addOption(new Option("--modes <name>", "how to sample").choices(["greedy", "sampled", "both"]).default("both"))
+      .addOption(new Option("--modes <name>", "how to sample").choices(["greedy", "both"]).default("both"))
       .option("--limit <number>", "at most so many questions", integer(1))
       .option("--out <file>", "write every attempt here, one JSON object per line");
   },
@@ -51,15 +50,36 @@ export const evalVerb: Verb = {
     const config = await configOfModel(options);
     warnAboutCorpus(config, terminal);
     const questions = await questionsFor(config, options);
-    const evaluations = await evaluate(terminal, config, questions, options.modes);
-    if (options.out !== undefined) await writeAttempts(options.out, evaluations);
-    terminal.print(
-      evaluationTable(evaluations.map((evaluation) => ({ name: modeOf(evaluation), report: evaluation }))).trimEnd(),
+    let progress: { mode: string; bar: ProgressBar } | undefined;
+    const { greedy, sampled } = await withInterrupt(terminal, "Stopping.", (signal) =>
+      evaluate(mergeConfig(config, { train: modesToKeys(options.modes) }), {
+        questions,
+        signal,
+        onProgress: (mode, done, total) => {
+          if (progress?.mode !== mode) {
+            progress?.bar.stop();
+            progress = { mode, bar: new ProgressBar(terminal, { label: labels[mode], total, unit: "questions" }) };
+          }
+          progress.bar.update(done);
+        },
+      }),
     );
+    progress?.bar.stop();
+    const evaluations = sampled === undefined ? [greedy] : [greedy, sampled];
+    if (options.out !== undefined) await writeAttempts(options.out, evaluations);
+    const columns = evaluations.map((evaluation) => ({ name: modeOf(evaluation), report: evaluation }));
+    terminal.print(evaluationTable(columns).trimEnd());
     const reports = evaluations.map((evaluation) => [modeOf(evaluation), toReport(evaluation)]);
     return { model: config.model.folder, n: questions.length, ...(Object.fromEntries(reports) as object) };
   },
 };
+
+const labels = { greedy: "Greedy", sampled: "At T=1" };
+
+/** Choosing a checkpoint plays no part here, but its key must fit the modes. */
+function modesToKeys(modes: Options["modes"]): { evalModes: Options["modes"]; keepBest: "greedy" } {
+  return { evalModes: modes, keepBest: "greedy" };
+}
 
 async function questionsFor(config: Config, { questions, split, limit }: Options): Promise<readonly Question[]> {
   const all = questions === undefined ? await ofSplit(config, split) : await loadQuestions(questions);
@@ -69,43 +89,6 @@ async function questionsFor(config: Config, { questions, split, limit }: Options
 async function ofSplit(config: Config, split: Options["split"]): Promise<readonly Question[]> {
   const splits = await loadSplits(config);
   return split === "train" ? splits.questions : splits[split];
-}
-
-async function evaluate(
-  terminal: Terminal,
-  config: Config,
-  questions: readonly Question[],
-  modes: Options["modes"],
-): Promise<Evaluation[]> {
-  const temperatures = modes === "both" ? [0, 1] : modes === "greedy" ? [0] : [1];
-  const task = await openTask(config);
-  try {
-    const policy = await openPolicy(config);
-    try {
-      return await withInterrupt(terminal, "Stopping.", async (signal) => {
-        const evaluations: Evaluation[] = [];
-        for (const temperature of temperatures) {
-          const label = temperature === 0 ? "Greedy" : "At T=1";
-          const progress = new ProgressBar(terminal, { label, total: questions.length, unit: "questions" });
-          evaluations.push(
-            await runEvaluation(policy.value, task.value, questions, {
-              temperature,
-              seed: config.train.seed,
-              concurrency: config.rollout.maxConcurrent,
-              signal,
-              onProgress: (done) => progress.update(done),
-            }),
-          );
-          progress.stop();
-        }
-        return evaluations;
-      });
-    } finally {
-      await policy.close();
-    }
-  } finally {
-    await task.close();
-  }
 }
 
 function modeOf({ temperature }: Evaluation): string {

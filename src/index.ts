@@ -1,0 +1,70 @@
+/**
+ * @file The programmatic API: `import { train, … } from "sleuth-rl"`. What is exported here is documented, typed and kept stable;
+ * everything else is an implementation detail.
+ */
+
+// The nouns.
+export type {
+  Datum,
+  FinishReason,
+  Group,
+  Passage,
+  Question,
+  Role,
+  SearchCall,
+  Segment,
+  Tokenizer,
+  Trajectory,
+} from "./types.js";
+export { UserError } from "./errors.js";
+
+// Train and evaluate.
+export { resume, train, type TrainOptions } from "./train/train.js";
+export { evaluate, type EvaluateOptions, type EvaluateResult } from "./train/evaluate.js";
+export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config.js";
+export type { GivenParts } from "./train/parts.js";
+export type { OnEvent, TrainEvent } from "./train/events.js";
+export type { TestReports, TrainResult } from "./train/result.js";
+export { readMetrics } from "./train/metrics-file.js";
+export { metricCatalogue, type MetricLine, type MetricName } from "./train/metrics.js";
+export { atlasDemo, paper } from "./recipes/search-r1/recipe.js";
+
+// Search engines: implement SearchEngine, or take one of these.
+export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
+export { Bm25Engine } from "./search/bm25/engine.js";
+export { buildIndex, type BuildIndexOptions, type IndexSummary } from "./search/bm25/build.js";
+export { openIndex } from "./search/bm25/open.js";
+export type { Bm25Settings } from "./search/bm25/settings.js";
+export { loadCorpus, readCorpus } from "./search/corpus.js";
+export { HttpEngine, type HttpSettings } from "./search/http.js";
+export { CachedEngine } from "./search/cache.js";
+export { serve, type RunningServer, type ServeOptions } from "./search/server.js";
+
+// Environments, prompts and rewards.
+export { searchEnvironment, type Attempt, type Environment } from "./eval/environment.js";
+export { rollout, type RolloutOptions } from "./rollout/rollout.js";
+export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rollout/trace.js";
+export { atlas, protocols, searchR1, type Protocol } from "./prompts/protocol.js";
+export type { RewardFunction } from "./rewards/reward.js";
+export { combineRewards, rewardsFor } from "./rewards/combine.js";
+export { exactMatch, matchesAnswer } from "./rewards/exact-match.js";
+export { normaliseAnswer } from "./rewards/normalise.js";
+
+// Algorithms.
+export type { Algorithm } from "./algorithms/algorithm.js";
+export { grpo, type GrpoOptions } from "./algorithms/grpo.js";
+export { reinforce, type ReinforceOptions } from "./algorithms/reinforce.js";
+
+// Policies.
+export type { Policy, Sample, SampleOptions } from "./policy/policy.js";
+export { createLocalPolicy, type LocalOptions } from "./policy/local/local.js";
+export { scriptedPolicy, type ScriptedOptions, type ScriptedPolicy } from "./policy/scripted.js";
+export { byteTokenizer } from "./policy/testing.js";
+export { loadTokenizer } from "./engine/io/tokenizer.js";
+
+// Data and tables.
+export { loadQuestions } from "./data/questions.js";
+export { buildAtlas, type Atlas, type AtlasOptions } from "./data/atlas/atlas.js";
+export { toReport, type Evaluation, type EvaluationReport } from "./eval/evaluation.js";
+export { evaluationMarkdown, evaluationTable } from "./eval/table.js";
+export type { Estimate } from "./eval/intervals.js";
