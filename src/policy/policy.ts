@@ -121,7 +121,7 @@ export interface Policy {
   /** Writes weights, tokenizer and optimizer state into a new folder (the caller makes it atomic). */
   save(folder: string, options?: { optimizer?: boolean }): Promise<void>;
 
-  /** Restores what `save` wrote. */
+  /** Restores what `save` wrote. Weights that were saved alone start with a fresh optimizer. */
   load(folder: string): Promise<void>;
 
   stats(): Promise<PolicyStats>;

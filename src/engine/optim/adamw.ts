@@ -15,13 +15,18 @@ export interface AdamState {
   secondMoment: Float32Array;
 }
 
+/** Before the first step. */
+export function freshAdamState(size: number): AdamState {
+  return { step: 0, firstMoment: new Float32Array(size), secondMoment: new Float32Array(size) };
+}
+
 export class AdamW {
   state: AdamState;
   readonly #update: Promise<Session>;
   readonly #norm: Promise<Session>;
 
   constructor(size: number, options: RuntimeOptions & { onRun: (milliseconds: number) => void }) {
-    this.state = { step: 0, firstMoment: new Float32Array(size), secondMoment: new Float32Array(size) };
+    this.state = freshAdamState(size);
     this.#update = Session.create(lower(adamGraph()), options, options.onRun);
     this.#norm = Session.create(lower(squaresGraph()), options, options.onRun);
   }

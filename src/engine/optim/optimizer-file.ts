@@ -1,9 +1,10 @@
 /** @file Optimizer state beside the weights of a model folder: `optimizer.safetensors`, both moments of every parameter by name. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import { SafetensorsFile, writeSafetensors, type NamedTensor } from "../io/safetensors.js";
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
-import type { AdamState } from "./adamw.js";
+import { freshAdamState, type AdamState } from "./adamw.js";
 
 const FILE = "optimizer.safetensors";
 const moments = [
@@ -19,16 +20,19 @@ export async function saveOptimizer(folder: string, { shapes }: ParameterStore, 
   await writeSafetensors(path.join(folder, FILE), tensors, { metadata: { step: String(state.step) } });
 }
 
-/** @throws UserError when the file is missing, damaged, or of another model */
+/**
+ * The state beside the weights; a fresh one where weights were saved alone.
+ * @throws UserError when the file is damaged or of another model
+ */
 export async function loadOptimizer(folder: string, { shapes, flat }: ParameterStore): Promise<AdamState> {
+  if (!existsSync(path.join(folder, FILE))) return freshAdamState(flat.length);
   const source = await SafetensorsFile.open(path.join(folder, FILE));
   try {
     const step = Number(source.metadata.step);
     if (!Number.isInteger(step) || step < 0) {
       throw new UserError(`${source.file} does not say how many steps were taken. Resume from another checkpoint.`);
     }
-    const size = flat.length;
-    const state: AdamState = { step, firstMoment: new Float32Array(size), secondMoment: new Float32Array(size) };
+    const state = { ...freshAdamState(flat.length), step };
     for (const [prefix, key] of moments) {
       const store = createParameterStore(shapes, state[key]);
       for (const { name } of shapes) await source.read(`${prefix}.${name}`, parameter(store, name));

@@ -44,6 +44,17 @@ describe("the local policy", () => {
     await policy.close();
   });
 
+  it("loads weights that were saved without an optimizer", async () => {
+    const policy = await open();
+    const tokens_T = policy.tokenizer.encode(" the capital");
+    const before = await policy.logprobs([tokens_T]);
+    const saved = path.join(model.folder, "weights-alone");
+    await policy.save(saved, { optimizer: false });
+    await policy.load(saved);
+    expect(await policy.logprobs([tokens_T])).toEqual(before);
+    await policy.close();
+  });
+
   it("says what is wrong with a model folder before it computes anything", async () => {
     const broken = await makeTinyModel();
     await writeFile(path.join(broken.folder, "model.safetensors"), "nonsense");
