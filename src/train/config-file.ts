@@ -48,9 +48,9 @@ async function importDefault(file: string): Promise<unknown> {
     const namespace = file.endsWith(".ts")
       ? ((await (await import("tsx/esm/api")).tsImport(url, import.meta.url)) as Record<string, unknown>)
       : ((await import(url)) as Record<string, unknown>);
-    // A package without "type": "module" hands the default export over inside CommonJS's own default.
-    const exported = namespace.default as { default?: unknown } | undefined;
-    return exported?.default ?? exported;
+    // Without "type": "module" near it, the file becomes CommonJS and its own default stands inside another one.
+    const exported = namespace.default as { __esModule?: boolean; default?: unknown } | undefined;
+    return exported?.__esModule === true ? exported.default : exported;
   } catch (cause) {
     throw new UserError(`${file} does not run: ${(cause as Error).message}`, { cause });
   }

@@ -2,7 +2,7 @@
 import { tinyConfig, tinyParts } from "./tiny-run.test-support.js";
 import { train } from "./train.js";
 
-const result = await train(tinyConfig(process.argv[2], { steps: 24 }), {
+const result = await train(tinyConfig(process.argv[2], { steps: 16 }), {
   ...tinyParts(),
   onEvent: (event) => {
     if (event.kind === "step") process.stdout.write(`${event.step}\n`);

@@ -1,0 +1,149 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  atlasDemo,
+  atlasRandomSearch,
+  atlasWithoutMask,
+  atlasWithoutSearch,
+  paper,
+} from "../recipes/search-r1/recipe.js";
+import { findConfigFile, loadConfig } from "./config-file.js";
+import { applySets, configDifferences, configKeys, configTable, mergeConfig, parseConfig } from "./config.js";
+
+describe("parseConfig", () => {
+  it("fills in every default", () => {
+    const config = parseConfig({});
+    expect(config.algorithm.groupSize).toBe(8);
+    for (const key of configKeys()) {
+      const [group, name] = key.path.split(".");
+      expect((config as unknown as Record<string, Record<string, unknown>>)[group][name]).toEqual(key.default);
+    }
+  });
+
+  it.each([
+    [{ optimiser: {} }, /optimiser in .* is not a known key. Did you mean optimizer\?/],
+    [{ optimizer: { learningrate: 1 } }, /optimizer.learningrate .* Did you mean optimizer.learningRate\?/],
+    [{ train: { groupSize: 4 } }, /train.groupSize .* Did you mean algorithm.groupSize\?/],
+    [{ train: { zzzzzzzzzzzz: 4 } }, /train.zzzzzzzzzzzz in .* is not a known key/],
+    [{ train: 3 }, /train in .* must be an object/],
+    [[], /must be an object of groups/],
+    [{ train: { steps: "many" } }, /train.steps: .*expected number/],
+    [{ train: { steps: -1 } }, /train.steps: /],
+    [{ search: { engine: "google" } }, /search.engine: .*"bm25"/],
+    [{ algorithm: { groupSize: 1 } }, /groupSize is 1: GRPO centres rewards.*algorithm.name=reinforce/],
+    [{ search: { engine: "http" } }, /search.url is empty/],
+    [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
+    [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
+    [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],
+    [{ train: { steps: 2 } }, /warmupSteps \(3\) exceeds train.steps \(2\)/],
+    [{ train: { updatesPerBatch: 17 } }, /updatesPerBatch \(17\) exceeds/],
+    [{ train: { evalModes: "greedy" } }, /keepBest is average, which needs/],
+  ])("refuses %j", (input, message) => expect(() => parseConfig(input)).toThrow(message));
+
+  it("allows a group of one where it makes sense", () => {
+    expect(parseConfig({ algorithm: { name: "reinforce", groupSize: 1 } }).algorithm.groupSize).toBe(1);
+  });
+
+  it("accepts the recipes", () => {
+    for (const recipe of [atlasDemo, atlasWithoutSearch, atlasRandomSearch, atlasWithoutMask, paper])
+      parseConfig(recipe);
+    expect(configDifferences(parseConfig(atlasDemo), parseConfig(atlasWithoutMask))).toEqual([
+      "algorithm.maskRetrieved",
+    ]);
+  });
+});
+
+describe("applySets", () => {
+  it("reads numbers, text, choices, truth values and single weights", () => {
+    const config = parseConfig(
+      applySets({ train: { steps: 5 } }, [
+        "optimizer.learningRate=1e-4",
+        "data.corpus=my file=1.jsonl",
+        "search.engine=random",
+        "algorithm.maskRetrieved=false",
+        "reward.weights.search-cost=0.5",
+        "model.folder=123",
+      ]),
+    );
+    expect(config.optimizer.learningRate).toBe(1e-4);
+    expect(config.data.corpus).toBe("my file=1.jsonl");
+    expect(config.search.engine).toBe("random");
+    expect(config.algorithm.maskRetrieved).toBe(false);
+    expect(config.reward.weights).toEqual({ "exact-match": 1, "search-cost": 0.5 });
+    expect(config.model.folder).toBe("123");
+    expect(config.train.steps).toBe(5);
+  });
+
+  it("does not change its argument", () => {
+    const before = { train: { steps: 5 } };
+    applySets(before, ["train.steps=6"]);
+    expect(before.train.steps).toBe(5);
+  });
+
+  it.each([
+    ["train.steps", /has no value/],
+    ["trian.steps=4", /trian.steps in --set is not a known key. Did you mean train.steps\?/],
+    ["learningRate=1", /Did you mean optimizer.learningRate\?/],
+    ["train.steps=lots", /--set train.steps=lots cannot be used: .* Expected integer/],
+    ["search.engine=google", /Expected "bm25" \| "http" \| "random" \| "none"/],
+    ["train.steps.more=1", /not a known key/],
+  ])("refuses --set %s", (set, message) => expect(() => applySets({}, [set])).toThrow(message));
+});
+
+describe("the table of keys", () => {
+  it("has a meaning for every key, and a row in the docs table", () => {
+    const keys = configKeys();
+    expect(keys.length).toBeGreaterThan(50);
+    for (const key of keys) {
+      expect(key.help.length).toBeGreaterThan(5);
+      expect(configTable()).toContain(`| \`${key.path}\` |`);
+    }
+  });
+
+  it("mergeConfig keeps the keys that are not overridden", () => {
+    const merged = mergeConfig({ train: { steps: 1, seed: 2 } }, { train: { steps: 3 }, search: { topK: 2 } });
+    expect(merged).toEqual({ train: { steps: 3, seed: 2 }, search: { topK: 2 } });
+  });
+});
+
+describe("loadConfig", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), "sleuth-config-"));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+  const write = async (name: string, text: string): Promise<string> => {
+    await writeFile(path.join(folder, name), text);
+    return path.join(folder, name);
+  };
+
+  it("reads TypeScript with types and imports, in folders with and without a package.json", async () => {
+    await write("steps.ts", "export const steps: number = 7;");
+    const source =
+      'import { steps } from "./steps.js"; const c: { train: { steps: number } } = { train: { steps } }; export default c;';
+    const file = await write("sleuth.config.ts", source);
+    expect(await loadConfig(file)).toEqual({ train: { steps: 7 } });
+    await write("package.json", '{"type":"module"}');
+    const second = await write("other.config.ts", source);
+    expect(await loadConfig(second)).toEqual({ train: { steps: 7 } });
+  });
+
+  it("reads JSON and finds a folder's file", async () => {
+    expect(findConfigFile(folder)).toBeUndefined();
+    const file = await write("sleuth.config.json", '{"train":{"steps":3}}');
+    expect(findConfigFile(folder)).toBe(file);
+    expect(await loadConfig(file)).toEqual({ train: { steps: 3 } });
+  });
+
+  it("explains what is wrong with a file", async () => {
+    await expect(loadConfig(path.join(folder, "none.ts"))).rejects.toThrow(/does not exist/);
+    await expect(loadConfig(await write("a.json", "{train:"))).rejects.toThrow(/a.json is not valid JSON/);
+    await expect(loadConfig(await write("b.ts", "export const x = 1;"))).rejects.toThrow(/exports no configuration/);
+    await expect(loadConfig(await write("c.ts", "throw new Error('my mistake');"))).rejects.toThrow(
+      /does not run: my mistake/,
+    );
+    await expect(loadConfig(await write("d.ts", "export default {{;"))).rejects.toThrow(/d.ts does not run/);
+  });
+});
