@@ -30,7 +30,7 @@ async function hashingPolicy(folder: string, batches: { weight: number; tokens: 
     sample: absent,
     logprobs: (sequences) => Promise.resolve(sequences.map((sequence) => new Float32Array(sequence.length).fill(-1))),
     forwardBackward: (data_D) => {
-      const weight = data_D.reduce((sum, datum) => sum + (datum.weights_T ?? []).reduce((a, b) => a + b, 0), 0);
+      const weight = data_D.reduce((sum, datum) => sum + [...(datum.weights_T ?? [])].reduce((a, b) => a + b, 0), 0);
       batches.push({ weight, tokens: data_D.reduce((sum, datum) => sum + datum.tokens_T.length, 0) });
       for (const { tokens_T } of data_D) for (const token of tokens_T) state = (state * 31 + token) % 1_000_003;
       return Promise.resolve({ loss: 1, logprobs_D_T: [] });
