@@ -33,7 +33,7 @@ describe("curveSvg", () => {
   });
 
   it("leaves out curves that the run does not have, and says nothing that is no number", () => {
-    expect(svg).not.toContain("sampled at T = 1");
+    expect(svg).not.toContain("held-out, T = 1");
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
     expect(curveSvg([])).not.toMatch(/NaN|undefined|Infinity/);
   });

@@ -23,33 +23,33 @@ interface Panel {
 
 const panels: Panel[] = [
   {
-    title: "Exact match on questions never trained on",
+    title: "Exact match",
     height: 230,
     maximum: 1,
     percent: true,
     series: [
       {
         metric: "em/validation",
-        label: "greedy",
+        label: "held-out, greedy",
         colour: "blue",
         low: "em/validation/low",
         high: "em/validation/high",
       },
       {
         metric: "em/validation/sampled",
-        label: "sampled at T = 1",
+        label: "held-out, T = 1",
         colour: "orange",
         low: "em/validation/sampled/low",
         high: "em/validation/sampled/high",
       },
-      { metric: "em/train", label: "training questions, T = 1", colour: "grey", dashed: true },
+      { metric: "em/train", label: "training, T = 1", colour: "grey", dashed: true },
     ],
   },
   {
     title: "Searches per question",
     height: 110,
     series: [
-      { metric: "searches/validation", label: "validation, greedy", colour: "green" },
+      { metric: "searches/validation", label: "held-out, greedy", colour: "green" },
       { metric: "searches/perQuestion", label: "training, T = 1", colour: "grey", dashed: true },
     ],
   },
