@@ -9,6 +9,7 @@ import type { BenchGroup, BenchLine } from "./bench.js";
 
 const groups: Readonly<Record<string, () => Promise<{ bench: BenchGroup }>>> = {
   engine: () => import("./engine.js"),
+  search: () => import("./search.js"),
 };
 
 const program = new Command("bench")
