@@ -62,7 +62,16 @@ async function answerOf(cell: Cell, jobs: number): Promise<Answer> {
   const file = `${cell.folder}.json`;
   if (!existsSync(file)) {
     const threads = jobs > 1 ? ["--set", "run.threads=1"] : [];
-    const words = ["demo", "--json", "--seed", String(cell.seed), "--run", cell.folder, ...cell.variant.flags, ...threads];
+    const words = [
+      "demo",
+      "--json",
+      "--seed",
+      String(cell.seed),
+      "--run",
+      cell.folder,
+      ...cell.variant.flags,
+      ...threads,
+    ];
     process.stderr.write(`${cell.variant.name}, seed ${cell.seed} …\n`);
     const text = await capture(process.execPath, [join(root, "bin", "sleuth.js"), ...words]);
     writeFileSync(file, `${text.trimEnd().split("\n").at(-1)}\n`);
@@ -78,7 +87,10 @@ function capture(command: string, words: readonly string[]): Promise<string> {
     child.on("error", reject);
     child.on("exit", (code) => {
       if (code === 0) resolve(text);
-      else reject(new UserError(`sleuth ${words.slice(1).join(" ")} ended with code ${code}. Run it by itself to see why.`));
+      else
+        reject(
+          new UserError(`sleuth ${words.slice(1).join(" ")} ended with code ${code}. Run it by itself to see why.`),
+        );
     });
   });
 }
@@ -117,7 +129,10 @@ function pooledRow(variant: Variant, answers: readonly Answer[]): string {
 function page(answers: ReadonlyMap<Cell, Answer>, commit: string, jobs: number): string {
   const [first] = answers.values();
   const pooled = variants.map((variant) =>
-    pooledRow(variant, [...answers].filter(([cell]) => cell.variant === variant).map(([, answer]) => answer)),
+    pooledRow(
+      variant,
+      [...answers].filter(([cell]) => cell.variant === variant).map(([, answer]) => answer),
+    ),
   );
   return `# The demo and its controls
 
@@ -156,7 +171,9 @@ async function collectAnswers(jobs: number): Promise<Map<Cell, Answer>> {
 }
 
 const program = new Command("results")
-  .description("The demo and its controls over several seeds; writes docs/results/demo.md. Resumable: finished runs are kept in runs/results.")
+  .description(
+    "The demo and its controls over several seeds; writes docs/results/demo.md. Resumable: finished runs are kept in runs/results.",
+  )
   .option("--jobs <number>", "runs side by side; with more than one, each has one thread", Number, 1)
   .action(async ({ jobs }: { jobs: number }) => {
     mkdirSync(cells, { recursive: true });

@@ -5,6 +5,7 @@
 import type { Algorithm } from "../algorithms/algorithm.js";
 import { grpo } from "../algorithms/grpo.js";
 import { reinforce } from "../algorithms/reinforce.js";
+import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
 import { searchEnvironment, type Environment } from "../eval/environment.js";
@@ -139,10 +140,13 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
   const { data, train } = config;
   const atlas = lazyAtlas(data.worldSeed);
   const sizes = { validation: train.evalSize, test: train.testSize, seed: train.seed };
+  // The same held-out questions for every run in a world, whatever its seed.
+  const ofAtlas = (split: keyof QuestionSplits): Question[] =>
+    split === "questions"
+      ? atlas().questions.train
+      : balancedSample(atlas().questions[split], sizes[split], data.worldSeed);
   const read = (source: string, split: keyof QuestionSplits): Promise<Question[]> =>
-    source === "atlas"
-      ? Promise.resolve(atlas().questions[split === "questions" ? "train" : split])
-      : loadQuestions(source);
+    source === "atlas" ? Promise.resolve(ofAtlas(split)) : loadQuestions(source);
 
   const isAtlas = given.questions === undefined && data.questions === "atlas";
   const all = given.questions ?? (await read(data.questions, "questions"));
@@ -150,8 +154,11 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
   const validation = given.validation ?? (data.validation === "" ? null : await read(data.validation, "validation"));
   const test = given.test ?? (data.test === "" ? null : await read(data.test, "test"));
   if (isAtlas) {
-    const own = atlas().questions;
-    return { questions: [...all], validation: [...(validation ?? own.validation)], test: [...(test ?? own.test)] };
+    return {
+      questions: [...all],
+      validation: [...(validation ?? ofAtlas("validation"))],
+      test: [...(test ?? ofAtlas("test"))],
+    };
   }
   const aside = splitQuestions(all, {
     ...sizes,
