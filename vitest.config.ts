@@ -7,7 +7,7 @@ export default defineConfig({
     pool: "forks",
     // The engine computes on every core by itself; more than two files at once only get in each other's way.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
   },
 });

@@ -28,7 +28,17 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("help", () => {
-  const verbs = [["demo"], ["pretrain"], ["train"], ["eval"], ["ask"], ["index"], ["search"], ["serve", "search"], ["bench"]];
+  const verbs = [
+    ["demo"],
+    ["pretrain"],
+    ["train"],
+    ["eval"],
+    ["ask"],
+    ["index"],
+    ["search"],
+    ["serve", "search"],
+    ["bench"],
+  ];
 
   it.each(verbs.map((words) => words.join(" ")))("%s --help has examples and --json", async (verb) => {
     const { status, stdout } = await sleuthHere([...verb.split(" "), "--help"]);

@@ -1,7 +1,8 @@
 /** @file `sleuth pretrain`: makes the base checkpoint that the demo starts from. */
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { cp, rm } from "node:fs/promises";
 import path from "node:path";
+import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { BaseCheck } from "../train/pretrain-check.js";
 import { defaultPretrainSettings, pretrain, type PretrainEvent } from "../train/pretrain.js";
@@ -112,7 +113,13 @@ function checkInWords({ query, answer, firstSearch, furtherSearch }: BaseCheck):
   return parts.join(", ");
 }
 
+/** Replaces a model, and nothing else. */
 async function copyModel(from: string, to: string): Promise<void> {
+  const isModel = existsSync(path.join(to, "model.safetensors"));
+  if (existsSync(to) && !isModel && readdirSync(to).length > 0)
+    throw new UserError(
+      `${to} holds something other than a model, which --out would delete. The model is in ${from}; copy it yourself.`,
+    );
   await rm(to, { recursive: true, force: true });
   await cp(from, to, { recursive: true });
 }

@@ -1,0 +1,154 @@
+/** @file The package as strangers meet it: packed, installed into an empty folder, imported, type-checked, run. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeTinyModel, type TinyModel } from "../src/policy/local/tiny-model.test-support.js";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+let project: string;
+let model: TinyModel;
+
+function runIn(folder: string, command: string, args: readonly string[]): string {
+  const environment = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
+  return execFileSync(command, args, {
+    cwd: folder,
+    encoding: "utf8",
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
+/** The README's program, shortened to one step of a tiny random model. */
+function readmeProgram(): string {
+  const program = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? "";
+  const settings = "train: { steps: 20, questionsPerStep: 2 }";
+  if (!program.includes(settings)) throw new Error(`The README's program has no ${settings} any more.`);
+  const short = [
+    `model: { folder: ${JSON.stringify(model.folder)} }`,
+    "train: { steps: 1, questionsPerStep: 2 }",
+    "optimizer: { warmupSteps: 1 }",
+    "algorithm: { groupSize: 2 }",
+    "rollout: { maxTokens: 160, maxTokensPerTurn: 12, maxObservationTokens: 90 }",
+    "run: { folder: 'run', threads: 1 }",
+  ];
+  return program.replace(settings, short.join(", "));
+}
+
+/** A scripted policy, a search engine and a reward, all typed, without any model. */
+const scriptedProgram = `
+import { atlas, byteTokenizer, exactMatch, renderTrace, rollout, scriptedPolicy, type Passage, type SearchEngine } from "sleuth-rl";
+
+const lima: Passage = { id: "1", title: "Peru", text: "Lima is the capital of Peru.", score: 1 };
+const search: SearchEngine = {
+  name: "one passage",
+  searchBatch: async (queries) => queries.map(() => [lima]),
+  close: async () => {},
+};
+const policy = scriptedPolicy({
+  tokenizer: byteTokenizer(atlas),
+  script: ["<search> capital Peru</search>", "<answer> Lima</answer>"],
+});
+const question = { id: "q", question: "What is the capital of Peru?", answers: ["Lima"] };
+const budgets = { maxSearches: 2, topK: 1, maxTokensPerTurn: 64, maxTokens: 512, maxObservationTokens: 160 };
+const trajectory = await rollout(question, { policy, search, protocol: atlas, ...budgets });
+const reward: number = exactMatch(question, trajectory);
+console.log(renderTrace({ trajectory, question, reward }, { colors: false }));
+// @ts-expect-error a reward is a number: the types have arrived
+const wrong: string = exactMatch(question, trajectory);
+void wrong;
+`;
+
+const compilerOptions = {
+  target: "ES2023",
+  module: "NodeNext",
+  moduleResolution: "NodeNext",
+  strict: true,
+  skipLibCheck: false,
+  types: [],
+  lib: ["ES2023", "DOM"],
+};
+
+beforeAll(async () => {
+  project = mkdtempSync(join(tmpdir(), "sleuth-package-"));
+  model = await makeTinyModel(1, { maxPositions: 160 });
+  runIn(root, process.execPath, ["scripts/ensure-built.mjs"]);
+  const [{ filename }] = JSON.parse(runIn(root, "npm", ["pack", "--json", "--pack-destination", project])) as {
+    filename: string;
+  }[];
+  mkdirSync(join(project, "app"));
+  project = join(project, "app");
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  runIn(project, "npm", [
+    "install",
+    join("..", filename),
+    "--ignore-scripts",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+  ]);
+});
+
+afterAll(async () => {
+  await model.remove();
+  rmSync(dirname(project), { recursive: true, force: true });
+});
+
+describe("the installed package", () => {
+  it("holds what it needs and no more", () => {
+    const installed = join(project, "node_modules", "sleuth-rl");
+    for (const name of [
+      "bin/sleuth.js",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/policy/local/worker.js",
+      "LICENSE",
+      "NOTICE",
+    ])
+      expect(existsSync(join(installed, name)), name).toBe(true);
+    for (const name of ["src", "test", "scripts", "docs"]) expect(existsSync(join(installed, name)), name).toBe(false);
+  });
+
+  it("type-checks and runs programs that import it", () => {
+    writeFileSync(join(project, "readme.ts"), readmeProgram());
+    writeFileSync(join(project, "scripted.ts"), scriptedProgram);
+    writeFileSync(
+      join(project, "tsconfig.json"),
+      JSON.stringify({ compilerOptions, files: ["readme.ts", "scripted.ts"] }),
+    );
+    runIn(project, process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
+    expect(runIn(project, process.execPath, ["scripted.js"])).toContain("answered · answer: Lima");
+    expect(runIn(project, process.execPath, ["readme.js"])).toMatch(/^1 steps in run: exact match [\d.]+$/m);
+  });
+
+  it("gives npx sleuth", () => {
+    expect(runIn(project, "npx", ["sleuth", "--help"])).toContain("watch a model learn to search");
+    const short = ["--steps", "1", "--run", "demo", "--json"];
+    const settings = [
+      `model.folder=${model.folder}`,
+      "train.testSize=3",
+      "train.evalSize=2",
+      "train.questionsPerStep=2",
+      "algorithm.groupSize=2",
+      "rollout.maxTokens=160",
+      "rollout.maxTokensPerTurn=8",
+      "rollout.maxObservationTokens=90",
+      "run.threads=1",
+    ].flatMap((set) => ["--set", set]);
+    const last =
+      runIn(project, "npx", ["sleuth", "demo", ...short, ...settings])
+        .trimEnd()
+        .split("\n")
+        .at(-1) ?? "";
+    expect(JSON.parse(last)).toMatchObject({
+      emBefore: 0,
+      n: 3,
+      steps: 1,
+      runDir: "demo",
+      peakRssMb: expect.any(Number),
+    });
+    expect(readFileSync(join(project, "demo", "curve.svg"), "utf8")).toContain("<svg");
+  });
+});
