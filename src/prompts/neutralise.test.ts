@@ -24,6 +24,7 @@ describe("neutralise", () => {
     ["split by a zero-width joiner", "<ans\u200dwer>", "(ans\u200dwer)"],
     ["split by a soft hyphen", "</infor\u00admation>", "(/infor\u00admation)"],
     ["a combining accent inside", "<sear\u0301ch>", "(sear\u0301ch)"],
+    ["a bracket with a stroke", "≮/search>", "(/search)"],
     ["the end of text", "<|endoftext|>", "(|endoftext|)"],
     ["a turn marker in disguise", "<｜IM_START｜>user", "(｜IM_START｜)user"],
     ["nested in itself", "<sea<search>rch>", "<sea(search)rch>"],

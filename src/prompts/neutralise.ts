@@ -2,7 +2,7 @@
  * @file Retrieved text is data. Here everything in it that the model or its tokenizer could take for structure is made
  * harmless: protocol tags and special tokens in any disguise, control characters, direction marks.
  *
- * Tags are looked for in a *skeleton* of the text: compatibility forms folded (NFKC), lower case, look-alike brackets
+ * Tags are looked for in a *skeleton* of the text: compatibility forms decomposed (NFKD), lower case, look-alike brackets
  * made plain, white space and invisible characters dropped. So `</ANSWER>`, `< / answer >`, `＜/answer＞` and an
  * `</answer>` split by a zero-width space all have the skeleton `</answer>`. What is found has its brackets replaced by
  * round ones: a person still reads what the document said, and the model reads no tag.
@@ -28,12 +28,13 @@ const UNWANTED =
   /(?:\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])+/gu;
 const LONE_SURROGATES = /[\ud800-\udfff]+/gu;
 /** Dropped from skeletons; legitimate elsewhere (joiners in Persian or emoji, accents), so not removed from the text. */
-const IGNORABLE = /[\s\p{Cf}\p{Mn}\p{Me}\u115f\u1160\u3164\uffa0]/u;
+const IGNORABLE = /[\s\p{Cf}\p{Mn}\p{Me}\u115f\u1160\u3164\uffa0]+/gu;
 const LOOK_ALIKES = new Map(
   Object.entries({ "<": "‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">": "›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/": "⁄∕⧸╱⟋", "|": "∣ǀ│❘⏐¦" }).flatMap(
     ([plain, others]) => [...others].map((other) => [other, plain] as const),
   ),
 );
+const LOOK_ALIKE = new RegExp(`[${[...LOOK_ALIKES.keys()].join("")}]`, "gu");
 const ROUND = new Map([
   ["<", "("],
   [">", ")"],
@@ -46,14 +47,14 @@ const ROUND = new Map([
 /** A neutraliser of one protocol and tokenizer; make it once, it prepares its patterns. */
 export function makeNeutraliser(protocol: Protocol, tokenizer: Pick<Tokenizer, "specialTokens">): Neutraliser {
   const forbidden = [...new Set([...protocolTags(protocol), ...tokenizer.specialTokens.keys()])].filter(Boolean);
-  const bracketed = forbidden.filter((tag) => [...skeletonOf(tag).folded].some((character) => ROUND.has(character)));
+  const bracketed = forbidden.filter((tag) => [...fold(tag)].some((character) => ROUND.has(character)));
   // A special token without brackets may be an ordinary word: only its exact spelling is one.
   const exact = forbidden.filter((tag) => !bracketed.includes(tag));
-  const skeletons = [...new Set(bracketed.map((tag) => skeletonOf(tag).folded))].sort((a, b) => b.length - a.length);
+  const skeletons = [...new Set(bracketed.map(fold))].sort((a, b) => b.length - a.length);
   const find = (text: string): Range[] => [...findDisguised(text, skeletons), ...findExact(text, exact)];
 
   return {
-    countTags: (text) => find(text).length,
+    countTags: (text) => matchesIn(fold(text), skeletons).length + findExact(text, exact).length,
     neutralise(text) {
       let count = 0;
       let clean = text
@@ -89,40 +90,51 @@ function skeletonOf(text: string): Skeleton {
   let position = 0;
   for (const character of text) {
     const end = position + character.length;
-    for (const folded of foldCharacter(character)) {
-      skeleton.folded += folded;
-      for (let unit = 0; unit < folded.length; unit++) {
-        skeleton.starts.push(position);
-        skeleton.ends.push(end);
-      }
+    const folded = fold(character);
+    skeleton.folded += folded;
+    for (let unit = 0; unit < folded.length; unit++) {
+      skeleton.starts.push(position);
+      skeleton.ends.push(end);
     }
     position = end;
   }
   return skeleton;
 }
 
-/** The skeleton characters of one character: none, one, or (a ligature) several. */
-function foldCharacter(character: string): string[] {
-  if (character >= "!" && character <= "~") return [character.toLowerCase()];
-  const folded = [...character.normalize("NFKC").toLowerCase()].filter((part) => !IGNORABLE.test(part));
-  return folded.map((part) => LOOK_ALIKES.get(part) ?? part);
+/** The skeleton without positions. The same for a text as for its characters one by one: what is context-bound is dropped. */
+function fold(text: string): string {
+  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase().replace(/\s+/g, "");
+  return text
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(IGNORABLE, "")
+    .replace(LOOK_ALIKE, (character) => LOOK_ALIKES.get(character) as string);
+}
+
+/** Where skeletons stand in a folded text, leftmost first, longest first. */
+function matchesIn(folded: string, skeletons: readonly string[]): { index: number; length: number }[] {
+  const matches: { index: number; length: number }[] = [];
+  // Most texts hold no tag at all: the built-in search says so much faster than a walk.
+  const present = skeletons.filter((skeleton) => folded.includes(skeleton));
+  if (present.length === 0) return matches;
+  const firsts = new Set(present.map((skeleton) => skeleton[0]));
+  for (let index = 0; index < folded.length; index++) {
+    if (!firsts.has(folded[index])) continue;
+    const length = present.find((skeleton) => folded.startsWith(skeleton, index))?.length;
+    if (length === undefined) continue;
+    matches.push({ index, length });
+    index += length - 1;
+  }
+  return matches;
 }
 
 function findDisguised(text: string, skeletons: readonly string[]): Range[] {
-  // Nearly every passage is plain ASCII without a single bracket: decide that without building a skeleton.
-
-  if (/^[\0-\x7f]*$/.test(text) && !skeletons.some((skeleton) => text.toLowerCase().includes(skeleton[0]))) return [];
+  if (matchesIn(fold(text), skeletons).length === 0) return [];
   const { folded, starts, ends } = skeletonOf(text);
-  const firsts = new Set(skeletons.map((skeleton) => skeleton[0]));
-  const ranges: Range[] = [];
-  for (let index = 0; index < folded.length; index++) {
-    if (!firsts.has(folded[index])) continue;
-    const match = skeletons.find((skeleton) => folded.startsWith(skeleton, index));
-    if (match === undefined) continue;
-    ranges.push({ start: starts[index], end: ends[index + match.length - 1] });
-    index += match.length - 1;
-  }
-  return ranges;
+  return matchesIn(folded, skeletons).map(({ index, length }) => ({
+    start: starts[index],
+    end: ends[index + length - 1],
+  }));
 }
 
 function findExact(text: string, tags: readonly string[]): Range[] {
@@ -151,7 +163,7 @@ function replaceRanges(text: string, ranges: readonly Range[], replace: (match: 
 function roundBrackets(match: string): string {
   let changed = false;
   const result = [...match].map((character) => {
-    const round = ROUND.get(foldCharacter(character)[0]);
+    const round = ROUND.get(fold(character));
     changed ||= round !== undefined;
     return round ?? character;
   });
