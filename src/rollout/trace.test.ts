@@ -71,7 +71,7 @@ describe("trace", () => {
   it("sends no escape sequence of a model or a document to the terminal", async () => {
     const trajectory = await rollout(question, options(["\u001b[2J<answer>\u001b]0;x\u0007</answer>"]));
     const text = renderTrace({ trajectory }, { colors: false });
-     
+
     expect(text).not.toMatch(/[\u001b\u0007]/);
   });
 });

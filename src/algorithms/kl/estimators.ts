@@ -26,10 +26,11 @@ const K3_LIMIT = 10;
 
 export const k3: KlEstimator = (logprob, referenceLogprob) => {
   const difference = logprob - referenceLogprob;
-  const ratio = Math.exp(-difference);
-  const value = ratio + difference - 1;
+  // exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d).
+  const excess = Math.expm1(-difference);
+  const value = Math.max(0, excess + difference);
   // k3 is never below zero, so only the upper bound can be met.
-  return value > K3_LIMIT ? { value: K3_LIMIT, gradient: 0 } : { value, gradient: 1 - ratio };
+  return value > K3_LIMIT ? { value: K3_LIMIT, gradient: 0 } : { value, gradient: -excess };
 };
 
 export const klEstimators: Readonly<Record<"k1" | "k2" | "k3", KlEstimator>> = { k1, k2, k3 };
