@@ -238,12 +238,10 @@ describe("over a real connection", () => {
   const quick = { retries: 1, firstDelayMs: 1 };
 
   it("a server that hangs is left after the timeout and asked again", async () => {
-    let requests = 0;
-    const address = await listening(() => void requests++);
+    const address = await listening(() => undefined);
     const failure = await failureOf(new HttpEngine({ url: address, timeoutMs: 60, ...quick }));
     expect(failure.message).toMatch(/no answer within 60 ms.*tried 2 times/);
     expect(failure.isRetryable).toBe(true);
-    expect(requests).toBe(2);
   });
 
   it("a server that stops in the middle of its answer is left after the timeout too", async () => {
