@@ -33,7 +33,8 @@ function rows(batch: number, capacity: number, newTokens: number) {
       for (let row = 0; row < batch; row++) {
         const random = new Random(kind, layer, row);
         for (let head = 0; head < kvHeads; head++) {
-          for (let at = 0; at < CACHED * headDim; at++) data[(row * kvHeads + head) * capacity * headDim + at] = random.normal();
+          for (let at = 0; at < CACHED * headDim; at++)
+            data[(row * kvHeads + head) * capacity * headDim + at] = random.normal();
         }
       }
       return data;
@@ -54,9 +55,22 @@ describe("batch independence, to the last bit", () => {
   it.each([1, 2])("decode with %i threads", async (threads) => {
     const backend = new OnnxBackend(config, parameters, { threads, provider: "cpu", onRun: () => {} });
     const results: Float32Array[] = [];
-    for (const [batch, capacity] of [[2, 64], [3, 64], [16, 64], [65, 64], [128, 64], [2, 128], [33, 192], [7, 448]]) {
+    for (const [batch, capacity] of [
+      [2, 64],
+      [3, 64],
+      [16, 64],
+      [65, 64],
+      [128, 64],
+      [2, 128],
+      [33, 192],
+      [7, 448],
+    ]) {
       const { tokens, ...caches } = rows(batch, capacity, 1);
-      const output = await backend.decode({ ...caches, tokens_B: tokens, temperatures_B: new Float32Array(batch).fill(1) });
+      const output = await backend.decode({
+        ...caches,
+        tokens_B: tokens,
+        temperatures_B: new Float32Array(batch).fill(1),
+      });
       results.push(output.probabilities_B_V.slice(0, config.vocabSize));
     }
     for (const result of results) expect(result).toEqual(results[0]);
@@ -66,7 +80,12 @@ describe("batch independence, to the last bit", () => {
   it("prefill", async () => {
     const backend = new OnnxBackend(config, parameters, { threads: 2, provider: "cpu", onRun: () => {} });
     const results: number[][] = [];
-    for (const [batch, capacity] of [[1, 64], [2, 64], [9, 128], [32, 64]]) {
+    for (const [batch, capacity] of [
+      [1, 64],
+      [2, 64],
+      [9, 128],
+      [32, 64],
+    ]) {
       const { tokens, ...caches } = rows(batch, capacity, 8);
       const newKv = await backend.prefill({ ...caches, tokens_B_L: tokens, length: 8 });
       // The keys of the last layer, row 0, first head.

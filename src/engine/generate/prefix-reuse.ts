@@ -7,15 +7,15 @@
  *   at its own length rounded up to a multiple of `PAD`, only beside pieces of the same padded length.
  * - Of a slot that was computed so ("canonical"), whole pieces are shared: they are what would be computed anyway.
  * - The state in which an identical prefix went into decoding is shared whole.
- * - A finished sequence that the new prefix continues is taken over whole (a conversation's next turn); what follows
- *   is cut into pieces of `CONTINUATION_PIECE` from there. Its sampled tokens were computed by decoding, so this is
+ * - A finished sequence that the new prefix continues, its last sampled token included, is taken over whole (a
+ *   conversation's next turn); what follows is cut into pieces of `CONTINUATION_PIECE` from there. Its sampled tokens were computed by decoding, so this is
  *   the one case where a last bit can differ from a computation from the beginning, after an eviction.
  * The last token of a prefix is never part of a piece: it is the first decode step, for everyone alike.
  */
 
 /** What a slot holds. */
 export interface Held {
-  /** Room for a whole context; [0, length) belong to the cached keys and values. */
+  /** Room for a whole context; [0, length) belong to the cached keys and values, the next one is known, or −1. */
   tokens: Int32Array;
   length: number;
   /** The leading positions that were computed from the beginning in canonical pieces. */
@@ -41,7 +41,8 @@ export interface Reuse {
 export function findReuse(held: Held, idle: boolean, prefix_T: Int32Array, pieceLength: number): Reuse {
   const wanted = prefix_T.length - 1;
   const common = commonLength(held.tokens, prefix_T, Math.min(held.length, wanted));
-  if (idle && common === held.length && common > held.canonical) return { length: common, whole: true };
+  const continues = common === held.length && held.tokens[common] === prefix_T[common];
+  if (idle && continues && common > held.canonical) return { length: common, whole: true };
   if (common === wanted && held.prefixEnd === wanted) return { length: common, whole: false };
   const shared = Math.min(common, held.canonical);
   return { length: shared - (shared % pieceLength), whole: false };

@@ -228,17 +228,17 @@ export class Sampler {
 
   #sampleRow(row: number, probabilities_B_V: Float32Array): void {
     const request = this.#running[row];
-    if (request.settled) return;
     const slot = this.#table.slots[row];
+    // Of a cancelled sequence the next token is not known.
+    slot.tokens[slot.length] = -1;
+    if (request.settled) return;
     try {
       const uniform = request.draw.greedy ? 0 : uniformAt(request.seed, slot.length);
       const token = this.#drawer.draw(probabilities_B_V, row * this.#backend.vocabSize, request.draw, uniform);
+      slot.tokens[slot.length] = token;
       const stopReason = request.push(token, this.#drawer.logprob);
       this.#counts.sampledTokens++;
-      if (!stopReason) {
-        slot.tokens[slot.length] = token;
-        return;
-      }
+      if (!stopReason) return;
       request.finish(stopReason);
       this.#release(row);
     } catch (error) {
