@@ -1,6 +1,6 @@
 /** @file What an algorithm is to the training loop, and the part that all of them share. */
 import type { LossSpec } from "../policy/policy.js";
-import { lacksLogprobs, policyTokenCount, trajectoryToDatum } from "../rollout/datum.js";
+import { lacksLogprobs, policyTokenCount, trajectoryToDatum } from "./datum.js";
 import type { Datum, Group, Trajectory } from "../types.js";
 import type { Aggregation } from "./aggregate.js";
 import { lossTokens, tokenShares, withAdvantage } from "./aggregate.js";

@@ -1,7 +1,7 @@
 /** @file GRPO and REINFORCE from groups to data. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tokenRoles } from "../rollout/datum.js";
+import { tokenRoles } from "./datum.js";
 import type { FinishReason, Group, Segment, Trajectory } from "../types.js";
 import { lossTokens } from "./aggregate.js";
 import { grpo } from "./grpo.js";

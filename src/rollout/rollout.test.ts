@@ -22,7 +22,7 @@ import { protocolTags, renderObservation } from "../prompts/render.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Passage } from "../types.js";
-import { tokenRoles, trajectoryToDatum } from "./datum.js";
+import { tokenRoles, trajectoryToDatum } from "../algorithms/datum.js";
 import { engineOf, options, passage, question, story } from "./fixtures.test-support.js";
 import type { RolloutOptions } from "./rollout.js";
 import { rollout } from "./rollout.js";

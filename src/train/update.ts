@@ -5,7 +5,7 @@ import { carriesLoss } from "../algorithms/loss/loss.js";
 import { ratioStats } from "../algorithms/loss/ratio-stats.js";
 import { UserError } from "../errors.js";
 import type { Policy } from "../policy/policy.js";
-import { fillEnvironmentLogprobs } from "../rollout/datum.js";
+import { fillEnvironmentLogprobs } from "../algorithms/datum.js";
 import type { Datum, Group } from "../types.js";
 import type { Config } from "./config.js";
 import { customLossStep } from "./custom-loss.js";

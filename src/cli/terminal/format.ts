@@ -43,7 +43,6 @@ export function fitColumns(text: string, columns: number): string {
   if (visibleWidth(text) <= columns) return text;
   let width = 0;
   let result = "";
-  // eslint-disable-next-line no-control-regex -- colour codes begin with the escape character
   for (const [piece] of text.matchAll(/\x1b\[[0-9;]*m|./gsu)) {
     if (!piece.startsWith("\x1b")) width += 1;
     if (width === columns) return `${result}…${result.includes("\x1b") ? "\x1b[0m" : ""}`;
