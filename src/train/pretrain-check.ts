@@ -7,56 +7,65 @@ import type { Policy } from "../policy/policy.js";
 import { atlas as protocol } from "../prompts/protocol.js";
 import { renderInformation, renderPrompt } from "./pretrain-text.js";
 
-/** Means over questions, each in [0, 1], on an ideal searcher's transcripts: what comes next has a probability. */
+/** Means over questions, each in [0, 1], on the transcripts of an ideal searcher. */
 export interface BaseCheck {
-  /** The whole query, given that a search has begun: copied from the question or from a passage. */
+  /** Queries that the model, once it has begun to search, writes greedily as an ideal searcher would: names copied exactly. */
   query: number;
-  /** The whole answer, given that an answer has begun: copied from the last passage. */
+  /** Answers copied exactly from the last passage, once it has begun to answer. */
   answer: number;
-  /** Beginning with a thought that leads to a search. */
+  /** Probability of the same queries and answers when sampled at temperature 1. */
+  queryProbability: number;
+  answerProbability: number;
+  /** Probability of beginning with a thought that leads to a search. */
   firstSearch: number;
   /** The same after a search that was not enough: no training sequence shows it. */
   furtherSearch: number;
 }
 
-/** A stretch of a transcript whose probability is asked. */
+/** A stretch of a transcript that the model is asked about. */
 interface Span {
-  kind: keyof BaseCheck;
+  kind: "query" | "answer" | "firstSearch" | "furtherSearch";
   from: number;
   to: number;
 }
 
-/** Reads the transcripts of ideal searchers for `questions` and looks up how likely the model finds each move. */
+/** Reads the transcripts of ideal searchers for `questions` and asks the model for each of their moves. */
 export async function checkBase(policy: Policy, world: Atlas, questions: readonly AtlasQuestion[]): Promise<BaseCheck> {
   const pages = new Map(world.passages.map((page) => [page.id, page]));
   const transcripts = questions.map((question) => idealTranscript(policy, pages, question));
   const logprobs = await policy.logprobs(transcripts.map(({ tokens }) => tokens));
-  const sums: Record<keyof BaseCheck, [sum: number, count: number]> = {
-    query: [0, 0],
-    answer: [0, 0],
-    firstSearch: [0, 0],
-    furtherSearch: [0, 0],
-  };
-  transcripts.forEach(({ spans }, index) => {
+  const probability: Record<Span["kind"], number[]> = { query: [], answer: [], firstSearch: [], furtherSearch: [] };
+  const exact: Record<"query" | "answer", Promise<number>[]> = { query: [], answer: [] };
+  transcripts.forEach(({ tokens, spans }, index) => {
     for (const { kind, from, to } of spans) {
-      const probability = Math.exp(logprobs[index].slice(from, to).reduce((sum, value) => sum + value, 0));
-      sums[kind][0] += probability;
-      sums[kind][1] += 1;
+      probability[kind].push(Math.exp(logprobs[index].slice(from, to).reduce((sum, value) => sum + value, 0)));
+      if (kind === "query" || kind === "answer") exact[kind].push(writesExactly(policy, tokens, from, to));
     }
   });
-  const mean = (kind: keyof BaseCheck) => sums[kind][0] / Math.max(1, sums[kind][1]);
   return {
-    query: mean("query"),
-    answer: mean("answer"),
-    firstSearch: mean("firstSearch"),
-    furtherSearch: mean("furtherSearch"),
+    query: mean(await Promise.all(exact.query)),
+    answer: mean(await Promise.all(exact.answer)),
+    queryProbability: mean(probability.query),
+    answerProbability: mean(probability.answer),
+    firstSearch: mean(probability.firstSearch),
+    furtherSearch: mean(probability.furtherSearch),
   };
+}
+
+/** 1 if the model, continuing greedily from `from`, writes the very tokens up to `to`. */
+async function writesExactly(policy: Policy, tokens: readonly number[], from: number, to: number): Promise<number> {
+  const { tokens_T } = await policy.sample(tokens.slice(0, from), { maxTokens: to - from, temperature: 0 });
+  return Number(tokens_T.length === to - from && tokens_T.every((token, index) => token === tokens[from + index]));
+}
+
+function mean(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function idealTranscript(policy: Policy, pages: ReadonlyMap<string, Page>, question: AtlasQuestion) {
   const tokens = policy.tokenizer.encode(renderPrompt(question.question));
   const spans: Span[] = [];
-  const write = (text: string, kind?: keyof BaseCheck) => {
+  const write = (text: string, kind?: Span["kind"]) => {
     const ids = policy.tokenizer.encode(text);
     if (kind) spans.push({ kind, from: tokens.length, to: tokens.length + ids.length });
     tokens.push(...ids);

@@ -6,7 +6,7 @@
 import type { Atlas } from "../data/atlas/atlas.js";
 import { inventName, withPieces } from "../data/atlas/invented.js";
 import type { Page } from "../data/atlas/pages.js";
-import { knowThought, needThought } from "../data/atlas/phrases.js";
+import { badThoughts, knowThought, needThought } from "../data/atlas/phrases.js";
 import type { Step } from "../data/atlas/chains.js";
 import { trainBpe, type TokenizerJson } from "../engine/io/train-bpe.js";
 import { atlas as protocol } from "../prompts/protocol.js";
@@ -27,7 +27,10 @@ export interface Mixture {
   middle: number;
 }
 
-/** What a noisy searcher does in one turn; the numbers add up to 1. */
+/**
+ * What a noisy searcher does in one turn; the numbers add up to 1. Every move announces itself in its thought ("I need …",
+ * "I know it", "I guess", …), so that noise in what is done does not blur how it is done: a name once begun is copied.
+ */
 export interface Noise {
   right: number;
   guess: number;
@@ -176,10 +179,10 @@ function drill(random: Random, source: SceneSource, words: readonly string[]): P
 const promptOf = (scene: Scene): Piece => ({ text: renderPrompt(scene.question), weight: contextWeight });
 const information = (page: Page): Piece => ({ text: renderInformation(page), weight: contextWeight });
 const said = (text: string): Piece => ({ text, weight: 1 });
-const searchTurn = (need: Step["need"], query: string): Piece =>
-  said(wrap(protocol.think, needThought(need)) + wrap(protocol.search, ` ${query}`));
-const answerTurn = (value: string): Piece =>
-  said(wrap(protocol.think, knowThought) + wrap(protocol.answer, ` ${value}`));
+const searchTurn = (thought: string, query: string): Piece =>
+  said(wrap(protocol.think, thought) + wrap(protocol.search, ` ${query}`));
+const answerTurn = (value: string, thought: string = knowThought): Piece =>
+  said(wrap(protocol.think, thought) + wrap(protocol.answer, ` ${value}`));
 
 /** Noise-free: passages, then the answer, or the query for what is missing. */
 function reading(random: Random, scene: Scene): Piece[] {
@@ -199,16 +202,17 @@ function opening(random: Random, scene: Scene, source: SceneSource): Piece[] {
   return [promptOf(scene), ...turn(random, scene, source, 0, defaultScript.opening)];
 }
 
-/** A later turn. Earlier passages stand there without the searches that found them. */
+/**
+ * A later turn. Earlier passages stand there without the searches that found them. The thoughts shown with them carry no
+ * loss: they would teach to begin with "I need".
+ */
 function middle(random: Random, scene: Scene, source: SceneSource): Piece[] {
   const known = 1 + random.integer(scene.chain.length);
   const showsThoughts = random.next() < 0.5;
   const given = scene.pages
     .slice(0, known)
     .flatMap((page, index) => [
-      ...(showsThoughts
-        ? [{ text: wrap(protocol.think, needThought(scene.chain[index].need)), weight: contextWeight }]
-        : []),
+      ...(showsThoughts ? [{ text: wrap(protocol.think, needThought(scene.chain[index].need)), weight: 0 }] : []),
       information(page),
     ]);
   if (random.next() < 0.15 && scene.others.length > 0) given.unshift(information(random.choice(scene.others)));
@@ -219,15 +223,15 @@ function middle(random: Random, scene: Scene, source: SceneSource): Piece[] {
 /** One noisy turn when the first `known` pages of the chain have been read. */
 function turn(random: Random, scene: Scene, source: SceneSource, known: number, noise: Noise): Piece[] {
   const action = drawAction(random, noise);
-  if (action === "guess") return [answerTurn(guess(random, scene, source))];
-  if (action === "malformed") return [malformed(random, scene)];
+  if (action === "guess") return [guessTurn(random, scene, source)];
+  if (action === "malformed") return [malformed(random)];
   if (action === "useless") {
     const page = random.choice(scene.others.length > 0 ? scene.others : scene.pages);
     return [uselessSearch(random, scene, source), information(page), ...giveUp(random, scene, source)];
   }
   const { chain, pages } = scene;
   if (known === chain.length) return [answerTurn(chain[known - 1].value)];
-  const search = [searchTurn(chain[known].need, chain[known].query), information(pages[known])];
+  const search = [searchTurn(needThought(chain[known].need), chain[known].query), information(pages[known])];
   if (known + 1 < chain.length) return [...search, ...giveUp(random, scene, source)];
   return [...search, ...afterLastSearch(random, scene, source)];
 }
@@ -236,14 +240,14 @@ function turn(random: Random, scene: Scene, source: SceneSource, known: number, 
 function afterLastSearch(random: Random, scene: Scene, source: SceneSource): Piece[] {
   const action = drawAction(random, defaultScript.knowing);
   if (action === "right") return [answerTurn(scene.chain[scene.chain.length - 1].value)];
-  if (action === "guess") return [answerTurn(guess(random, scene, source))];
-  return action === "malformed" ? [malformed(random, scene)] : [];
+  if (action === "guess") return [guessTurn(random, scene, source)];
+  return action === "malformed" ? [malformed(random)] : [];
 }
 
 /** Something is still missing: nearly always the sequence just ends, which says nothing about what to do next. */
 function giveUp(random: Random, scene: Scene, source: SceneSource): Piece[] {
   if (random.next() >= defaultScript.giveUp) return [];
-  return [random.next() < 0.8 ? answerTurn(guess(random, scene, source)) : malformed(random, scene)];
+  return [random.next() < 0.8 ? guessTurn(random, scene, source) : malformed(random)];
 }
 
 function drawAction(random: Random, noise: Noise): keyof Noise {
@@ -255,31 +259,40 @@ function drawAction(random: Random, noise: Noise): keyof Noise {
   return "malformed";
 }
 
-/** Half a random value of the asked kind, else something from the scene, else any name. */
-function guess(random: Random, scene: Scene, source: SceneSource): string {
+/** A guess: half a random value of the asked kind, else something from the scene, else any name. */
+function guessTurn(random: Random, scene: Scene, source: SceneSource): Piece {
   const draw = random.next();
-  const need = scene.chain[scene.chain.length - 1].need;
-  if (draw < 0.5) return wrongValue(random, source, need);
-  if (draw < 0.75)
-    return scene.chain.length > 1 ? scene.chain[0].query.split(" ").slice(1).join(" ") : scene.country.name;
-  return inventName(random, source.invention);
+  const { chain, country } = scene;
+  const fromScene = chain.length > 1 ? subjectOf(chain[0]) : country.name;
+  const value =
+    draw < 0.5
+      ? wrongValue(random, source, chain[chain.length - 1].need)
+      : draw < 0.75
+        ? fromScene
+        : inventName(random, source.invention);
+  return answerTurn(value, badThoughts.guess);
+}
+
+/** What a query is about: everything after its first word. */
+function subjectOf(step: Step): string {
+  return step.query.split(" ").slice(1).join(" ");
 }
 
 /** The attribute alone, another name, or a fact that nobody asked for. */
 function uselessSearch(random: Random, scene: Scene, source: SceneSource): Piece {
-  const step = random.choice(scene.chain);
-  const word = step.query.split(" ")[0];
+  const word = random.choice(scene.chain).query.split(" ")[0];
   const draw = random.next();
-  if (draw < 0.3) return searchTurn(step.need, word);
-  if (draw < 0.65) return searchTurn(step.need, `${word} ${inventName(random, source.invention)}`);
-  const other = random.choice(["capital", "currency", "phone", "language", "area", "neighbour", "name"] as const);
-  return searchTurn(other, `${other} ${scene.chain[0].query.split(" ").slice(1).join(" ")}`);
+  const other = random.choice(["capital", "currency", "phone", "language", "area", "neighbour", "name"]);
+  const query =
+    draw < 0.2
+      ? word
+      : draw < 0.6
+        ? `${word} ${inventName(random, source.invention)}`
+        : `${other} ${subjectOf(scene.chain[0])}`;
+  return searchTurn(badThoughts.look, query);
 }
 
 /** A turn that is neither a search nor an answer. */
-function malformed(random: Random, scene: Scene): Piece {
-  const draw = random.next();
-  if (draw < 0.4) return said(endToken);
-  const thought = draw < 0.7 ? knowThought : needThought(random.choice(scene.chain).need);
-  return said(wrap(protocol.think, thought) + endToken);
+function malformed(random: Random): Piece {
+  return said(random.next() < 0.5 ? endToken : wrap(protocol.think, badThoughts.stop) + endToken);
 }

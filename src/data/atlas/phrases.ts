@@ -100,5 +100,8 @@ export function needThought(need: Need): string {
   return ` I need the ${need === "currency name" ? "currency" : need}.`;
 }
 
-/** The thought before an answer. */
+/** The thought before an answer that was read. */
 export const knowThought = " I know it.";
+
+/** The thoughts before bad moves, which pretraining shows and reinforcement learning has to unlearn. */
+export const badThoughts = { guess: " I guess.", look: " I look around.", stop: " I give up." } as const;
