@@ -9,6 +9,7 @@ import type { BenchGroup, BenchLine } from "./bench.js";
 
 const groups: Readonly<Record<string, () => Promise<{ bench: BenchGroup }>>> = {
   engine: () => import("./engine.js"),
+  step: () => import("./step.js"),
   search: () => import("./search.js"),
 };
 
