@@ -53,7 +53,7 @@ export const defaultScript: Script = {
   opening: { right: 0.18, guess: 0.62, useless: 0.14, malformed: 0.06 },
   lacking: { right: 0.45, guess: 0.3, useless: 0.15, malformed: 0.1 },
   knowing: { right: 0.6, guess: 0.2, useless: 0.12, malformed: 0.08 },
-  giveUp: 0.2,
+  giveUp: 0.03,
 };
 
 /** Most of what is learned early is copying; the noisy turns come later. Linear in between. */
@@ -208,7 +208,7 @@ function opening(random: Random, scene: Scene, source: SceneSource): Piece[] {
  */
 function middle(random: Random, scene: Scene, source: SceneSource): Piece[] {
   const known = 1 + random.integer(scene.chain.length);
-  const showsThoughts = random.next() < 0.5;
+  const showsThoughts = random.next() < 0.8;
   const given = scene.pages
     .slice(0, known)
     .flatMap((page, index) => [

@@ -45,9 +45,9 @@ export interface PretrainSettings {
 export const defaultPretrainSettings: PretrainSettings = {
   shape: { hiddenSize: 128, intermediateSize: 352, layers: 4, heads: 4, kvHeads: 2, headDim: 32, maxPositions: 512 },
   vocabSize: 1280,
-  tokens: 12_000_000,
-  batchTokens: 3_000,
-  learningRate: 2e-3,
+  tokens: 20_000_000,
+  batchTokens: 2_400,
+  learningRate: 2.5e-3,
   warmupSteps: 60,
   constantShare: 0.5,
   finalShare: 0.03,

@@ -84,14 +84,14 @@ function capitalise(word: string): string {
 /** A whole country. `neighbour` is the name of its largest (or only) neighbour, `id` tells the countries of one sample apart. */
 export function inventCountry(random: Random, source: InventionSource, id: string, neighbour?: string): Country {
   const name = inventName(random, source);
-  // As in the real world, half of the words for people and money sound like the country's name without being it.
+  // As in the real world, most words for people and money sound like the country's name without being it.
   const sounding = `${name
     .split(" ")
     .at(-1)
     ?.replace(/[aeiouy]+$/, "")}${random.choice(["ian", "an", "ese", "i", "ish", "ean"])}`;
-  const people = random.next() < 0.5 ? sounding : inventWord(random, source);
+  const people = random.next() < 0.7 ? sounding : inventWord(random, source);
   const unit = random.next() < 0.6 ? random.choice(source.moneyUnits) : inventWord(random, source).toLowerCase();
-  const adjective = random.next() < 0.6 ? people : inventName(random, source);
+  const adjective = random.next() < 0.8 ? people : inventName(random, source);
   return {
     id,
     name,
