@@ -39,13 +39,7 @@ export interface Segment {
 }
 
 /** Why a trajectory ended. */
-export type FinishReason =
-  | "answered"
-  | "out-of-turns"
-  | "out-of-tokens"
-  | "malformed"
-  | "search-failed"
-  | "cancelled";
+export type FinishReason = "answered" | "out-of-turns" | "out-of-tokens" | "malformed" | "search-failed" | "cancelled";
 
 /** One executed search and what became of it. */
 export interface SearchCall {

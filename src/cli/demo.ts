@@ -63,7 +63,6 @@ export const demoVerb: Verb = {
       return interruptedAnswer(terminal, result, commandLine(options, result.folder));
     terminal.print();
     printReports(terminal, result);
-    terminal.print();
     printTranscripts(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [

@@ -1,18 +1,29 @@
 /** @file What a finished run tells: the table of before and after, and where everything is. */
 import path from "node:path";
-import { evaluationTable, type TableColumn } from "../eval/table.js";
-import type { TestReports, TrainResult } from "../train/result.js";
+import { evaluationTable } from "../eval/table.js";
+import type { TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
 import { duration } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { VerbAnswer } from "./verb.js";
 
-/** The table of before and after with 95 % intervals. */
+/** Tables of before and after with 95 % intervals, one per way of sampling: side by side they would not fit 80 columns. */
 export function printReports(terminal: Terminal, { before, after }: Pick<TrainResult, "before" | "after">): void {
-  const columns = [...columnsOf("before", before), ...columnsOf("after", after)];
-  if (columns.length === 0) return;
-  terminal.print(evaluationTable(columns).trimEnd());
-  terminal.print(terminal.colors.dim("Share of test questions answered exactly right, with 95 % intervals."));
+  const reports = { before, after };
+  for (const [mode, title] of [
+    ["greedy", "Greedy"],
+    ["sampled", "Sampled at temperature 1"],
+  ] as const) {
+    const columns = Object.entries(reports).flatMap(([name, report]) => {
+      const found = report?.[mode];
+      return found === undefined ? [] : [{ name, report: found }];
+    });
+    if (columns.length === 0) continue;
+    terminal.print(
+      `${terminal.colors.bold(title)}${terminal.colors.dim(": test questions answered exactly right, with 95 % intervals")}`,
+    );
+    terminal.print(evaluationTable(columns));
+  }
 }
 
 /** How a run ended, and what lies in its folder. */
@@ -44,11 +55,4 @@ export function interruptedAnswer(terminal: Terminal, result: TrainResult, resum
   terminal.print(`Stopped after step ${result.steps}; everything up to there is saved. Go on with:`);
   terminal.print(`  ${terminal.colors.cyan(resume)}`);
   return { status: result.status, steps: result.steps, runDir: result.folder, resume, exitStatus: interruptedStatus };
-}
-
-function columnsOf(when: string, reports: TestReports | null): TableColumn[] {
-  if (reports === null) return [];
-  const { greedy, sampled } = reports;
-  const columns = [{ name: `${when}, greedy`, report: greedy }];
-  return sampled === undefined ? columns : [...columns, { name: `${when}, T=1`, report: sampled }];
 }

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { fillEnvironmentLogprobs, lacksLogprobs, policyTokenCount, tokenRoles, trajectoryToDatum } from "../algorithms/datum.js";
+import {
+  fillEnvironmentLogprobs,
+  lacksLogprobs,
+  policyTokenCount,
+  tokenRoles,
+  trajectoryToDatum,
+} from "../algorithms/datum.js";
 import { engineOf, options, passage, question } from "./fixtures.test-support.js";
 import { rollout } from "./rollout.js";
 import { renderTrace, traceFromLine, traceToLine } from "./trace.js";

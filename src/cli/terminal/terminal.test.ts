@@ -179,7 +179,7 @@ describe("TrainingPanel", () => {
     panel.stop();
     const lines = stderr.text
       .split("\n")
-      .slice(-6)
+      .slice(-7)
       .map((line) => line.trim());
     expect(lines).toContainEqual(expect.stringMatching(/^exact match, validation +100.0 % +▁█$/));
   });

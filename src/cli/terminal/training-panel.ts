@@ -1,6 +1,6 @@
 /** @file The live display of a training run: a few lines that say whether it learns, and how long it still takes. */
 import type { Phase, TrainEvent } from "../../train/events.js";
-import { bar, duration, percent, sparkline, visibleWidth } from "./format.js";
+import { bar, duration, percent, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 
 type StepEvent = Extract<TrainEvent, { kind: "step" }>;
@@ -91,16 +91,16 @@ export class TrainingPanel {
     const colors = this.#terminal.progressColors;
     const share = this.#steps > 0 ? this.#done / this.#steps : 0;
     const heading = `Step ${this.#done}/${this.#steps} ${colors.cyan(bar(share, 24))} ${time}`;
-    const room = this.#terminal.columns - visibleWidth(heading);
     const metrics = this.#last?.metrics;
     const reward = metrics?.["reward/mean"]?.toFixed(3) ?? "–";
     const searches = metrics?.["searches/perQuestion"]?.toFixed(2) ?? "–";
     return [
-      heading + (room > this.#activity.length + 4 ? colors.dim(`  ${this.#activity}`) : ""),
+      heading,
       this.#curve("exact match, training", this.#trained, colors.yellow),
       this.#curve("exact match, validation", this.#greedy, colors.green),
       ...(this.#sampled.length > 0 ? [this.#curve("  at temperature 1", this.#sampled, colors.green)] : []),
       `  ${"reward".padEnd(24)}${reward.padStart(8)}  searches per question ${searches}`,
+      colors.dim(`  ${this.#activity}`),
     ];
   }
 

@@ -141,7 +141,8 @@ export const opCases: { [K in OpName]: OpCase } = {
   expand: { build: (g) => g.expand(g.input("x", ["B", 1]), ["B", 3]), inputs: { x: normal(2, 1) } },
   stopGradient: {
     // The stopped factor is a different input, whose own gradient arrives by another path.
-    build: (g) => g.add(g.mul(g.stopGradient(g.cast(g.input("ids", ["B"], "int32"), "float32")), g.input("x", ["B"])), g.scalar(1)),
+    build: (g) =>
+      g.add(g.mul(g.stopGradient(g.cast(g.input("ids", ["B"], "int32"), "float32")), g.input("x", ["B"])), g.scalar(1)),
     inputs: { ids: integers(5, 4), x: normal(4) },
   },
   reduceSum: {

@@ -1,15 +1,7 @@
 /** @file Collects the nodes and initializers of an ONNX model and encodes it. Knows the format, not our operations. */
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  AttributeProtoSchema,
-  NodeProtoSchema,
-  TensorProtoSchema,
-  ValueInfoProtoSchema} from "onnx-buf";
-import {
-  AttributeProto_AttributeType,
-  ModelProtoSchema,
-  TensorProto_DataType
-} from "onnx-buf";
+import type { AttributeProtoSchema, NodeProtoSchema, TensorProtoSchema, ValueInfoProtoSchema } from "onnx-buf";
+import { AttributeProto_AttributeType, ModelProtoSchema, TensorProto_DataType } from "onnx-buf";
 import type { Dim, Shape } from "../graph/dim.js";
 import type { DType } from "../graph/ops.js";
 

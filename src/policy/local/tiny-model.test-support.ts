@@ -19,7 +19,10 @@ export async function makeTinyModel(seed = 1, overrides: Partial<ModelConfig> = 
   const tokenizerFrom = path.join(root, "tokenizer");
   await mkdir(tokenizerFrom);
   const specialTokens = ["<pad>", "<eos>", ...atlas.think, ...atlas.search, ...atlas.information, ...atlas.answer];
-  const tokenizer = trainBpe(["the capital of the country is here", " Question: Answer:"], { vocabSize: 290, specialTokens });
+  const tokenizer = trainBpe(["the capital of the country is here", " Question: Answer:"], {
+    vocabSize: 290,
+    specialTokens,
+  });
   await writeFile(path.join(tokenizerFrom, "tokenizer.json"), JSON.stringify(tokenizer));
   const names = { eos_token: "<eos>", pad_token: "<pad>" };
   await writeFile(path.join(tokenizerFrom, "tokenizer_config.json"), JSON.stringify(names));
