@@ -57,7 +57,10 @@ export class TrainingPanel {
       case "best":
       case "checkpoint":
       case "interrupted":
+        break;
       case "end":
+        this.#done = this.#steps = event.result.steps;
+        this.#activity = event.result.status;
         break;
     }
     this.#terminal.progress(() => this.#picture());

@@ -109,15 +109,29 @@ function mergeHeads(g: Graph, config: ModelConfig, context: Node, { batch, lengt
   return g.reshape(g.transpose(split, [0, 3, 1, 2, 4]), [product([batch, length]), heads * headDim]);
 }
 
-/** Cosines and sines of position·theta^(−2i/headDim), `[maxPositions, headDim/2]`. */
-function ropeTables(g: Graph, { headDim, ropeTheta, maxPositions }: ModelConfig): [Node, Node] {
+/** The rotary tables as constants of the graph, `[maxPositions, headDim/2]`. */
+function ropeTables(g: Graph, config: ModelConfig): [Node, Node] {
+  const shape = [config.maxPositions, config.headDim / 2];
+  const { cos, sin } = rotations(config);
+  return [g.constant("rope_cos", shape, cos), g.constant("rope_sin", shape, sin)];
+}
+
+/** Graphs are built anew after every optimizer step; their rotary tables never change. */
+const knownRotations = new WeakMap<ModelConfig, { cos: Float32Array; sin: Float32Array }>();
+
+/** Cosines and sines of position·theta^(−2i/headDim). */
+function rotations(config: ModelConfig): { cos: Float32Array; sin: Float32Array } {
+  const known = knownRotations.get(config);
+  if (known) return known;
+  const { headDim, ropeTheta, maxPositions } = config;
   const half = headDim / 2;
-  const angle = (_: unknown, index: number): number =>
-    Math.floor(index / half) * ropeTheta ** (-(2 * (index % half)) / headDim);
-  const angles = Float64Array.from({ length: maxPositions * half }, angle);
-  const table = (name: string, f: (x: number) => number): Node =>
-    g.constant(name, [maxPositions, half], Float32Array.from(angles, f));
-  return [table("rope_cos", Math.cos), table("rope_sin", Math.sin)];
+  const angles = Float64Array.from(
+    { length: maxPositions * half },
+    (_, index) => Math.floor(index / half) * ropeTheta ** (-(2 * (index % half)) / headDim),
+  );
+  const made = { cos: Float32Array.from(angles, Math.cos), sin: Float32Array.from(angles, Math.sin) };
+  knownRotations.set(config, made);
+  return made;
 }
 
 /** Causal attention within the batch. Padding on the right needs no mask: no earlier token can see it. */

@@ -53,14 +53,16 @@ class LocalPolicy implements Policy {
     this.#worker = worker;
     this.tokenizer = tokenizer;
     this.ready = new Promise((resolve, reject) => {
-      worker.on("message", (reply: Reply) => {
-        if ("ready" in reply) {
-          this.contextLength = reply.contextLength;
-          resolve();
-        } else if (reply.id < 0 && "error" in reply) {
-          reject(fromWire(reply.error));
-          void worker.terminate();
-        } else this.#settle(reply);
+      worker.on("message", (replies: readonly Reply[]) => {
+        for (const reply of replies) {
+          if ("ready" in reply) {
+            this.contextLength = reply.contextLength;
+            resolve();
+          } else if (reply.id < 0 && "error" in reply) {
+            reject(fromWire(reply.error));
+            void worker.terminate();
+          } else this.#settle(reply);
+        }
       });
       worker.on("error", (error: unknown) => {
         const failure = error instanceof Error ? error : new Error(String(error));

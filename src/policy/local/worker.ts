@@ -5,7 +5,14 @@ import { toWire, type EngineVerbs, type LocalOptions, type Reply, type Request }
 
 const port = parentPort;
 if (!port) throw new Error("internal: the engine's worker was started as a main thread");
-const reply = (message: Reply): void => port.postMessage(message);
+/** Replies of one turn of the event loop travel together: waking the main thread costs more than the message. */
+const outbox: Reply[] = [];
+function reply(message: Reply): void {
+  if (outbox.push(message) === 1) setImmediate(flush);
+}
+function flush(): void {
+  port?.postMessage(outbox.splice(0));
+}
 
 /** Sampling runs beside everything else; the verbs that touch weights run one after another, in order of arrival. */
 let exclusive: Promise<unknown> = Promise.resolve();
@@ -27,7 +34,10 @@ async function handle(engine: LocalEngine, request: Request): Promise<void> {
   } catch (error) {
     reply({ id: request.id, error: toWire(error) });
   }
-  if (request.verb === "close") port?.close();
+  if (request.verb === "close") {
+    flush();
+    port?.close();
+  }
 }
 
 function perform(engine: LocalEngine, request: Exclude<Request, { verb: "abort" }>): Promise<unknown> {
