@@ -1,5 +1,6 @@
 /** @file `sleuth eval`: how well a model answers, with intervals, without training it. */
 import { Option } from "commander";
+import { UserError } from "../errors.js";
 import { loadQuestions } from "../data/questions.js";
 import { toReport, type Evaluation } from "../eval/evaluation.js";
 import { evaluationTable } from "../eval/table.js";
@@ -50,6 +51,10 @@ export const evalVerb: Verb = {
     const config = await configOfModel(options);
     warnAboutCorpus(config, terminal);
     const questions = await questionsFor(config, options);
+    if (questions.length === 0)
+      throw new UserError(
+        `There are no ${options.split} questions: too few to set some aside. Give some with --questions.`,
+      );
     let progress: { mode: string; bar: ProgressBar } | undefined;
     const { greedy, sampled } = await withInterrupt(terminal, "Stopping.", (signal) =>
       evaluate(mergeConfig(config, { train: modesToKeys(options.modes) }), {

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
+import { findCheckpoint } from "../train/checkpoint.js";
 import { mergeConfig, type Config } from "../train/config.js";
 import { readRunConfig } from "../train/run-folder.js";
 import { configOf, configOver, type RunOptions } from "./run-options.js";
@@ -17,12 +18,19 @@ export interface ModelOptions extends RunOptions {
  */
 export async function configOfModel(options: ModelOptions): Promise<Config> {
   if (options.run === undefined) return configOf(options);
-  const best = bestOf(options.run);
-  if (!existsSync(best))
-    throw new UserError(
-      `${options.run} has no best/ model yet: it was stopped before its first evaluation. Go on with it: sleuth train --run ${options.run} --resume`,
-    );
-  return configOver(mergeConfig(await readRunConfig(options.run), { model: { folder: best } }), options);
+  const saved = await readRunConfig(options.run);
+  const folder = options.model ?? (await modelOfRun(options.run));
+  return configOver(mergeConfig(saved, { model: { folder } }), options);
+}
+
+/** A run's best model; of a run without validation questions, its last one. */
+async function modelOfRun(run: string): Promise<string> {
+  if (existsSync(bestOf(run))) return bestOf(run);
+  const checkpoint = await findCheckpoint(run, () => undefined);
+  if (checkpoint !== null) return checkpoint.policyFolder;
+  throw new UserError(
+    `${run} has no model yet: it was stopped before its first checkpoint. Go on with it: sleuth train --run ${run} --resume`,
+  );
 }
 
 /** The run in `runs/` that was written last and has a model; undefined when there is none. */
@@ -30,8 +38,10 @@ export function newestRun(folder = "runs"): string | undefined {
   if (!existsSync(folder)) return undefined;
   return readdirSync(folder)
     .map((name) => path.join(folder, name))
-    .filter((run) => existsSync(path.join(bestOf(run), "config.json")))
-    .map((run) => ({ run, changedMs: statSync(bestOf(run)).mtimeMs }))
+    .flatMap((run) => {
+      const kept = [bestOf(run), path.join(run, "checkpoints", "latest")].find((file) => existsSync(file));
+      return kept === undefined ? [] : [{ run, changedMs: statSync(kept).mtimeMs }];
+    })
     .sort((a, b) => b.changedMs - a.changedMs)[0]?.run;
 }
 

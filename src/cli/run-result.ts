@@ -1,4 +1,5 @@
 /** @file What a finished run tells: the table of before and after, and where everything is. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { evaluationTable } from "../eval/table.js";
 import type { TrainResult } from "../train/result.js";
@@ -33,11 +34,15 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
   terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
   const files: [string, string][] = [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
-    ["best/", "the trained model, a Hugging Face-shaped folder"],
-    ["evaluations/", "every test question with its searches, before and after"],
+    ["best", "the best model, a Hugging Face-shaped folder"],
+    ["checkpoints", "where the run goes on"],
+    ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],
   ];
-  for (const [name, meaning] of files) terminal.print(`  ${cyan(path.join(result.folder, name))}  ${meaning}`);
+  for (const [name, meaning] of files) {
+    const file = path.join(result.folder, name);
+    if (existsSync(file)) terminal.print(`  ${cyan(file)}  ${meaning}`);
+  }
 }
 
 /** Command lines to go on with. */
