@@ -25,7 +25,6 @@ interface Options {
 /** Enough to see every stage, not to learn much. */
 const quick: ConfigInput = {
   train: { steps: 6, evalEvery: 3, evalSize: 40, testSize: 60 },
-  optimizer: { warmupSteps: 1 },
 };
 
 export const demoVerb: Verb = {
@@ -83,10 +82,8 @@ export const demoVerb: Verb = {
 function demoConfig(options: Options): Config {
   const { seed, steps, run, randomRetriever, search, mask } = options;
   const base = options.quick ? mergeConfig(atlasDemo, quick) : atlasDemo;
-  const warmupSteps = steps === undefined ? undefined : Math.min(steps, base.optimizer?.warmupSteps ?? 0);
   const flags = withoutUndefined({
     train: { seed, steps },
-    optimizer: { warmupSteps },
     search: { engine: search ? (randomRetriever ? "random" : undefined) : "none" },
     algorithm: { maskRetrieved: mask ? undefined : false },
     run: { folder: run },

@@ -37,7 +37,6 @@ describe("parseConfig", () => {
     [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
     [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
     [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],
-    [{ train: { steps: 2 } }, /warmupSteps \(3\) exceeds train.steps \(2\)/],
     [{ train: { updatesPerBatch: 17 } }, /updatesPerBatch \(17\) exceeds/],
     [{ train: { evalModes: "greedy" } }, /keepBest is average, which needs/],
   ])("refuses %j", (input, message) => expect(() => parseConfig(input)).toThrow(message));

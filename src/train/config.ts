@@ -276,11 +276,6 @@ function refuseContradictions({ search, rollout, reward, algorithm, train, optim
       "reward.weights are all 0: there is nothing to learn. Give one a weight, for example reward.weights.exact-match=1.",
     );
   }
-  if (train.steps > 0 && optimizer.warmupSteps > train.steps) {
-    throw new UserError(
-      `optimizer.warmupSteps (${optimizer.warmupSteps}) exceeds train.steps (${train.steps}): the peak would never be reached. Lower it.`,
-    );
-  }
   if (train.updatesPerBatch > train.questionsPerStep) {
     throw new UserError(
       `train.updatesPerBatch (${train.updatesPerBatch}) exceeds train.questionsPerStep (${train.questionsPerStep}): ` +

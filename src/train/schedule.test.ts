@@ -28,5 +28,9 @@ describe("learningRateAt", () => {
     expect([at(0), at(5), at(10)].map((rate) => Number(rate.toFixed(12)))).toEqual([1, 0.55, 0.1]);
   });
 
+  it("shortens a warm-up that is longer than the run", () => {
+    expect([0, 1].map((step) => learningRateAt(step, 2, schedule({ warmupSteps: 50 })))).toEqual([0.5, 1]);
+  });
+
   it("has a rate for a run of one step", () => expect(learningRateAt(0, 1, schedule())).toBe(1));
 });

@@ -4,7 +4,7 @@ export interface Schedule {
   /** Peak. */
   learningRate: number;
   schedule: "constant" | "linear" | "cosine";
-  /** Steps of linear warm-up; the first step already moves. */
+  /** Steps of linear warm-up, at most all of them; the first step already moves. */
   warmupSteps: number;
   /** Where linear and cosine end, as a share of the peak. */
   finalShare: number;
@@ -12,7 +12,8 @@ export interface Schedule {
 
 /** Learning rate of step `step` (from 0) of `steps`. The last step runs at `finalShare` of the peak. */
 export function learningRateAt(step: number, steps: number, options: Schedule): number {
-  const { learningRate, schedule, warmupSteps, finalShare } = options;
+  const { learningRate, schedule, finalShare } = options;
+  const warmupSteps = Math.min(options.warmupSteps, steps);
   if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
   if (schedule === "constant") return learningRate;
   const decaySteps = Math.max(1, steps - 1 - warmupSteps);

@@ -221,6 +221,12 @@ describe("folders and configurations that do not fit", () => {
     await expect(train(tinyConfig(path.dirname(root)), tinyParts())).rejects.toThrow(/is not a run folder/);
   });
 
+  it("leaves no folder behind when the model cannot be opened", async () => {
+    const folder = path.join(root, "run");
+    await expect(train({ model: { folder: path.join(root, "nowhere") }, run: { folder } })).rejects.toThrow(/nowhere/);
+    expect(await readdir(root)).toEqual([]);
+  });
+
   it("says before any compute that a policy cannot train", async () => {
     const parts = tinyParts();
     const policy = { ...parts.policy, capabilities: { ...parts.policy.capabilities, training: false } };

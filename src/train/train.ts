@@ -1,4 +1,5 @@
 /** @file Training from a configuration: builds the parts, opens or continues the run folder, trains, judges, reports. */
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { findCheckpoint, readBest, type TrainState } from "./checkpoint.js";
@@ -33,17 +34,21 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);
   const opened = await openRun(folder, config);
+  let isRun = opened.existed;
   try {
     const earlier = await readResult(folder);
     if (earlier !== null && earlier.status === "finished" && earlier.steps >= config.train.steps) {
       emit({ kind: "end", result: earlier });
       return earlier;
     }
-    return await withParts(config, options, (parts) =>
-      trainIn({ config, parts, folder, emit, signal: options.signal }),
-    );
+    return await withParts(config, options, (parts) => {
+      isRun = true;
+      return trainIn({ config, parts, folder, emit, signal: options.signal });
+    });
   } finally {
     await opened.close();
+    // A model or file that could not be opened leaves no folder behind, so that the corrected command can use it.
+    if (!isRun) await rm(folder, { recursive: true, force: true });
   }
 }
 
