@@ -248,7 +248,7 @@ function unknownKey(path: string, source: string): UserError {
 }
 
 /** Settings that are each valid but make no sense together. */
-function refuseContradictions({ search, rollout, reward, algorithm, train, optimizer }: Config): void {
+function refuseContradictions({ search, rollout, reward, algorithm, train }: Config): void {
   if (algorithm.name === "grpo" && algorithm.groupSize === 1) {
     throw new UserError(
       "algorithm.groupSize is 1: GRPO centres rewards inside a group, so every advantage would be 0. " +
