@@ -64,6 +64,13 @@ describe("the local policy", () => {
     await broken.remove();
   });
 
+  it("passes on what the system says, so that a full disk is told from a bug", async () => {
+    const policy = await open();
+    const insideAFile = path.join(model.folder, "config.json", "saved");
+    await expect(policy.save(insideAFile)).rejects.toMatchObject({ code: "ENOTDIR" });
+    await policy.close();
+  });
+
   it("rejects what is pending and what comes later once it is closed", async () => {
     const policy = await open();
     const pending = policy.sample([3, 4, 5], { maxTokens: 60 });

@@ -48,21 +48,26 @@ export type Request =
 export type Reply =
   { id: number; result: unknown } | { id: number; error: WireError } | { ready: true; contextLength: number };
 
-/** An error that keeps its kind across threads. */
+/** An error that keeps its kind across threads, and the system's code where it has one (ENOSPC: the disk is full). */
 export interface WireError {
   name: string;
   message: string;
   stack?: string;
+  code?: string;
 }
 
+/** What of an error can be sent to another thread. */
 export function toWire(error: unknown): WireError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
-  return { name: error.name, message: error.message, stack: error.stack };
+  const { name, message, stack, code } = error as NodeJS.ErrnoException;
+  return { name, message, stack, code };
 }
 
-export function fromWire({ name, message, stack }: WireError): Error {
+/** The error again: of the same class where users can mend it, else an `Error` of the same name. */
+export function fromWire({ name, message, stack, code }: WireError): Error {
   const error = name === "UserError" ? new UserError(message) : new Error(message);
   error.name = name;
   if (stack) error.stack = stack;
+  if (code) Object.assign(error, { code });
   return error;
 }
