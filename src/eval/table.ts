@@ -32,6 +32,9 @@ export function evaluationRows(columns: readonly TableColumn[]): string[][] {
     ...(columns.some(({ report }) => report.searchesToNeeded !== null)
       ? [row("searches ÷ needed", (report) => report.searchesToNeeded?.toFixed(2) ?? "–")]
       : []),
+    ...(columns.some(({ report }) => report.failedSearches > 0)
+      ? [row("searches that failed", (report) => `${(100 * report.failedSearches).toFixed(0)} %`)]
+      : []),
     row("questions", (report) => String(report.n)),
   ];
 }

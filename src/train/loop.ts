@@ -7,6 +7,7 @@ import { saveCheckpoint, type TrainState } from "./checkpoint.js";
 import { appendMetrics } from "./metrics-file.js";
 import { peakMemoryMb } from "./result.js";
 import type { MetricValues } from "./metrics.js";
+import type { Group } from "../types.js";
 import { saveTrajectories } from "./run-folder.js";
 import type { Run } from "./run.js";
 import { attemptQuestions } from "./rollouts.js";
@@ -74,8 +75,16 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   };
   const { saveTrajectories: shown, steps } = run.config.train;
   if (shown > 0) await saveTrajectories(run.folder, step, groups.slice(0, shown));
+  if (metrics["searches/failed"] === 1) run.emit({ kind: "warning", message: allSearchesFailed(step, groups) });
   run.emit({ kind: "step", step, steps, metrics, groups, secondsLeft: secondsLeft(run, step, seconds) });
   return { ...state, step, seconds, algorithm: update.state, pending: metrics };
+}
+
+/** A dead search engine stops nothing, but nobody should find that out from the learning curve. */
+function allSearchesFailed(step: number, groups: readonly Group[]): string {
+  const searches = groups.flatMap(({ trajectories_G }) => trajectories_G.flatMap((trajectory) => trajectory.searches));
+  const reason = searches.find(({ error }) => error !== undefined)?.error ?? "no reason given";
+  return `Every search of step ${step} failed (${reason}). The run goes on without passages: see to the search engine, or stop with Ctrl-C.`;
 }
 
 /** Evaluates if it is time to, and writes the step's line. */

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, truncate } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { evaluationTable } from "../eval/table.js";
 import { deriveSeed } from "../random.js";
 import { traceFromLine } from "../rollout/trace.js";
 import { findCheckpoint } from "./checkpoint.js";
@@ -177,6 +178,21 @@ describe("a run that stops and continues", () => {
     );
   });
 
+  it("says so when the best checkpoint is damaged, and tests the last policy instead", async () => {
+    const folder = path.join(root, "run");
+    const stopped = await train(tinyConfig(folder), tinyParts());
+    expect(stopped.best).not.toBeNull();
+    await rm(path.join(folder, "result.json"));
+    await truncate(path.join(folder, "best/weights.bin"), 1000);
+    const warnings: string[] = [];
+    const result = await train(tinyConfig(folder), {
+      ...tinyParts(),
+      onEvent: (event) => (event.kind === "warning" ? warnings.push(event.message) : undefined),
+    });
+    expect(warnings).toEqual([expect.stringMatching(/best checkpoint .*best \(step \d+\) is missing or damaged/)]);
+    expect(result).toMatchObject({ status: "finished", best: null });
+  });
+
   it("stops when every checkpoint is damaged", async () => {
     const folder = path.join(root, "run");
     await train(tinyConfig(folder), tinyParts());
@@ -231,6 +247,26 @@ describe("folders and configurations that do not fit", () => {
     const parts = tinyParts();
     const policy = { ...parts.policy, capabilities: { ...parts.policy.capabilities, training: false } };
     await expect(train(tinyConfig(path.join(root, "run")), { ...parts, policy })).rejects.toThrow(/cannot train/);
+  });
+
+  it("goes on when the search engine is down, and says so at once", async () => {
+    const search: TrainOptions["search"] = {
+      name: "down",
+      searchBatch: () => Promise.reject(new Error("connect ECONNREFUSED")),
+      close: () => Promise.resolve(),
+    };
+    const warnings: string[] = [];
+    const result = await train(tinyConfig(path.join(root, "run"), { steps: 2 }), {
+      ...tinyParts(),
+      search,
+      onEvent: (event) => (event.kind === "warning" ? warnings.push(event.message) : undefined),
+    });
+    expect(result.status).toBe("finished");
+    expect(warnings[0]).toMatch(/Every search of step 1 failed \(down: connect ECONNREFUSED\)/);
+    expect(result.before?.sampled?.failedSearches).toBe(1);
+    expect(evaluationTable([{ name: "before", report: result.before!.sampled! }])).toMatch(
+      /searches that failed +100 %/,
+    );
   });
 
   it("stops when the loss is no longer a number, before anything is saved", async () => {

@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../errors.js";
-import { findCheckpoint, readBest, type TrainState } from "./checkpoint.js";
+import { findCheckpoint, readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
 import { isAbortOf, isOutOfTime, runLoop, startState } from "./loop.js";
@@ -100,9 +100,9 @@ async function trainIn(run: Run): Promise<TrainResult> {
     const before = await reportsBefore(run, resumedFrom);
     state = await runLoop(run, start);
     run.signal?.throwIfAborted();
-    await loadBest(run, state);
+    const best = await loadBest(run, state);
     const after = await testReports(run, "after", state.step);
-    return await finish(run, state, { before, after });
+    return await finish(run, { ...state, best }, { before, after });
   } catch (error) {
     if (!isAbortOf(run.signal, error)) throw error;
     return interrupted(run, state);
@@ -143,10 +143,19 @@ async function reportsBefore(run: Run, resumedFrom: number | null): Promise<Trai
   return (await savedReports(run, "before")) ?? (resumedFrom === null ? testReports(run, "before", 0) : null);
 }
 
-/** Puts the best policy in place of the last one, which has its own checkpoint. */
-async function loadBest(run: Run, state: TrainState): Promise<void> {
+/**
+ * Puts the best policy in place of the last one, which has its own checkpoint.
+ * @returns what is in place now; null for the last policy, where no best one was kept or its folder is damaged
+ */
+async function loadBest(run: Run, state: TrainState): Promise<BestScore | null> {
   const best = await readBest(run.folder);
+  if (best === null && state.best !== null) {
+    const folder = path.join(run.folder, "best");
+    const message = `The best checkpoint ${folder} (step ${state.best.step}) is missing or damaged: the last policy is tested instead.`;
+    run.emit({ kind: "warning", message });
+  }
   if (best !== null && best.step !== state.step) await run.parts.policy.load(path.join(run.folder, "best"));
+  return best;
 }
 
 async function finish(
