@@ -33,7 +33,7 @@ export { atlasDemo, paper } from "./recipes/search-r1/recipe.js";
 export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
 export { Bm25Engine } from "./search/bm25/engine.js";
 export { buildIndex, type BuildIndexOptions, type IndexSummary } from "./search/bm25/build.js";
-export { openIndex } from "./search/bm25/open.js";
+export { openIndex, verifyIndex } from "./search/bm25/open.js";
 export type { Bm25Settings } from "./search/bm25/settings.js";
 export { loadCorpus, readCorpus } from "./search/corpus.js";
 export { HttpEngine, type HttpSettings } from "./search/http.js";

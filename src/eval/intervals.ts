@@ -1,4 +1,4 @@
-/** @file How sure a measured number is: 95 % intervals of proportions and of differences. */
+/** @file How sure a measured number is: 95 % intervals of proportions and of means. */
 import { Random } from "../random.js";
 
 /** A value with its 95 % interval. */
@@ -37,24 +37,7 @@ export function bootstrapMean(values: readonly number[], options: { seed?: numbe
   return { value, low: quantile(means, 0.025), high: quantile(means, 0.975) };
 }
 
-/**
- * Mean of `after − before`, paired by position: both must be scores of the same questions in the same order.
- * @throws Error when their lengths differ
- */
-export function bootstrapDifference(
-  before: readonly number[],
-  after: readonly number[],
-  options: { seed?: number; samples?: number } = {},
-): Estimate {
-  if (before.length !== after.length) {
-    throw new Error(`internal: ${before.length} scores before cannot be paired with ${after.length} after`);
-  }
-  return bootstrapMean(
-    after.map((value, index) => value - before[index]),
-    options,
-  );
-}
-
+/** The arithmetic mean; 0 of nothing. */
 export function mean(values: readonly number[]): number {
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -43,18 +43,6 @@ export const atlasDemo = defineConfig({
   },
 });
 
-/** The demo's control that never searches: the same prompt, a search ends the attempt. */
-export const atlasWithoutSearch = defineConfig({ ...atlasDemo, search: { engine: "none", topK: 1 } });
-
-/** The demo's control with random passages. */
-export const atlasRandomSearch = defineConfig({ ...atlasDemo, search: { engine: "random", topK: 1 } });
-
-/** The demo without the mask on retrieved tokens (the paper's table 4). */
-export const atlasWithoutMask = defineConfig({
-  ...atlasDemo,
-  algorithm: { ...atlasDemo.algorithm, maskRetrieved: false },
-});
-
 /**
  * The paper's GRPO settings (script v0.2): 512 questions per step in ten updates, 3 passages, up
  * to 4 searches, KL 0.001. Give it a model, questions, and an index or a /retrieve server.
