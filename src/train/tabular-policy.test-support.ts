@@ -4,6 +4,8 @@
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { carriesLoss } from "../algorithms/loss/loss.js";
+import { tokenLoss } from "../algorithms/loss/table.js";
 import type { AdamOptions, LossSpec, Policy, Sample, SampleOptions } from "../policy/policy.js";
 import { byteTokenizer } from "../policy/testing.js";
 import type { Protocol } from "../prompts/protocol.js";
@@ -81,20 +83,19 @@ export function tabularPolicy({ protocol = atlas, habits }: TabularOptions): Pol
   const logprobsOf = (table: Float32Array, tokens_T: readonly number[]): Float32Array =>
     Float32Array.from(tokens_T, (token, t) => (t === 0 ? 0 : Math.log(probabilities(table, tokens_T[t - 1])[token])));
 
-  const backward = (datum: Datum, logprobs_T: Float32Array, loss: LossSpec): number => {
-    let total = 0;
+  const backward = (datum: Datum, logprobs_T: Float32Array, spec: LossSpec): number => {
+    const { loss, gradLogprobs_T } = tokenLoss(spec, logprobs_T, datum);
     datum.tokens_T.forEach((token, t) => {
-      if (t === 0 || datum.sampledMask_T[t] === 0) return;
-      const { value, slope } = tokenLoss(datum, t, logprobs_T[t], loss);
-      total += value;
+      if (!carriesLoss(datum, t)) return;
       counters.trainedTokens++;
-      const last = datum.tokens_T[t - 1];
+      const slope = gradLogprobs_T[t];
       if (slope === 0) return;
+      const last = datum.tokens_T[t - 1];
       const row = probabilities(weights, last);
       for (let other = 0; other < vocab; other++) gradient[last * vocab + other] -= slope * row[other];
       gradient[last * vocab + token] += slope;
     });
-    return total;
+    return loss;
   };
 
   return {
@@ -142,21 +143,6 @@ function draw(row: Float64Array, uniform: number): number {
     if (left < 0) return token;
   }
   return row.length - 1;
-}
-
-/** Loss of one token and its derivative by the token's log-probability. */
-function tokenLoss(datum: Datum, t: number, logprob: number, loss: LossSpec): { value: number; slope: number } {
-  if (loss.kind === "cross_entropy") {
-    const weight = datum.weights_T?.[t] ?? 0;
-    return { value: -weight * logprob, slope: -weight };
-  }
-  const advantage = datum.advantages_T?.[t] ?? 0;
-  const ratio = Math.exp(logprob - (datum.logprobs_T?.[t] ?? 0));
-  if (loss.kind === "importance_sampling") return { value: -ratio * advantage, slope: -ratio * advantage };
-  const clipped = Math.min(Math.max(ratio, 1 - loss.clipLow), 1 + loss.clipHigh);
-  if (loss.kind === "cispo") return { value: -clipped * advantage * logprob, slope: -clipped * advantage };
-  const isClipped = clipped * advantage < ratio * advantage;
-  return { value: -Math.min(ratio * advantage, clipped * advantage), slope: isClipped ? 0 : -ratio * advantage };
 }
 
 interface AdamState {
