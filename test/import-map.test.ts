@@ -1,4 +1,4 @@
-/** @file The map of design §2: imports point downward, with three joints. An arrow that the map lacks fails here. */
+/** @file The map of `src/README.md`: imports point downward, with three joints. An arrow that the map lacks fails here. */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ const below = ["data", "prompts", "search", "rollout", "rewards", "algorithms", 
 /**
  * What each folder may import, in the order in which a question travels. Arrows point downward; `rollout` joins policy, prompts and
  * search; `train` and `eval` join everything; `cli` and `recipes` choose. Tests, and helpers for tests (`testing.ts`, `conformance*.ts`, `*.test-support.ts`), import what they need.
- * A new arrow is a decision: change design §2 with this table.
+ * A new arrow is a decision: change `src/README.md` with this table.
  */
 const map: Readonly<Record<string, readonly string[]>> = {
   data: ["prompts", "search", "rewards", "engine"],

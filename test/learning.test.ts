@@ -1,6 +1,6 @@
 /**
  * @file It learns, or the build fails: a short run from the shipped base model must pass a mark that its control without search
- * stays far below. Neither would notice a missing mask on retrieved text: `src/rollout/datum.test.ts` does.
+ * stays far below. Neither would notice a missing mask on retrieved text: `src/algorithms/algorithms.test.ts` does.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

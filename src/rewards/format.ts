@@ -43,7 +43,11 @@ export interface SearchR1FormatWeights extends FormatOptions {
   retrieval?: number;
 }
 
-/** The second paper's whole reward: exact match with partial credit for form (table in `reference/search-r1.md` §3.3). */
+/**
+ * The second paper's whole reward (arXiv:2505.15117; `qa_em_format.py`), in [0, 1]: exact match with partial credit for form.
+ * Right and well formed: 1; right, malformed: 1 − structure; wrong, well formed: structure, plus `retrieval` when a right
+ * answer was retrieved; wrong, malformed: `final`; no answer: 0.
+ */
 export function searchR1FormatReward(protocol: Protocol, weights: SearchR1FormatWeights = {}): RewardFunction {
   const { structure = 0.2, final = 0.1, retrieval = 0 } = weights;
   return (question, trajectory) => {
