@@ -15,6 +15,8 @@ export interface Task {
   reward: Score;
   /** What evaluations report: 1 for a right answer, else 0. */
   exactMatch: Score;
+  /** Throws a `UserError` for a question that the environment could never attempt with this policy. */
+  requireRoom?: (question: Question, policy: Policy) => void;
 }
 
 export interface EvaluationOptions {

@@ -105,6 +105,14 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
   }
 }
 
+/**
+ * Checks a question without asking it, so that a run can find out before its first step.
+ * @throws UserError as `rollout` does: the prompt leaves no room to write, or no passage could ever be shown
+ */
+export function requireRoom(question: Question, options: RolloutOptions): void {
+  startRow(question, settle(options));
+}
+
 function settle(options: RolloutOptions): Settings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const merged = { ...DEFAULTS, ...given } as Required<RolloutOptions>;

@@ -17,6 +17,7 @@ import { combineRewards, rewardsFor } from "../rewards/combine.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import type { RewardFunction } from "../rewards/reward.js";
 import { batchedSearch } from "../rollout/batched-search.js";
+import { requireRoom } from "../rollout/rollout.js";
 import { Bm25Engine } from "../search/bm25/engine.js";
 import { openIndex } from "../search/bm25/open.js";
 import { loadCorpus } from "../search/corpus.js";
@@ -106,7 +107,7 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     return { value: { environment: given.environment, ...scores }, close: () => Promise.resolve() };
   }
   const search = await openSearch(config, given);
-  const environment = searchEnvironment({
+  const options: Parameters<typeof searchEnvironment>[0] = {
     search: search.value,
     protocol,
     topK: config.search.topK,
@@ -116,8 +117,10 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     maxTokensPerTurn: config.rollout.maxTokensPerTurn,
     maxTokens: config.rollout.maxTokens,
     maxObservationTokens: config.rollout.maxObservationTokens,
-  });
-  return { value: { environment, ...scores }, close: search.close };
+  };
+  const check: Task["requireRoom"] = (question, policy) => requireRoom(question, { ...options, policy });
+  const task: Task = { environment: searchEnvironment(options), ...scores, requireRoom: check };
+  return { value: task, close: search.close };
 }
 
 /** The algorithm of a configuration. */

@@ -10,7 +10,7 @@ import type { TrainEvent } from "./events.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { readResult } from "./result.js";
-import { tinyConfig, tinyParts } from "./tiny-run.test-support.js";
+import { tinyConfig, tinyParts, tinyQuestions } from "./tiny-run.test-support.js";
 import { resume, train, type TrainOptions } from "./train.js";
 
 let root: string;
@@ -247,6 +247,17 @@ describe("folders and configurations that do not fit", () => {
     const parts = tinyParts();
     const policy = { ...parts.policy, capabilities: { ...parts.policy.capabilities, training: false } };
     await expect(train(tinyConfig(path.join(root, "run")), { ...parts, policy })).rejects.toThrow(/cannot train/);
+  });
+
+  it("finds a question that is too long for the row before the first step", async () => {
+    const long = { id: "long", question: "x".repeat(200), answers: ["a"] };
+    const parts = { ...tinyParts(), validation: tinyQuestions, test: tinyQuestions };
+    const questions = [...tinyQuestions, long];
+    await expect(train(tinyConfig(path.join(root, "run")), { ...parts, questions })).rejects.toThrow(
+      /Question long: its prompt has \d+ tokens and maxTokens allows 96/,
+    );
+    expect((await parts.policy.stats()).sampledTokens).toBe(0);
+    expect(await readdir(root)).toEqual([]);
   });
 
   it("goes on when the search engine is down, and says so at once", async () => {

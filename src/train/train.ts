@@ -67,6 +67,7 @@ async function withParts<T>(config: Config, given: GivenParts, use: (parts: Trai
     try {
       const algorithm = given.algorithm ?? makeAlgorithm(config);
       requireCapabilities(policy.value.capabilities, algorithm.klCoefficient);
+      for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
       return await use({ policy: policy.value, task: task.value, algorithm, ...splits });
     } finally {
       await policy.close();
