@@ -1,7 +1,7 @@
 /** @file Questions from a JSONL file: `{"id","question","answers":[…]}` per line, plain or gzip. */
 import path from "node:path";
 import { UserError } from "../errors.js";
-import { readLines, type Line } from "../search/lines.js";
+import { parseRecord, readLines, type Line } from "../search/lines.js";
 import type { Question } from "../types.js";
 
 const shape = 'A line looks like {"id": "1", "question": "What is the capital of Peru?", "answers": ["Lima"]}.';
@@ -32,7 +32,7 @@ export async function loadQuestions(file: string): Promise<Question[]> {
 
 function parseQuestion(file: string, line: Line): Question {
   const place = `${file}:${line.number}`;
-  const record = parseObject(place, line.text);
+  const record = parseRecord(place, line.text, shape);
   const answers = record.answers ?? record.golden_answers;
   if (!Array.isArray(answers) || answers.length === 0 || !answers.every((answer) => isText(answer))) {
     throw new UserError(`${place}: field "answers" must be a list of at least one text that is not empty. ${shape}`);
@@ -52,19 +52,6 @@ function parseQuestion(file: string, line: Line): Question {
     ...(hops === undefined ? {} : { hops: hops as number }),
     source: isText(record.source) ? record.source : path.basename(file),
   };
-}
-
-function parseObject(place: string, text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new UserError(`${place}: the line is not JSON (${(cause as Error).message}). ${shape}`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UserError(`${place}: the line must be a JSON object. ${shape}`);
-  }
-  return value as Record<string, unknown>;
 }
 
 function isText(value: unknown): value is string {

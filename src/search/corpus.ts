@@ -8,7 +8,7 @@ import type { StoredPassage } from "./bm25/passages.js";
 import { parseContents } from "./contents.js";
 import { IdTable } from "./id-table.js";
 import type { Line } from "./lines.js";
-import { readLines } from "./lines.js";
+import { kindOf, parseRecord, readLines } from "./lines.js";
 
 export interface CorpusOptions {
   signal?: AbortSignal;
@@ -61,7 +61,7 @@ const shape =
 /** One line as a document. */
 function parseDocument(path: string, line: Line): StoredPassage {
   const place = `${path}:${line.number}`;
-  const record = parseObject(place, line.text);
+  const record = parseRecord(place, line.text, shape);
   const id = idOf(place, record);
   if (record.contents !== undefined) return { id, ...parseContents(stringField(place, record, "contents")) };
   if (record.text === undefined)
@@ -73,18 +73,6 @@ function parseDocument(path: string, line: Line): StoredPassage {
     title: record.title === undefined || record.title === null ? "" : stringField(place, record, "title"),
     text: stringField(place, record, "text"),
   };
-}
-
-function parseObject(place: string, text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new UserError(`${place}: the line is not JSON (${(cause as Error).message}). ${shape}`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new UserError(`${place}: the line must be a JSON object, got ${kindOf(value)}. ${shape}`);
-  return value as Record<string, unknown>;
 }
 
 /** Ids are text or whole numbers; numbers become text. */
@@ -108,12 +96,6 @@ function stringField(place: string, record: Record<string, unknown>, field: stri
 function fieldsOf(record: Record<string, unknown>): string {
   const names = Object.keys(record).slice(0, 10);
   return names.length === 0 ? "no fields" : names.map((name) => `"${name.slice(0, 40)}"`).join(", ");
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  if (value === "") return "an empty string";
-  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
 }
 
 async function sizeOf(paths: readonly string[]): Promise<number> {

@@ -44,6 +44,31 @@ export async function* readLines(path: string, options: LinesOptions = {}): Asyn
   if (last.length > 0) yield last;
 }
 
+/**
+ * The JSON object of a line of JSONL.
+ * @param place file and line, for messages
+ * @param shape a sentence that shows what a line looks like
+ * @throws UserError naming the place
+ */
+export function parseRecord(place: string, text: string, shape: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new UserError(`${place}: the line is not JSON (${(cause as Error).message}). ${shape}`, { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new UserError(`${place}: the line must be a JSON object, got ${kindOf(value)}. ${shape}`);
+  return value as Record<string, unknown>;
+}
+
+/** What a value is, for messages. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (value === "") return "an empty string";
+  return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}
+
 function openBytes(path: string, { onBytes }: LinesOptions): Readable {
   const file = createReadStream(path, { highWaterMark: chunkBytes });
   if (onBytes !== undefined) file.on("data", (chunk) => onBytes(chunk.length));
