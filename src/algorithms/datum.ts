@@ -10,7 +10,7 @@ export interface DatumOptions {
   maskRetrieved?: boolean;
 }
 
-/** The author of each token. */
+/** The author of each token, `[T]`. */
 export function tokenRoles(trajectory: Trajectory): Role[] {
   return trajectory.segments.flatMap(({ role, tokens_T }) => tokens_T.map(() => role));
 }

@@ -17,6 +17,7 @@ import type { Aggregation } from "./aggregate.js";
 import type { Algorithm, Scored } from "./algorithm.js";
 import { assemble, comparable, mean } from "./algorithm.js";
 
+/** Settings of GRPO; the defaults are Search-R1's without KL. */
 export interface GrpoOptions extends GroupAdvantageOptions {
   /** Default PPO's clip with 0.2 on both sides. */
   loss?: Exclude<LossSpec, { kind: "cross_entropy" }>;
@@ -30,6 +31,11 @@ export interface GrpoOptions extends GroupAdvantageOptions {
   maskRetrieved?: boolean;
 }
 
+/**
+ * GRPO (arXiv:2402.03300, eq. 3) with Search-R1's mask. `makeData` folds advantages and aggregation into `advantages_T`, 0 outside the
+ * policy's words.
+ * @throws Error (internal), from `makeData`, when a group's rewards do not pair with its trajectories
+ */
 export function grpo(options: GrpoOptions = {}): Algorithm {
   const {
     loss = { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 },

@@ -15,6 +15,7 @@ import type { Aggregation } from "./aggregate.js";
 import type { Algorithm } from "./algorithm.js";
 import { assemble, comparable, mean } from "./algorithm.js";
 
+/** Settings of REINFORCE. */
 export interface ReinforceOptions extends BaselineOptions {
   /** Default importance sampling. */
   loss?: Exclude<LossSpec, { kind: "cross_entropy" }>;
@@ -27,6 +28,10 @@ export interface ReinforceOptions extends BaselineOptions {
   maskRetrieved?: boolean;
 }
 
+/**
+ * REINFORCE (Williams, 1992) with a running-mean baseline, which `makeData` hands on in its state.
+ * @throws Error (internal), from `makeData`, when a group's rewards do not pair with its trajectories
+ */
 export function reinforce(options: ReinforceOptions = {}): Algorithm {
   const {
     loss = { kind: "importance_sampling" },

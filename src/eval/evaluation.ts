@@ -90,6 +90,7 @@ export function toEvaluation(records: EvaluationRecord[], run: { temperature: nu
 /** An evaluation without its records, small enough for result.json and events. */
 export type EvaluationReport = Omit<Evaluation, "records">;
 
+/** Leaves the records out. */
 export function toReport(evaluation: Evaluation): EvaluationReport {
   const { records, ...report } = evaluation;
   void records;

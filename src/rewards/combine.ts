@@ -7,6 +7,7 @@ import { formatReward, searchR1FormatReward } from "./format.js";
 import type { RewardFunction } from "./reward.js";
 import { searchCost } from "./search-cost.js";
 
+/** A weighted sum and what it is made of. */
 export interface CombinedReward {
   total: number;
   /** Each part before its weight. */

@@ -9,6 +9,7 @@
 const ASCII_PUNCTUATION = /[!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]/g;
 const ARTICLE = /(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu;
 
+/** An answer as it is compared: `The Peruvian Sol.` → `peruvian sol`. May be empty. */
 export function normaliseAnswer(text: string): string {
   return text
     .normalize("NFC")

@@ -41,6 +41,7 @@ export async function readResult(folder: string): Promise<TrainResult | null> {
   return existsSync(file) ? { ...(JSON.parse(await readFile(file, "utf8")) as TrainResult), folder } : null;
 }
 
+/** Largest resident memory of this process so far, in MB. */
 export function peakMemoryMb(): number {
   // In kilobytes on every platform, see the documentation of libuv's uv_getrusage.
   return Math.round(process.resourceUsage().maxRSS / 1024);

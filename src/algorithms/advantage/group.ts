@@ -8,6 +8,7 @@
  *    has its own file.)
  */
 
+/** What the centred rewards are divided by. */
 export type GroupStd = "sample" | "population" | "none";
 
 export interface GroupAdvantageOptions {
@@ -17,6 +18,7 @@ export interface GroupAdvantageOptions {
   epsilon?: number;
 }
 
+/** The advantages of one group, `[G]`. */
 export interface GroupAdvantages {
   advantages_G: number[];
   /** All rewards were equal: nothing to learn from this group. */

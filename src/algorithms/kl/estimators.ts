@@ -7,16 +7,20 @@
  * has no gradient.
  */
 
+/** One token's estimate, in nats. */
 export interface KlTerm {
   value: number;
   /** ∂value/∂logprob */
   gradient: number;
 }
 
+/** An estimate from the token's log-probabilities (nats) under the policy and under the reference. */
 export type KlEstimator = (logprob: number, referenceLogprob: number) => KlTerm;
 
+/** d: unbiased, can be negative. */
 export const k1: KlEstimator = (logprob, referenceLogprob) => ({ value: logprob - referenceLogprob, gradient: 1 });
 
+/** d²/2: biased, of low variance. */
 export const k2: KlEstimator = (logprob, referenceLogprob) => {
   const difference = logprob - referenceLogprob;
   return { value: 0.5 * difference * difference, gradient: difference };
@@ -24,6 +28,7 @@ export const k2: KlEstimator = (logprob, referenceLogprob) => {
 
 const K3_LIMIT = 10;
 
+/** exp(−d) + d − 1: unbiased and never negative (GRPO, eq. 4); at most 10. */
 export const k3: KlEstimator = (logprob, referenceLogprob) => {
   const difference = logprob - referenceLogprob;
   // exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d).
@@ -33,4 +38,5 @@ export const k3: KlEstimator = (logprob, referenceLogprob) => {
   return value > K3_LIMIT ? { value: K3_LIMIT, gradient: 0 } : { value, gradient: -excess };
 };
 
+/** The estimators by name. */
 export const klEstimators: Readonly<Record<"k1" | "k2" | "k3", KlEstimator>> = { k1, k2, k3 };

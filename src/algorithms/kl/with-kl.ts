@@ -10,6 +10,7 @@ import { carriesLoss } from "../loss/loss.js";
 import { dataLoss } from "../loss/table.js";
 import { klEstimators } from "./estimators.js";
 
+/** What is added to what. */
 export interface WithKlOptions {
   /** The loss without KL. */
   loss: LossSpec;
@@ -21,6 +22,7 @@ export interface WithKlOptions {
   estimator?: "k1" | "k2" | "k3";
 }
 
+/** The whole loss with its parts and its gradient. */
 export interface LossWithKl {
   loss: number;
   /** ∂loss/∂logprob */
@@ -32,7 +34,10 @@ export interface LossWithKl {
   klPerToken: number;
 }
 
-/** Loss and gradient at the current log-probabilities. All arrays are aligned with `data_D`. */
+/**
+ * Loss and gradient at the current log-probabilities (nats). All arrays are aligned with `data_D`.
+ * @throws Error (internal) when their lengths differ
+ */
 export function withKl(
   data_D: readonly Datum[],
   logprobs_D_T: readonly Logprobs[],

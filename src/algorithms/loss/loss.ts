@@ -8,6 +8,7 @@ export interface TokenLoss {
   gradLogprobs_T: Float32Array;
 }
 
+/** Log-probabilities of one sequence's tokens, `[T]`, in nats. */
 export type Logprobs = ArrayLike<number>;
 
 /** The positions that carry loss: the mask, without index 0, which nothing predicts. */
@@ -15,7 +16,10 @@ export function carriesLoss(datum: Datum, t: number): boolean {
   return t > 0 && datum.sampledMask_T[t] === 1;
 }
 
-/** Sums `term` over the positions that carry loss. */
+/**
+ * Sums `term` over the positions that carry loss.
+ * @throws Error (internal) when tokens, log-probabilities and mask differ in length
+ */
 export function sumTokens(
   logprobs_T: Logprobs,
   datum: Datum,
@@ -37,7 +41,10 @@ export function sumTokens(
   return result;
 }
 
-/** What every ratio-based loss needs of token t: the ratio new ÷ old, and the advantage. */
+/**
+ * What every ratio-based loss needs of token t: the ratio new ÷ old, and the advantage.
+ * @throws Error (internal) when the datum has no old log-probability or no advantage there
+ */
 export function ratioAt(logprobs_T: Logprobs, datum: Datum, t: number): { ratio: number; advantage: number } {
   const old = datum.logprobs_T?.[t];
   const advantage = datum.advantages_T?.[t];

@@ -3,6 +3,7 @@ import type { Datum } from "../../types.js";
 import type { Logprobs, TokenLoss } from "./loss.js";
 import { ratioAt, sumTokens } from "./loss.js";
 
+/** The ratio is clipped to [1 − clipLow, 1 + clipHigh]. */
 export interface ClipOptions {
   clipLow: number;
   clipHigh: number;

@@ -5,6 +5,7 @@ import { k3 } from "../kl/estimators.js";
 import { carriesLoss, ratioAt } from "./loss.js";
 import type { Logprobs } from "./loss.js";
 
+/** Counts and means over a batch. */
 export interface RatioStats {
   tokens: number;
   meanRatio: number;

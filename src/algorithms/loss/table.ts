@@ -21,7 +21,10 @@ export function tokenLoss<K extends LossSpec["kind"]>(spec: Spec<K>, logprobs_T:
   return losses[spec.kind as K](logprobs_T, datum, spec);
 }
 
-/** The same over data: summed loss, a gradient for each datum. */
+/**
+ * The same over data: summed loss, a gradient `[T]` for each datum.
+ * @throws Error (internal) when the lengths differ or a datum lacks what the loss reads
+ */
 export function dataLoss(
   spec: LossSpec,
   data_D: readonly Datum[],

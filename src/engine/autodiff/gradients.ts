@@ -11,6 +11,7 @@ import type { Node, OpName } from "../graph/ops.js";
  * there is none (integers, conditions). `y` is the operation's own node.
  */
 export type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) => (Node | null)[];
+/** Total: an operation without a rule does not compile. */
 export type GradientRules = { [K in OpName]: GradientRule<K> };
 
 /**
@@ -67,6 +68,7 @@ const lastAxis = (x: Node): number => x.shape.length - 1;
 const leadingAxes = (x: Node): number[] => x.shape.slice(0, -1).map((_, axis) => axis);
 const none: GradientRule<OpName> = (_, __, y) => y.inputs.map(() => null);
 
+/** The rules in use; tested against central differences, operation by operation. */
 export const gradientRules: GradientRules = {
   input: none,
   constant: none,

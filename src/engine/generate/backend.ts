@@ -41,10 +41,12 @@ export interface DecodeOutput {
   probabilities_B_V: Float32Array;
 }
 
+/** What computes for the sampler. Calls come one at a time. */
 export interface GenerateBackend {
   readonly kv: KvShape;
   readonly vocabSize: number;
   /** Keys and values of new tokens: `[layers, 2, B, kvHeads, length, headDim]`. Padding positions hold garbage. */
   prefill(input: PrefillInput): Promise<Float32Array>;
+  /** Keys and values of the newest token of each row, and the distribution of the next one. */
   decode(input: DecodeInput): Promise<DecodeOutput>;
 }

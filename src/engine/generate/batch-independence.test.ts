@@ -2,26 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { Random } from "../../random.js";
 import { initParameters } from "../model/parameters.js";
-import type { ModelConfig } from "../model/config.js";
 import { OnnxBackend } from "./onnx-backend.js";
+import { tinyConfig } from "../model/tiny-config.test-support.js";
 
-const config: ModelConfig = {
-  modelType: "llama",
-  hiddenSize: 64,
-  intermediateSize: 96,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 16,
-  vocabSize: 300,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10000,
-  tieWordEmbeddings: true,
-  attentionBias: false,
-  qkNorm: false,
-  maxPositions: 512,
-  eosTokenIds: [0],
-};
+const config = tinyConfig({ maxPositions: 512 });
 const CACHED = 37;
 
 /** Row 0 is always the same; the others are noise of other lengths. */

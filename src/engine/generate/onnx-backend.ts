@@ -56,6 +56,7 @@ export class OnnxBackend implements GenerateBackend {
     this.#stale = true;
   }
 
+  /** Frees the runtime's sessions. */
   async release(): Promise<void> {
     await this.#prefill?.release();
     await this.#decode?.release();

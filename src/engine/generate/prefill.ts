@@ -32,6 +32,7 @@ interface Piece {
   end: number;
 }
 
+/** Computes prefixes in pieces of bounded size; what it has computed lies in the slots' cache. */
 export class Prefiller {
   readonly counts: PrefillCounts = { runs: 0, tokens: 0, padding: 0 };
   readonly #backend: GenerateBackend;

@@ -11,6 +11,7 @@ export interface RequestLimits {
   decode: (tokens: readonly number[]) => string;
 }
 
+/** A request with what was sampled for it so far; log-probabilities are in nats, one for each token. */
 export class SampleRequest {
   readonly prefix_T: readonly number[];
   readonly tokens_T: number[] = [];

@@ -2,29 +2,13 @@
 import { describe, expect, it } from "vitest";
 import type { Sample } from "../../policy/policy.js";
 import { uniformAt } from "../../random.js";
-import type { ModelConfig } from "../model/config.js";
 import { initParameters } from "../model/parameters.js";
 import { Trainer } from "../optim/forward-backward.js";
 import { OnnxBackend } from "./onnx-backend.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";
+import { tinyConfig } from "../model/tiny-config.test-support.js";
 
-const config: ModelConfig = {
-  modelType: "llama",
-  hiddenSize: 32,
-  intermediateSize: 48,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 8,
-  vocabSize: 64,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10000,
-  tieWordEmbeddings: true,
-  attentionBias: false,
-  qkNorm: false,
-  maxPositions: 512,
-  eosTokenIds: [0],
-};
+const config = tinyConfig({ hiddenSize: 32, intermediateSize: 48, headDim: 8, vocabSize: 64, maxPositions: 512 });
 const parameters = initParameters(config, 5);
 for (let index = 0; index < parameters.flat.length; index++) parameters.flat[index] *= 3;
 const runtime = { threads: 2, provider: "cpu", onRun: () => {} };

@@ -35,6 +35,7 @@ export interface SamplerOptions {
   admitAfterSteps?: number;
 }
 
+/** Counters since the sampler was made. */
 export interface SamplerStats {
   /** Prefix tokens whose keys and values were computed; a prefix's last token counts here always. */
   prefillTokens: number;
@@ -51,6 +52,7 @@ export interface SamplerStats {
   runtimeMs: number;
 }
 
+/** Continuous batching over slots: requests join and leave while others run (see the head of this file for what it promises). */
 export class Sampler {
   readonly #backend: GenerateBackend;
   readonly #options: Required<SamplerOptions>;

@@ -29,6 +29,7 @@ export interface SlotLimits {
 /** Fewest rows: a lone row takes another arithmetic path in the runtime, so a second one always runs along. */
 export const MIN_ROWS = 2;
 
+/** All slots and the cache that they are rows of. */
 export class SlotTable {
   cache: KvCache;
   /** Index is the row. */

@@ -52,11 +52,15 @@ export function terms(sum: string): Dim[] {
   return sum.split("+").map((term) => (/^\d+$/.test(term) ? Number(term) : term));
 }
 
+/** A shape as people read it: `[B,8]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(",")}]`;
 }
 
-/** The NumPy broadcast of two shapes; named dimensions must be equal or meet a 1. */
+/**
+ * The NumPy broadcast of two shapes; named dimensions must be equal or meet a 1.
+ * @throws Error (internal) when they do not fit
+ */
 export function broadcast(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, index) => {

@@ -12,6 +12,10 @@ export interface Tensor {
   data: Float64Array;
 }
 
+/**
+ * A tensor of row-major numbers.
+ * @throws Error (internal) when they do not fill the shape
+ */
 export function tensor(shape: readonly number[], data: ArrayLike<number>): Tensor {
   const size = shape.reduce((total, dim) => total * dim, 1);
   if (data.length !== size) throw new Error(`internal: ${data.length} values do not fill the shape [${shape.join()}]`);

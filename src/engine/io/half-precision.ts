@@ -17,7 +17,7 @@ export function float16ToFloat32(bits: Uint16Array, target: Float32Array): void 
   }
 }
 
-/** What is too large becomes infinite. */
+/** Rounds to nearest, ties to even; what is too large becomes infinite. */
 export function float32ToFloat16(values: Float32Array, target: Uint16Array): void {
   const valueBits = bitsOf(values);
   for (let index = 0; index < values.length; index++) {
@@ -37,6 +37,7 @@ export function bfloat16ToFloat32(bits: Uint16Array, target: Float32Array): void
   for (let index = 0; index < bits.length; index++) targetBits[index] = bits[index] << 16;
 }
 
+/** Rounds to nearest, ties to even; NaN stays NaN. */
 export function float32ToBfloat16(values: Float32Array, target: Uint16Array): void {
   const valueBits = bitsOf(values);
   for (let index = 0; index < values.length; index++) {

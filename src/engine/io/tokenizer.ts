@@ -15,7 +15,8 @@ export interface TokenizerSettings {
 
 /**
  * Reads `tokenizer.json`, and the end-of-text and padding tokens from `tokenizer_config.json` and `generation_config.json`
- * where they exist. Throws `UserError` for a missing or unreadable file.
+ * where they exist.
+ * @throws UserError naming the file that is missing or unreadable
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const json = await readJson(path.join(folder, "tokenizer.json"), true);
@@ -61,7 +62,10 @@ function tokenText(token: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-/** A tokenizer from the parsed `tokenizer.json`; `source` names it in error messages. */
+/**
+ * A tokenizer from the parsed `tokenizer.json`; `source` names it in error messages.
+ * @throws UserError when it has no vocabulary or lacks a token that the settings name
+ */
 export function createTokenizer(json: object, settings: TokenizerSettings, source = "tokenizer.json"): Tokenizer {
   const model = (json as { model?: { vocab?: object } }).model;
   if (!model?.vocab) {

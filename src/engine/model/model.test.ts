@@ -11,24 +11,9 @@ import { Trainer } from "../optim/forward-backward.js";
 import type { ModelConfig } from "./config.js";
 import { initParameters } from "./parameters.js";
 import { trainingGraph } from "./training-graph.js";
+import { tinyConfig } from "./tiny-config.test-support.js";
 
-const llama: ModelConfig = {
-  modelType: "llama",
-  hiddenSize: 16,
-  intermediateSize: 24,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 4,
-  vocabSize: 40,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10000,
-  tieWordEmbeddings: true,
-  attentionBias: false,
-  qkNorm: false,
-  maxPositions: 128,
-  eosTokenIds: [0],
-};
+const llama = tinyConfig({ hiddenSize: 16, intermediateSize: 24, headDim: 4, vocabSize: 40 });
 const qwen: ModelConfig = { ...llama, modelType: "qwen3", attentionBias: true, qkNorm: true, tieWordEmbeddings: false };
 const options = { threads: 1, provider: "cpu", onRun: () => {}, microBatchTokens: 64 };
 

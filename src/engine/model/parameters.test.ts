@@ -1,24 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { ModelConfig } from "./config.js";
 import { createParameterStore, elementCount, initParameters, parameter, parameterShapes } from "./parameters.js";
+import { tinyConfig } from "./tiny-config.test-support.js";
 
-const llama: ModelConfig = {
-  modelType: "llama",
-  hiddenSize: 64,
-  intermediateSize: 96,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 16,
-  vocabSize: 300,
-  rmsNormEps: 1e-5,
-  ropeTheta: 10000,
-  tieWordEmbeddings: true,
-  attentionBias: false,
-  qkNorm: false,
-  maxPositions: 128,
-  eosTokenIds: [0],
-};
+const llama = tinyConfig();
 
 describe("parameterShapes", () => {
   it("counts SmolLM2-135M's 134,515,008 parameters", () => {

@@ -19,6 +19,7 @@ const elementTypes: Record<DType | "int64", TensorProto_DataType> = {
 /** Attribute values: integers, integer lists and strings as such, floats as `{ float }`. */
 export type AttributeValue = number | readonly number[] | string | { float: number };
 
+/** Collects operators, constants, inputs and outputs, and encodes them as an ONNX file. */
 export class OnnxEmitter {
   readonly #nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
   readonly #initializers: MessageInitShape<typeof TensorProtoSchema>[] = [];
@@ -100,6 +101,7 @@ export class OnnxEmitter {
     return name;
   }
 
+  /** The file's bytes. */
   encode(): Uint8Array {
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,

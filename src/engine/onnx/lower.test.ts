@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { gradients } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import { interpret, type Tensor } from "../graph/interpret.js";
-import { opCases } from "../graph/op-cases.js";
+import { opCases } from "../graph/op-cases.test-support.js";
 import type { Attributes, OpName } from "../graph/ops.js";
 import { Session, type Feed } from "../runtime/session.js";
 import { lower } from "./lower.js";

@@ -20,7 +20,11 @@ export function freshAdamState(size: number): AdamState {
   return { step: 0, firstMoment: new Float32Array(size), secondMoment: new Float32Array(size) };
 }
 
+/**
+ * The optimizer: θ ← θ·(1 − η·λ) − η·m̂ / (√v̂ + ε), with λ on matrices only (algorithm 2 of the paper, as in PyTorch).
+ */
 export class AdamW {
+  /** Saved and restored with the weights. */
   state: AdamState;
   readonly #update: Promise<Session>;
   readonly #norm: Promise<Session>;
@@ -31,7 +35,10 @@ export class AdamW {
     this.#norm = Session.create(lower(squaresGraph()), options, options.onRun);
   }
 
-  /** Updates `parameters` in place. A gradient that is not finite changes nothing and is reported by an infinite or NaN norm. */
+  /**
+   * Updates `parameters` in place by `gradients`, which has the layout of `parameters.flat`.
+   * @returns the global L2 norm before clipping; when it is not finite, nothing was changed
+   */
   async step(parameters: ParameterStore, gradients: Float32Array, options: AdamOptions): Promise<OptimStepResult> {
     const gradNorm = await this.#globalNorm(parameters, gradients);
     if (!Number.isFinite(gradNorm)) return { gradNorm };
@@ -63,6 +70,7 @@ export class AdamW {
     return { gradNorm };
   }
 
+  /** Frees the runtime's sessions. */
   async release(): Promise<void> {
     await (await this.#update).release();
     await (await this.#norm).release();

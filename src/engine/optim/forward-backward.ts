@@ -11,6 +11,7 @@ import { planMicroBatches, type MicroBatchLimits } from "./micro-batches.js";
 /** Logits of one micro-batch stay below this many values (256 MiB). */
 const MOST_LOGITS = 2 ** 26;
 
+/** Settings of a `Trainer`. */
 export interface TrainerOptions extends RuntimeOptions {
   /** Most tokens of one micro-batch, padding included: bounds memory. */
   microBatchTokens: number;
@@ -24,6 +25,10 @@ interface Row {
   positions: number[];
 }
 
+/**
+ * Losses and gradients of a model (the graphs of `model/training-graph.ts`), in micro-batches. Nothing is updated here; see `AdamW`.
+ * Log-probabilities are natural logarithms (nats).
+ */
 export class Trainer {
   readonly config: ModelConfig;
   readonly parameters: ParameterStore;
@@ -43,11 +48,15 @@ export class Trainer {
     }
   }
 
+  /** Sets the sum of gradients to 0: the next optimizer step begins. */
   clearGradients(): void {
     this.gradients.fill(0);
   }
 
-  /** Log-probability of every token given those before it, under other parameters if given; index 0 is 0. */
+  /**
+   * Log-probability (nats) of every token given those before it, under other parameters if given: one array of the
+   * sequence's length for each sequence, with 0 at index 0.
+   */
   async logprobs(
     sequences: readonly (readonly number[])[],
     parameters: ParameterStore = this.parameters,
@@ -62,7 +71,11 @@ export class Trainer {
     return result;
   }
 
-  /** Adds the gradient of the summed loss to `gradients`. */
+  /**
+   * Adds the gradient of the loss, summed over all data, to `gradients`.
+   * @returns the summed loss, and the log-probabilities `[D][T]` of tokens that carry loss (0 elsewhere)
+   * @throws Error (internal) when a datum lacks what the loss reads
+   */
   async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
     const rows = data_D.map((datum) => ({ tokens_T: datum.tokens_T, positions: lossPositions(datum, loss) }));
     const result = data_D.map((datum) => new Float32Array(datum.tokens_T.length));
@@ -77,6 +90,7 @@ export class Trainer {
     return { loss: total, logprobs_D_T: result };
   }
 
+  /** Frees the runtime's sessions. */
   async release(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session).release();
     this.#sessions.clear();

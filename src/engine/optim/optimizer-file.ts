@@ -12,6 +12,7 @@ const moments = [
   ["second", "secondMoment"],
 ] as const;
 
+/** Writes both moments, in float32, and the number of steps beside the weights in `folder`, which must exist. */
 export async function saveOptimizer(folder: string, { shapes }: ParameterStore, state: AdamState): Promise<void> {
   const tensors = moments.flatMap(([prefix, key]): NamedTensor[] => {
     const store = createParameterStore(shapes, state[key]);

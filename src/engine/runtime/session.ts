@@ -5,6 +5,7 @@
 import * as ort from "onnxruntime-node";
 import type { DType } from "../graph/ops.js";
 
+/** How a session computes. */
 export interface RuntimeOptions {
   /** Threads inside one operator. */
   threads: number;
@@ -18,6 +19,7 @@ export interface Feed {
   dims: readonly number[];
 }
 
+/** A model that is ready to run. */
 export class Session {
   readonly #session: ort.InferenceSession;
   readonly #onRun: (milliseconds: number) => void;
@@ -54,7 +56,10 @@ export class Session {
     return new Session(session, onRun);
   }
 
-  /** Runs the graph and returns its outputs, freshly allocated. Feeds that the graph does not use are dropped. */
+  /**
+   * Runs the graph and returns its outputs by name, row-major and freshly allocated. Feeds that the graph does not use are dropped.
+   * @throws Error (internal) when an input is not fed; the runtime's own errors as they are
+   */
   async run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Float32Array>> {
     const tensors: Record<string, ort.Tensor> = {};
     for (const name of this.#session.inputNames) {
@@ -68,6 +73,7 @@ export class Session {
     return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, value.data as Float32Array]));
   }
 
+  /** Frees the runtime's memory. */
   async release(): Promise<void> {
     await this.#session.release();
   }

@@ -25,6 +25,7 @@ import type { LocalOptions } from "./protocol.js";
 const ACTIVATION_BYTES = 256 * 2 ** 20;
 const LONGEST_DEFAULT_CONTEXT = 4096;
 
+/** Speaks the six verbs of `policy.ts` on the thread that it was made on, which it blocks while it computes. */
 export class LocalEngine {
   readonly contextLength: number;
   readonly #folder: string;
@@ -38,6 +39,7 @@ export class LocalEngine {
   readonly #runtime = { sampleRuntimeMs: 0, trainRuntimeMs: 0 };
   #trainedTokens = 0;
 
+  /** @throws UserError when the folder's files are missing or do not fit together */
   static async open(options: LocalOptions): Promise<LocalEngine> {
     const { config, parameters } = await loadModelFolder(options.folder);
     const tokenizer = await loadTokenizer(options.folder);
