@@ -6,6 +6,7 @@ import { saveModelFolder } from "../../engine/io/model-folder.js";
 import { trainBpe } from "../../engine/io/train-bpe.js";
 import type { ModelConfig } from "../../engine/model/config.js";
 import { initParameters } from "../../engine/model/parameters.js";
+import { tinyConfig } from "../../engine/model/tiny-config.test-support.js";
 import { atlas } from "../../prompts/protocol.js";
 
 export interface TinyModel {
@@ -26,24 +27,15 @@ export async function makeTinyModel(seed = 1, overrides: Partial<ModelConfig> = 
   await writeFile(path.join(tokenizerFrom, "tokenizer.json"), JSON.stringify(tokenizer));
   const names = { eos_token: "<eos>", pad_token: "<pad>" };
   await writeFile(path.join(tokenizerFrom, "tokenizer_config.json"), JSON.stringify(names));
-  const config: ModelConfig = {
-    modelType: "llama",
+  const config = tinyConfig({
     hiddenSize: 32,
     intermediateSize: 48,
-    layers: 2,
-    heads: 4,
-    kvHeads: 2,
     headDim: 8,
     vocabSize: Object.keys(tokenizer.model.vocab).length,
-    rmsNormEps: 1e-5,
-    ropeTheta: 10000,
-    tieWordEmbeddings: true,
-    attentionBias: false,
-    qkNorm: false,
     maxPositions: 96,
     eosTokenIds: [1],
     ...overrides,
-  };
+  });
   const folder = path.join(root, "model");
   await saveModelFolder(folder, { config, parameters: initParameters(config, seed), tokenizerFrom });
   return { folder, remove: () => rm(root, { recursive: true, force: true }) };
