@@ -104,6 +104,9 @@ describe("the installed package", () => {
       "dist/index.js",
       "dist/index.d.ts",
       "dist/policy/local/worker.js",
+      "models/atlas-base/config.json",
+      "models/atlas-base/model.safetensors",
+      "models/atlas-base/tokenizer.json",
       "LICENSE",
       "NOTICE",
     ])
