@@ -178,6 +178,14 @@ describe("train, eval, ask", () => {
     const asked = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
     expect(asked.status).toBe(0);
     expect(asked.stdout).toContain("Question: When does the ferry leave?");
+
+    const weights = join(run, "best", "model.safetensors");
+    const bytes = readFileSync(weights);
+    bytes[bytes.length - 1] ^= 1;
+    writeFileSync(weights, bytes);
+    const damaged = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
+    expect(damaged.status).toBe(1);
+    expect(damaged.stderr).toMatch(/best is damaged \(model.safetensors has other content than was written\).*--model .*policy/);
   });
 
   it("stops at Ctrl-C with a checkpoint and the command that goes on", async () => {

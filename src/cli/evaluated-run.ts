@@ -4,6 +4,7 @@ import path from "node:path";
 import { UserError } from "../errors.js";
 import { findCheckpoint } from "../train/checkpoint.js";
 import { mergeConfig, type Config } from "../train/config.js";
+import { manifestProblem } from "../train/manifest.js";
 import { readRunConfig } from "../train/run-folder.js";
 import { configOf, configOver, type RunOptions } from "./run-options.js";
 
@@ -14,7 +15,7 @@ export interface ModelOptions extends RunOptions {
 /**
  * The configuration with `model.folder` set to the model that is meant. Of a run, everything else is as it was trained
  * with, unless flags say otherwise.
- * @throws UserError when a run has no model yet
+ * @throws UserError when a run has no model yet, or its best one is damaged
  */
 export async function configOfModel(options: ModelOptions): Promise<Config> {
   if (options.run === undefined) return configOf(options);
@@ -25,8 +26,13 @@ export async function configOfModel(options: ModelOptions): Promise<Config> {
 
 /** A run's best model; of a run without validation questions, its last one. */
 async function modelOfRun(run: string): Promise<string> {
-  if (existsSync(bestOf(run))) return bestOf(run);
+  const problem = existsSync(bestOf(run)) ? await manifestProblem(bestOf(run)) : "missing";
+  if (problem === null) return bestOf(run);
   const checkpoint = await findCheckpoint(run, () => undefined);
+  if (problem !== "missing") {
+    const other = checkpoint === null ? "Train again." : `Name its last one: --model ${checkpoint.policyFolder}`;
+    throw new UserError(`The best checkpoint ${bestOf(run)} is damaged (${problem}). ${other}`);
+  }
   if (checkpoint !== null) return checkpoint.policyFolder;
   throw new UserError(
     `${run} has no model yet: it was stopped before its first checkpoint. Go on with it: sleuth train --run ${run} --resume`,
