@@ -185,7 +185,9 @@ describe("train, eval, ask", () => {
     writeFileSync(weights, bytes);
     const damaged = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
     expect(damaged.status).toBe(1);
-    expect(damaged.stderr).toMatch(/best is damaged \(model.safetensors has other content than was written\).*--model .*policy/);
+    expect(damaged.stderr).toMatch(
+      /best is damaged \(model.safetensors has other content than was written\).*--model .*policy/,
+    );
   });
 
   it("stops at Ctrl-C with a checkpoint and the command that goes on", async () => {
