@@ -91,6 +91,13 @@ describe("index, search, serve search", () => {
     expect(answer.stdout.trim().split("\n")).toHaveLength(1);
   });
 
+  it("does not mind a reader who has left", async () => {
+    const args = ["search", "ferry", "--index", file("index")];
+    const { status, stderr } = await sleuth(args, { onStart: (child) => child.stdout?.destroy() });
+    expect(status).toBe(0);
+    expect(stderr).not.toContain("EPIPE");
+  });
+
   it("serves Search-R1's format until it is asked to stop", async () => {
     await sleuthHere(["index", file("passages.jsonl"), "--out", file("served")]);
     let reply: unknown;

@@ -19,7 +19,13 @@ const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
 /** Runs a command line of this process and sets its exit status. */
 export async function main(args: readonly string[]): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", outliveReader);
   process.exitCode = await runCommandLine(args, process);
+}
+
+/** Whoever read the output may have left (`sleuth search … | head -1`). That is no reason to fail, and none to stop training. */
+function outliveReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }
 
 /**

@@ -26,7 +26,7 @@ const reward = (_: Question, { segments, texts }: Trajectory): number => {
 
 const config = (folder: string): ConfigInput => ({
   model: { folder: model.folder },
-  run: { folder, threads: 1 },
+  run: { folder, threads: 2 },
   rollout: { maxTokensPerTurn: 8, maxTokens: 64, maxObservationTokens: 20, maxSearches: 1 },
   algorithm: { groupSize: 4, kl: 0.01 },
   optimizer: { learningRate: 0.01, warmupSteps: 1 },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { gradients } from "../autodiff/gradients.js";
+import { Random } from "../../random.js";
 import { Graph } from "../graph/graph.js";
 import { interpret, type Tensor } from "../graph/interpret.js";
 import { opCases } from "../graph/op-cases.test-support.js";
@@ -45,4 +46,28 @@ describe("ONNX Runtime against the interpreter, forward and gradient", () => {
       }
     });
   }
+});
+
+describe("scatterAddRows on two threads", () => {
+  it("adds every row of equal id, and the same bits each time", async () => {
+    const [rows, width, ids] = [1024, 576, 13];
+    const g = new Graph();
+    g.output("y", g.scatterAddRows(g.input("ids", ["N"], "int32"), g.input("updates", ["N", width]), 4096));
+    const session = await Session.create(lower(g), { threads: 2, provider: "cpu" }, () => {});
+    const random = new Random("scatter");
+    const updates = Float32Array.from({ length: rows * width }, () => random.next());
+    const exact = new Float64Array(ids * width);
+    updates.forEach((value, at) => (exact[(Math.floor(at / width) % ids) * width + (at % width)] += value));
+    const feeds = {
+      ids: { data: Int32Array.from({ length: rows }, (_, row) => row % ids), dims: [rows] },
+      updates: { data: updates, dims: [rows, width] },
+    };
+    const first = (await session.run(feeds)).y.slice(0, exact.length);
+    const worst = Math.max(...first.map((value, at) => Math.abs(value - exact[at]) / exact[at]));
+    expect(worst).toBeLessThan(1e-5);
+    for (let repeat = 0; repeat < 20; repeat++) {
+      expect((await session.run(feeds)).y.subarray(0, exact.length)).toEqual(first);
+    }
+    await session.release();
+  });
 });

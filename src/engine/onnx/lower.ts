@@ -143,14 +143,14 @@ const rules: { [K in OpName]: Rule<K> } = {
     return emitter.emit("RotaryEmbedding", [x, positions64, cos, sin], { interleaved: 0 }, MICROSOFT);
   },
   gatherRows: ({ emitter }, inputs) => emitter.emit("Gather", inputs, { axis: 0 }),
+  // ScatterElements adds one after another. ScatterND adds rows in parallel and without care for rows of equal id: with two
+  // threads it loses some, differently each time.
   scatterAddRows: (context, [ids, updates], node) => {
     const { emitter } = context;
     const zero = emitter.emit("ConstantOfShape", [shapeTensor(context, node.shape)]);
-    const column = emitter.emit("Unsqueeze", [
-      emitter.emit("Cast", [ids], { to: elementType("int64") }),
-      emitter.int64([1]),
-    ]);
-    return emitter.emit("ScatterND", [zero, column, updates], { reduction: "add" });
+    const column = emitter.emit("Unsqueeze", [ids, emitter.int64([1])]);
+    const indices = emitter.emit("Expand", [column, shapeTensor(context, node.inputs[1].shape)]);
+    return emitter.emit("ScatterElements", [zero, indices, updates], { axis: 0, reduction: "add" });
   },
   gatherLast: ({ emitter }, [x, ids]) => {
     const column = emitter.emit("Unsqueeze", [ids, emitter.int64([1])]);
