@@ -43,9 +43,14 @@ export const metricCatalogue = {
   },
   "policy/samplerGapMax": { unit: "nats", meaning: "largest such difference" },
   "ratio/mean": { unit: "ratio", meaning: "mean probability ratio of trained tokens in the step's last update" },
+  "ratio/max": { unit: "ratio", meaning: "largest such ratio" },
   "ratio/clipped": {
     unit: "share",
     meaning: "trained tokens whose ratio lies outside the clip range in the last update",
+  },
+  "kl/sampler": {
+    unit: "nats",
+    meaning: "k3 divergence per trained token from the policy that sampled, in the last update",
   },
   kl: { unit: "nats", meaning: "k3 divergence per trained token from the starting policy" },
   loss: { unit: "loss", meaning: "summed loss of the step's updates" },

@@ -89,6 +89,8 @@ function lastUpdateMetrics(gradient: Gradient, made: MadeData, klCoefficient: nu
   const stats = ratioStats(gradient.data_D, gradient.logprobs_D_T, made.loss);
   return {
     "ratio/mean": stats.meanRatio,
+    "ratio/max": stats.maxRatio,
+    "kl/sampler": stats.kl,
     "ratio/clipped": stats.clipFraction,
     ...(klCoefficient > 0 ? { kl: gradient.klPerToken } : {}),
   };
