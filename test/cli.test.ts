@@ -253,3 +253,21 @@ describe("train, eval, ask", () => {
     expect(stderr).toContain("answers");
   });
 });
+
+describe("pretrain", () => {
+  it("makes a model folder that eval opens, and refuses to go on with other settings", async () => {
+    const run = file("pretrained");
+    const args = ["pretrain", "--run", run, "--threads", "1", "--json"];
+    const made = await sleuthHere([...args, "--tokens", "3000", "--out", file("base")]);
+    expect(lastJson(made)).toMatchObject({ modelFolder: file("base") });
+    for (const name of ["config.json", "model.safetensors", "tokenizer.json"])
+      expect(existsSync(join(file("base"), name)), name).toBe(true);
+
+    const evaluated = await sleuthHere(["eval", "--model", file("base"), "--set", "train.testSize=3", "--json"]);
+    expect(lastJson(evaluated)).toMatchObject({ n: 3 });
+
+    const other = await sleuthHere([...args, "--tokens", "4000"]);
+    expect(other.status).toBe(1);
+    expect(other.stderr).toContain("other settings");
+  });
+});

@@ -22,9 +22,9 @@ interface Options {
   set?: string[];
 }
 
-/** Enough to see every stage, not to learn much. */
+/** Enough to see every stage and the first of the learning. */
 const quick: ConfigInput = {
-  train: { steps: 6, evalEvery: 3, evalSize: 40, testSize: 60 },
+  train: { steps: 16, evalEvery: 4, evalSize: 60, testSize: 90 },
 };
 
 export const demoVerb: Verb = {
@@ -34,7 +34,7 @@ export const demoVerb: Verb = {
     "Evaluates the shipped base model on questions about countries that it has never read of, trains it by reinforcement with a search engine, evaluates it again, and shows what changed. Needs two cores and some minutes.",
   examples: [
     ["sleuth demo", "the whole story"],
-    ["sleuth demo --quick", "every stage in little time; too short to learn much"],
+    ["sleuth demo --quick", "every stage in little time; learning only begins"],
     ["sleuth demo --no-search --seed 1", "the control without a search engine"],
     ["sleuth demo --json", "the numbers, for a program"],
   ],
