@@ -1,6 +1,6 @@
 /**
  * @file The configuration of a run: one typed table with defaults and a line of help per key. The command line's
- * `--help` and `--set`, the saved `config.json` and the table in the docs all derive from it.
+ * `--help` and `--set` and the saved `config.json` derive from it.
  */
 import { z } from "zod";
 import { nearest, UserError } from "../errors.js";
@@ -190,15 +190,6 @@ export function configKeys(): ConfigKey[] {
       help: schema.description ?? "",
     })),
   );
-}
-
-/** The configuration reference as a Markdown table. */
-export function configTable(): string {
-  const rows = configKeys().map(
-    (key) =>
-      `| \`${key.path}\` | ${key.type.replaceAll("|", "\\|")} | \`${JSON.stringify(key.default)}\` | ${key.help} |`,
-  );
-  return ["| key | type | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n") + "\n";
 }
 
 function typeOf(schema: z.ZodType): string {
