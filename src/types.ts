@@ -92,6 +92,23 @@ export interface Datum {
   advantages_T?: Float32Array;
 }
 
+/** One message of a chat. */
+export interface ChatMessage {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+/** How an instruct model was taught to see a conversation. */
+export interface ChatTemplate {
+  /** The Jinja source, as the model's makers wrote it. */
+  readonly source: string;
+  /**
+   * The conversation as text, special tokens spelled out. With `addGenerationPrompt` it ends where the assistant begins to write.
+   * @throws UserError when the template refuses the messages
+   */
+  render(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+}
+
 /** Text ↔ token ids. */
 export interface Tokenizer {
   readonly vocabSize: number;
@@ -99,6 +116,8 @@ export interface Tokenizer {
   readonly padId: number;
   /** Strings that encode to one special id each (tags, end of text): never allowed inside retrieved text. */
   readonly specialTokens: ReadonlyMap<string, number>;
+  /** Absent for base models without one. */
+  readonly chatTemplate?: ChatTemplate;
   /** Encodes text; special tokens written in the text are recognised; nothing is added. */
   encode(text: string): number[];
   /** Decodes ids, special tokens included. */

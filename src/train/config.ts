@@ -16,7 +16,21 @@ const fields = {
     folder: z
       .string()
       .default("atlas-base")
-      .describe("Hugging Face-shaped model folder to start from; atlas-base is the checkpoint shipped with Sleuth"),
+      .describe(
+        "model to start from: a Hugging Face folder, a .gguf file, hf:ORG/NAME, an adapter folder; atlas-base is the checkpoint shipped with Sleuth",
+      ),
+    adapt: z
+      .enum(["auto", "lora", "full"])
+      .default("auto")
+      .describe(
+        "train a low-rank adapter over frozen weights, or all weights; auto: full below 20M parameters, else lora",
+      ),
+    loraRank: count.default(16).describe("LoRA: rank of the update"),
+    loraAlpha: positive.default(32).describe("LoRA: the update is scaled by loraAlpha/loraRank"),
+    loraTargets: z
+      .string()
+      .default("all-linear")
+      .describe("LoRA: adapted layers, as q_proj,v_proj; all-linear is q,k,v,o,gate,up,down"),
   },
   data: {
     questions: z
@@ -55,6 +69,10 @@ const fields = {
       .enum(["atlas", "search-r1"])
       .default("atlas")
       .describe("tags and prompt by which policy and search talk"),
+    chat: z
+      .enum(["auto", "always", "never"])
+      .default("auto")
+      .describe("put the prompt through the model's chat template; auto: where the model has one"),
     maxSearches: countOrZero.default(4).describe("searches allowed per question"),
     maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
     maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),
@@ -129,6 +147,18 @@ const fields = {
     folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
     threads: countOrZero.default(0).describe("threads of the runtime; 0: as many as there are cores"),
     executionProvider: z.string().default("cpu").describe("ONNX Runtime execution provider"),
+    memory: z
+      .string()
+      .default("")
+      .describe(
+        "most memory to plan for, as 8GB; micro-batches and caches are chosen to fit; empty: most of the machine's",
+      ),
+    recompute: z
+      .enum(["auto", "always", "never"])
+      .default("auto")
+      .describe(
+        "compute activations again in the backward pass: less memory, a third more time; auto: where memory asks for it",
+      ),
   },
 };
 
