@@ -1,0 +1,303 @@
+/**
+ * @file A low-rank adapter as a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`, in and out. What would make
+ * the adapter compute something else than W·x + (α/r)·B·A·x on whole kinds of layers is refused by name.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { UserError } from "../../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { adapterShapes, LORA_TARGETS, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
+import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
+import { type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
+
+export const ADAPTER_CONFIG_FILE = "adapter_config.json";
+export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
+
+/** PEFT wraps the model twice: `base_model` is the tuner, `model` inside it the language model. */
+const PREFIX = "base_model.model.";
+
+/** An adapter and the model it belongs to. */
+export interface AdapterFolder {
+  adapter: Adapter;
+  /** `hf:ORG/NAME[@revision]`, or the path of a folder or `.gguf` file. */
+  base: string;
+}
+
+/** Whether the folder holds a PEFT adapter. */
+export function isAdapterFolder(location: string): boolean {
+  return existsSync(path.join(location, ADAPTER_CONFIG_FILE));
+}
+
+/**
+ * Loads an adapter for a model of this architecture, checked before anything is computed: no tensor is missing or unknown, every
+ * shape fits, all numbers are finite.
+ * @throws UserError naming file, field or tensor, and what to do
+ */
+export async function loadAdapterFolder(folder: string, config: ModelConfig): Promise<AdapterFolder> {
+  const { lora, base } = await readAdapterConfig(folder);
+  const weights = await SafetensorsFile.open(weightsFile(folder));
+  try {
+    const parameters = createParameterStore(adapterShapes(config, lora));
+    checkTensors(weights, parameters.shapes, base);
+    for (const { name } of parameters.shapes) {
+      const values = await weights.read(PREFIX + name, parameter(parameters, name));
+      checkFinite(weights.file, PREFIX + name, values);
+    }
+    return { adapter: { lora, parameters }, base };
+  } finally {
+    await weights.close();
+  }
+}
+
+/**
+ * Writes an adapter as PEFT does. Not atomic by itself: the caller writes into a temporary folder.
+ * @param options.base what the user gave: `hf:ORG/NAME[@revision]` or a path
+ * @param options.dtype type of the stored matrices; F32 (the default) loses nothing
+ */
+export async function saveAdapterFolder(
+  folder: string,
+  options: { adapter: Adapter; base: string; config: ModelConfig; dtype?: FloatType },
+): Promise<void> {
+  const { adapter, base, config, dtype = "F32" } = options;
+  const { lora, parameters } = adapter;
+  const tensors = adapterShapes(config, lora).map(({ name, shape }) => ({
+    name: PREFIX + name,
+    shape,
+    data: parameter(parameters, name),
+  }));
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    path.join(folder, ADAPTER_CONFIG_FILE),
+    `${JSON.stringify(toAdapterConfigJson(lora, base), null, 2)}\n`,
+  );
+  await writeSafetensors(path.join(folder, ADAPTER_WEIGHTS_FILE), tensors, { dtype, metadata: { format: "pt" } });
+}
+
+/** `adapter_config.json` as PEFT's `LoraConfig` would read it. */
+function toAdapterConfigJson({ rank, alpha, targets }: LoraConfig, base: string): Record<string, unknown> {
+  return {
+    peft_type: "LORA",
+    task_type: "CAUSAL_LM",
+    ...writtenBase(base),
+    r: rank,
+    lora_alpha: alpha,
+    target_modules: [...targets],
+    lora_dropout: 0,
+    bias: "none",
+    fan_in_fan_out: false,
+    init_lora_weights: true,
+    inference_mode: true,
+    modules_to_save: null,
+    rank_pattern: {},
+    alpha_pattern: {},
+    use_dora: false,
+    use_rslora: false,
+  };
+}
+
+/** PEFT finds Hub models by their bare name. A path is made absolute: the adapter may be moved, its base stays. */
+function writtenBase(base: string): { base_model_name_or_path: string; revision: string | null } {
+  if (!base.startsWith("hf:")) return { base_model_name_or_path: path.resolve(base), revision: null };
+  const [name, revision] = base.slice("hf:".length).split("@", 2);
+  return { base_model_name_or_path: name, revision: revision ?? null };
+}
+
+/** A path that exists is meant; else what looks like ORG/NAME is a model of the Hub. */
+function readBase(name: string, revision: string | null): string {
+  if (name.startsWith("hf:")) return name;
+  if (existsSync(name)) return path.resolve(name);
+  if (!/^[\w-][\w.-]*\/[\w.-]+$/.test(name)) return name;
+  return `hf:${name}${revision === null ? "" : `@${revision}`}`;
+}
+
+const schema = z.looseObject({
+  peft_type: z.string(),
+  r: z.int().positive(),
+  lora_alpha: z.number().positive(),
+  target_modules: z.unknown(),
+  base_model_name_or_path: z.string().min(1),
+  revision: z.string().min(1).nullish(),
+  bias: z.string().default("none"),
+  use_rslora: z.boolean().default(false),
+  init_lora_weights: z.union([z.boolean(), z.string()]).default(true),
+});
+type ConfigJson = z.infer<typeof schema>;
+
+/** Fields that are read here, or say nothing about what a finished adapter computes. */
+const HARMLESS = new Set([
+  ...Object.keys(schema.shape),
+  "auto_mapping",
+  "corda_config",
+  "ensure_weight_tying",
+  "eva_config",
+  "fan_in_fan_out",
+  "inference_mode",
+  "layers_pattern",
+  "loftq_config",
+  "lora_dropout",
+  "lora_ga_config",
+  "megatron_config",
+  "megatron_core",
+  "peft_version",
+  "qalora_group_size",
+  "task_type",
+]);
+
+/** What the better-known of the other fields ask for. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  use_dora: "weight-decomposed updates (DoRA)",
+  lora_bias: "biases on the update",
+  modules_to_save: "layers that were trained whole",
+  rank_pattern: "ranks that differ between layers",
+  alpha_pattern: "alphas that differ between layers",
+  layers_to_transform: "updates of some layers only",
+  exclude_modules: "updates of some layers only",
+  layer_replication: "repeated layers",
+  trainable_token_indices: "embeddings that were trained",
+  target_parameters: "updates of single parameters",
+};
+
+/** Starts that leave the base model as it was. Others (PiSSA, OLoRA, CorDA, LoftQ, …) move a part of its weights into the adapter. */
+const HARMLESS_STARTS = ["gaussian", "eva", "orthogonal"];
+
+/**
+ * Reads and checks `adapter_config.json` alone. Rank-stabilised adapters (arXiv:2312.03732: the scale is α/√r) come back with an
+ * alpha of α·√r, which is the same update.
+ * @throws UserError naming the field that is missing, malformed or not supported
+ */
+export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base: string }> {
+  const file = path.join(folder, ADAPTER_CONFIG_FILE);
+  const parsed = schema.safeParse(await readJson(file));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
+  }
+  const fields = parsed.data;
+  refuseUnsupported(fields, file);
+  const { r: rank, lora_alpha, use_rslora, base_model_name_or_path, revision } = fields;
+  const alpha = use_rslora ? lora_alpha * Math.sqrt(rank) : lora_alpha;
+  const targets = targetsOf(fields.target_modules, file);
+  return { lora: { rank, alpha, targets }, base: readBase(base_model_name_or_path, revision ?? null) };
+}
+
+function refuseUnsupported(fields: ConfigJson, file: string): void {
+  const refuse = (field: string, why: string): never => {
+    throw problem(
+      file,
+      `field "${field}" asks for ${why}, which is not supported. ` +
+        "Merge the adapter into its base with PEFT (merge_and_unload, then save_pretrained) and open the merged model",
+    );
+  };
+  if (fields.peft_type !== "LORA") refuse("peft_type", `an adapter of the kind ${fields.peft_type}`);
+  if (fields.bias !== "none") refuse("bias", `trained biases (${fields.bias})`);
+  const start = fields.init_lora_weights;
+  if (typeof start === "string" && !HARMLESS_STARTS.includes(start)) {
+    refuse("init_lora_weights", `a base whose weights the adapter changed before training (${start})`);
+  }
+  for (const [field, value] of Object.entries(fields)) {
+    if (HARMLESS.has(field) || isNeutral(value)) continue;
+    refuse(field, UNSUPPORTED[field] ?? "something that Sleuth does not know");
+  }
+}
+
+/** PEFT writes every field that it knows; one that is off changes nothing. */
+function isNeutral(value: unknown): boolean {
+  if (value === null || value === false || value === "none") return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+/** The adapted kinds of layers, in our order. PEFT writes the last parts of their names, or whole paths. */
+function targetsOf(targetModules: unknown, file: string): LoraTarget[] {
+  if (targetModules === "all-linear") return [...LORA_TARGETS];
+  if (typeof targetModules === "string") {
+    throw problem(
+      file,
+      `field "target_modules" is the pattern "${targetModules}", but only a list of names or "all-linear" can be read. ` +
+        `Write the list, of ${LORA_TARGETS.join(", ")}`,
+    );
+  }
+  const names = z.array(z.string()).min(1).safeParse(targetModules);
+  if (!names.success) throw problem(file, 'field "target_modules" must be a list of names or "all-linear"');
+  const found = new Set<string>();
+  for (const name of names.data) {
+    const last = name.slice(name.lastIndexOf(".") + 1);
+    if (!(LORA_TARGETS as readonly string[]).includes(last)) {
+      throw problem(
+        file,
+        `field "target_modules" names "${name}", but only ${LORA_TARGETS.join(", ")} can be adapted. ` +
+          "Merge the adapter into its base with PEFT (merge_and_unload, then save_pretrained) and open the merged model",
+      );
+    }
+    found.add(last);
+  }
+  return LORA_TARGETS.filter((target) => found.has(target));
+}
+
+function weightsFile(folder: string): string {
+  const file = path.join(folder, ADAPTER_WEIGHTS_FILE);
+  if (existsSync(file)) return file;
+  const pickled = path.join(folder, "adapter_model.bin");
+  throw new UserError(
+    existsSync(pickled)
+      ? `${folder} has its weights in ${path.basename(pickled)}, a format that can run code when it is read. ` +
+          "Load it with PEFT and save it again (save_pretrained writes safetensors)."
+      : `${folder} has no ${ADAPTER_WEIGHTS_FILE}. Copy it from the adapter's source.`,
+  );
+}
+
+function checkTensors({ file, tensors }: SafetensorsFile, shapes: readonly ParameterShape[], base: string): void {
+  const origin = `The adapter was made for ${base}: open it with that model`;
+  const expected = new Set(shapes.map(({ name }) => PREFIX + name));
+  for (const { name, shape } of shapes) {
+    const entry = tensors.get(PREFIX + name);
+    if (!entry) {
+      throw new UserError(
+        `${file} lacks the tensor "${PREFIX + name}", which this base model and ${ADAPTER_CONFIG_FILE} call for. ${origin}. ` +
+          "An adapter of some layers only is not supported.",
+      );
+    }
+    if (entry.shape.join() !== shape.join()) {
+      throw new UserError(
+        `${file}: tensor "${PREFIX + name}" has the shape [${entry.shape.join(", ")}], but this base model and r in ` +
+          `${ADAPTER_CONFIG_FILE} call for [${shape.join(", ")}]. ${origin}, or copy both files again.`,
+      );
+    }
+  }
+  const unknown = [...tensors.keys()].filter((name) => !expected.has(name));
+  if (unknown.length === 0) return;
+  throw new UserError(
+    `${file} has the unexpected tensor "${unknown[0]}"${unknown.length > 1 ? ` and ${unknown.length - 1} more` : ""}: ` +
+      `leaving it out would change the model. ${origin}; embeddings or heads inside an adapter are not supported.`,
+  );
+}
+
+function checkFinite(file: string, name: string, values: Float32Array): void {
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new UserError(
+    `${file}: tensor "${name}" holds ${values[bad]} at index ${bad}. The run that wrote it had diverged, or the file is ` +
+      "damaged: go back to an earlier checkpoint or copy the file again.",
+  );
+}
+
+async function readJson(file: string): Promise<unknown> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new UserError(`Cannot read ${file}: ${error.message}. Is the folder a PEFT adapter? Check the path.`, {
+      cause: error,
+    });
+  });
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new UserError(
+      `${file} is not valid JSON: ${(error as Error).message}. Copy it again from the adapter's source.`,
+      { cause: error },
+    );
+  }
+}
+
+function problem(file: string, text: string): UserError {
+  return new UserError(`${file}, ${text}.`);
+}
