@@ -1,4 +1,5 @@
 /** @file What distinguishes one model of the Llama family from another. */
+import type { RopeScaling } from "./rope.js";
 
 /** Architectures that the one builder covers. */
 export const MODEL_TYPES = ["llama", "qwen2", "qwen3"] as const;
@@ -22,6 +23,8 @@ export interface ModelConfig {
   rmsNormEps: number;
   /** Base of the rotary frequencies (arXiv:2104.09864): theta^(−2i/headDim). Halves are rotated, as in Hugging Face. */
   ropeTheta: number;
+  /** How the rotary frequencies are stretched for longer contexts; absent when they are not. */
+  ropeScaling?: RopeScaling;
   /** The LM head is the embedding matrix. */
   tieWordEmbeddings: boolean;
   /** Biases on the q, k and v projections (Qwen2); the output projection never has one. */

@@ -7,6 +7,7 @@ import { product, type Dim } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
+import { rotaryFrequencies } from "./rope.js";
 
 /** Gives the node of a parameter by its Hugging Face name: an input when it is trained, a constant when it is not. */
 export type Weights = (name: string) => Node;
@@ -119,17 +120,21 @@ function ropeTables(g: Graph, config: ModelConfig): [Node, Node] {
 /** Graphs are built anew after every optimizer step; their rotary tables never change. */
 const knownRotations = new WeakMap<ModelConfig, { cos: Float32Array; sin: Float32Array }>();
 
-/** Cosines and sines of position·theta^(−2i/headDim). */
+/** Cosines and sines of position·frequency. */
 function rotations(config: ModelConfig): { cos: Float32Array; sin: Float32Array } {
   const known = knownRotations.get(config);
   if (known) return known;
-  const { headDim, ropeTheta, maxPositions } = config;
-  const half = headDim / 2;
-  const angles = Float64Array.from(
-    { length: maxPositions * half },
-    (_, index) => Math.floor(index / half) * ropeTheta ** (-(2 * (index % half)) / headDim),
-  );
-  const made = { cos: Float32Array.from(angles, Math.cos), sin: Float32Array.from(angles, Math.sin) };
+  const frequencies = rotaryFrequencies(config);
+  const half = frequencies.length;
+  const made = {
+    cos: new Float32Array(config.maxPositions * half),
+    sin: new Float32Array(config.maxPositions * half),
+  };
+  for (let index = 0; index < made.cos.length; index++) {
+    const angle = Math.floor(index / half) * frequencies[index % half];
+    made.cos[index] = Math.cos(angle);
+    made.sin[index] = Math.sin(angle);
+  }
   knownRotations.set(config, made);
   return made;
 }
