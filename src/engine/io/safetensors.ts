@@ -138,6 +138,13 @@ export class SafetensorsFile {
   }
 }
 
+/** Settings of a file to write. */
+export interface WriteOptions {
+  /** Type of the stored numbers; F32 (the default) loses nothing. */
+  dtype?: FloatType;
+  metadata?: Record<string, string>;
+}
+
 /**
  * Writes tensors in the given order, converted to `dtype`. The file is flushed, but not atomic:
  * who needs that writes into a temporary folder and renames it.
@@ -145,28 +152,46 @@ export class SafetensorsFile {
 export async function writeSafetensors(
   file: string,
   tensors: readonly NamedTensor[],
-  options: { dtype?: FloatType; metadata?: Record<string, string> } = {},
+  options: WriteOptions = {},
+): Promise<void> {
+  const byName = new Map(tensors.map(({ name, data }) => [name, data]));
+  await streamSafetensors(file, tensors, (name) => Promise.resolve(byName.get(name) as Float32Array), options);
+}
+
+/** The same for tensors that are not in memory: `read` is asked for one after the other, in the given order. */
+export async function streamSafetensors(
+  file: string,
+  tensors: readonly Omit<NamedTensor, "data">[],
+  read: (name: string) => Promise<Float32Array>,
+  options: WriteOptions = {},
 ): Promise<void> {
   const dtype = options.dtype ?? "F32";
   const header: Record<string, unknown> = {};
   if (options.metadata) header.__metadata__ = options.metadata;
   let offset = 0;
-  for (const { name, shape, data } of tensors) {
-    const count = shape.reduce((product, size) => product * size, 1);
-    if (count !== data.length) throw new Error(`internal: ${data.length} numbers for ${name} of [${shape.join(", ")}]`);
+  for (const { name, shape } of tensors) {
     if (name in header) throw new Error(`internal: two tensors named ${name}`);
-    const end = offset + data.length * BYTES[dtype];
+    const end = offset + countOf(shape) * BYTES[dtype];
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
   const handle = await open(file, "w");
   try {
     await writeAll(handle, encodeHeader(header));
-    for (const { data } of tensors) await writeValues(handle, data, dtype);
+    for (const { name, shape } of tensors) {
+      const data = await read(name);
+      if (data.length !== countOf(shape))
+        throw new Error(`internal: ${data.length} numbers for ${name} of [${shape.join(", ")}]`);
+      await writeValues(handle, data, dtype);
+    }
     await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+function countOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 function encodeHeader(header: Record<string, unknown>): Uint8Array {
