@@ -79,7 +79,7 @@ export const bench: BenchGroup = async ({ report: emit, note }) => {
   const rate = (name: string, tokensPerSecond: number, flopsPerToken: number): void =>
     emit({ name, value: tokensPerSecond, unit: "tok/s", perRaw: (tokensPerSecond * flopsPerToken) / raw });
   const parameters = initParameters(smolLm2, 1);
-  const backend = new OnnxBackend(smolLm2, parameters, runtime);
+  const backend = new OnnxBackend({ config: smolLm2, trainable: parameters }, runtime);
   const headFlops = 2 * smolLm2.hiddenSize * smolLm2.vocabSize;
   const caches = (batch: number, capacity: number) => {
     const { layers, kvHeads, headDim } = backend.kv;
@@ -107,7 +107,7 @@ export const bench: BenchGroup = async ({ report: emit, note }) => {
   await backend.release();
 
   note("forward and backward");
-  const trainer = new Trainer(smolLm2, parameters, { ...runtime, microBatchTokens: 1024 });
+  const trainer = new Trainer({ config: smolLm2, trainable: parameters }, { ...runtime, microBatchTokens: 1024 });
   const data = [1, 2, 3, 4].map((seed) => datum(257, seed));
   const trainTime = await seconds(() => trainer.forwardBackward(data, { kind: "cross_entropy" }));
   rate("train.full", 1024 / trainTime, 6 * LINEAR_PARAMETERS + 3 * headFlops);

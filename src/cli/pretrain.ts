@@ -52,7 +52,7 @@ export const pretrainVerb: Verb = {
         folder: run,
         settings,
         signal,
-        makePolicy: (folder) => createLocalPolicy({ folder, threads }),
+        makePolicy: (folder) => createLocalPolicy({ model: folder, threads }),
         onEvent: watch.onEvent,
       }),
     );

@@ -10,6 +10,8 @@ import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
 import { searchEnvironment, type Environment } from "../eval/environment.js";
 import type { Task } from "../eval/run-evaluation.js";
+import { LORA_TARGETS, type LoraConfig } from "../engine/model/lora.js";
+import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { Policy } from "../policy/policy.js";
 import { protocols } from "../prompts/protocol.js";
@@ -27,7 +29,7 @@ import { NoneEngine } from "../search/none.js";
 import { RandomEngine } from "../search/random.js";
 import type { Question } from "../types.js";
 import type { Config } from "./config.js";
-import { modelFolder } from "./model-folder.js";
+import { locateModel } from "./model-folder.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
@@ -58,13 +60,29 @@ export interface Opened<T> {
 export async function openPolicy(config: Config, given: GivenParts = {}): Promise<Opened<Policy>> {
   if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
   const policy = await createLocalPolicy({
-    folder: modelFolder(config.model.folder),
+    ...(await locateModel(config.model.folder)),
+    adapt: config.model.adapt,
+    lora: loraOf(config),
     threads: config.run.threads === 0 ? undefined : config.run.threads,
     provider: config.run.executionProvider,
     microBatchTokens: config.train.microBatchTokens === 0 ? undefined : config.train.microBatchTokens,
     maxBatch: config.rollout.maxConcurrent,
   });
   return { value: policy, close: () => policy.close() };
+}
+
+/** @throws UserError for a layer that does not exist */
+function loraOf({ model }: Config): LoraConfig {
+  const { loraRank: rank, loraAlpha: alpha, loraTargets } = model;
+  if (loraTargets === "all-linear") return { rank, alpha, targets: LORA_TARGETS };
+  const targets = loraTargets.split(",").map((name) => {
+    const target = LORA_TARGETS.find((known) => known === name.trim());
+    if (target) return target;
+    throw new UserError(
+      `model.loraTargets names "${name.trim()}", which is no layer that can be adapted. Use all-linear, or some of ${LORA_TARGETS.join(",")}.`,
+    );
+  });
+  return { rank, alpha, targets };
 }
 
 /**
@@ -107,20 +125,25 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     return { value: { environment: given.environment, ...scores }, close: () => Promise.resolve() };
   }
   const search = await openSearch(config, given);
-  const options: Parameters<typeof searchEnvironment>[0] = {
-    search: search.value,
-    protocol,
-    topK: config.search.topK,
-    searchTimeoutMs: config.search.timeoutMs,
-    searchEnabled: given.search !== undefined || config.search.engine !== "none",
-    maxSearches: config.rollout.maxSearches,
-    maxTokensPerTurn: config.rollout.maxTokensPerTurn,
-    maxTokens: config.rollout.maxTokens,
-    maxObservationTokens: config.rollout.maxObservationTokens,
-  };
+  const searchEnabled = given.search !== undefined || config.search.engine !== "none";
+  const options = { ...rolloutSettings(config), search: search.value, searchEnabled };
   const check: Task["requireRoom"] = (question, policy) => requireRoom(question, { ...options, policy });
   const task: Task = { environment: searchEnvironment(options), ...scores, requireRoom: check };
   return { value: task, close: search.close };
+}
+
+/** How a configuration lets a question be attempted: all but the search engine and the policy. */
+export function rolloutSettings({ search, rollout }: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
+  return {
+    protocol: protocols[rollout.protocol],
+    chat: rollout.chat,
+    topK: search.topK,
+    searchTimeoutMs: search.timeoutMs,
+    maxSearches: rollout.maxSearches,
+    maxTokensPerTurn: rollout.maxTokensPerTurn,
+    maxTokens: rollout.maxTokens,
+    maxObservationTokens: rollout.maxObservationTokens,
+  };
 }
 
 /** The algorithm of a configuration. */
@@ -144,10 +167,13 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
   const atlas = lazyAtlas(data.worldSeed);
   const sizes = { validation: train.evalSize, test: train.testSize, seed: train.seed };
   // The same held-out questions for every run in a world, whatever its seed.
-  const ofAtlas = (split: keyof QuestionSplits): Question[] =>
-    split === "questions"
-      ? atlas().questions.train
-      : balancedSample(atlas().questions[split], sizes[split], data.worldSeed);
+  const ofAtlas = (split: keyof QuestionSplits): Question[] => {
+    const questions = atlas().questions[split === "questions" ? "train" : split].filter(withinHops(data));
+    // A third per number of hops, of three: with fewer hops more are drawn to make up the number.
+    return split === "questions"
+      ? questions
+      : balancedSample(questions, Math.round((sizes[split] * 3) / data.maxHops), data.worldSeed).slice(0, sizes[split]);
+  };
   const read = (source: string, split: keyof QuestionSplits): Promise<Question[]> =>
     source === "atlas" ? Promise.resolve(ofAtlas(split)) : loadQuestions(source);
 
@@ -173,6 +199,11 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
     validation: [...(validation ?? aside.validation)],
     test: [...(test ?? aside.test)],
   };
+}
+
+/** Whether a question of the built-in world is among those that `data.maxHops` admits. */
+export function withinHops({ maxHops }: Config["data"]): (question: Question) => boolean {
+  return ({ hops = 1 }) => hops <= maxHops;
 }
 
 /** Built when first needed, once. */

@@ -37,7 +37,7 @@ describe("batch independence, to the last bit", () => {
   const parameters = initParameters(config, 5);
 
   it.each([1, 2])("decode with %i threads", async (threads) => {
-    const backend = new OnnxBackend(config, parameters, { threads, provider: "cpu", onRun: () => {} });
+    const backend = new OnnxBackend({ config, trainable: parameters }, { threads, provider: "cpu", onRun: () => {} });
     const results: Float32Array[] = [];
     for (const [batch, capacity] of [
       [2, 64],
@@ -62,7 +62,10 @@ describe("batch independence, to the last bit", () => {
   });
 
   it("prefill", async () => {
-    const backend = new OnnxBackend(config, parameters, { threads: 2, provider: "cpu", onRun: () => {} });
+    const backend = new OnnxBackend(
+      { config, trainable: parameters },
+      { threads: 2, provider: "cpu", onRun: () => {} },
+    );
     const results: number[][] = [];
     for (const [batch, capacity] of [
       [1, 64],

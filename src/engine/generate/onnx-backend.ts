@@ -1,76 +1,69 @@
-/** @file The sampler's backend on ONNX Runtime: prefill and decode sessions whose weights are constants. */
-import type { ModelConfig } from "../model/config.js";
-import type { ParameterStore } from "../model/parameters.js";
-import { decodeGraph, prefillGraph } from "../model/sampling-graph.js";
+/** @file The sampler's backend on ONNX Runtime: one session for prefill and decode, whose weights are constants. */
+import { samplingGraph } from "../model/sampling-graph.js";
+import { parameterFeeds, type EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
 
 /**
- * Calls come one at a time. Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch (to the last bit). They
- * are copied when a session is made: after a change of the parameters, `invalidate` has the next call make new ones.
+ * Calls come one at a time. Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch
+ * (to the last bit). They are copied when the session is made: where all weights are trained, `invalidate` has the next call make a
+ * new one. An adapter's matrices are fed with every call.
  */
 export class OnnxBackend implements GenerateBackend {
   readonly kv: KvShape;
   readonly vocabSize: number;
-  readonly #config: ModelConfig;
-  readonly #parameters: ParameterStore;
+  readonly #model: EngineModel;
   readonly #options: RuntimeOptions & { onRun: (milliseconds: number) => void };
-  #prefill: Session | undefined;
-  #decode: Session | undefined;
+  #session: Session | undefined;
   #stale = false;
 
-  constructor(
-    config: ModelConfig,
-    parameters: ParameterStore,
-    options: RuntimeOptions & { onRun: (milliseconds: number) => void },
-  ) {
-    this.#config = config;
-    this.#parameters = parameters;
+  constructor(model: EngineModel, options: RuntimeOptions & { onRun: (milliseconds: number) => void }) {
+    const { layers, kvHeads, headDim, vocabSize } = model.config;
+    this.#model = model;
     this.#options = options;
-    this.kv = { layers: config.layers, kvHeads: config.kvHeads, headDim: config.headDim };
-    this.vocabSize = config.vocabSize;
+    this.kv = { layers, kvHeads, headDim };
+    this.vocabSize = vocabSize;
   }
 
   async prefill(input: PrefillInput): Promise<Float32Array> {
-    await this.#dropStale();
-    this.#prefill ??= await this.#create(lower(prefillGraph(this.#config, this.#parameters)));
-    const tokens = { data: input.tokens_B_L, dims: [input.batch, input.length] };
-    const { newKv } = await this.#prefill.run({ tokens, ...this.#cacheFeeds(input) });
+    const { newKv } = await this.#run(input, { data: input.tokens_B_L, length: input.length }, []);
     return newKv;
   }
 
   async decode(input: DecodeInput): Promise<DecodeOutput> {
-    await this.#dropStale();
-    this.#decode ??= await this.#create(lower(decodeGraph(this.#config, this.#parameters)));
-    const { newKv, probabilities } = await this.#decode.run({
-      tokens: { data: input.tokens_B, dims: [input.batch, 1] },
-      temperatures: { data: input.temperatures_B, dims: [input.batch] },
-      ...this.#cacheFeeds(input),
-    });
+    const { newKv, probabilities } = await this.#run(input, { data: input.tokens_B, length: 1 }, input.temperatures_B);
     return { newKv, probabilities_B_V: probabilities };
   }
 
-  /** The parameters have changed: the next call makes its session anew. */
+  /** The parameters have changed. */
   invalidate(): void {
-    this.#stale = true;
+    this.#stale = !this.#model.base;
   }
 
-  /** Frees the runtime's sessions. */
+  /** Frees the runtime's session. */
   async release(): Promise<void> {
-    await this.#prefill?.release();
-    await this.#decode?.release();
-    this.#prefill = this.#decode = undefined;
+    await this.#session?.release();
+    this.#session = undefined;
   }
 
-  async #dropStale(): Promise<void> {
-    if (!this.#stale) return;
+  /** `temperatures` has one entry per row whose next token is wanted: all of them, in order, or none. */
+  async #run(
+    caches: CacheBatch,
+    tokens: { data: Int32Array; length: number },
+    temperatures: ArrayLike<number>,
+  ): Promise<Record<string, Float32Array>> {
+    if (this.#stale) await this.release();
     this.#stale = false;
-    await this.release();
-  }
-
-  #create(model: Uint8Array): Promise<Session> {
-    return Session.create(model, this.#options, this.#options.onRun);
+    this.#session ??= await Session.create(lower(samplingGraph(this.#model)), this.#options, this.#options.onRun);
+    const rows = Int32Array.from({ length: temperatures.length }, (_, row) => (row + 1) * tokens.length - 1);
+    return this.#session.run({
+      ...(this.#model.base ? parameterFeeds(this.#model.trainable) : {}),
+      tokens: { data: tokens.data, dims: [caches.batch, tokens.length] },
+      rows: { data: rows, dims: [rows.length] },
+      temperatures: { data: Float32Array.from(temperatures), dims: [temperatures.length] },
+      ...this.#cacheFeeds(caches),
+    });
   }
 
   #cacheFeeds({ batch, capacity, cachedLengths_B, keys, values }: CacheBatch): Record<string, Feed> {

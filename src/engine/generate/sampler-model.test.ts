@@ -20,7 +20,7 @@ async function withSampler<T>(
   use: (sampler: Sampler) => Promise<T>,
   options: Partial<SamplerOptions> = {},
 ): Promise<T> {
-  const backend = new OnnxBackend(config, parameters, runtime);
+  const backend = new OnnxBackend({ config, trainable: parameters }, runtime);
   const sampler = new Sampler(backend, { contextLength: 512, decode: () => "", ...options });
   try {
     return await use(sampler);
@@ -67,7 +67,7 @@ describe("the sampler over a model", () => {
     const tokens = [...prefix, ...first.tokens_T, 7, 8, 9];
     const fresh = await withSampler((sampler) => sampler.sample(tokens, { maxTokens: 20, seed: 4 }), { reuse: false });
     expect(fresh.tokens_T).toEqual(second.tokens_T);
-    const trainer = new Trainer(config, parameters, { ...runtime, microBatchTokens: 256 });
+    const trainer = new Trainer({ config, trainable: parameters }, { ...runtime, microBatchTokens: 256 });
     const [logprobs] = await trainer.logprobs([[...tokens, ...second.tokens_T]]);
     await trainer.release();
     const trained = logprobs.subarray(tokens.length);

@@ -4,6 +4,7 @@
  */
 import { evaluate, type Shape, type Sizes } from "./dim.js";
 import type { Graph } from "./graph.js";
+import { readStored } from "./stored-data.js";
 import type { Attributes, Node, OpName } from "./ops.js";
 
 /** A dense tensor in row-major order; booleans are 0 and 1. */
@@ -133,7 +134,7 @@ function logSoftmaxRow(row: Float64Array): Float64Array {
 
 const rules: { [K in OpName]: Rule<K> } = {
   input: (_, { name }, __, ___, { inputs }) => inputs[name],
-  constant: (_, { data }, shape) => ({ shape, data: Float64Array.from(data) }),
+  constant: (_, { data }, shape) => ({ shape, data: Float64Array.from(readStored(data)) }),
   add: map2((a, b) => a + b),
   sub: map2((a, b) => a - b),
   mul: map2((a, b) => a * b),

@@ -7,8 +7,18 @@ import { broadcast, formatShape, product, type Dim, type Shape } from "./dim.js"
 
 export type DType = "float32" | "int32" | "bool";
 
+/** Float32 values that lie in a file: the runtime maps them into memory, so that several sessions share one copy. */
+export interface StoredData {
+  /** Absolute path. */
+  file: string;
+  /** Bytes from the beginning of the file. */
+  offset: number;
+  /** Numbers, not bytes. */
+  length: number;
+}
+
 /** Values of a constant. */
-export type ConstantData = Float32Array | Int32Array;
+export type ConstantData = Float32Array | Int32Array | StoredData;
 
 /** Attributes of each operation. The arrays in comments are the shapes of inputs → output. */
 export interface Attributes {

@@ -45,7 +45,7 @@ describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) =
   });
 
   it("log-probabilities of every token", async () => {
-    const trainer = new Trainer(config, parameters, { ...runtime, microBatchTokens: 64 });
+    const trainer = new Trainer({ config, trainable: parameters }, { ...runtime, microBatchTokens: 64 });
     const logprobs = await trainer.logprobs(data.map(({ tokens_T }) => tokens_T));
     for (const [index, row] of logprobs.entries())
       expect(relativeError(row, get(`logprobs.${index}`))).toBeLessThan(2e-5);
@@ -53,7 +53,7 @@ describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) =
   });
 
   it("the loss and the gradient of every parameter", async () => {
-    const trainer = new Trainer(config, parameters, { ...runtime, microBatchTokens: 64 });
+    const trainer = new Trainer({ config, trainable: parameters }, { ...runtime, microBatchTokens: 64 });
     const { loss } = await trainer.forwardBackward(data, { kind: "cross_entropy" });
     expect(relativeError([loss], get("loss"))).toBeLessThan(2e-5);
     const gradients = createParameterStore(parameters.shapes, trainer.gradients);
@@ -66,7 +66,7 @@ describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) =
   });
 
   it("the next token's distribution while sampling, prefilled and decoded", async () => {
-    const backend = new OnnxBackend(config, parameters, runtime);
+    const backend = new OnnxBackend({ config, trainable: parameters }, runtime);
     const seen: number[][] = [];
     const observed = {
       kv: backend.kv,

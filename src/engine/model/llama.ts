@@ -7,10 +7,8 @@ import { product, type Dim } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
+import type { Weights } from "./weights.js";
 import { rotaryFrequencies } from "./rope.js";
-
-/** Gives the node of a parameter by its Hugging Face name: an input when it is trained, a constant when it is not. */
-export type Weights = (name: string) => Node;
 
 /** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group·L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
 export interface Heads {
@@ -42,15 +40,15 @@ export function transformer(
   { tokens, positions, dims, attend }: { tokens: Node; positions: Node; dims: BatchDims; attend: Attend },
 ): Node {
   const rows = product([dims.batch, dims.length]);
-  const embedded = g.gatherRows(weights("model.embed_tokens.weight"), tokens);
+  const embedded = g.gatherRows(weights.get("model.embed_tokens.weight"), tokens);
   let x = g.reshape(embedded, [rows, config.hiddenSize]);
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}.`;
-    const normed = g.rmsNorm(x, weights(`${prefix}input_layernorm.weight`), config.rmsNormEps);
+    const normed = g.rmsNorm(x, weights.get(`${prefix}input_layernorm.weight`), config.rmsNormEps);
     const heads = project(g, config, weights, `${prefix}self_attn.`, normed, positions, dims);
     const context = mergeHeads(g, config, attend(layer, heads), dims);
-    x = g.add(x, g.matmul(context, weights(`${prefix}self_attn.o_proj.weight`), { transB: true }));
-    const normed2 = g.rmsNorm(x, weights(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
+    x = g.add(x, weights.linear(context, `${prefix}self_attn.o_proj`));
+    const normed2 = g.rmsNorm(x, weights.get(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
     x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
   }
   return x;
@@ -58,15 +56,15 @@ export function transformer(
 
 /** Logits `[M, vocab]` of rows of the residual stream `[M, hidden]`. */
 export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
-  const normed = g.rmsNorm(hidden, weights("model.norm.weight"), config.rmsNormEps);
-  const head = weights(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  const normed = g.rmsNorm(hidden, weights.get("model.norm.weight"), config.rmsNormEps);
+  const head = weights.get(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
   return g.matmul(normed, head, { transB: true });
 }
 
 function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {
-  const gate = g.matmul(x, weights(`${prefix}gate_proj.weight`), { transB: true });
-  const up = g.matmul(x, weights(`${prefix}up_proj.weight`), { transB: true });
-  return g.matmul(g.mul(g.silu(gate), up), weights(`${prefix}down_proj.weight`), { transB: true });
+  const gate = weights.linear(x, `${prefix}gate_proj`);
+  const up = weights.linear(x, `${prefix}up_proj`);
+  return weights.linear(g.mul(g.silu(gate), up), `${prefix}down_proj`);
 }
 
 function project(
@@ -82,12 +80,12 @@ function project(
   const { batch, length } = dims;
   const [cos, sin] = ropeTables(g, config);
   const linear = (letter: string): Node => {
-    const y = g.matmul(x, weights(`${prefix}${letter}_proj.weight`), { transB: true });
-    return config.attentionBias ? g.add(y, weights(`${prefix}${letter}_proj.bias`)) : y;
+    const y = weights.linear(x, `${prefix}${letter}_proj`);
+    return config.attentionBias ? g.add(y, weights.get(`${prefix}${letter}_proj.bias`)) : y;
   };
   const rotate = (y: Node, count: number, norm: string): Node => {
     const split = g.reshape(y, [batch, length, count, headDim]);
-    const normed = config.qkNorm ? g.rmsNorm(split, weights(`${prefix}${norm}.weight`), config.rmsNormEps) : split;
+    const normed = config.qkNorm ? g.rmsNorm(split, weights.get(`${prefix}${norm}.weight`), config.rmsNormEps) : split;
     return g.rope(g.reshape(normed, [batch, length, count * headDim]), positions, cos, sin);
   };
   const group = heads / kvHeads;

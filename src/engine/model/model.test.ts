@@ -39,7 +39,7 @@ describe.each([
   const data = [datum(sequence(9, 1)), datum(sequence(13, 2)), datum(sequence(4, 3))];
 
   it("computes what the interpreter computes, gradients included", async () => {
-    const trainer = new Trainer(config, parameters, options);
+    const trainer = new Trainer({ config, trainable: parameters }, options);
     const [one] = data;
     const result = await trainer.forwardBackward([one], { kind: "cross_entropy" });
     const positions = [...one.tokens_T.keys()].filter((t) => t > 0 && one.sampledMask_T[t]);
@@ -60,7 +60,7 @@ describe.each([
       ),
     };
     for (const { name, shape } of parameters.shapes) inputs[name] = tensor(shape, parameters.views.get(name) ?? []);
-    const expected = interpret(trainingGraph(config, "cross_entropy"), inputs);
+    const expected = interpret(trainingGraph({ config, trainable: parameters }, "cross_entropy"), inputs);
     expect(result.loss).toBeCloseTo(expected.loss.data[0], 5);
     expect(
       difference(
@@ -77,12 +77,12 @@ describe.each([
   it("adds up the same gradient whatever the micro-batches", async () => {
     const results: Float32Array[] = [];
     for (const microBatchTokens of [1, 24, 1000]) {
-      const trainer = new Trainer(config, parameters, { ...options, microBatchTokens });
+      const trainer = new Trainer({ config, trainable: parameters }, { ...options, microBatchTokens });
       await trainer.forwardBackward(data, { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
       results.push(trainer.gradients);
       await trainer.release();
     }
-    const single = new Trainer(config, parameters, options);
+    const single = new Trainer({ config, trainable: parameters }, options);
     for (const one of [...data].reverse())
       await single.forwardBackward([one], { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
     for (const gradients of results) expect(difference(gradients, single.gradients)).toBeLessThan(2e-6);
@@ -90,8 +90,8 @@ describe.each([
   });
 
   it("samples from the distribution that training sees, with a cache and without", async () => {
-    const trainer = new Trainer(config, parameters, options);
-    const backend = new OnnxBackend(config, parameters, options);
+    const trainer = new Trainer({ config, trainable: parameters }, options);
+    const backend = new OnnxBackend({ config, trainable: parameters }, options);
     const tokens = sequence(20, 9);
     const [logprobs] = await trainer.logprobs([tokens]);
     for (const cut of [1, 7, 18]) {

@@ -6,9 +6,8 @@ import type { LossSpec } from "../../policy/policy.js";
 import { gradients } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import type { ModelConfig } from "./config.js";
-import { causalAttention, lmHead, transformer, type Weights } from "./llama.js";
-import { parameterShapes } from "./parameters.js";
+import { causalAttention, lmHead, transformer } from "./llama.js";
+import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /** Which per-token inputs `[M]` and scalar inputs `[]` each loss reads. */
 export const lossInputs: Record<LossSpec["kind"], { perToken: readonly LossInput[]; scalars: readonly string[] }> = {
@@ -23,38 +22,29 @@ const dims = { batch: "B", length: "L" } as const;
 
 /**
  * Inputs: `tokens [B, L]`, `rows [M]` (row·L + t of the position that predicts), `targets [M]` (the token predicted),
- * every parameter by name. Output: `logprobs [M]`.
+ * every trained parameter by name. Output: `logprobs [M]`.
  */
-export function logprobGraph(config: ModelConfig): Graph {
+export function logprobGraph(model: EngineModel): Graph {
   const g = new Graph();
-  g.output("logprobs", targetLogprobs(g, config, inputWeights(g, config)));
+  g.output("logprobs", targetLogprobs(g, model, weightNodes(g, model)));
   return g;
 }
 
-/** As `logprobGraph`, with the loss's inputs besides. Outputs: `logprobs`, `loss []` and `gradient:NAME` of every parameter. */
-export function trainingGraph(config: ModelConfig, loss: LossSpec["kind"]): Graph {
+/** As `logprobGraph`, with the loss's inputs besides. Outputs: `logprobs`, `loss []` and `gradient:NAME` of what is trained. */
+export function trainingGraph(model: EngineModel, loss: LossSpec["kind"]): Graph {
   const g = new Graph();
-  const weights = inputWeights(g, config);
-  const logprobs = targetLogprobs(g, config, weights);
+  const weights = weightNodes(g, model);
+  const logprobs = targetLogprobs(g, model, weights);
   const total = lossNode(g, loss, logprobs);
-  const names = parameterShapes(config).map(({ name }) => name);
-  const all = gradients(g, total, names.map(weights));
+  const names = model.trainable.shapes.map(({ name }) => name);
+  const all = gradients(g, total, names.map(weights.get));
   g.output("logprobs", logprobs);
   g.output("loss", total);
   names.forEach((name, index) => g.output(`gradient:${name}`, all[index]));
   return g;
 }
 
-function inputWeights(g: Graph, config: ModelConfig): Weights {
-  const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
-  return (name) => {
-    const shape = shapes.get(name);
-    if (!shape) throw new Error(`internal: the model has no parameter ${name}`);
-    return g.input(name, shape);
-  };
-}
-
-function targetLogprobs(g: Graph, config: ModelConfig, weights: Weights): Node {
+function targetLogprobs(g: Graph, { config }: EngineModel, weights: Weights): Node {
   const tokens = g.input("tokens", [dims.batch, dims.length], "int32");
   const rows = g.input("rows", ["M"], "int32");
   const targets = g.input("targets", ["M"], "int32");

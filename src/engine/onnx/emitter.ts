@@ -1,9 +1,16 @@
 /** @file Collects the nodes and initializers of an ONNX model and encodes it. Knows the format, not our operations. */
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { AttributeProtoSchema, NodeProtoSchema, TensorProtoSchema, ValueInfoProtoSchema } from "onnx-buf";
-import { AttributeProto_AttributeType, ModelProtoSchema, TensorProto_DataType } from "onnx-buf";
+import {
+  AttributeProto_AttributeType,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+} from "onnx-buf";
+import path from "node:path";
 import type { Dim, Shape } from "../graph/dim.js";
-import type { DType } from "../graph/ops.js";
+import type { ConstantData, DType } from "../graph/ops.js";
+import { isStored } from "../graph/stored-data.js";
 
 /** ONNX operator set that ONNX Runtime 1.20 and newer implement, and the version of the file format that goes with it. */
 const OPSET = 21n;
@@ -16,6 +23,18 @@ const elementTypes: Record<DType | "int64", TensorProto_DataType> = {
   bool: TensorProto_DataType.BOOL,
 };
 
+/** Constants of at least this many bytes stay outside the encoded model, which would copy them (and may not exceed 2 GiB). */
+const EXTERNAL_BYTES = 1 << 20;
+
+/** A model in ONNX's format, with the constants that were left outside. */
+export interface EncodedModel {
+  bytes: Uint8Array;
+  /** Constants in memory, by the name under which the model asks for them. */
+  external: { path: string; data: Uint8Array }[];
+  /** The folder of the constants that lie in files: the runtime finds them beside the model, so the model must be put there. */
+  directory?: string;
+}
+
 /** Attribute values: integers, integer lists and strings as such, floats as `{ float }`. */
 export type AttributeValue = number | readonly number[] | string | { float: number };
 
@@ -26,6 +45,8 @@ export class OnnxEmitter {
   readonly #inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #outputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #known = new Map<string, string>();
+  readonly #external: EncodedModel["external"] = [];
+  #directory: string | undefined;
 
   /** Adds an operator of one output and returns the output's name. The same operator on the same inputs is added once. */
   emit(
@@ -68,12 +89,27 @@ export class OnnxEmitter {
     this.#outputs.push(valueInfo(name, shape, dtype));
   }
 
-  /** Adds a constant tensor; its memory is used as it is until `encode`. */
-  initializer(name: string, shape: readonly number[], data: Float32Array | Int32Array): void {
-    const rawData = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    const dataType = elementTypes[data instanceof Float32Array ? "float32" : "int32"];
-    this.#initializers.push({ name, dataType, dims: shape.map(BigInt), rawData });
+  /** Adds a constant tensor; its memory is used as it is until a session has been made. */
+  initializer(name: string, shape: readonly number[], data: ConstantData): void {
+    const dataType = elementTypes[data instanceof Int32Array ? "int32" : "float32"];
+    const tensor = { name, dataType, dims: shape.map(BigInt) };
+    this.#initializers.push({ ...tensor, ...this.#content(name, data) });
     this.#known.set(name, name);
+  }
+
+  #content(name: string, data: ConstantData): MessageInitShape<typeof TensorProtoSchema> {
+    if (isStored(data)) {
+      const directory = path.dirname(data.file);
+      if (this.#directory !== undefined && this.#directory !== directory) {
+        throw new Error(`internal: constants lie in ${this.#directory} and in ${directory}`);
+      }
+      this.#directory = directory;
+      return outside(path.basename(data.file), data.offset, data.length * Float32Array.BYTES_PER_ELEMENT);
+    }
+    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    if (bytes.length < EXTERNAL_BYTES) return { rawData: bytes };
+    this.#external.push({ path: name, data: bytes });
+    return outside(name, 0, bytes.length);
   }
 
   /** Whether a constant of this name was added. */
@@ -101,8 +137,7 @@ export class OnnxEmitter {
     return name;
   }
 
-  /** The file's bytes. */
-  encode(): Uint8Array {
+  encode(): EncodedModel {
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: "sleuth",
@@ -118,13 +153,21 @@ export class OnnxEmitter {
         output: this.#outputs,
       },
     });
-    return toBinary(ModelProtoSchema, model);
+    return { bytes: toBinary(ModelProtoSchema, model), external: this.#external, directory: this.#directory };
   }
 }
 
 /** ONNX's number for a type, as the attribute `to` of Cast wants it. */
 export function elementType(dtype: DType | "int64"): number {
   return elementTypes[dtype];
+}
+
+function outside(location: string, offset: number, length: number): MessageInitShape<typeof TensorProtoSchema> {
+  const externalData = Object.entries({ location, offset, length }).map(([key, value]) => ({
+    key,
+    value: String(value),
+  }));
+  return { dataLocation: TensorProto_DataLocation.EXTERNAL, externalData };
 }
 
 function valueInfo(name: string, shape: Shape, dtype: DType): MessageInitShape<typeof ValueInfoProtoSchema> {

@@ -5,10 +5,10 @@
 import { factors, terms, type Dim, type Shape } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Attributes, Node, OpName } from "../graph/ops.js";
-import { elementType, OnnxEmitter } from "./emitter.js";
+import { elementType, OnnxEmitter, type EncodedModel } from "./emitter.js";
 
-/** The model's bytes, ready for a runtime session. */
-export function lower(graph: Graph): Uint8Array {
+/** The model, ready for a runtime session. */
+export function lower(graph: Graph): EncodedModel {
   const live = graph.live();
   const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live };
   const names = new Map<Node, string>();

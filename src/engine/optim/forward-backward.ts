@@ -1,9 +1,9 @@
 /** @file Runs training graphs over data of any size: micro-batches in, log-probabilities and accumulated gradients out. */
 import type { ForwardBackwardResult, LossSpec } from "../../policy/policy.js";
 import type { Datum } from "../../types.js";
-import type { ModelConfig } from "../model/config.js";
 import type { ParameterStore } from "../model/parameters.js";
 import { lossInputs, logprobGraph, trainingGraph, type LossInput } from "../model/training-graph.js";
+import { parameterFeeds, type EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 import { planMicroBatches, type MicroBatchLimits } from "./micro-batches.js";
@@ -30,21 +30,21 @@ interface Row {
  * Log-probabilities are natural logarithms (nats).
  */
 export class Trainer {
-  readonly config: ModelConfig;
-  readonly parameters: ParameterStore;
-  /** Sum of the gradients since `clearGradients`, in the layout of `parameters.flat`. */
+  readonly model: EngineModel;
+  /** Sum of the gradients since `clearGradients`, in the layout of `model.trainable.flat`. */
   readonly gradients: Float32Array;
   readonly #options: TrainerOptions;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #offsets = new Map<string, number>();
 
-  constructor(config: ModelConfig, parameters: ParameterStore, options: TrainerOptions) {
-    this.config = config;
-    this.parameters = parameters;
-    this.gradients = new Float32Array(parameters.flat.length);
-    this.#options = options;
-    for (const [name, view] of parameters.views) {
-      this.#offsets.set(name, (view.byteOffset - parameters.flat.byteOffset) / Float32Array.BYTES_PER_ELEMENT);
+  constructor(model: EngineModel, options: TrainerOptions) {
+    const { flat, views } = model.trainable;
+    this.model = model;
+    this.gradients = new Float32Array(flat.length);
+    // Frozen weights are shared by all sessions of training; a copy laid out for the processor gains nothing for so many rows.
+    this.#options = { prepack: !model.base, ...options };
+    for (const [name, view] of views) {
+      this.#offsets.set(name, (view.byteOffset - flat.byteOffset) / Float32Array.BYTES_PER_ELEMENT);
     }
   }
 
@@ -54,12 +54,12 @@ export class Trainer {
   }
 
   /**
-   * Log-probability (nats) of every token given those before it, under other parameters if given: one array of the
+   * Log-probability (nats) of every token given those before it, under other trained parameters if given: one array of the
    * sequence's length for each sequence, with 0 at index 0.
    */
   async logprobs(
     sequences: readonly (readonly number[])[],
-    parameters: ParameterStore = this.parameters,
+    parameters: ParameterStore = this.model.trainable,
   ): Promise<Float32Array[]> {
     const rows = sequences.map((tokens_T) => ({ tokens_T, positions: tokens_T.map((_, t) => t).slice(1) }));
     const result = sequences.map((tokens_T) => new Float32Array(tokens_T.length));
@@ -81,7 +81,7 @@ export class Trainer {
     const result = data_D.map((datum) => new Float32Array(datum.tokens_T.length));
     const session = await this.#session(loss.kind);
     let total = 0;
-    await this.#forEachBatch(rows, this.parameters, async (batch, feeds) => {
+    await this.#forEachBatch(rows, this.model.trainable, async (batch, feeds) => {
       const outputs = await session.run({ ...feeds, ...lossFeeds(data_D, rows, batch, loss) });
       total += outputs.loss[0];
       scatterRows(rows, batch, outputs.logprobs, result);
@@ -99,7 +99,7 @@ export class Trainer {
   #session(kind: LossSpec["kind"] | "logprobs"): Promise<Session> {
     const known = this.#sessions.get(kind);
     if (known) return known;
-    const graph = kind === "logprobs" ? logprobGraph(this.config) : trainingGraph(this.config, kind);
+    const graph = kind === "logprobs" ? logprobGraph(this.model) : trainingGraph(this.model, kind);
     const session = Session.create(lower(graph), this.#options, this.#options.onRun);
     this.#sessions.set(kind, session);
     return session;
@@ -112,7 +112,7 @@ export class Trainer {
   ): Promise<void> {
     const limits: MicroBatchLimits = {
       tokens: this.#options.microBatchTokens,
-      lossRows: Math.max(1, Math.floor(MOST_LOGITS / this.config.vocabSize)),
+      lossRows: Math.max(1, Math.floor(MOST_LOGITS / this.model.config.vocabSize)),
     };
     const sizes = rows.map(({ positions }) => ({ length: positions.at(-1) ?? 0, lossRows: positions.length }));
     const weights = parameterFeeds(parameters);
@@ -136,12 +136,6 @@ function lossPositions(datum: Datum, loss: LossSpec): number[] {
   const positions: number[] = [];
   for (let t = 1; t < datum.tokens_T.length; t++) if (datum.sampledMask_T[t] && factor[t] !== 0) positions.push(t);
   return positions;
-}
-
-function parameterFeeds({ shapes, views }: ParameterStore): Record<string, Feed> {
-  return Object.fromEntries(
-    shapes.map(({ name, shape }) => [name, { data: views.get(name) as Float32Array, dims: shape }]),
-  );
 }
 
 /** Tokens up to the last one that predicts, and where predictions and their targets are. */

@@ -2,10 +2,12 @@
 import { availableParallelism } from "node:os";
 import { OnnxBackend } from "../../engine/generate/onnx-backend.js";
 import { Sampler } from "../../engine/generate/sampler.js";
+import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import type { ModelConfig } from "../../engine/model/config.js";
-import type { ParameterStore } from "../../engine/model/parameters.js";
+import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
+import type { LoraConfig } from "../../engine/model/lora.js";
 import { AdamW } from "../../engine/optim/adamw.js";
 import { loadOptimizer, saveOptimizer } from "../../engine/optim/optimizer-file.js";
 import { Trainer } from "../../engine/optim/forward-backward.js";
@@ -18,7 +20,9 @@ import type {
   Sample,
   SampleOptions,
 } from "../policy.js";
+import { UserError } from "../../errors.js";
 import type { Datum } from "../../types.js";
+import { openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
 
 /** Activations of one training micro-batch should stay near this many bytes: more is no faster. */
@@ -28,10 +32,10 @@ const LONGEST_DEFAULT_CONTEXT = 4096;
 /** Speaks the six verbs of `policy.ts` on the thread that it was made on, which it blocks while it computes. */
 export class LocalEngine {
   readonly contextLength: number;
-  readonly #folder: string;
-  readonly #parameters: ParameterStore;
-  /** The folder's weights as they were: read again when first asked for. */
-  #reference: ParameterStore | undefined;
+  readonly #options: LocalOptions;
+  readonly #opened: OpenedModel;
+  /** What is trained as it was at the start. An adapter's is small and kept; a whole model's is read again when first asked for. */
+  #start: ParameterStore | undefined;
   readonly #trainer: Trainer;
   readonly #optimizer: AdamW;
   readonly #backend: OnnxBackend;
@@ -41,19 +45,22 @@ export class LocalEngine {
 
   /** @throws UserError when the folder's files are missing or do not fit together */
   static async open(options: LocalOptions): Promise<LocalEngine> {
-    const { config, parameters } = await loadModelFolder(options.folder);
-    const tokenizer = await loadTokenizer(options.folder);
-    return new LocalEngine(config, parameters, (tokens) => tokenizer.decode(tokens), options);
+    const opened = await openEngineModel(options);
+    try {
+      const tokenizer = await loadTokenizer(options.base ?? options.model);
+      return new LocalEngine(opened, (tokens) => tokenizer.decode(tokens), options);
+    } catch (error) {
+      opened.remove();
+      throw error;
+    }
   }
 
-  private constructor(
-    config: ModelConfig,
-    parameters: ParameterStore,
-    decode: (tokens: readonly number[]) => string,
-    options: LocalOptions,
-  ) {
-    this.#folder = options.folder;
-    this.#parameters = parameters;
+  private constructor(opened: OpenedModel, decode: (tokens: readonly number[]) => string, options: LocalOptions) {
+    const { model } = opened;
+    const { config, trainable } = model;
+    this.#options = options;
+    this.#opened = opened;
+    if (model.base) this.#start = createParameterStore(trainable.shapes, trainable.flat.slice());
     this.contextLength = Math.min(config.maxPositions, options.contextLength ?? LONGEST_DEFAULT_CONTEXT);
     const runtime = {
       threads: options.threads ?? Math.min(8, availableParallelism()),
@@ -62,9 +69,9 @@ export class LocalEngine {
     const training = { ...runtime, onRun: (ms: number) => void (this.#runtime.trainRuntimeMs += ms) };
     const sampling = { ...runtime, onRun: (ms: number) => void (this.#runtime.sampleRuntimeMs += ms) };
     const microBatchTokens = options.microBatchTokens ?? defaultMicroBatchTokens(config);
-    this.#trainer = new Trainer(config, parameters, { ...training, microBatchTokens });
-    this.#optimizer = new AdamW(parameters.flat.length, training);
-    this.#backend = new OnnxBackend(config, parameters, sampling);
+    this.#trainer = new Trainer(model, { ...training, microBatchTokens });
+    this.#optimizer = new AdamW(trainable.flat.length, training);
+    this.#backend = new OnnxBackend(model, sampling);
     this.#sampler = new Sampler(this.#backend, {
       contextLength: this.contextLength,
       decode,
@@ -82,8 +89,8 @@ export class LocalEngine {
     { reference = false }: { reference?: boolean },
   ): Promise<Float32Array[]> {
     if (!reference) return this.#trainer.logprobs(sequences);
-    this.#reference ??= (await loadModelFolder(this.#folder)).parameters;
-    return this.#trainer.logprobs(sequences, this.#reference);
+    this.#start ??= (await loadModelFolder(this.#options.model)).parameters;
+    return this.#trainer.logprobs(sequences, this.#start);
   }
 
   async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
@@ -92,25 +99,28 @@ export class LocalEngine {
   }
 
   async optimStep(options: AdamOptions): Promise<OptimStepResult> {
-    const result = await this.#optimizer.step(this.#parameters, this.#trainer.gradients, options);
+    const result = await this.#optimizer.step(this.#opened.model.trainable, this.#trainer.gradients, options);
     this.#trainer.clearGradients();
     this.#weightsChanged();
     return result;
   }
 
   async save(folder: string, { optimizer = true }: { optimizer?: boolean }): Promise<void> {
-    await saveModelFolder(folder, {
-      config: this.#trainer.config,
-      parameters: this.#parameters,
-      tokenizerFrom: this.#folder,
-    });
-    if (optimizer) await saveOptimizer(folder, this.#parameters, this.#optimizer.state);
+    const { config, trainable, base } = this.#opened.model;
+    const { model, base: baseLocation, baseName = baseLocation ?? model } = this.#options;
+    if (base) {
+      await saveAdapterFolder(folder, { adapter: { lora: base.lora, parameters: trainable }, base: baseName, config });
+    } else {
+      await saveModelFolder(folder, { config, parameters: trainable, tokenizerFrom: model });
+    }
+    if (optimizer) await saveOptimizer(folder, trainable, this.#optimizer.state);
   }
 
   async load(folder: string): Promise<void> {
-    const { parameters } = await loadModelFolder(folder, this.#trainer.config);
-    this.#optimizer.state = await loadOptimizer(folder, this.#parameters);
-    this.#parameters.flat.set(parameters.flat);
+    const { trainable } = this.#opened.model;
+    const parameters = await this.#read(folder);
+    this.#optimizer.state = await loadOptimizer(folder, trainable);
+    trainable.flat.set(parameters.flat);
     this.#trainer.clearGradients();
     this.#weightsChanged();
   }
@@ -131,12 +141,32 @@ export class LocalEngine {
     await this.#backend.release();
     await this.#trainer.release();
     await this.#optimizer.release();
+    this.#opened.remove();
+  }
+
+  /** What was saved in `folder`, in the layout of what is trained. */
+  async #read(folder: string): Promise<ParameterStore> {
+    const { config, base } = this.#opened.model;
+    if (!base) return (await loadModelFolder(folder, config)).parameters;
+    const { adapter } = await loadAdapterFolder(folder, config);
+    requireSameLora(folder, adapter.lora, base.lora);
+    return adapter.parameters;
   }
 
   #weightsChanged(): void {
     this.#backend.invalidate();
     this.#sampler.reset();
   }
+}
+
+function requireSameLora(folder: string, found: LoraConfig, open: LoraConfig): void {
+  const text = ({ rank, alpha, targets }: LoraConfig): string =>
+    `rank ${rank}, alpha ${alpha} on ${[...targets].sort().join(", ")}`;
+  if (text(found) === text(open)) return;
+  throw new UserError(
+    `${folder} holds an adapter with ${text(found)}, but the one that is open has ${text(open)}. ` +
+      "Load a checkpoint of the same run, or start a new run from this adapter.",
+  );
 }
 
 /** Tokens whose activations, kept for the backward pass, fill the budget. */

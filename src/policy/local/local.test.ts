@@ -7,9 +7,12 @@ import { makeTinyModel } from "./tiny-model.test-support.js";
 
 const model = await makeTinyModel();
 afterAll(() => model.remove());
-const open = () => createLocalPolicy({ folder: model.folder, threads: 1 });
+const open = () => createLocalPolicy({ model: model.folder, threads: 1 });
+
+const openAdapted = () => createLocalPolicy({ model: model.folder, threads: 1, adapt: "lora" });
 
 policyConformance("the local policy", open);
+policyConformance("the local policy with an adapter", openAdapted);
 
 describe("the local policy", () => {
   it("computes a group's prompt once and a second turn's new tokens only", async () => {
@@ -58,9 +61,9 @@ describe("the local policy", () => {
   it("says what is wrong with a model folder before it computes anything", async () => {
     const broken = await makeTinyModel();
     await writeFile(path.join(broken.folder, "model.safetensors"), "nonsense");
-    await expect(createLocalPolicy({ folder: broken.folder })).rejects.toThrow(/model\.safetensors/);
+    await expect(createLocalPolicy({ model: broken.folder })).rejects.toThrow(/model\.safetensors/);
     await rm(path.join(broken.folder, "tokenizer.json"));
-    await expect(createLocalPolicy({ folder: broken.folder })).rejects.toThrow(/tokenizer\.json/);
+    await expect(createLocalPolicy({ model: broken.folder })).rejects.toThrow(/tokenizer\.json/);
     await broken.remove();
   });
 

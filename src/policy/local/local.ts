@@ -18,11 +18,11 @@ import { fromWire, type EngineVerbs, type LocalOptions, type Reply, type Verb } 
 export type { LocalOptions } from "./protocol.js";
 
 /**
- * Opens a model folder as a policy. Its weights now are the frozen reference.
+ * Opens a model as a policy. Its weights now are the frozen reference.
  * @throws UserError when the folder's files are missing or do not fit together.
  */
 export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
-  const tokenizer = await loadTokenizer(options.folder);
+  const tokenizer = await loadTokenizer(options.base ?? options.model);
   const worker = startWorker(options);
   const policy = new LocalPolicy(worker, tokenizer);
   await policy.ready;

@@ -1,4 +1,5 @@
 /** @file What the main thread and the engine's worker say to each other. */
+import type { LoraConfig } from "../../engine/model/lora.js";
 import { UserError } from "../../errors.js";
 import type {
   AdamOptions,
@@ -12,8 +13,16 @@ import type {
 import type { Datum } from "../../types.js";
 
 export interface LocalOptions {
-  /** Hugging Face-shaped model folder. */
-  folder: string;
+  /** A Hugging Face folder, a `.gguf` file or a PEFT adapter folder, on this machine. */
+  model: string;
+  /** Where the base of an adapter folder is, on this machine. */
+  base?: string;
+  /** What saved adapters call their base: `hf:ORG/NAME` or a path. Default: `base`, else `model`. */
+  baseName?: string;
+  /** What is trained: all weights, or an adapter (LoRA) over frozen ones. Default "auto": all below 20M parameters. */
+  adapt?: "auto" | "lora" | "full";
+  /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
+  lora?: LoraConfig;
   /** Threads of the runtime. Default: the machine's, at most 8. */
   threads?: number;
   /** ONNX Runtime's execution provider. Default "cpu". */

@@ -1,0 +1,89 @@
+/**
+ * @file Frozen weights as float32 in one temporary file, which the runtime maps into memory: sessions share it, and a model that came as
+ * bfloat16 or GGUF is converted once. Tensors pass through one by one, so memory stays at the largest of them.
+ */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { UserError } from "../../errors.js";
+import type { StoredData } from "../graph/ops.js";
+import { elementCount, parameterShapes } from "../model/parameters.js";
+import type { ModelSource } from "./model-source.js";
+
+/** Offsets are multiples of this (a cache line), as vector instructions like it. */
+const ALIGNMENT = 64;
+const PREFIX = "sleuth-weights-";
+
+/** All parameters of a model on disk. */
+export interface FrozenWeights {
+  tensors: ReadonlyMap<string, StoredData>;
+  /** Deletes the file; sessions that have mapped it keep what they have (not on Windows, where it is left until the next start). */
+  remove(): void;
+}
+
+/**
+ * Writes the model's parameters into a folder of this process below the system's temporary one (`TMPDIR` moves it).
+ * @throws UserError when there is no room, and as `ModelSource.read` does; nothing is left behind then
+ */
+export async function freezeWeights(source: ModelSource): Promise<FrozenWeights> {
+  removeLeftovers();
+  const folder = mkdtempSync(path.join(tmpdir(), `${PREFIX}${process.pid}-`));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 2 });
+  try {
+    return { tensors: await writeAll(source, path.join(folder, "weights.f32")), remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+async function writeAll(source: ModelSource, file: string): Promise<Map<string, StoredData>> {
+  const tensors = new Map<string, StoredData>();
+  const handle = await open(file, "w");
+  try {
+    let offset = 0;
+    for (const { name, shape } of parameterShapes(source.config)) {
+      const values = await source.read(name);
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      for (let done = 0; done < bytes.length;) {
+        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done);
+        done += bytesWritten;
+      }
+      tensors.set(name, { file, offset, length: elementCount(shape) });
+      offset = Math.ceil((offset + bytes.length) / ALIGNMENT) * ALIGNMENT;
+    }
+    return tensors;
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? noRoom(source, file, error) : error;
+  } finally {
+    await handle.close();
+  }
+}
+
+function noRoom({ config, location }: ModelSource, file: string, cause: unknown): UserError {
+  const bytes = parameterShapes(config).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+  return new UserError(
+    `There is no room for the weights of ${location} as float32 (${Math.ceil(bytes / 1e6)} MB) in ${path.dirname(file)}. ` +
+      "Make room there, or set the environment variable TMPDIR to a folder on a larger disk.",
+    { cause },
+  );
+}
+
+/** Files of processes that were killed. */
+function removeLeftovers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (owner !== undefined && !isAlive(Number(owner)))
+      rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

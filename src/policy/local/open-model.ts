@@ -1,0 +1,70 @@
+/** @file From a location on disk to a model that trains: all of its weights in memory, or an adapter over frozen ones. */
+import { isAdapterFolder, loadAdapterFolder } from "../../engine/io/adapter-folder.js";
+import { freezeWeights } from "../../engine/io/frozen-weights.js";
+import type { ModelSource, TokenizerFiles } from "../../engine/io/model-source.js";
+import { openModel } from "../../engine/io/open-model.js";
+import type { ModelConfig } from "../../engine/model/config.js";
+import { initAdapter, LORA_TARGETS, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
+import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
+import type { EngineModel } from "../../engine/model/weights.js";
+import { UserError } from "../../errors.js";
+import type { LocalOptions } from "./protocol.js";
+
+/** Below this many parameters all of them are trained, unless something else is asked for. */
+const SMALL = 20_000_000;
+
+const DEFAULT_LORA: LoraConfig = { rank: 16, alpha: 32, targets: LORA_TARGETS };
+
+export interface OpenedModel {
+  model: EngineModel;
+  tokenizer: TokenizerFiles;
+  /** Deletes what was put on disk for the time the model is open. */
+  remove(): void;
+}
+
+/**
+ * Opens the model of `options`: a Hugging Face folder, a `.gguf` file or an adapter folder.
+ * @throws UserError when files are missing or damaged or do not fit together, or when the adapter asked for is not the folder's
+ */
+export async function openEngineModel(options: LocalOptions): Promise<OpenedModel> {
+  const isAdapter = isAdapterFolder(options.model);
+  if (isAdapter && options.base === undefined)
+    throw new Error(`internal: the base of the adapter ${options.model} is not given`);
+  const source = await openModel(options.base ?? options.model);
+  try {
+    if (isAdapter) {
+      if (options.adapt === "full") throw adapterInFull(options.model);
+      return await overFrozen(source, (await loadAdapterFolder(options.model, source.config)).adapter);
+    }
+    const { adapt = "auto", lora = DEFAULT_LORA } = options;
+    if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= SMALL)) {
+      return await overFrozen(source, initAdapter(source.config, lora, 0));
+    }
+    return { model: await inMemory(source), tokenizer: source.tokenizer, remove: () => {} };
+  } finally {
+    await source.close();
+  }
+}
+
+function parameterCount(config: ModelConfig): number {
+  return parameterShapes(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+async function inMemory(source: ModelSource): Promise<EngineModel> {
+  const trainable = createParameterStore(parameterShapes(source.config));
+  for (const { name } of trainable.shapes) await source.read(name, parameter(trainable, name));
+  return { config: source.config, trainable };
+}
+
+async function overFrozen(source: ModelSource, { lora, parameters }: Adapter): Promise<OpenedModel> {
+  const { tensors, remove } = await freezeWeights(source);
+  const model = { config: source.config, trainable: parameters, base: { lora, tensors } };
+  return { model, tokenizer: source.tokenizer, remove };
+}
+
+function adapterInFull(folder: string): UserError {
+  return new UserError(
+    `${folder} is an adapter, but all weights are to be trained (model.adapt=full). Merge it into its base first ` +
+      `(sleuth export ${folder} --as merged --out FOLDER) and train FOLDER, or leave model.adapt at auto.`,
+  );
+}
