@@ -50,6 +50,12 @@ const fields = {
     corpus: z.string().default("atlas").describe('passages to search: a JSONL file of {"id","contents"}, or atlas'),
     index: z.string().default("").describe("a folder made by sleuth index; when set, corpus is not read"),
     worldSeed: z.int().default(0).describe("which countries of atlas are held out"),
+    maxHops: z
+      .int()
+      .min(1)
+      .max(3)
+      .default(3)
+      .describe("atlas: only questions that an ideal searcher answers with so many searches"),
   },
   search: {
     engine: z
@@ -145,6 +151,20 @@ const fields = {
   },
   run: {
     folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
+  sft: {
+    transcripts: z
+      .string()
+      .default("")
+      .describe("what to learn from: a JSONL file or a folder of them, or atlas for the built-in world's"),
+    count: count.default(256).describe("atlas: how many transcripts"),
+    minReward: z.number().default(1).describe("of a run's recorded trajectories, those with at least this reward"),
+    epochs: count.default(2).describe("times that every transcript is seen"),
+    batch: count.default(16).describe("transcripts per optimisation step"),
+    validation: countOrZero
+      .default(32)
+      .describe("transcripts set aside to choose the checkpoint, at most a fifth of all"),
+    learningRate: positive.default(1e-4).describe("peak learning rate; its course and AdamW are those of optimizer"),
+  },
     threads: countOrZero.default(0).describe("threads of the runtime; 0: as many as there are cores"),
     executionProvider: z.string().default("cpu").describe("ONNX Runtime execution provider"),
     memory: z
@@ -174,6 +194,7 @@ export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
   train: "the loop",
   run: "the run folder and the machine",
 };
+  sft: "the supervised warm-up (sleuth sft)",
 
 /** The schema of a whole configuration; every key has a default. */
 export const configSchema = z.strictObject({
@@ -187,6 +208,7 @@ export const configSchema = z.strictObject({
   train: z.strictObject(fields.train).prefault({}),
   run: z.strictObject(fields.run).prefault({}),
 });
+  sft: z.strictObject(fields.sft).prefault({}),
 
 /** A complete configuration. */
 export type Config = z.output<typeof configSchema>;

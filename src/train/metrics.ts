@@ -54,6 +54,14 @@ export const metricCatalogue = {
   },
   kl: { unit: "nats", meaning: "k3 divergence per trained token from the starting policy" },
   loss: { unit: "loss", meaning: "summed loss of the step's updates" },
+  "loss/perToken": {
+    unit: "nats",
+    meaning: "supervised training: mean −log p of the step's policy tokens, before its update",
+  },
+  "loss/validation": {
+    unit: "nats",
+    meaning: "supervised training: mean −log p of policy tokens in transcripts that were set aside",
+  },
   gradNorm: { unit: "norm", meaning: "global gradient norm before clipping, of the last update" },
   learningRate: { unit: "rate", meaning: "learning rate of the step" },
   "time/total": { unit: "s", meaning: "training time so far, evaluations left out" },

@@ -54,6 +54,14 @@ const panels: Panel[] = [
     ],
   },
   {
+    title: "Supervised loss, nats per token of the policy",
+    height: 230,
+    series: [
+      { metric: "loss/validation", label: "transcripts set aside", colour: "blue" },
+      { metric: "loss/perToken", label: "training", colour: "grey", dashed: true },
+    ],
+  },
+  {
     title: "Reward in training",
     height: 110,
     series: [{ metric: "reward/mean", label: "mean of the step", colour: "purple" }],

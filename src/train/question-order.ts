@@ -11,13 +11,23 @@ export interface Draw {
 
 /** The `count` questions of step `step` (from 0): epochs follow each other, each shuffled anew. */
 export function questionsOfStep(questions: readonly Question[], seed: number, step: number, count: number): Draw[] {
+  return itemsOfStep(questions, seed, step, count).map(({ item, draw }) => ({ question: item, draw }));
+}
+
+/** The same of anything. */
+export function itemsOfStep<Item>(
+  items: readonly Item[],
+  seed: number,
+  step: number,
+  count: number,
+): { item: Item; draw: number }[] {
   const orders = new Map<number, number[]>();
   return Array.from({ length: count }, (_, offset) => {
     const position = step * count + offset;
-    const draw = Math.floor(position / questions.length);
-    const order = orders.get(draw) ?? epochOrder(questions.length, seed, draw);
+    const draw = Math.floor(position / items.length);
+    const order = orders.get(draw) ?? epochOrder(items.length, seed, draw);
     orders.set(draw, order);
-    return { question: questions[order[position % questions.length]], draw };
+    return { item: items[order[position % items.length]], draw };
   });
 }
 

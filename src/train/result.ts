@@ -31,14 +31,16 @@ export interface TrainResult {
 }
 
 /** Writes `result.json`. */
-export async function saveResult(result: TrainResult): Promise<void> {
+export async function saveResult(result: { folder: string }): Promise<void> {
   await writeFileDurably(path.join(result.folder, "result.json"), JSON.stringify(result, null, 2) + "\n");
 }
 
 /** The result of a run that ended; null for one that did not. */
-export async function readResult(folder: string): Promise<TrainResult | null> {
+export async function readResult<Result extends { folder: string } = TrainResult>(
+  folder: string,
+): Promise<Result | null> {
   const file = path.join(folder, "result.json");
-  return existsSync(file) ? { ...(JSON.parse(await readFile(file, "utf8")) as TrainResult), folder } : null;
+  return existsSync(file) ? { ...(JSON.parse(await readFile(file, "utf8")) as Result), folder } : null;
 }
 
 /** Largest resident memory of this process so far, in MB. */

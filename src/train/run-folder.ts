@@ -3,7 +3,7 @@
  * config.json, run.json, metrics.jsonl, trajectories/, checkpoints/, best/, curve.svg, curve.html, result.json.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -20,6 +20,30 @@ export interface RunFolder {
   /** Whether the folder was there before. */
   existed: boolean;
   close(): Promise<void>;
+}
+
+/** What made a run: reinforcement (`sleuth train`, `sleuth demo`) or supervised training (`sleuth sft`). */
+export type RunKind = "train" | "sft";
+
+/**
+ * Works in a run folder under its lock. When nothing came of a new run (a model or file could not be opened), no folder is
+ * left behind, so that the corrected command can use it.
+ * @param use calls `begin` once the run has begun
+ */
+export async function inRunFolder<T>(
+  folder: string,
+  config: Config,
+  kind: RunKind,
+  use: (begin: () => void) => Promise<T>,
+): Promise<T> {
+  const opened = await openRun(folder, config, kind);
+  let hasBegun = opened.existed;
+  try {
+    return await use(() => (hasBegun = true));
+  } finally {
+    await opened.close();
+    if (!hasBegun) await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Keys that may change between two starts of one run. */
@@ -44,15 +68,17 @@ export function newRunFolder(now = new Date()): string {
  * Creates a run folder, or opens the one that is there to continue it.
  * @throws UserError when the folder is something else, belongs to another configuration or is in use
  */
-export async function openRun(folder: string, config: Config): Promise<RunFolder> {
+export async function openRun(folder: string, config: Config, kind: RunKind = "train"): Promise<RunFolder> {
   const existed = existsSync(path.join(folder, "config.json"));
-  if (existed) await checkSameRun(folder, config);
-  else await createRun(folder, config);
+  if (existed) {
+    await checkSameKind(folder, kind);
+    await checkSameRun(folder, config);
+  } else await createRun(folder, config);
   const unlock = await lockRun(folder);
   try {
     for (const part of [".", "checkpoints", "trajectories"]) await removeUnfinished(path.join(folder, part));
     await recoverFolder(path.join(folder, "best"));
-    await recordStart(folder);
+    await recordStart(folder, kind);
   } catch (error) {
     await unlock();
     throw error;
@@ -98,6 +124,14 @@ async function createRun(folder: string, config: Config): Promise<void> {
   }
 }
 
+async function checkSameKind(folder: string, kind: RunKind): Promise<void> {
+  const { kind: saved = "train" } = await readStarts(folder);
+  if (saved === kind) return;
+  throw new UserError(
+    `${folder} holds a run of sleuth ${saved}, which sleuth ${kind} cannot continue. Choose another folder; to train its model further, name that: --model ${path.join(folder, "best")}.`,
+  );
+}
+
 async function checkSameRun(folder: string, config: Config): Promise<void> {
   const saved = await readRunConfig(folder);
   const differences = configDifferences(saved, config).filter((key) => !changeable.has(key));
@@ -122,9 +156,18 @@ interface Start {
   cores: number;
 }
 
-async function recordStart(folder: string): Promise<void> {
+interface Starts {
+  kind?: RunKind;
+  starts: Start[];
+}
+
+async function readStarts(folder: string): Promise<Starts> {
   const file = path.join(folder, "run.json");
-  const before = existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as { starts: Start[] }).starts : [];
+  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Starts) : { starts: [] };
+}
+
+async function recordStart(folder: string, kind: RunKind): Promise<void> {
+  const { starts: before } = await readStarts(folder);
   const start: Start = {
     startedAt: new Date().toISOString(),
     command: process.argv.slice(1).map((word, index) => (index === 0 ? path.basename(word) : word)),
@@ -135,7 +178,8 @@ async function recordStart(folder: string): Promise<void> {
     cpu: os.cpus()[0]?.model ?? "unknown",
     cores: os.availableParallelism(),
   };
-  await writeFileDurably(file, JSON.stringify({ starts: [...before, start] }, null, 2) + "\n");
+  const written: Starts = { kind, starts: [...before, start] };
+  await writeFileDurably(path.join(folder, "run.json"), JSON.stringify(written, null, 2) + "\n");
 }
 
 function versionOf(packageFile: string): string {

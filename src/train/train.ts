@@ -1,17 +1,16 @@
 /** @file Training from a configuration: builds the parts, opens or continues the run folder, trains, judges, reports. */
-import { rm } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../errors.js";
-import { findCheckpoint, readBest, type BestScore, type TrainState } from "./checkpoint.js";
+import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
-import { isAbortOf, isOutOfTime, runLoop, startState } from "./loop.js";
-import { truncateMetrics } from "./metrics-file.js";
+import { runLoop } from "./loop.js";
 import { loadSplits, makeAlgorithm, openPolicy, openTask, type GivenParts } from "./parts.js";
 import { writeReport } from "./report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
-import { newRunFolder, openRun, readRunConfig } from "./run-folder.js";
+import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
 import type { Run, TrainParts } from "./run.js";
+import { isAbortOf, isOutOfTime, restore } from "./steps.js";
 import { savedReports, testReports } from "./test-reports.js";
 
 export interface TrainOptions extends GivenParts {
@@ -33,23 +32,17 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
   const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);
-  const opened = await openRun(folder, config);
-  let isRun = opened.existed;
-  try {
+  return inRunFolder(folder, config, "train", async (begin) => {
     const earlier = await readResult(folder);
     if (earlier !== null && earlier.status === "finished" && earlier.steps >= config.train.steps) {
       emit({ kind: "end", result: earlier });
       return earlier;
     }
-    return await withParts(config, options, (parts) => {
-      isRun = true;
+    return withParts(config, options, (parts) => {
+      begin();
       return trainIn({ config, parts, folder, emit, signal: options.signal });
     });
-  } finally {
-    await opened.close();
-    // A model or file that could not be opened leaves no folder behind, so that the corrected command can use it.
-    if (!isRun) await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Continues the run of a folder with the configuration it was started with. */
@@ -94,7 +87,7 @@ function requireCapabilities(
 }
 
 async function trainIn(run: Run): Promise<TrainResult> {
-  const { state: start, resumedFrom } = await restore(run);
+  const { state: start, resumedFrom } = await restore({ ...run, policy: run.parts.policy });
   announce(run, resumedFrom);
   let state = start;
   try {
@@ -108,19 +101,6 @@ async function trainIn(run: Run): Promise<TrainResult> {
     if (!isAbortOf(run.signal, error)) throw error;
     return interrupted(run, state);
   }
-}
-
-/** The newest whole checkpoint, loaded; files that speak of later steps are cut back to it. */
-async function restore(run: Run): Promise<{ state: TrainState; resumedFrom: number | null }> {
-  const checkpoint = await findCheckpoint(run.folder, (message) => run.emit({ kind: "warning", message }));
-  if (checkpoint === null) {
-    await truncateMetrics(run.folder, -1);
-    return { state: startState, resumedFrom: null };
-  }
-  const { state } = checkpoint;
-  await run.parts.policy.load(checkpoint.policyFolder);
-  await truncateMetrics(run.folder, state.pending === null ? state.step : state.step - 1);
-  return { state, resumedFrom: state.step };
 }
 
 function announce(run: Run, resumedFrom: number | null): void {
@@ -164,7 +144,7 @@ async function finish(
   state: TrainState,
   reports: Pick<TrainResult, "before" | "after">,
 ): Promise<TrainResult> {
-  const isComplete = state.step >= run.config.train.steps || !isOutOfTime(run, state);
+  const isComplete = state.step >= run.config.train.steps || !isOutOfTime(run.config, state);
   const result: TrainResult = {
     folder: run.folder,
     status: isComplete ? "finished" : "out-of-time",

@@ -113,10 +113,11 @@ function samplerGap({ data_D, logprobs_D_T }: Gradient): MetricValues {
   return { "policy/samplerGap": sum / Math.max(1, tokens), "policy/samplerGapMax": most };
 }
 
-function requireFinite(what: string, value: number, step: number): void {
+/** @throws UserError when training has diverged; `rate` is the key that sets the learning rate */
+export function requireFinite(what: string, value: number, step: number, rate = "optimizer.learningRate"): void {
   if (Number.isFinite(value)) return;
   throw new UserError(
     `The ${what} of step ${step + 1} is ${value}: training has diverged. Checkpoints from before are intact; ` +
-      "start a new run with a lower optimizer.learningRate, or a lower optimizer.maxGradNorm.",
+      `start a new run with a lower ${rate}, or a lower optimizer.maxGradNorm.`,
   );
 }
