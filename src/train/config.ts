@@ -149,8 +149,6 @@ const fields = {
     seed: z.int().nonnegative().default(0).describe("of question order and sampling"),
     stopAfterSeconds: z.number().nonnegative().default(0).describe("stop at the first step after this time; 0: never"),
   },
-  run: {
-    folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
   sft: {
     transcripts: z
       .string()
@@ -165,6 +163,8 @@ const fields = {
       .describe("transcripts set aside to choose the checkpoint, at most a fifth of all"),
     learningRate: positive.default(1e-4).describe("peak learning rate; its course and AdamW are those of optimizer"),
   },
+  run: {
+    folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
     threads: countOrZero.default(0).describe("threads of the runtime; 0: as many as there are cores"),
     executionProvider: z.string().default("cpu").describe("ONNX Runtime execution provider"),
     memory: z
@@ -192,9 +192,9 @@ export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
   algorithm: "how rewards become gradients",
   optimizer: "AdamW and its learning rate",
   train: "the loop",
+  sft: "the supervised warm-up (sleuth sft)",
   run: "the run folder and the machine",
 };
-  sft: "the supervised warm-up (sleuth sft)",
 
 /** The schema of a whole configuration; every key has a default. */
 export const configSchema = z.strictObject({
@@ -206,9 +206,9 @@ export const configSchema = z.strictObject({
   algorithm: z.strictObject(fields.algorithm).prefault({}),
   optimizer: z.strictObject(fields.optimizer).prefault({}),
   train: z.strictObject(fields.train).prefault({}),
+  sft: z.strictObject(fields.sft).prefault({}),
   run: z.strictObject(fields.run).prefault({}),
 });
-  sft: z.strictObject(fields.sft).prefault({}),
 
 /** A complete configuration. */
 export type Config = z.output<typeof configSchema>;
