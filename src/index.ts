@@ -44,7 +44,7 @@ export { serve, type RunningServer, type ServeOptions } from "./search/server.js
 export { searchEnvironment, type Attempt, type Environment } from "./eval/environment.js";
 export { rollout, type RolloutOptions } from "./rollout/rollout.js";
 export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rollout/trace.js";
-export { atlas, protocols, searchR1, type Protocol } from "./prompts/protocol.js";
+export { atlas, protocols, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
 export type { RewardFunction } from "./rewards/reward.js";
 export { combineRewards, rewardsFor } from "./rewards/combine.js";
 export { exactMatch, matchesAnswer } from "./rewards/exact-match.js";

@@ -116,6 +116,8 @@ export interface Tokenizer {
   readonly padId: number;
   /** Strings that encode to one special id each (tags, end of text): never allowed inside retrieved text. */
   readonly specialTokens: ReadonlyMap<string, number>;
+  /** What the model was taught to see before a text (its BOS token); empty or absent where there is no such thing. `encode` does not add it. */
+  readonly startIds?: readonly number[];
   /** Absent for base models without one. */
   readonly chatTemplate?: ChatTemplate;
   /** Encodes text; special tokens written in the text are recognised; nothing is added. */

@@ -1,6 +1,6 @@
 /**
  * @file Retrieved text is data. Here everything in it that the model or its tokenizer could take for structure is made
- * harmless: protocol tags and special tokens in any disguise, control characters, direction marks.
+ * harmless: protocol tags, special tokens and the markers of its chat template in any disguise, control characters, direction marks.
  *
  * Tags are looked for in a *skeleton* of the text: compatibility forms decomposed (NFKD), lower case, look-alike brackets
  * made plain, white space and invisible characters dropped. So `</ANSWER>`, `< / answer >`, `＜/answer＞` and an
@@ -8,6 +8,7 @@
  * round ones: a person still reads what the document said, and the model reads no tag.
  */
 import type { Tokenizer } from "../types.js";
+import { chatMarkers } from "./chat.js";
 import type { Protocol } from "./protocol.js";
 import { protocolTags } from "./render.js";
 
@@ -45,8 +46,12 @@ const ROUND = new Map([
 ]);
 
 /** A neutraliser of one protocol and tokenizer; make it once, it prepares its patterns. */
-export function makeNeutraliser(protocol: Protocol, tokenizer: Pick<Tokenizer, "specialTokens">): Neutraliser {
-  const forbidden = [...new Set([...protocolTags(protocol), ...tokenizer.specialTokens.keys()])].filter(Boolean);
+export function makeNeutraliser(
+  protocol: Protocol,
+  tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">,
+): Neutraliser {
+  const markers = [...protocolTags(protocol), ...tokenizer.specialTokens.keys(), ...chatMarkers(tokenizer)];
+  const forbidden = [...new Set(markers)].filter(Boolean);
   const bracketed = forbidden.filter((tag) => [...fold(tag)].some((character) => ROUND.has(character)));
   // A special token without brackets may be an ordinary word: only its exact spelling is one.
   const exact = forbidden.filter((tag) => !bracketed.includes(tag));

@@ -1,6 +1,7 @@
 /** @file From text to action: what the policy asked for in one turn. */
 import type { StopConditions } from "../policy/policy.js";
 import type { Tokenizer } from "../types.js";
+import { endOfTurnIds } from "./chat.js";
 import type { Protocol, TagPair } from "./protocol.js";
 
 export type Action =
@@ -22,12 +23,15 @@ export function parseAction(text: string, protocol: Protocol): Action {
   return answer === null ? { kind: "malformed" } : { kind: "answer", answer: answer.content };
 }
 
-/** Where a turn ends: after `</search>`, after `</answer>`, or at the end of text. */
+/**
+ * Where a turn ends: after `</search>`, after `</answer>`, or at any of the model's ends of text; for an instruct model that is also the
+ * token with which its chat template ends an assistant's message, whether or not the model's files list it.
+ */
 export function turnStops(tokenizer: Tokenizer, protocol: Protocol): StopConditions {
   const strings = [protocol.search[1], protocol.answer[1]];
   // The tag may be one special token or be spelled out; either ends the turn.
   const tokens = strings.map((tag) => tokenizer.specialTokens.get(tag)).filter((id) => id !== undefined);
-  return { tokens: [...tokenizer.eosIds, ...tokens], strings };
+  return { tokens: [...new Set([...tokenizer.eosIds, ...endOfTurnIds(tokenizer), ...tokens])], strings };
 }
 
 /** The first opening tag is enough: if nothing closes it, nothing closes a later one either. */

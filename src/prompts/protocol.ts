@@ -10,6 +10,8 @@ export interface Protocol {
   name: string;
   /** Prompt template with `{question}`. */
   prompt: string;
+  /** Whether the prompt is an instruction: a model with a chat template then gets it as a user's message (`rollout.chat` auto). */
+  chat: boolean;
   think: TagPair;
   search: TagPair;
   information: TagPair;
@@ -33,6 +35,7 @@ export const searchR1: Protocol = {
   name: "search-r1",
   prompt:
     "Answer the given question. You must conduct reasoning inside <think> and </think> first every time you get new information. After reasoning, if you find you lack some knowledge, you can call a search engine by <search> query </search> and it will return the top searched results between <information> and </information>. You can search as many times as your want. If you find no further external knowledge needed, you can directly provide the answer inside <answer> and </answer>, without detailed illustrations. For example, <answer> Beijing </answer>. Question: {question}\n",
+  chat: true,
   think: ["<think>", "</think>"],
   search: ["<search>", "</search>"],
   information: ["<information>", "</information>"],
@@ -46,10 +49,22 @@ export const searchR1: Protocol = {
     "\nMy previous action is invalid. If I want to search, I should put the query between <search> and </search>. If I want to give the final answer, I should put the answer between <answer> and </answer>. Let me try again.\n",
 };
 
+/**
+ * Search-R1's tags, observations and second chance behind an instruction of half the length. For models of a few hundred million
+ * parameters: they lose a long instruction and copy its example as the answer, and their prompts cost as much as their turns.
+ */
+export const searchR1Short: Protocol = {
+  ...searchR1,
+  name: "search-r1-short",
+  prompt:
+    "Answer the question. Think inside <think> and </think>. To look something up, write <search> query </search> and read the results between <information> and </information>. When you know the answer, write <answer> answer </answer>. Question: {question}\n",
+};
+
 /** The built-in world's: the same tags (one special token each), a bare question, no instructions to read. */
 export const atlas: Protocol = {
   name: "atlas",
   prompt: "Question: {question}\n",
+  chat: false,
   think: ["<think>", "</think>"],
   search: ["<search>", "</search>"],
   information: ["<information>", "</information>"],
@@ -62,4 +77,8 @@ export const atlas: Protocol = {
   invalidAction: null,
 };
 
-export const protocols: Readonly<Record<string, Protocol>> = { "search-r1": searchR1, atlas };
+export const protocols: Readonly<Record<string, Protocol>> = {
+  "search-r1": searchR1,
+  "search-r1-short": searchR1Short,
+  atlas,
+};

@@ -9,9 +9,13 @@
  * 4. Passages are neutralised, and only what the policy wrote is parsed.
  * 5. Every wait has a deadline; a failed search becomes an empty, marked observation.
  * 6. Every trajectory says why it ended.
+ * 7. A base model's prompt begins with the token that its texts begin with (the released code adds none).
+ * 8. An end-of-text token that the policy wrote stays in the row: it was sampled, so it is trained on. (The released code drops it when it
+ *    tokenizes the text again.) What the environment says next follows it directly, inside the same assistant's turn.
  */
 import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../policy/policy.js";
+import { makePrompt, type ChatMode } from "../prompts/chat.js";
 import type { Neutraliser } from "../prompts/neutralise.js";
 import { makeNeutraliser } from "../prompts/neutralise.js";
 import { parseAction, turnStops } from "../prompts/parse.js";
@@ -29,6 +33,8 @@ export interface RolloutOptions {
   policy: Pick<Policy, "sample" | "tokenizer" | "contextLength">;
   search: SearchEngine;
   protocol: Protocol;
+  /** Whether the prompt goes through the model's chat template. Default auto: where it has one and the protocol's prompt is an instruction. */
+  chat?: ChatMode;
   /** Turns that the environment answers; one more turn without search follows. A malformed turn counts as one. */
   maxSearches: number;
   /** Passages asked for per search. */
@@ -63,6 +69,7 @@ type Settings = Required<Omit<RolloutOptions, "signal">> & {
 };
 
 const DEFAULTS = {
+  chat: "auto" as const,
   temperature: 1,
   topP: 1,
   seed: 0,
@@ -76,7 +83,8 @@ const DEFAULTS = {
  * Lets the policy work on a question until it answers or a budget is used up.
  * @returns the trajectory, always with a finish reason; an abort or a policy's deadline ends it as `cancelled` and keeps
  *   the turns that were complete.
- * @throws UserError when the prompt leaves no room to write or the observation budget is below the empty block's size;
+ * @throws UserError when the prompt leaves no room to write, when the observation budget is below the empty block's size, and when the
+ *   prompt cannot go through a chat template as it should;
  *   whatever the policy rejects with.
  */
 export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
@@ -148,8 +156,11 @@ function neutraliserFor(protocol: Protocol, tokenizer: Tokenizer, maxObservation
 function startRow(question: Question, settings: Settings): Row {
   // A question is data too: a special token in it would be as real to the model as one in a passage.
   const asked = settings.neutraliser.neutralise(question.question).text;
-  const prompt = renderPrompt(settings.protocol, { question: asked });
-  const tokens_T = settings.policy.tokenizer.encode(prompt);
+  const { protocol, policy, chat } = settings;
+  const { text, tokens_T } = makePrompt(renderPrompt(protocol, { question: asked }), policy.tokenizer, {
+    mode: chat,
+    protocol,
+  });
   if (tokens_T.length >= settings.limit) {
     const source = settings.limit === settings.maxTokens ? "maxTokens" : "the policy's context";
     throw new UserError(
@@ -157,7 +168,7 @@ function startRow(question: Question, settings: Settings): Row {
     );
   }
   const row = new Row(question.id);
-  row.addPrompt(prompt, tokens_T);
+  row.addPrompt(text, tokens_T);
   return row;
 }
 

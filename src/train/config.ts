@@ -72,13 +72,15 @@ const fields = {
   },
   rollout: {
     protocol: z
-      .enum(["atlas", "search-r1"])
+      .enum(["atlas", "search-r1", "search-r1-short"])
       .default("atlas")
       .describe("tags and prompt by which policy and search talk"),
     chat: z
       .enum(["auto", "always", "never"])
       .default("auto")
-      .describe("put the prompt through the model's chat template; auto: where the model has one"),
+      .describe(
+        "put the prompt through the model's chat template; auto: where the model has one and the protocol's prompt is an instruction",
+      ),
     maxSearches: countOrZero.default(4).describe("searches allowed per question"),
     maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
     maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),

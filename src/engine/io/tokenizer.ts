@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../errors.js";
-import type { Tokenizer } from "../../types.js";
+import type { ChatTemplate, Tokenizer } from "../../types.js";
+import { chatTemplateOf } from "./chat-template.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */
 export interface TokenizerSettings {
@@ -11,6 +12,11 @@ export interface TokenizerSettings {
   eos: readonly (string | number)[];
   /** The padding token; the first end-of-text token when absent. */
   pad?: string;
+  /** The token that begins a text. */
+  bos?: string;
+  /** Whether texts begin with `bos`; where nothing is said, the post-processor of `tokenizer.json` knows. */
+  addBos?: boolean;
+  chatTemplate?: ChatTemplate;
 }
 
 /**
@@ -22,25 +28,38 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const json = await readJson(path.join(folder, "tokenizer.json"), true);
   const config = await readJson(path.join(folder, "tokenizer_config.json"), false);
   const generation = await readJson(path.join(folder, "generation_config.json"), false);
+  const chatTemplate = await readText(path.join(folder, "chat_template.jinja"), false);
   const eos = [tokenText(config.eos_token), ...[generation.eos_token_id].flat()].filter(
     (token): token is string | number => typeof token === "string" || typeof token === "number",
   );
-  return createTokenizer(json, { eos, pad: tokenText(config.pad_token) }, path.join(folder, "tokenizer.json"));
+  const settings: TokenizerSettings = {
+    eos,
+    pad: tokenText(config.pad_token),
+    bos: tokenText(config.bos_token),
+    addBos: typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined,
+    chatTemplate: chatTemplateOf({ settings: config, chatTemplate }, folder),
+  };
+  return createTokenizer(json, settings, path.join(folder, "tokenizer.json"));
 }
 
 type Json = Record<string, unknown>;
 
-async function readJson(file: string, required: boolean): Promise<Json> {
-  let text: string;
+/** Undefined for a file that is not required and not there. */
+async function readText(file: string, required: boolean): Promise<string | undefined> {
   try {
-    text = await readFile(file, "utf8");
+    return await readFile(file, "utf8");
   } catch (error) {
-    if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new UserError(
       `Cannot read ${file}: ${(error as Error).message}. A model folder needs the tokenizer.json it was trained with; copy it from the model's source.`,
       { cause: error },
     );
   }
+}
+
+async function readJson(file: string, required: boolean): Promise<Json> {
+  const text = await readText(file, required);
+  if (text === undefined) return {};
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
@@ -84,12 +103,29 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   };
   const eosIds = [...new Set(settings.eos.map(idOf))];
   const ids = [...Object.values(model.vocab as Record<string, number>), ...special.values()];
-  return new CachingTokenizer(new HuggingFaceTokenizer(json, {}), {
+  const inner = new HuggingFaceTokenizer(json, {});
+  return new CachingTokenizer(inner, {
     vocabSize: ids.reduce((most, id) => Math.max(most, id), -1) + 1,
     eosIds,
     padId: settings.pad === undefined ? (eosIds[0] ?? 0) : idOf(settings.pad),
     specialTokens: special,
+    startIds: startIdsOf(inner, settings, idOf),
+    chatTemplate: settings.chatTemplate,
   });
+}
+
+/** What stands before a text's own tokens when the tokenizer encodes it with everything that belongs to it. */
+function startIdsOf(
+  inner: HuggingFaceTokenizer,
+  { bos, addBos }: TokenizerSettings,
+  idOf: (token: string) => number,
+): number[] {
+  if (addBos === false) return [];
+  if (addBos === true && bos !== undefined) return [idOf(bos)];
+  const own: number[] = inner.encode("a", { add_special_tokens: false }).ids;
+  const all: number[] = inner.encode("a", { add_special_tokens: true }).ids;
+  const start = all.findIndex((_, index) => own.every((id, offset) => all[index + offset] === id));
+  return own.length === 0 || start < 0 ? [] : all.slice(0, start);
 }
 
 /** Texts kept in the cache; a rollout encodes the same prompts and passages over and over. */
@@ -100,15 +136,19 @@ class CachingTokenizer implements Tokenizer {
   readonly eosIds: readonly number[];
   readonly padId: number;
   readonly specialTokens: ReadonlyMap<string, number>;
+  readonly startIds: readonly number[];
+  readonly chatTemplate?: ChatTemplate;
   readonly #inner: HuggingFaceTokenizer;
   readonly #cache = new Map<string, readonly number[]>();
 
-  constructor(inner: HuggingFaceTokenizer, facts: Pick<Tokenizer, "vocabSize" | "eosIds" | "padId" | "specialTokens">) {
+  constructor(inner: HuggingFaceTokenizer, facts: Omit<Tokenizer, "encode" | "decode">) {
     this.#inner = inner;
     this.vocabSize = facts.vocabSize;
     this.eosIds = facts.eosIds;
     this.padId = facts.padId;
     this.specialTokens = facts.specialTokens;
+    this.startIds = facts.startIds ?? [];
+    this.chatTemplate = facts.chatTemplate;
   }
 
   encode(text: string): number[] {

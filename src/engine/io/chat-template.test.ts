@@ -1,0 +1,125 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { UserError } from "../../errors.js";
+import type { ChatMessage } from "../../types.js";
+import { chatTemplateOf, createChatTemplate } from "./chat-template.js";
+import { createTokenizer, loadTokenizer } from "./tokenizer.js";
+
+const golden = fileURLToPath(new URL("../../../test/golden/chat/", import.meta.url));
+
+interface Case {
+  family: string;
+  messages: ChatMessage[];
+  addGenerationPrompt: boolean;
+  text: string | null;
+  tokens: number[] | null;
+  raw: number[];
+}
+const cases = JSON.parse(readFileSync(path.join(golden, "expected.json"), "utf8")) as Case[];
+const families = readdirSync(golden, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+const read = (family: string, file: string): string => readFileSync(path.join(golden, family, file), "utf8");
+/** The day on which the golden texts were rendered. */
+const now = new Date(2025, 2, 9, 17, 5);
+
+/** Made by test/golden/chat.py with transformers 5.23 and the templates of TRL 1.16. */
+describe.each(families.map(({ name }) => name))("the chat template of %s", (family) => {
+  const settings = JSON.parse(read(family, "tokenizer_config.json")) as Record<string, unknown>;
+  const template = chatTemplateOf({ settings, chatTemplate: read(family, "chat_template.jinja") }, family, { now });
+  const own = cases.filter((one) => one.family === family);
+
+  it("renders and encodes as transformers does", async () => {
+    const tokenizer = await loadTokenizer(path.join(golden, family));
+    expect(own).toHaveLength(5);
+    for (const { messages, addGenerationPrompt, text, tokens } of own) {
+      if (text === null) {
+        expect(() => template?.render(messages, { addGenerationPrompt })).toThrow(UserError);
+        continue;
+      }
+      const rendered = template?.render(messages, { addGenerationPrompt });
+      expect(rendered).toBe(text);
+      expect(tokenizer.encode(rendered as string)).toEqual(tokens);
+    }
+  });
+
+  it("knows what a bare text begins with", async () => {
+    const tokenizer = await loadTokenizer(path.join(golden, family));
+    for (const { messages, raw } of own) {
+      expect([...(tokenizer.startIds ?? []), ...tokenizer.encode(messages[0].content)]).toEqual(raw);
+    }
+  });
+});
+
+describe("a chat template", () => {
+  const user: ChatMessage[] = [{ role: "user", content: "Who?" }];
+  const render = (source: string, messages = user, specials = {}): string =>
+    createChatTemplate(source, specials, { now, name: "The chat template of there" }).render(messages, {
+      addGenerationPrompt: true,
+    });
+
+  it("finds what the templates of the families use", () => {
+    expect(render("{{ messages | tojson }}")).toBe('[{"role": "user", "content": "Who?"}]');
+    expect(render("{{ strftime_now('%d %b %Y, %-d %B %y %A %a %H:%M %I %p %j %% %Q') }}")).toBe(
+      "09 Mar 2025, 9 March 25 Sunday Sun 17:05 05 PM 068 % %Q",
+    );
+    expect(render("{% for i in range(3) %}{{ i }}{% endfor %}{{ range(4, 0, -2) | join(',') }}")).toBe("0124,2");
+    expect(render("{% set ns = namespace(n=1) %}{% for m in messages %}{% set ns.n = 7 %}{% endfor %}{{ ns.n }}")).toBe(
+      "7",
+    );
+    expect(render("{{ bos_token }}|{{ eos_token }}|{{ unk_token is defined }}", user, { bosToken: "<s>" })).toBe(
+      "<s>||false",
+    );
+    expect(render("{{ tools is none and documents is none and not custom_tools is defined }}")).toBe("true");
+  });
+
+  it("takes a message as data", () => {
+    const content = "{{ bos_token }}{% raise %} {# #}";
+    expect(render("{{ messages[0].content }}", [{ role: "user", content }])).toBe(content);
+  });
+
+  it("says which template is at fault, and what to do", () => {
+    expect(() => render("{{ raise_exception('No system here') }}")).toThrow(
+      /The chat template of there cannot render a conversation of 1 message \(user\): No system here.*rollout\.chat=never/s,
+    );
+    expect(() => render("{% for %}")).toThrow(UserError);
+    expect(() => render("{% for %}")).toThrow(/The chat template of there is not a Jinja template.*Copy it again/s);
+    expect(() => render("{{ undefined_function() }}")).toThrow(UserError);
+    expect(() => render("{% for i in range(10000000000) %}{% endfor %}")).toThrow(/too long/);
+  });
+
+  it("is read only when it is used", () => {
+    expect(createChatTemplate("{% for %}", {}).source).toBe("{% for %}");
+  });
+});
+
+describe("the files of a tokenizer", () => {
+  const sourceOf = (settings: Record<string, unknown>, chatTemplate?: string): string | undefined =>
+    chatTemplateOf({ settings, chatTemplate }, "there")?.source;
+
+  it("hold a template as a file of its own, as text, as a list, or not at all", () => {
+    const list = [
+      { name: "tool_use", template: "T" },
+      { name: "default", template: "D" },
+    ];
+    expect(sourceOf({ chat_template: "S" }, "F")).toBe("F");
+    expect(sourceOf({ chat_template: "S" })).toBe("S");
+    expect(sourceOf({ chat_template: list })).toBe("D");
+    expect(sourceOf({ chat_template: [{ name: "only", template: "O" }] })).toBe("O");
+    expect(sourceOf({ chat_template: [list[0], { name: "rag", template: "R" }] })).toBeUndefined();
+    expect(sourceOf({ chat_template: null })).toBeUndefined();
+    expect(sourceOf({})).toBeUndefined();
+  });
+
+  it("say with add_bos_token whether a text begins with the BOS, whatever the post-processor does", () => {
+    const json = JSON.parse(read("llama3", "tokenizer.json")) as object;
+    const bare = { ...json, post_processor: null };
+    const bos = "<|begin_of_text|>";
+    const startIds = (file: object, addBos?: boolean): readonly number[] | undefined =>
+      createTokenizer(file, { eos: [], bos, addBos }).startIds;
+    expect(startIds(json)).toEqual([0]);
+    expect(startIds(json, false)).toEqual([]);
+    expect(startIds(bare)).toEqual([]);
+    expect(startIds(bare, true)).toEqual([0]);
+  });
+});

@@ -1,0 +1,181 @@
+/**
+ * @file Chat templates: the Jinja programs by which an instruct model was taught to see a conversation, rendered as Hugging Face
+ * transformers renders them (`apply_chat_template(messages, add_generation_prompt=…)` without tools or documents).
+ *
+ * One departure: `strftime_now` tells the time at which the template was made, not that of each rendering, and always in English: a run
+ * does not change its prompt at midnight or with the machine's language.
+ */
+import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
+import { UserError } from "../../errors.js";
+import type { ChatMessage, ChatTemplate } from "../../types.js";
+import type { TokenizerFiles } from "./model-source.js";
+
+/** The special tokens that a template may name, as `tokenizer_config.json` gives them. */
+export interface SpecialTokenNames {
+  bosToken?: string;
+  eosToken?: string;
+  padToken?: string;
+  unkToken?: string;
+}
+
+export interface ChatTemplateOptions {
+  /** Where the template stands, for error messages. Default: "The chat template". */
+  name?: string;
+  /** What `strftime_now` tells. Default: now. */
+  now?: Date;
+}
+
+/**
+ * A template from its Jinja source. The source is read at the first rendering, so that a model whose template has an error can still be
+ * used without it.
+ */
+export function createChatTemplate(
+  source: string,
+  specials: SpecialTokenNames,
+  options: ChatTemplateOptions = {},
+): ChatTemplate {
+  const { name = "The chat template", now = new Date() } = options;
+  const tokens = Object.entries({
+    bos_token: specials.bosToken,
+    eos_token: specials.eosToken,
+    pad_token: specials.padToken,
+    unk_token: specials.unkToken,
+  }).filter(([, token]) => token !== undefined);
+  let program: ReturnType<typeof parse> | undefined;
+  return {
+    source,
+    render(messages, { addGenerationPrompt }) {
+      program ??= readProgram(source, name);
+      const environment = new Environment();
+      const variables = {
+        ...globals(now),
+        ...Object.fromEntries(tokens),
+        messages: messages.map(({ role, content }) => ({ role, content })),
+        add_generation_prompt: addGenerationPrompt,
+        // Templates tell "no tools" from "not defined".
+        tools: null,
+        documents: null,
+      };
+      for (const [key, value] of Object.entries(variables)) environment.set(key, value);
+      try {
+        return String(new Interpreter(environment).run(program).value);
+      } catch (error) {
+        throw new UserError(
+          `${name} cannot render a conversation of ${describe(messages)}: ${(error as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
+          { cause: error },
+        );
+      }
+    },
+  };
+}
+
+/**
+ * The template of a tokenizer's files, with its special tokens; undefined where there is none. Of several templates in
+ * `tokenizer_config.json` it is the one named "default".
+ * @param location folder or file of the model, for error messages
+ */
+export function chatTemplateOf(
+  files: Pick<TokenizerFiles, "settings" | "chatTemplate">,
+  location: string,
+  options: Pick<ChatTemplateOptions, "now"> = {},
+): ChatTemplate | undefined {
+  const { settings } = files;
+  const source = files.chatTemplate ?? defaultTemplate(settings.chat_template);
+  if (source === undefined) return undefined;
+  const specials = {
+    bosToken: tokenText(settings.bos_token),
+    eosToken: tokenText(settings.eos_token),
+    padToken: tokenText(settings.pad_token),
+    unkToken: tokenText(settings.unk_token),
+  };
+  return createChatTemplate(source, specials, { ...options, name: `The chat template of ${location}` });
+}
+
+/** Text, or a list of `{ name, template }`. */
+function defaultTemplate(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value as { name?: unknown; template?: unknown }[];
+  const chosen = named.find(({ name }) => name === "default") ?? (named.length === 1 ? named[0] : undefined);
+  return typeof chosen?.template === "string" ? chosen.template : undefined;
+}
+
+/** `"</s>"` or `{"content": "</s>"}`. */
+function tokenText(token: unknown): string | undefined {
+  if (typeof token === "string") return token;
+  const content = (token as { content?: unknown } | null | undefined)?.content;
+  return typeof content === "string" ? content : undefined;
+}
+
+function readProgram(source: string, name: string): ReturnType<typeof parse> {
+  try {
+    return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+  } catch (error) {
+    throw new UserError(
+      `${name} is not a Jinja template that can be read: ${(error as Error).message}. Copy it again from the model's source, or set rollout.chat=never to give the model the bare prompt.`,
+      { cause: error },
+    );
+  }
+}
+
+function describe(messages: readonly ChatMessage[]): string {
+  const roles = messages.map(({ role }) => role).join(", ");
+  return `${messages.length} ${messages.length === 1 ? "message" : "messages"} (${roles})`;
+}
+
+/** A template is a stranger's program: its loops stay short. */
+const longestRange = 100_000;
+
+/** What a template finds besides its variables; the same names as in transformers. */
+function globals(now: Date): Record<string, unknown> {
+  return {
+    true: true,
+    false: false,
+    none: null,
+    True: true,
+    False: false,
+    None: null,
+    raise_exception: (message: unknown) => {
+      throw new Error(String(message));
+    },
+    strftime_now: (format: unknown) => strftime(now, String(format)),
+    range: (first: number, second?: number, step = 1) => {
+      const [start, stop] = second === undefined ? [0, first] : [first, second];
+      const length = Math.max(0, Math.ceil((stop - start) / step));
+      if (!(length <= longestRange)) throw new Error(`range(${start}, ${stop}, ${step}) is too long`);
+      return Array.from({ length }, (_, index) => start + index * step);
+    },
+  };
+}
+
+const months = "January February March April May June July August September October November December".split(" ");
+const days = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
+
+/** Python's `strftime` in English, as far as templates use it; other directives stay as they are. */
+function strftime(date: Date, format: string): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const hour12 = date.getHours() % 12 || 12;
+  const firstOfYear = Date.UTC(date.getFullYear(), 0, 1);
+  const dayOfYear = (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - firstOfYear) / 86_400_000 + 1;
+  const values: Readonly<Record<string, string>> = {
+    Y: String(date.getFullYear()),
+    y: two(date.getFullYear() % 100),
+    m: two(date.getMonth() + 1),
+    d: two(date.getDate()),
+    j: String(dayOfYear).padStart(3, "0"),
+    B: months[date.getMonth()],
+    b: months[date.getMonth()].slice(0, 3),
+    A: days[date.getDay()],
+    a: days[date.getDay()].slice(0, 3),
+    H: two(date.getHours()),
+    I: two(hour12),
+    M: two(date.getMinutes()),
+    S: two(date.getSeconds()),
+    p: date.getHours() < 12 ? "AM" : "PM",
+    "%": "%",
+  };
+  return format.replace(/%(-?)([a-zA-Z%])/g, (whole, short: string, directive: string) => {
+    const value = values[directive];
+    return value === undefined ? whole : short === "" ? value : value.replace(/^0+(?=.)/, "");
+  });
+}
