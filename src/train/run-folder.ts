@@ -13,6 +13,7 @@ import type { Group } from "../types.js";
 import { configDifferences, parseConfig, type Config } from "./config.js";
 import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "./durable.js";
 import { lockRun } from "./run-lock.js";
+import { sourceCommit } from "./source-commit.js";
 
 /** An open run; `close` releases its lock. */
 export interface RunFolder {
@@ -145,10 +146,12 @@ async function checkSameRun(folder: string, config: Config): Promise<void> {
 }
 
 /** One entry of `run.json` per start: when, with what command, on what. */
-interface Start {
+export interface Start {
   startedAt: string;
   command: string[];
   sleuth: string;
+  /** Of Sleuth's own repository; null for an installed package, absent in records of older versions. */
+  commit?: string | null;
   node: string;
   runtime: string;
   platform: string;
@@ -156,12 +159,13 @@ interface Start {
   cores: number;
 }
 
-interface Starts {
+export interface Starts {
   kind?: RunKind;
   starts: Start[];
 }
 
-async function readStarts(folder: string): Promise<Starts> {
+/** What `run.json` holds; no starts where there is no such file. */
+export async function readStarts(folder: string): Promise<Starts> {
   const file = path.join(folder, "run.json");
   return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Starts) : { starts: [] };
 }
@@ -172,6 +176,7 @@ async function recordStart(folder: string, kind: RunKind): Promise<void> {
     startedAt: new Date().toISOString(),
     command: process.argv.slice(1).map((word, index) => (index === 0 ? path.basename(word) : word)),
     sleuth: versionOf("../../package.json"),
+    commit: sourceCommit(),
     node: process.version,
     runtime: versionOf("onnxruntime-node/package.json"),
     platform: `${process.platform} ${process.arch}`,
