@@ -91,8 +91,8 @@ export function chatTemplateOf(
   return createChatTemplate(source, specials, { ...options, name: `The chat template of ${location}` });
 }
 
-/** Text, or a list of `{ name, template }`. */
-function defaultTemplate(value: unknown): string | undefined {
+/** The template in `tokenizer_config.json`: text, or a list of `{ name, template }`. */
+export function defaultTemplate(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (!Array.isArray(value)) return undefined;
   const named = value as { name?: unknown; template?: unknown }[];

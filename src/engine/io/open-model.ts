@@ -1,26 +1,132 @@
-/** @file Opens a pretrained model. */
-import { readFile } from "node:fs/promises";
+/** @file Opening a pretrained model: a Hugging Face folder or a GGUF file, checked whole before anything is computed. */
+import { stat } from "node:fs/promises";
 import path from "node:path";
-import { parameter } from "../model/parameters.js";
-import { loadModelFolder } from "./model-folder.js";
-import type { ModelSource } from "./model-source.js";
+import { UserError } from "../../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { parseModelConfig } from "./config-json.js";
+import { huggingFaceName, readGgufConfig, rowPlaces } from "./gguf-config.js";
+import { GgufFile } from "./gguf-file.js";
+import { readGgufTokenizer } from "./gguf-tokenizer.js";
+import { readOptionalJson, readRequiredJson } from "./json-file.js";
+import type { ModelSource, TokenizerFiles } from "./model-source.js";
+import { CONFIG_FILE, openSafetensors, WEIGHTS_FILE } from "./safetensors-set.js";
+import { checkFinite, checkTensors, type StoredTensor, type TensorSet } from "./tensor-set.js";
+import { GENERATION_FILE, isGguf, readTokenizerFiles, SETTINGS_FILE, TOKENIZER_FILE } from "./tokenizer-files.js";
+import { endOfTextIds, largestId } from "./tokenizer.js";
 
-/** Opens a Hugging Face folder. */
+/**
+ * Opens a model: every file is there, every tensor has its shape and a type that can be read, none is missing or unknown, and the
+ * tokenizer fits the embeddings.
+ * @param location a Hugging Face folder or a `.gguf` file
+ * @throws UserError naming the file, the field or tensor, and what to do
+ */
 export async function openModel(location: string): Promise<ModelSource> {
-  const { config, parameters } = await loadModelFolder(location);
-  const tokenizer = JSON.parse(await readFile(path.join(location, "tokenizer.json"), "utf8")) as Record<
-    string,
-    unknown
-  >;
+  const stats = await stat(location).catch(() => undefined);
+  if (isGguf(location) && stats?.isFile()) return openGguf(location);
+  if (stats?.isFile()) {
+    throw new UserError(
+      `${location} is a file, but a model is a folder or a .gguf file. Give the folder that holds ${CONFIG_FILE}.`,
+    );
+  }
+  if (!stats) throw new UserError(`There is no model folder or file ${location}. Check the path.`);
+  return openFolder(location);
+}
+
+/** Reads and checks `config.json` alone, without what the tokenizer's files add to it. */
+export async function loadModelConfig(folder: string): Promise<ModelConfig> {
+  const file = path.join(folder, CONFIG_FILE);
+  if (!(await readOptionalJson(file)) && (await readOptionalJson(path.join(folder, "adapter_config.json")))) {
+    throw new UserError(
+      `${folder} holds an adapter (adapter_config.json), not a whole model. Give the folder of its base model here.`,
+    );
+  }
+  const advice = `A model folder needs ${CONFIG_FILE}, ${WEIGHTS_FILE} and ${TOKENIZER_FILE}; copy the missing file from the model's source.`;
+  return parseModelConfig(await readRequiredJson(file, advice), file);
+}
+
+async function openFolder(folder: string): Promise<ModelSource> {
+  const config = await loadModelConfig(folder);
+  const tokenizer = await readTokenizerFiles(folder);
+  const set = await openSafetensors(folder);
+  return checked(folder, set, config, tokenizer);
+}
+
+async function openGguf(file: string): Promise<ModelSource> {
+  const gguf = await GgufFile.open(file);
+  try {
+    const config = await readGgufConfig(gguf);
+    const tokenizer = readGgufTokenizer(gguf.fields, config.modelType, config.maxPositions);
+    return await checked(file, ggufTensors(gguf, config), config, tokenizer);
+  } catch (error) {
+    await gguf.close();
+    throw error;
+  }
+}
+
+function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
+  const tensors = new Map<string, StoredTensor>();
+  const stored = new Map<string, string>();
+  for (const [ggufName, { shape }] of gguf.tensors) {
+    const name = huggingFaceName(ggufName);
+    if (name === undefined) continue;
+    tensors.set(name, { file: gguf.file, shape });
+    stored.set(name, ggufName);
+  }
   return {
-    location,
-    config,
-    tokenizer: { tokenizer, settings: {}, generation: {} },
-    read: (name, target) => {
-      const values = parameter(parameters, name);
-      target?.set(values);
-      return Promise.resolve(target ?? values);
-    },
-    close: () => Promise.resolve(),
+    described: `${gguf.file} (its metadata)`,
+    location: gguf.file,
+    tensors,
+    read: (name, target) => gguf.read(stored.get(name) ?? name, target, rowPlaces(name, config)),
+    close: () => gguf.close(),
   };
+}
+
+async function checked(
+  location: string,
+  set: TensorSet,
+  described: ModelConfig,
+  tokenizer: TokenizerFiles,
+): Promise<ModelSource> {
+  try {
+    checkTensors(set, described);
+    const config = { ...described, eosTokenIds: joinEnds(location, described, tokenizer) };
+    return {
+      location,
+      config,
+      tokenizer,
+      async read(name, target) {
+        const values = await set.read(name, target);
+        checkFinite(set.tensors.get(name)?.file ?? location, name, values);
+        return values;
+      },
+      close: () => set.close(),
+    };
+  } catch (error) {
+    await set.close();
+    throw error;
+  }
+}
+
+/**
+ * Every id that ends a text, as config.json, generation_config.json and the tokenizer know them.
+ * A tokenizer with more ids than the embedding has rows would ask for rows that do not exist.
+ */
+function joinEnds(location: string, { vocabSize, eosTokenIds }: ModelConfig, files: TokenizerFiles): number[] {
+  const inside = (name: string) => (isGguf(location) ? location : path.join(location, name));
+  const largest = largestId(files.tokenizer);
+  if (largest >= vocabSize) {
+    throw new UserError(
+      `${inside(TOKENIZER_FILE)} has token ids up to ${largest}, but the model has embeddings for vocab_size ${vocabSize} tokens. ` +
+        "Use the tokenizer that the model was trained with.",
+    );
+  }
+  const more = endOfTextIds(files, inside(SETTINGS_FILE));
+  const beyond = more.find((id) => id >= vocabSize);
+  if (beyond !== undefined) {
+    throw new UserError(
+      `${inside(GENERATION_FILE)}: field "eos_token_id" is ${beyond}, but the vocabulary has ${vocabSize} entries. ` +
+        "The file belongs to another model; copy it again from the model's source.",
+    );
+  }
+  return [...new Set([...eosTokenIds, ...more])];
 }

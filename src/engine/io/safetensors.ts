@@ -7,6 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
+import { readInto } from "./read-into.js";
 
 /** The reference implementation's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -93,6 +94,16 @@ export class SafetensorsFile {
     this.metadata = metadata;
   }
 
+  /** Why a tensor cannot be read, or undefined when it can. */
+  unreadable(name: string): UserError | undefined {
+    const dtype = this.tensors.get(name)?.dtype ?? "";
+    if (isFloatType(dtype)) return undefined;
+    return new UserError(
+      `${this.file}: tensor "${name}" is of type ${dtype}, but only ${FLOAT_TYPES.join(", ")} can be read. ` +
+        "Convert the file, for example with model.float().save_pretrained(…) in Python.",
+    );
+  }
+
   /**
    * Reads one tensor as float32, into `target` where it is given.
    * @throws UserError when the tensor is absent, not of a float type or not of the target's length, or is cut off
@@ -100,12 +111,8 @@ export class SafetensorsFile {
   async read(name: string, target?: Float32Array): Promise<Float32Array> {
     const entry = this.tensors.get(name);
     if (!entry) throw damaged(this.file, `it has no tensor "${name}"`);
-    if (!isFloatType(entry.dtype)) {
-      throw new UserError(
-        `${this.file}: tensor "${name}" is of type ${entry.dtype}, but only ${FLOAT_TYPES.join(", ")} can be read. ` +
-          "Convert the file, for example with model.float().save_pretrained(…) in Python.",
-      );
-    }
+    const problem = this.unreadable(name);
+    if (problem) throw problem;
     const count = (entry.end - entry.begin) / BYTES[entry.dtype];
     const values = target ?? new Float32Array(count);
     if (values.length !== count) {
@@ -114,7 +121,7 @@ export class SafetensorsFile {
           "The file belongs to another model; take the one that was written with it.",
       );
     }
-    const what = `tensor "${name}"`;
+    const onEnd = () => damaged(this.file, `it ends in the middle of tensor "${name}"`);
     const start = this.#dataStart + entry.begin;
     const perChunk = CHUNK_BYTES / BYTES[entry.dtype];
     for (let done = 0; done < count; done += perChunk) {
@@ -122,10 +129,10 @@ export class SafetensorsFile {
       const position = start + done * BYTES[entry.dtype];
       if (entry.dtype === "F32") {
         const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-        await readInto(this.#handle, bytes, position, this.file, what);
+        await readInto(this.#handle, bytes, position, onEnd);
       } else {
         const bits = new Uint16Array(part.length);
-        await readInto(this.#handle, new Uint8Array(bits.buffer), position, this.file, what);
+        await readInto(this.#handle, new Uint8Array(bits.buffer), position, onEnd);
         if (entry.dtype === "F16") float16ToFloat32(bits, part);
         else bfloat16ToFloat32(bits, part);
       }
@@ -291,22 +298,8 @@ async function readExactly(
   what: string,
 ): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
-  await readInto(handle, bytes, start, file, what);
+  await readInto(handle, bytes, start, () => damaged(file, `it ends in the middle of ${what}`));
   return bytes;
-}
-
-async function readInto(
-  handle: FileHandle,
-  bytes: Uint8Array,
-  start: number,
-  file: string,
-  what: string,
-): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-    if (bytesRead === 0) throw damaged(file, `it ends in the middle of ${what}`);
-    done += bytesRead;
-  }
 }
 
 function damaged(file: string, reason: string): UserError {

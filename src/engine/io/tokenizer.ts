@@ -1,10 +1,12 @@
 /** @file Loads a Hugging Face `tokenizer.json` as a `Tokenizer`. */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../errors.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf } from "./chat-template.js";
+import { readOptionalJson } from "./json-file.js";
+import type { TokenizerFiles } from "./model-source.js";
+import { isGguf, readTokenizerFiles, TOKENIZER_FILE } from "./tokenizer-files.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */
 export interface TokenizerSettings {
@@ -20,58 +22,81 @@ export interface TokenizerSettings {
 }
 
 /**
- * Reads `tokenizer.json`, and the end-of-text and padding tokens from `tokenizer_config.json` and `generation_config.json`
- * where they exist.
+ * Loads the tokenizer of a Hugging Face folder or a `.gguf` file. Texts end with every token that its files or the folder's `config.json`
+ * name for it.
  * @throws UserError naming the file that is missing or unreadable
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const json = await readJson(path.join(folder, "tokenizer.json"), true);
-  const config = await readJson(path.join(folder, "tokenizer_config.json"), false);
-  const generation = await readJson(path.join(folder, "generation_config.json"), false);
-  const chatTemplate = await readText(path.join(folder, "chat_template.jinja"), false);
-  const eos = [tokenText(config.eos_token), ...[generation.eos_token_id].flat()].filter(
-    (token): token is string | number => typeof token === "string" || typeof token === "number",
+export async function loadTokenizer(location: string): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(location);
+  if (isGguf(location)) return tokenizerFromFiles(files, location);
+  const config = (await readOptionalJson(path.join(location, "config.json"))) ?? {};
+  return tokenizerFromFiles(files, location, [config.eos_token_id].flat().filter(isId));
+}
+
+/**
+ * A tokenizer from its files.
+ * @param location the model they come from, for error messages
+ * @param moreEosIds ids that end a text besides those of the files, as `ModelConfig.eosTokenIds`
+ */
+export function tokenizerFromFiles(
+  files: TokenizerFiles,
+  location: string,
+  moreEosIds: readonly number[] = [],
+): Tokenizer {
+  const { settings } = files;
+  return createTokenizer(
+    files.tokenizer,
+    {
+      eos: [...endTokens(files), ...moreEosIds],
+      pad: tokenText(settings.pad_token),
+      bos: tokenText(settings.bos_token),
+      addBos: typeof settings.add_bos_token === "boolean" ? settings.add_bos_token : undefined,
+      chatTemplate: chatTemplateOf(files, location),
+    },
+    isGguf(location) ? location : path.join(location, TOKENIZER_FILE),
   );
-  const settings: TokenizerSettings = {
-    eos,
-    pad: tokenText(config.pad_token),
-    bos: tokenText(config.bos_token),
-    addBos: typeof config.add_bos_token === "boolean" ? config.add_bos_token : undefined,
-    chatTemplate: chatTemplateOf({ settings: config, chatTemplate }, folder),
+}
+
+/** The ids that end a text by the tokenizer's own files, which `source` names in error messages. */
+export function endOfTextIds(files: TokenizerFiles, source: string): number[] {
+  const ids = new Map(namedTokens(files.tokenizer));
+  return endTokens(files).map((token) => idIn(ids, token, source));
+}
+
+function endTokens({ settings, generation }: TokenizerFiles): (string | number)[] {
+  const eos = tokenText(settings.eos_token);
+  return [...(eos === undefined ? [] : [eos]), ...[generation.eos_token_id].flat().filter(isId)];
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function idIn(ids: ReadonlyMap<string, number>, token: string | number, source: string): number {
+  const id = typeof token === "number" ? token : ids.get(token);
+  if (id !== undefined) return id;
+  throw new UserError(
+    `${source} lacks the token "${token}" that the model's configuration names. Copy both from the same model.`,
+  );
+}
+
+/** The largest id of a `tokenizer.json`; −1 without any. */
+export function largestId(json: object): number {
+  let most = -1;
+  for (const [, id] of namedTokens(json)) if (id > most) most = id;
+  return most;
+}
+
+/** Tokens and their ids; added ones come last and win. A vocabulary of pieces with scores counts from 0. */
+function* namedTokens(json: object): Iterable<[string, number]> {
+  const { model, added_tokens } = json as {
+    model?: { vocab?: Record<string, number> | [string, number][] };
+    added_tokens?: { id: number; content: string }[];
   };
-  return createTokenizer(json, settings, path.join(folder, "tokenizer.json"));
-}
-
-type Json = Record<string, unknown>;
-
-/** Undefined for a file that is not required and not there. */
-async function readText(file: string, required: boolean): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new UserError(
-      `Cannot read ${file}: ${(error as Error).message}. A model folder needs the tokenizer.json it was trained with; copy it from the model's source.`,
-      { cause: error },
-    );
-  }
-}
-
-async function readJson(file: string, required: boolean): Promise<Json> {
-  const text = await readText(file, required);
-  if (text === undefined) return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  } catch (error) {
-    throw new UserError(
-      `${file} is not valid JSON (${(error as Error).message}). Copy it again from the model's source.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  throw new UserError(`${file} does not hold a JSON object. Copy it again from the model's source.`);
+  const vocab = model?.vocab ?? {};
+  if (Array.isArray(vocab)) for (const [id, [piece]] of vocab.entries()) yield [piece, id];
+  else yield* Object.entries(vocab);
+  for (const { content, id } of added_tokens ?? []) yield [content, id];
 }
 
 /** `"</s>"` or `{"content": "</s>"}`. */
@@ -94,18 +119,12 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   for (const token of (json as { added_tokens?: { id: number; content: string }[] }).added_tokens ?? []) {
     special.set(token.content, token.id);
   }
-  const idOf = (token: string | number): number => {
-    const id =
-      typeof token === "number" ? token : (special.get(token) ?? (model.vocab as Record<string, number>)[token]);
-    if (id === undefined)
-      throw new UserError(`${source} lacks the token "${token}" that the model's configuration names.`);
-    return id;
-  };
+  const ids = new Map(namedTokens(json));
+  const idOf = (token: string | number): number => idIn(ids, token, source);
   const eosIds = [...new Set(settings.eos.map(idOf))];
-  const ids = [...Object.values(model.vocab as Record<string, number>), ...special.values()];
   const inner = new HuggingFaceTokenizer(json, {});
   return new CachingTokenizer(inner, {
-    vocabSize: ids.reduce((most, id) => Math.max(most, id), -1) + 1,
+    vocabSize: largestId(json) + 1,
     eosIds,
     padId: settings.pad === undefined ? (eosIds[0] ?? 0) : idOf(settings.pad),
     specialTokens: special,

@@ -1,0 +1,184 @@
+/** @file The metadata of a GGUF file as a `ModelConfig`, and where llama.cpp keeps the tensors that Hugging Face names otherwise. */
+import { UserError } from "../../errors.js";
+import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
+import { rotaryFrequencies, type RopeScaling } from "../model/rope.js";
+import type { GgufFile } from "./gguf-file.js";
+
+/** The divisors of the rotary frequencies, where the converter stored them as a tensor (Llama 3). */
+const ROPE_DIVISORS = "rope_freqs.weight";
+
+/** @throws UserError naming the field that is missing, malformed or not supported */
+export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
+  const { fields, file, tensors } = gguf;
+  const modelType = architecture(gguf);
+  const key = (name: string) => `${modelType}.${name}`;
+  const count = (name: string): number => {
+    const value = fields.required(key(name), fields.count(key(name)));
+    if (value > 0) return value;
+    throw fields.problem(key(name), "it is 0. The file is damaged; download it again.");
+  };
+  refuseUnsupported(gguf, modelType);
+  const hiddenSize = count("embedding_length");
+  const heads = count("attention.head_count");
+  const embedding = tensors.get("token_embd.weight");
+  if (!embedding)
+    throw new UserError(`${file} lacks the tensor "token_embd.weight". Take a file that holds a whole model.`);
+  const config: ModelConfig = {
+    modelType,
+    hiddenSize,
+    intermediateSize: count("feed_forward_length"),
+    layers: count("block_count"),
+    heads,
+    kvHeads: fields.count(key("attention.head_count_kv")) ?? heads,
+    headDim: fields.count(key("attention.key_length")) ?? hiddenSize / heads,
+    vocabSize: embedding.shape[0],
+    rmsNormEps: shortest(
+      fields.required(key("attention.layer_norm_rms_epsilon"), fields.number(key("attention.layer_norm_rms_epsilon"))),
+    ),
+    ropeTheta: shortest(fields.number(key("rope.freq_base")) ?? 10000),
+    tieWordEmbeddings: !tensors.has("output.weight"),
+    attentionBias: modelType === "qwen2",
+    qkNorm: modelType === "qwen3",
+    maxPositions: count("context_length"),
+    eosTokenIds: [],
+  };
+  checkHeads(gguf, config);
+  const ropeScaling = (await scalingOfTensor(gguf, config)) ?? scalingOfFields(gguf, modelType);
+  return ropeScaling ? { ...config, ropeScaling } : config;
+}
+
+/** Metadata numbers are float32: 1e-5 is stored as 0.00000999999975. The shortest decimal that rounds to it is what was meant. */
+function shortest(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const rounded = Number(value.toPrecision(digits));
+    if (Math.fround(rounded) === Math.fround(value)) return rounded;
+  }
+  return value;
+}
+
+function architecture({ fields }: GgufFile): ModelType {
+  const field = "general.architecture";
+  const name = fields.required(field, fields.string(field));
+  const known = MODEL_TYPES.find((type) => type === name);
+  if (known) return known;
+  throw fields.problem(
+    field,
+    `it is "${name}", but only ${MODEL_TYPES.join(", ")} are supported. Choose another model.`,
+  );
+}
+
+/** Better no model than one that computes something else than its makers meant. */
+function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
+  const refuse = (name: string, why: string) => {
+    throw fields.problem(`${modelType}.${name}`, `it asks for ${why}, which is not supported. Choose another model.`);
+  };
+  if ((fields.count(`${modelType}.expert_count`) ?? 0) > 0) refuse("expert_count", "a mixture of experts");
+  if ((fields.count(`${modelType}.attention.sliding_window`) ?? 0) > 0)
+    refuse("attention.sliding_window", "sliding-window attention");
+}
+
+function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
+  const { modelType, heads, kvHeads, headDim } = config;
+  if (kvHeads === 0 || heads % kvHeads !== 0) {
+    throw fields.problem(
+      `${modelType}.attention.head_count_kv`,
+      `it is ${kvHeads}, which does not divide the ${heads} attention heads. The file is damaged; download it again.`,
+    );
+  }
+  if (!Number.isInteger(headDim) || headDim === 0 || headDim % 2 !== 0) {
+    throw fields.problem(
+      `${modelType}.attention.key_length`,
+      `the width of a head is ${headDim}, but must be an even whole number. The file is damaged; download it again.`,
+    );
+  }
+  for (const name of ["attention.value_length", "rope.dimension_count"]) {
+    const width = fields.count(`${modelType}.${name}`) ?? headDim;
+    if (width === headDim) continue;
+    throw fields.problem(
+      `${modelType}.${name}`,
+      `it is ${width}, but heads are ${headDim} wide; models where the two differ are not supported. Choose another model.`,
+    );
+  }
+}
+
+function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScaling | undefined {
+  const key = `${modelType}.rope.scaling.type`;
+  const type = fields.string(key) ?? "none";
+  if (type === "none") return undefined;
+  if (type !== "linear") {
+    throw fields.problem(
+      key,
+      `it asks for scaled rotary positions (${type}), which are not supported. Choose another model.`,
+    );
+  }
+  const factorKey = `${modelType}.rope.scaling.factor`;
+  const factor = fields.required(factorKey, fields.number(factorKey));
+  if (factor > 0) return factor === 1 ? undefined : { type, factor: shortest(factor) };
+  throw fields.problem(factorKey, `it is ${factor}, but must be above 0. The file is damaged; download it again.`);
+}
+
+/**
+ * The converter stores divisors, not the settings they come from. Every Llama 3 so far was made with the same settings but
+ * for `factor`, which is the largest divisor; what they give must be what is stored.
+ */
+async function scalingOfTensor(gguf: GgufFile, config: ModelConfig): Promise<RopeScaling | undefined> {
+  if (!gguf.tensors.has(ROPE_DIVISORS)) return undefined;
+  const divisors = await gguf.read(ROPE_DIVISORS);
+  const factor = shortest(divisors.reduce((most, divisor) => Math.max(most, divisor), 0));
+  const ropeScaling: RopeScaling = {
+    type: "llama3",
+    factor,
+    lowFrequencyFactor: 1,
+    highFrequencyFactor: 4,
+    originalMaxPositions: 8192,
+  };
+  const plain = rotaryFrequencies({ ...config, ropeScaling: undefined });
+  const scaled = rotaryFrequencies({ ...config, ropeScaling });
+  const agrees = (divisor: number, pair: number) => Math.abs(plain[pair] / scaled[pair] / divisor - 1) < 1e-4;
+  if (divisors.length === plain.length && divisors.every(agrees)) return factor === 1 ? undefined : ropeScaling;
+  throw new UserError(
+    `${gguf.file}: tensor "${ROPE_DIVISORS}" scales the rotary positions otherwise than Llama 3 does, which is not supported. ` +
+      "Take the model as a Hugging Face folder, or choose another one.",
+  );
+}
+
+const LAYER_NAMES: Record<string, string> = {
+  attn_norm: "input_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_q_norm: "self_attn.q_norm",
+  attn_k_norm: "self_attn.k_norm",
+  attn_output: "self_attn.o_proj",
+  ffn_norm: "post_attention_layernorm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+const OTHER_NAMES: Record<string, string> = {
+  "token_embd.weight": "model.embed_tokens.weight",
+  "output_norm.weight": "model.norm.weight",
+  "output.weight": "lm_head.weight",
+};
+
+/** Hugging Face's name of a tensor of a GGUF file; undefined for the tensors that the configuration has already used. */
+export function huggingFaceName(name: string): string | undefined {
+  if (name === ROPE_DIVISORS) return undefined;
+  const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const known = Object.hasOwn(LAYER_NAMES, module ?? "")
+    ? `model.layers.${layer}.${LAYER_NAMES[module]}.${kind}`
+    : undefined;
+  return known ?? OTHER_NAMES[name] ?? name;
+}
+
+/**
+ * Where a stored row of a tensor belongs. For the architecture "llama", llama.cpp rotates neighbours (2j, 2j+1) instead of halves
+ * (j, j + headDim/2), and its converter puts the rows of q and k in that order.
+ */
+export function rowPlaces(name: string, { modelType, headDim }: ModelConfig): ((row: number) => number) | undefined {
+  if (modelType !== "llama" || !/\.self_attn\.[qk]_proj\.weight$/.test(name)) return undefined;
+  return (row) => {
+    const within = row % headDim;
+    return row - within + (within >> 1) + (within & 1 ? headDim / 2 : 0);
+  };
+}

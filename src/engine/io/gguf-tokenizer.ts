@@ -1,0 +1,234 @@
+/**
+ * @file The tokenizer inside a GGUF file, rebuilt as the files that Hugging Face keeps beside a model. Byte-level BPE is stored as its
+ * vocabulary and merges (`tokenizer.ggml.model` "gpt2"); how text is cut before merging is stored only as a name (`tokenizer.ggml.pre`),
+ * whose patterns are those of the models' own tokenizer.json.
+ */
+import { UserError } from "../../errors.js";
+import type { ModelType } from "../model/config.js";
+import type { GgufFields } from "./gguf-file.js";
+import type { TokenizerFiles } from "./model-source.js";
+import { sentencePieceJson } from "./gguf-sentencepiece.js";
+
+/** llama.cpp's kinds of tokens. */
+export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+/** Special roles and the metadata fields that name their ids. */
+const ROLES = {
+  bos_token: "tokenizer.ggml.bos_token_id",
+  eos_token: "tokenizer.ggml.eos_token_id",
+  pad_token: "tokenizer.ggml.padding_token_id",
+  unk_token: "tokenizer.ggml.unknown_token_id",
+} as const;
+
+/** Further fields whose tokens end a text: the end of a turn, the end of a message. */
+const MORE_ENDS = ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
+/** A whole text never goes on behind these, whether or not the metadata say so. */
+const ENDS_OF_TEXT = ["<|endoftext|>", "<|end_of_text|>"];
+
+/** How text is cut before merging. */
+interface Cutting {
+  names: readonly string[];
+  normalizer?: object;
+  preTokenizers: object[];
+  /** A piece that is a token as a whole is not merged. */
+  ignoreMerges?: boolean;
+  addBos?: boolean;
+}
+
+const byteLevel = (useRegex: boolean) => ({
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: useRegex,
+});
+const split = (pattern: string) => ({
+  type: "Split",
+  pattern: { Regex: pattern },
+  behavior: "Isolated",
+  invert: false,
+});
+/** Words with the one character before them, digits in runs of at most `digits`, punctuation, line ends, spaces. */
+const wordsAndDigits = (digits: string): string =>
+  "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" +
+  `${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+
+const GPT2: Cutting = { names: ["gpt-2", "gpt2", "mpt", "olmo"], preTokenizers: [byteLevel(true)] };
+const QWEN: Cutting = {
+  names: ["qwen2", "deepseek-r1-qwen"],
+  normalizer: { type: "NFC" },
+  preTokenizers: [split(wordsAndDigits("\\p{N}")), byteLevel(false)],
+};
+const CUTTINGS: readonly Cutting[] = [
+  GPT2,
+  QWEN,
+  {
+    names: ["smollm", "starcoder", "refact", "codeshell"],
+    preTokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)],
+  },
+  {
+    names: ["llama-bpe", "llama3", "llama-v3"],
+    preTokenizers: [split(wordsAndDigits("\\p{N}{1,3}")), byteLevel(false)],
+    ignoreMerges: true,
+    addBos: true,
+  },
+];
+
+/**
+ * @param contextLength how many tokens a text may have
+ * @throws UserError naming the field that is missing, malformed or not supported
+ */
+export function readGgufTokenizer(fields: GgufFields, modelType: ModelType, contextLength: number): TokenizerFiles {
+  const tokens = fields.required("tokenizer.ggml.tokens", fields.strings("tokenizer.ggml.tokens"));
+  const types = fields.numbers("tokenizer.ggml.token_type") ?? tokens.map(() => TOKEN_TYPES.normal);
+  if (types.length !== tokens.length) {
+    throw fields.problem(
+      "tokenizer.ggml.token_type",
+      `it has ${types.length} entries for ${tokens.length} tokens. The file is damaged; download it again.`,
+    );
+  }
+  const names: Partial<Record<keyof typeof ROLES, string>> = {};
+  for (const [role, field] of Object.entries(ROLES)) {
+    const id = tokenId(fields, field, tokens);
+    if (id !== undefined) names[role as keyof typeof ROLES] = tokens[id];
+  }
+  const { json, addBos } = tokenizerJson(fields, modelType, tokens, types, names.bos_token);
+  const template = fields.string("tokenizer.chat_template");
+  return {
+    tokenizer: json,
+    settings: {
+      tokenizer_class: "PreTrainedTokenizerFast",
+      ...names,
+      add_bos_token: addBos,
+      clean_up_tokenization_spaces: false,
+      model_max_length: contextLength,
+    },
+    generation: generation(fields, tokens, types),
+    specialTokens: { ...names },
+    ...(template === undefined ? {} : { chatTemplate: template }),
+  };
+}
+
+function tokenId(fields: GgufFields, field: string, tokens: readonly string[]): number | undefined {
+  const id = fields.count(field);
+  if (id === undefined || id < tokens.length) return id;
+  throw fields.problem(
+    field,
+    `it is ${id}, but there are ${tokens.length} tokens. The file is damaged; download it again.`,
+  );
+}
+
+function generation(fields: GgufFields, tokens: readonly string[], types: readonly number[]): Record<string, unknown> {
+  const named = [ROLES.eos_token, ...MORE_ENDS].map((field) => tokenId(fields, field, tokens));
+  const written = ENDS_OF_TEXT.map((text) => tokens.indexOf(text)).filter((id) => types[id] === TOKEN_TYPES.control);
+  const ends = [...new Set([...named, ...written])].filter((id) => id !== undefined);
+  const bos = fields.count(ROLES.bos_token);
+  const pad = fields.count(ROLES.pad_token);
+  return {
+    ...(bos === undefined ? {} : { bos_token_id: bos }),
+    ...(ends.length === 0 ? {} : { eos_token_id: ends.length === 1 ? ends[0] : ends }),
+    ...(pad === undefined ? {} : { pad_token_id: pad }),
+  };
+}
+
+function tokenizerJson(
+  fields: GgufFields,
+  modelType: ModelType,
+  tokens: readonly string[],
+  types: readonly number[],
+  bos: string | undefined,
+): { json: Record<string, unknown>; addBos: boolean } {
+  const kind = fields.required("tokenizer.ggml.model", fields.string("tokenizer.ggml.model"));
+  if (kind !== "gpt2" && kind !== "llama") {
+    throw fields.problem(
+      "tokenizer.ggml.model",
+      `it is "${kind}", but only "gpt2" (byte-level BPE) and "llama" (SentencePiece BPE) can be rebuilt. ` +
+        "Take the model as a Hugging Face folder with its tokenizer.json.",
+    );
+  }
+  const cutting = kind === "gpt2" ? cuttingOf(fields, modelType) : undefined;
+  const addBos = fields.boolean("tokenizer.ggml.add_bos_token") ?? (cutting ? cutting.addBos === true : true);
+  const common = {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: addedTokens(tokens, types),
+    post_processor: addBos && bos !== undefined ? bosInFront(bos, tokens.indexOf(bos)) : null,
+  };
+  const rest = cutting ? byteLevelJson(fields, cutting, tokens, types) : sentencePieceJson(fields, tokens, types);
+  return { json: { ...common, ...rest }, addBos };
+}
+
+/** Old files do not say how to cut; each architecture's own way is meant then. */
+function cuttingOf(fields: GgufFields, modelType: ModelType): Cutting {
+  const name = fields.string("tokenizer.ggml.pre") ?? "default";
+  if (name === "default") return modelType === "llama" ? GPT2 : QWEN;
+  const cutting = CUTTINGS.find(({ names }) => names.includes(name));
+  if (cutting) return cutting;
+  const known = CUTTINGS.flatMap(({ names }) => names).join(", ");
+  throw fields.problem(
+    "tokenizer.ggml.pre",
+    `it is "${name}", but only these ways to cut text are known: ${known}. Take the model as a Hugging Face folder with its tokenizer.json.`,
+  );
+}
+
+function addedTokens(tokens: readonly string[], types: readonly number[]): object[] {
+  const added: object[] = [];
+  for (const [id, content] of tokens.entries()) {
+    const special = types[id] === TOKEN_TYPES.control || types[id] === TOKEN_TYPES.unknown;
+    if (!special && types[id] !== TOKEN_TYPES.userDefined) continue;
+    added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
+  }
+  return added;
+}
+
+/** The beginning of a text, for tools that add it; nothing here does by itself. */
+function bosInFront(bos: string, id: number): object {
+  const special = { SpecialToken: { id: bos, type_id: 0 } };
+  const text = (name: string) => ({ Sequence: { id: name, type_id: name === "A" ? 0 : 1 } });
+  return {
+    type: "TemplateProcessing",
+    single: [special, text("A")],
+    pair: [special, text("A"), { SpecialToken: { id: bos, type_id: 1 } }, text("B")],
+    special_tokens: { [bos]: { id: bos, ids: [id], tokens: [bos] } },
+  };
+}
+
+function byteLevelJson(
+  fields: GgufFields,
+  cutting: Cutting,
+  tokens: readonly string[],
+  types: readonly number[],
+): Record<string, unknown> {
+  const field = "tokenizer.ggml.merges";
+  const vocab: Record<string, number> = {};
+  for (const [id, token] of tokens.entries()) if (types[id] !== TOKEN_TYPES.unused) vocab[token] = id;
+  const merges = fields.required(field, fields.strings(field)).map((merge): [string, string] => {
+    // A byte-level token holds no space; the first character may not be the separator.
+    const at = merge.indexOf(" ", 1);
+    const pair: [string, string] = [merge.slice(0, at), merge.slice(at + 1)];
+    if (at > 0 && pair.every((part) => Object.hasOwn(vocab, part))) return pair;
+    throw new UserError(
+      `${fields.file}, metadata field "${field}": "${merge}" is no pair of tokens. The file is damaged; download it again.`,
+    );
+  });
+  return {
+    normalizer: cutting.normalizer ?? null,
+    pre_tokenizer:
+      cutting.preTokenizers.length === 1
+        ? cutting.preTokenizers[0]
+        : { type: "Sequence", pretokenizers: cutting.preTokenizers },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: cutting.ignoreMerges === true,
+      vocab,
+      merges,
+    },
+  };
+}
