@@ -74,7 +74,6 @@ export const gradientRules: GradientRules = {
   constant: none,
   less: none,
   equal: none,
-  oneHot: none,
   iota: none,
   cast: none,
   stopGradient: none,
@@ -114,8 +113,6 @@ export const gradientRules: GradientRules = {
     const weighted = g.mul(dy, y);
     return [g.sub(weighted, g.mul(y, g.reduceSum(weighted, [lastAxis(y)], true)))];
   },
-  // dx = dy − exp(y)·Σ dy
-  logSoftmax: (g, dy, y) => [g.sub(dy, g.mul(g.exp(y), g.reduceSum(dy, [lastAxis(y)], true)))],
   // With r = rsqrt(mean x² + ε), x̂ = x·r, h = dy·weight: dx = r·(h − x̂·mean(h·x̂)), dweight = Σ dy·x̂
   rmsNorm: (g, dy, y) => {
     const [x, weight] = y.inputs;
@@ -137,9 +134,23 @@ export const gradientRules: GradientRules = {
     return [g.scatterAddRows(g.reshape(ids, [rows]), updates, table.shape[0]), null];
   },
   scatterAddRows: (g, dy, { inputs: [ids] }) => [null, g.gatherRows(dy, ids)],
-  gatherLast: (g, dy, { inputs: [x, ids] }) => {
+  // With P the probabilities and E the table's rows at the ids: dhidden = dy·(E − P·table), dtable = scatter(dy·hidden) − Pᵀ·(dy·hidden).
+  // The factor dy meets the narrow side, so that nothing but P has the size of the logits.
+  tokenLogprobs: (g, dy, y) => {
+    const [hidden, table, ids] = y.inputs;
     const column = g.reshape(dy, [...dy.shape, 1]);
-    return [g.mul(g.oneHot(ids, Number(x.shape[1])), column), null];
+    const probabilities = g.tokenProbabilities(y);
+    const scaled = g.mul(hidden, column);
+    return [
+      g.mul(column, g.sub(g.gatherRows(table, ids), g.matmul(probabilities, table))),
+      g.sub(g.scatterAddRows(ids, scaled, table.shape[0]), g.matmul(probabilities, scaled, { transA: true })),
+      null,
+    ];
+  },
+  tokenProbabilities: () => {
+    throw new Error(
+      "internal: tokenProbabilities is only made by the rule of tokenLogprobs and has no gradient of its own",
+    );
   },
   reshape: (g, dy, { inputs: [x] }) => [g.reshape(dy, x.shape)],
   transpose: (g, dy, { attributes: { permutation } }) => {

@@ -52,15 +52,15 @@ export class Graph {
   matmul = (a: Node, b: Node, { transA = false, transB = false, alpha = 1 } = {}): Node =>
     this.node("matmul", [a, b], { transA, transB, alpha });
   softmax = (x: Node): Node => this.node("softmax", [x], NONE);
-  logSoftmax = (x: Node): Node => this.node("logSoftmax", [x], NONE);
   rmsNorm = (x: Node, weight: Node, epsilon: number): Node => this.node("rmsNorm", [x, weight], { epsilon });
   rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], NONE);
   rope = (x: Node, positions: Node, cos: Node, sin: Node): Node => this.node("rope", [x, positions, cos, sin], NONE);
 
   gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], NONE);
   scatterAddRows = (ids: Node, updates: Node, rows: Dim): Node => this.node("scatterAddRows", [ids, updates], { rows });
-  gatherLast = (x: Node, ids: Node): Node => this.node("gatherLast", [x, ids], NONE);
-  oneHot = (ids: Node, depth: number): Node => this.node("oneHot", [ids], { depth });
+  tokenLogprobs = (hidden: Node, table: Node, ids: Node): Node =>
+    this.node("tokenLogprobs", [hidden, table, ids], NONE);
+  tokenProbabilities = (logprobs: Node): Node => this.node("tokenProbabilities", [logprobs], NONE);
 
   reshape = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });

@@ -167,7 +167,6 @@ const rules: { [K in OpName]: Rule<K> } = {
     });
   },
   softmax: ([x]) => mapRows(x, (row) => logSoftmaxRow(row).map(Math.exp)),
-  logSoftmax: ([x]) => mapRows(x, logSoftmaxRow),
   rmsNorm: ([x, weight], { epsilon }) =>
     mapRows(x, (row) => row.map((value, i) => value * inverseRms(row, epsilon) * weight.data[i])),
   rmsInverse: (_, __, shape, node, { values }) => {
@@ -200,8 +199,14 @@ const rules: { [K in OpName]: Rule<K> } = {
     });
     return { shape, data };
   },
-  gatherLast: ([x, ids], _, shape) => build(shape, ([row]) => at(x, [row, ids.data[row]])),
-  oneHot: ([ids], _, shape) => build(shape, (index) => Number(at(ids, index.slice(0, -1)) === index[index.length - 1])),
+  tokenLogprobs: ([hidden, table, ids], _, shape) => {
+    const logprobs = tableLogprobs(hidden, table);
+    return build(shape, ([row]) => at(logprobs, [row, ids.data[row]]));
+  },
+  tokenProbabilities: (_, __, ___, node, { values }) => {
+    const [hidden, table] = node.inputs[0].inputs.map((input) => values.get(input) as Tensor);
+    return mapRows(tableLogprobs(hidden, table), (row) => row.map(Math.exp));
+  },
   reshape: ([x], _, shape) => ({ shape, data: x.data }),
   transpose: ([x], { permutation }, shape) =>
     build(shape, (index) => {
@@ -244,6 +249,17 @@ const rules: { [K in OpName]: Rule<K> } = {
   },
   iota: (_, __, shape) => build(shape, ([index]) => index),
 };
+
+/** log softmax(hidden·tableᵀ), `[M, V]`. */
+function tableLogprobs(hidden: Tensor, table: Tensor): Tensor {
+  const [rows, width] = hidden.shape;
+  const logits = build([rows, table.shape[0]], ([row, id]) => {
+    let total = 0;
+    for (let k = 0; k < width; k++) total += at(hidden, [row, k]) * at(table, [id, k]);
+    return total;
+  });
+  return mapRows(logits, logSoftmaxRow);
+}
 
 const inverseRms = (row: Float64Array, epsilon: number): number =>
   1 / Math.sqrt(row.reduce((total, value) => total + value * value, 0) / row.length + epsilon);

@@ -42,14 +42,13 @@ export interface Attributes {
   cast: { to: DType };
   matmul: { transA: boolean; transB: boolean; alpha: number }; // [..,m,k] [..,k,n] → [..,m,n], equal leading dims
   softmax: None; // over the last axis
-  logSoftmax: None; // over the last axis
   rmsNorm: { epsilon: number }; // x[..,d], weight[d] → x·rsqrt(mean(x²)+ε)·weight
   rmsInverse: None; // an rmsNorm node → its rsqrt(mean(x²)+ε), [..,1]
   rope: None; // x[B,L,H·D], positions[B,L], cos[P,D/2], sin[P,D/2] → rotated x (halves, not pairs)
   gatherRows: None; // table[V,d], ids[..] → [..,d]
   scatterAddRows: { rows: Dim }; // ids[N], updates[N,d] → [rows,d], rows of equal id summed
-  gatherLast: None; // x[M,V], ids[M] → [M]
-  oneHot: { depth: number }; // ids[M] → [M,depth]
+  tokenLogprobs: None; // hidden[M,d], table[V,d], ids[M] → [M]: log softmax(hidden·tableᵀ) at each row's id
+  tokenProbabilities: None; // a tokenLogprobs node → softmax(hidden·tableᵀ), [M,V]
   reshape: { shape: Shape };
   transpose: { permutation: readonly number[] };
   concat: { axis: number };
@@ -136,7 +135,6 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     return { shape: [...lead, m, n], dtype: "float32" };
   },
   softmax: float1,
-  logSoftmax: float1,
   rmsNorm: ([x, weight]) => {
     const width = x.shape.at(-1);
     require(weight.shape.length === 1 && weight.shape[0] === width, () => `rmsNorm of ${describe([x, weight])}`);
@@ -161,12 +159,17 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     require(fits, () => `scatterAddRows of ${describe([ids, updates])}`);
     return { shape: [rows, updates.shape[1]], dtype: "float32" };
   },
-  gatherLast: ([x, ids]) => {
-    const fits = x.shape.length === 2 && ids.shape.length === 1 && ids.shape[0] === x.shape[0];
-    require(fits, () => `gatherLast of ${describe([x, ids])}`);
-    return { shape: ids.shape, dtype: x.dtype };
+  tokenLogprobs: ([hidden, table, ids]) => {
+    const matrices = hidden.shape.length === 2 && table.shape.length === 2 && hidden.shape[1] === table.shape[1];
+    const fits = matrices && ids.shape.length === 1 && ids.shape[0] === hidden.shape[0] && ids.dtype === "int32";
+    require(fits, () => `tokenLogprobs of ${describe([hidden, table, ids])}`);
+    return { shape: ids.shape, dtype: "float32" };
   },
-  oneHot: ([ids], { depth }) => ({ shape: [...ids.shape, depth], dtype: "float32" }),
+  tokenProbabilities: ([logprobs]) => {
+    require(logprobs.op === "tokenLogprobs", () => `tokenProbabilities of a ${logprobs.op} node`);
+    const [hidden, table] = logprobs.inputs;
+    return { shape: [hidden.shape[0], table.shape[0]], dtype: "float32" };
+  },
   reshape: ([x], { shape }) => {
     require(product(x.shape) === product(shape), () => `reshape of ${describe([x])} to ${formatShape(shape)}`);
     return { shape, dtype: x.dtype };

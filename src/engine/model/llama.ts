@@ -54,11 +54,19 @@ export function transformer(
   return x;
 }
 
+/** The last norm of rows of the residual stream, `[M, hidden]`. */
+export function finalNorm(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
+  return g.rmsNorm(hidden, weights.get("model.norm.weight"), config.rmsNormEps);
+}
+
+/** The LM head's matrix `[vocab, hidden]`. */
+export function headTable(config: ModelConfig, weights: Weights): Node {
+  return weights.get(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+}
+
 /** Logits `[M, vocab]` of rows of the residual stream `[M, hidden]`. */
 export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
-  const normed = g.rmsNorm(hidden, weights.get("model.norm.weight"), config.rmsNormEps);
-  const head = weights.get(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-  return g.matmul(normed, head, { transB: true });
+  return g.matmul(finalNorm(g, config, weights, hidden), headTable(config, weights), { transB: true });
 }
 
 function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {

@@ -6,7 +6,7 @@ import type { LossSpec } from "../../policy/policy.js";
 import { gradients } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { causalAttention, lmHead, transformer } from "./llama.js";
+import { causalAttention, finalNorm, headTable, transformer } from "./llama.js";
 import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /** Which per-token inputs `[M]` and scalar inputs `[]` each loss reads. */
@@ -51,8 +51,8 @@ function targetLogprobs(g: Graph, { config }: EngineModel, weights: Weights): No
   const order = g.reshape(g.iota(dims.length), [1, dims.length]);
   const positions = g.expand(order, [dims.batch, dims.length]);
   const hidden = transformer(g, config, weights, { tokens, positions, dims, attend: causalAttention(g, config, dims) });
-  const logits = lmHead(g, config, weights, g.gatherRows(hidden, rows));
-  return g.gatherLast(g.logSoftmax(logits), targets);
+  const normed = finalNorm(g, config, weights, g.gatherRows(hidden, rows));
+  return g.tokenLogprobs(normed, headTable(config, weights), targets);
 }
 
 /** The summed loss; formulas in `LossSpec`. */

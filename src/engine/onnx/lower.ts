@@ -10,8 +10,8 @@ import { elementType, OnnxEmitter, type EncodedModel } from "./emitter.js";
 /** The model, ready for a runtime session. */
 export function lower(graph: Graph): EncodedModel {
   const live = graph.live();
-  const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live };
   const names = new Map<Node, string>();
+  const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live, names };
   for (const node of live) {
     const inputs = node.inputs.map((input) => names.get(input) as string);
     names.set(node, (rules[node.op] as Rule<OpName>)(context, inputs, node));
@@ -28,6 +28,8 @@ interface Context {
   /** Where each named size can be read: an input and an axis. */
   sizeSources: Map<string, { input: string; axis: number }>;
   live: readonly Node[];
+  /** Of the nodes lowered so far. */
+  names: ReadonlyMap<Node, string>;
 }
 type Rule<K extends OpName> = (context: Context, inputs: readonly string[], node: Node<K>) => string;
 
@@ -124,7 +126,6 @@ const rules: { [K in OpName]: Rule<K> } = {
       : emitter.emit("FusedMatMul", inputs, attributes, MICROSOFT);
   },
   softmax: ({ emitter }, inputs) => emitter.emit("Softmax", inputs, { axis: -1 }),
-  logSoftmax: ({ emitter }, inputs) => emitter.emit("LogSoftmax", inputs, { axis: -1 }),
   // The runtime's RMSNorm; its third output is the inverse root mean square that the backward pass needs.
   rmsNorm: ({ emitter, live }, inputs, node) => {
     const name = `norm${node.id}`;
@@ -152,15 +153,14 @@ const rules: { [K in OpName]: Rule<K> } = {
     const indices = emitter.emit("Expand", [column, shapeTensor(context, node.inputs[1].shape)]);
     return emitter.emit("ScatterElements", [zero, indices, updates], { axis: 0, reduction: "add" });
   },
-  gatherLast: ({ emitter }, [x, ids]) => {
+  tokenLogprobs: ({ emitter }, [hidden, table, ids]) => {
     const column = emitter.emit("Unsqueeze", [ids, emitter.int64([1])]);
-    return emitter.emit("Squeeze", [emitter.emit("GatherElements", [x, column], { axis: 1 }), emitter.int64([1])]);
+    const picked = emitter.emit("GatherElements", [tableLogprobs(emitter, hidden, table), column], { axis: 1 });
+    return emitter.emit("Squeeze", [picked, emitter.int64([1])]);
   },
-  oneHot: ({ emitter }, [ids], { attributes: { depth } }) => {
-    const values = "one_hot_values";
-    if (!emitter.has(values)) emitter.initializer(values, [2], Float32Array.of(0, 1));
-    const ids64 = emitter.emit("Cast", [ids], { to: elementType("int64") });
-    return emitter.emit("OneHot", [ids64, emitter.int64([depth]), values]);
+  tokenProbabilities: ({ emitter, names }, _, { inputs: [logprobs] }) => {
+    const [hidden, table] = logprobs.inputs.map((input) => names.get(input) as string);
+    return emitter.emit("Exp", [tableLogprobs(emitter, hidden, table)]);
   },
   reshape: (context, [x], { inputs, shape }) =>
     context.emitter.emit("Reshape", [x, reshapeTarget(context, inputs[0].shape, shape)]),
@@ -191,5 +191,11 @@ const rules: { [K in OpName]: Rule<K> } = {
     return emitter.emit("Range", [emitter.int32Scalar(0), limit, emitter.int32Scalar(1)]);
   },
 };
+
+/** log softmax(hidden·tableᵀ); asked for twice, it is computed once. */
+const tableLogprobs = (emitter: OnnxEmitter, hidden: string, table: string): string =>
+  emitter.emit("LogSoftmax", [emitter.emit("Gemm", [hidden, table], { transA: 0, transB: 1, alpha: { float: 1 } })], {
+    axis: -1,
+  });
 
 const inverseName = (norm: string): string => `${norm}_inverse`;
