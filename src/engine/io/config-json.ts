@@ -2,13 +2,18 @@
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
+import type { RopeScaling } from "../model/rope.js";
 
 const count = z.int().positive();
 const ids = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
-const rope = z.looseObject({
+const ropeSchema = z.looseObject({
   rope_theta: z.number().positive().optional(),
   rope_type: z.string().optional(),
   type: z.string().optional(),
+  factor: z.number().positive().optional(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: count.optional(),
 });
 
 const schema = z.looseObject({
@@ -22,14 +27,16 @@ const schema = z.looseObject({
   vocab_size: count,
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().optional(),
-  rope_parameters: rope.nullish(),
-  rope_scaling: rope.nullish(),
+  rope_parameters: ropeSchema.nullish(),
+  rope_scaling: ropeSchema.nullish(),
   tie_word_embeddings: z.boolean().default(false),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   use_sliding_window: z.boolean().default(false),
   hidden_act: z.string().default("silu"),
   max_position_embeddings: count.optional(),
+  layer_types: z.array(z.string()).nullish(),
+  partial_rotary_factor: z.number().default(1),
   eos_token_id: ids,
 });
 type ConfigJson = z.infer<typeof schema>;
@@ -74,7 +81,8 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     eosTokenIds: [fields.eos_token_id ?? []].flat(),
   };
   checkConfig(config, file);
-  return config;
+  const ropeScaling = scalingOf(fields, config, file);
+  return ropeScaling ? { ...config, ropeScaling } : config;
 }
 
 /** The `config.json` that Hugging Face's transformers would read as this model. */
@@ -97,11 +105,59 @@ export function toConfigJson(config: ModelConfig): Record<string, unknown> {
     hidden_act: "silu",
     rms_norm_eps: config.rmsNormEps,
     rope_theta: config.ropeTheta,
+    ...(config.ropeScaling && { rope_scaling: scalingJson(config.ropeScaling) }),
     tie_word_embeddings: config.tieWordEmbeddings,
     attention_bias: false,
     max_position_embeddings: config.maxPositions,
     eos_token_id: more.length > 0 ? config.eosTokenIds : (eos ?? null),
     torch_dtype: "float32",
+  };
+}
+
+/** transformers 4 says `rope_scaling`, transformers 5 `rope_parameters`; a scaling stands in one of them. */
+function scalingOf(fields: ConfigJson, { maxPositions }: ModelConfig, file: string): RopeScaling | undefined {
+  const field = typeOfRope(fields.rope_scaling) === "default" ? "rope_parameters" : "rope_scaling";
+  const rope = fields[field] ?? {};
+  const type = typeOfRope(rope);
+  if (type === "default") return undefined;
+  const required = (name: keyof typeof rope): number => {
+    const value = rope[name];
+    if (typeof value === "number") return value;
+    throw problem(file, `field "${field}" lacks "${String(name)}", which rotary positions of type ${type} need`);
+  };
+  if (type === "linear") return { type, factor: required("factor") };
+  if (type !== "llama3") {
+    throw problem(
+      file,
+      `field "${field}" asks for scaled rotary positions (${type}), which are not supported. Choose another model`,
+    );
+  }
+  const scaling: RopeScaling = {
+    type,
+    factor: required("factor"),
+    lowFrequencyFactor: required("low_freq_factor"),
+    highFrequencyFactor: required("high_freq_factor"),
+    originalMaxPositions: rope.original_max_position_embeddings ?? maxPositions,
+  };
+  if (scaling.highFrequencyFactor > scaling.lowFrequencyFactor) return scaling;
+  throw problem(
+    file,
+    `field "${field}": "high_freq_factor" is ${scaling.highFrequencyFactor}, but must be above "low_freq_factor", ${scaling.lowFrequencyFactor}`,
+  );
+}
+
+function typeOfRope(rope: z.infer<typeof ropeSchema> | null | undefined): string {
+  return rope?.rope_type ?? rope?.type ?? "default";
+}
+
+function scalingJson(scaling: RopeScaling): Record<string, unknown> {
+  if (scaling.type === "linear") return { rope_type: "linear", factor: scaling.factor };
+  return {
+    rope_type: "llama3",
+    factor: scaling.factor,
+    low_freq_factor: scaling.lowFrequencyFactor,
+    high_freq_factor: scaling.highFrequencyFactor,
+    original_max_position_embeddings: scaling.originalMaxPositions,
   };
 }
 
@@ -116,14 +172,13 @@ function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: strin
   const refuse = (field: string, why: string) => {
     throw problem(file, `field "${field}" asks for ${why}, which is not supported yet. Choose another model`);
   };
-  for (const field of ["rope_scaling", "rope_parameters"] as const) {
-    const type = fields[field]?.rope_type ?? fields[field]?.type ?? "default";
-    if (type !== "default") refuse(field, `scaled rotary positions (${type})`);
-  }
   if (fields.hidden_act !== "silu") refuse("hidden_act", `the activation ${fields.hidden_act}`);
   if (fields.mlp_bias) refuse("mlp_bias", "biases in the MLP");
   if (fields.attention_bias && modelType !== "qwen2") refuse("attention_bias", "a bias on the output projection");
   if (fields.use_sliding_window) refuse("use_sliding_window", "sliding-window attention");
+  const layerType = fields.layer_types?.find((type) => type !== "full_attention");
+  if (layerType !== undefined) refuse("layer_types", `layers of the type ${layerType}`);
+  if (fields.partial_rotary_factor !== 1) refuse("partial_rotary_factor", "heads that are rotated in part");
   if (fields.quantization_config) refuse("quantization_config", "quantized weights");
 }
 

@@ -36,6 +36,13 @@ const variants: ModelConfig[] = [
   { ...llama, modelType: "qwen2", attentionBias: true, tieWordEmbeddings: false, eosTokenIds: [8, 9] },
   { ...llama, modelType: "qwen3", qkNorm: true, headDim: 6, ropeTheta: 1e6 },
 ];
+const llama3Json = {
+  rope_type: "llama3",
+  factor: 32,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
 const parameters = initParameters(llama, 1);
 
 /** Changes one file of the folder. */
@@ -132,6 +139,28 @@ describe("config.json", () => {
   });
 
   it.each([
+    ["transformers 4", { rope_scaling: llama3Json }],
+    ["transformers 4, long ago", { rope_scaling: { ...llama3Json, rope_type: undefined, type: "llama3" } }],
+    ["transformers 5", { rope_theta: undefined, rope_parameters: { ...llama3Json, rope_theta: 10000 } }],
+  ])("understands Llama 3's scaling as %s writes it, and writes it back", (_, change) => {
+    const scaled: ModelConfig = {
+      ...llama,
+      ropeScaling: {
+        type: "llama3",
+        factor: 32,
+        lowFrequencyFactor: 1,
+        highFrequencyFactor: 4,
+        originalMaxPositions: 8192,
+      },
+    };
+    expect(parseModelConfig({ ...json, ...change }, "f")).toEqual(scaled);
+    expect(parseModelConfig(toConfigJson(scaled), "f")).toEqual(scaled);
+    const linear: ModelConfig = { ...llama, ropeScaling: { type: "linear", factor: 2 } };
+    expect(parseModelConfig(toConfigJson(linear), "f")).toEqual(linear);
+    expect(parseModelConfig({ ...json, use_sliding_window: false, sliding_window: 4096 }, "f")).toEqual(llama);
+  });
+
+  it.each([
     [{ model_type: "gpt2" }, /"model_type" is "gpt2".*llama, qwen2, qwen3/],
     [{ hidden_size: "8" }, /"hidden_size"/],
     [{ num_hidden_layers: 0 }, /"num_hidden_layers"/],
@@ -139,7 +168,12 @@ describe("config.json", () => {
     [{ head_dim: 5 }, /"head_dim" is 5/],
     [{ head_dim: null, num_attention_heads: 3 }, /"head_dim" is 2.6/],
     [{ eos_token_id: 10 }, /"eos_token_id" is 10/],
-    [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, /rotary positions \(llama3\)/],
+    [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, /"rope_scaling" lacks "low_freq_factor"/],
+    [{ rope_parameters: { rope_type: "linear" } }, /"rope_parameters" lacks "factor"/],
+    [{ rope_scaling: { rope_type: "linear", factor: -1 } }, /"rope_scaling.factor"/],
+    [{ rope_scaling: { ...llama3Json, high_freq_factor: 1 } }, /"high_freq_factor" is 1, but must be above/],
+    [{ layer_types: ["full_attention", "sliding_attention"] }, /layers of the type sliding_attention/],
+    [{ partial_rotary_factor: 0.5 }, /rotated in part/],
     [{ rope_parameters: { rope_type: "yarn" } }, /rotary positions \(yarn\)/],
     [{ hidden_act: "gelu" }, /activation gelu/],
     [{ mlp_bias: true }, /"mlp_bias"/],
