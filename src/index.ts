@@ -21,6 +21,7 @@ export { UserError } from "./errors.js";
 // Train and evaluate.
 export { resume, train, type TrainOptions } from "./train/train.js";
 export { evaluate, type EvaluateOptions, type EvaluateResult } from "./train/evaluate.js";
+export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft.js";
 export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config.js";
 export type { GivenParts } from "./train/parts.js";
 export type { OnEvent, TrainEvent } from "./train/events.js";
@@ -28,6 +29,7 @@ export type { TestReports, TrainResult } from "./train/result.js";
 export { readMetrics } from "./train/metrics-file.js";
 export { metricCatalogue, type MetricLine, type MetricName } from "./train/metrics.js";
 export { atlasDemo, paper } from "./recipes/search-r1/recipe.js";
+export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
 export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
@@ -64,6 +66,7 @@ export { loadTokenizer } from "./engine/io/tokenizer.js";
 
 // Data and tables.
 export { loadQuestions } from "./data/questions.js";
+export type { EnvironmentTurn, PolicyTurn, Transcript } from "./data/transcripts.js";
 export { buildAtlas, type Atlas, type AtlasOptions } from "./data/atlas/atlas.js";
 export { toReport, type Evaluation, type EvaluationReport } from "./eval/evaluation.js";
 export { evaluationMarkdown, evaluationTable } from "./eval/table.js";

@@ -13,8 +13,19 @@ import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index-corpus.js";
 import { pretrainVerb } from "./pretrain.js";
 import { searchVerb } from "./search.js";
+import { sftVerb } from "./sft.js";
 
-const verbs: readonly Verb[] = [demoVerb, pretrainVerb, trainVerb, evalVerb, askVerb, indexVerb, searchVerb, benchVerb];
+const verbs: readonly Verb[] = [
+  demoVerb,
+  pretrainVerb,
+  sftVerb,
+  trainVerb,
+  evalVerb,
+  askVerb,
+  indexVerb,
+  searchVerb,
+  benchVerb,
+];
 const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
 /** Runs a command line of this process and sets its exit status. */

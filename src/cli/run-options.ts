@@ -28,7 +28,13 @@ export function addRunOptions(command: Command): void {
     .option("--questions <file>", 'questions, one JSON object per line: {"id","question","answers":[…]}')
     .option("--corpus <file>", 'passages to search, one JSON object per line: {"id","contents"}')
     .option("--index <folder>", "search this index (made by sleuth index) instead of a corpus")
-    .option("--search-url <url>", "ask a /retrieve server instead of searching here")
+    .option("--search-url <url>", "ask a /retrieve server instead of searching here");
+  addSettings(command);
+}
+
+/** Adds --model --config --set. */
+export function addSettings(command: Command): void {
+  command
     .option("--model <folder>", "Hugging Face-shaped model folder to start from")
     .option("--config <file>", "sleuth.config.ts or JSON; without it, the one in this folder where there is one")
     .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);

@@ -29,18 +29,23 @@ export function printReports(terminal: Terminal, { before, after }: Pick<TrainRe
 
 /** How a run ended, and what lies in its folder. */
 export function printRun(terminal: Terminal, result: TrainResult): void {
-  const { bold, cyan } = terminal.colors;
+  const { bold } = terminal.colors;
   const kept = result.best === null ? "" : `, best checkpoint of step ${result.best.step}`;
   terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
-  const files: [string, string][] = [
+  printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
     ["best", "the best model, a Hugging Face-shaped folder"],
     ["checkpoints", "where the run goes on"],
     ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],
-  ];
+  ]);
+}
+
+/** Those of the files that are there, with what they hold. */
+export function printFiles(terminal: Terminal, folder: string, files: readonly (readonly [string, string])[]): void {
+  const { cyan } = terminal.colors;
   for (const [name, meaning] of files) {
-    const file = path.join(result.folder, name);
+    const file = path.join(folder, name);
     if (existsSync(file)) terminal.print(`  ${cyan(file)}  ${meaning}`);
   }
 }

@@ -5,7 +5,7 @@ import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
-import { openPolicy, openTask, type GivenParts } from "./parts.js";
+import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
 import { requireQuestions } from "./split-questions.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
@@ -54,5 +54,6 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
 
 async function questionsToEvaluate({ data }: Config): Promise<Question[]> {
   const source = data.test === "" ? data.questions : data.test;
-  return source === "atlas" ? buildAtlas({ seed: data.worldSeed }).questions.test : loadQuestions(source);
+  if (source !== "atlas") return loadQuestions(source);
+  return buildAtlas({ seed: data.worldSeed }).questions.test.filter(withinHops(data));
 }

@@ -8,9 +8,7 @@ import type { TestReports, TrainResult } from "./result.js";
 
 /** Draws the curve of a run that ended. */
 export async function writeReport(result: TrainResult): Promise<void> {
-  const lines = await readMetrics(result.folder);
   const title = `Learning to search: ${result.steps} steps, ${Math.round(result.seconds)} s of training`;
-  const svg = curveSvg(lines, { title });
   const rows: [string, string][] = [
     ...testRows("before", result.before),
     ...testRows("after", result.after),
@@ -20,8 +18,18 @@ export async function writeReport(result: TrainResult): Promise<void> {
     ],
     ["peak memory", `${result.peakMemoryMb} MB`],
   ];
-  await writeFileDurably(path.join(result.folder, "curve.svg"), svg);
-  await writeFileDurably(path.join(result.folder, "curve.html"), curveHtml(svg, { title, rows }));
+  await writePictures(result.folder, title, rows);
+}
+
+/** Draws a run's metrics, with a table of `rows` under the picture in the page. */
+export async function writePictures(
+  folder: string,
+  title: string,
+  rows: readonly (readonly [string, string])[],
+): Promise<void> {
+  const svg = curveSvg(await readMetrics(folder), { title });
+  await writeFileDurably(path.join(folder, "curve.svg"), svg);
+  await writeFileDurably(path.join(folder, "curve.html"), curveHtml(svg, { title, rows }));
 }
 
 function testRows(when: string, reports: TestReports | null): [string, string][] {

@@ -1,0 +1,123 @@
+/** @file `sleuth sft`: supervised training on transcripts, the cold start of reinforcement. */
+import path from "node:path";
+import { UserError } from "../errors.js";
+import { mergeConfig, type Config } from "../train/config.js";
+import { readRunConfig } from "../train/run-folder.js";
+import { sft, type SftResult } from "../train/sft.js";
+import { interruptedStatus, withInterrupt } from "./interrupt.js";
+import {
+  addSettings,
+  configHelp,
+  configOf,
+  configOver,
+  integer,
+  numberOption,
+  withoutUndefined,
+  type RunOptions,
+} from "./run-options.js";
+import { printFiles, printNext } from "./run-result.js";
+import { duration } from "./terminal/format.js";
+import { SftPanel } from "./terminal/sft-panel.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { Verb, VerbAnswer } from "./verb.js";
+
+interface Options extends RunOptions {
+  transcripts?: string;
+  count?: number;
+  minReward?: number;
+  epochs?: number;
+  batch?: number;
+  run?: string;
+  resume?: boolean;
+  seed?: number;
+}
+
+export const sftVerb: Verb = {
+  name: "sft",
+  summary: "teach a model from transcripts, before reinforcement",
+  description:
+    "Trains a model to write what the policy wrote in transcripts of searches: the cold start of reinforcement, or the baseline beside it. What the environment wrote is read and never learned. A stopped run goes on with --resume; its best/ is a model for train, eval and ask.",
+  examples: [
+    ["sleuth sft --transcripts good.jsonl --model hf:HuggingFaceTB/SmolLM2-135M-Instruct --run runs/warm", "a new run"],
+    ["sleuth train --model runs/warm/best --questions q.jsonl --index index", "and reinforcement from there"],
+    [
+      "sleuth sft --transcripts atlas --count 128 --epochs 1 --model models/mine",
+      "on the built-in world's own transcripts",
+    ],
+    ["sleuth sft --transcripts runs/mine/trajectories --min-reward 1 --model models/mine", "on a run's best attempts"],
+    ["sleuth sft --run runs/warm --resume", "goes on with it"],
+  ],
+  configure: (command) => {
+    command.option(
+      "--transcripts <source>",
+      'attempts to learn from: a JSONL file of {"id","question","turns":[…]}, a run\'s trajectories/, or atlas (sft.transcripts)',
+    );
+    addSettings(command);
+    command
+      .option("--count <number>", "atlas: how many transcripts (sft.count)", integer(1))
+      .option("--min-reward <number>", "of recorded trajectories, those with so much (sft.minReward)", numberOption)
+      .option("--epochs <number>", "times that every transcript is seen (sft.epochs)", integer(1))
+      .option("--batch <number>", "transcripts per step (sft.batch)", integer(1))
+      .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
+      .option("--resume", "go on with the run in --run, with the configuration it was started with")
+      .option("--seed <number>", "of order, wording and what is set aside (train.seed)", integer(0))
+      .addHelpText("after", () => configHelp());
+  },
+  async run(terminal, given) {
+    const config = await configFor(given as Options);
+    const panel = new SftPanel(terminal);
+    let result: SftResult;
+    try {
+      result = await withInterrupt(terminal, "Finishing the step and writing a checkpoint.", (signal) =>
+        sft(config, { onEvent: panel.onEvent, signal }),
+      );
+    } finally {
+      panel.stop();
+    }
+    return result.status === "interrupted" ? interrupted(terminal, result) : finished(terminal, result);
+  },
+};
+
+async function configFor(options: Options): Promise<Config> {
+  const { transcripts, count, minReward, epochs, batch, run, seed, resume } = options;
+  const flags = withoutUndefined({
+    sft: { transcripts, count, minReward, epochs, batch },
+    train: { seed },
+    run: { folder: run },
+  });
+  if (!resume) return configOf(options, flags);
+  if (run === undefined) throw new UserError("--resume needs the run to go on with: sleuth sft --run runs/… --resume");
+  return configOver(mergeConfig(await readRunConfig(run), { run: { folder: run } }), options, flags);
+}
+
+function finished(terminal: Terminal, result: SftResult): VerbAnswer {
+  const { bold } = terminal.colors;
+  const { before, best } = result.validation;
+  terminal.print(
+    `${bold("Run")}  ${result.steps} steps on ${result.transcripts.training} transcripts, ${duration(result.seconds * 1000)} of training`,
+  );
+  if (before !== null && best !== null)
+    terminal.print(
+      `Loss on ${result.transcripts.validation} transcripts set aside: ${before.toFixed(3)} → ${best.toFixed(3)} nats per token`,
+    );
+  printFiles(terminal, result.folder, [
+    ["curve.html", "the loss (curve.svg: the picture alone)"],
+    ["best", "the best model: a model folder, or the adapter where one was trained"],
+    ["checkpoints", "where the run goes on"],
+    ["trajectories", "some transcripts as they were learned, prompt and masks included"],
+    ["metrics.jsonl", "every number of every step"],
+  ]);
+  const model = path.join(result.folder, "best");
+  printNext(terminal, [
+    [`npx sleuth train --model ${model} …`, "reinforcement from here"],
+    [`npx sleuth eval --run ${result.folder}`, "how well it answers already"],
+  ]);
+  return { ...result, runDir: result.folder, modelFolder: model };
+}
+
+function interrupted(terminal: Terminal, { folder, status, steps }: SftResult): VerbAnswer {
+  const resume = `npx sleuth sft --run ${folder} --resume`;
+  terminal.print(`Stopped after step ${steps}; everything up to there is saved. Go on with:`);
+  terminal.print(`  ${terminal.colors.cyan(resume)}`);
+  return { status, steps, runDir: folder, resume, exitStatus: interruptedStatus };
+}
