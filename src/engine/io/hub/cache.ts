@@ -1,0 +1,157 @@
+/**
+ * @file The cache of models that all Hugging Face tools share: `models--ORG--NAME/` with `blobs/` (contents, named by checksum),
+ * `snapshots/COMMIT/` (links to them), `refs/REVISION` (a commit) and `.no_exist/COMMIT/` (files known not to be there).
+ */
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, link, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { isCommit, isSafePath, type HubName } from "./name.js";
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  CONFIG,
+  OPTIONAL,
+  shardNames,
+  TOKENIZER,
+  WEIGHTS,
+  WEIGHTS_INDEX,
+} from "./selection.js";
+
+export class ModelCache {
+  readonly folder: string;
+  readonly #lockFolder: string;
+
+  constructor(cacheFolder: string, { repository }: HubName) {
+    const name = `models--${repository.replace("/", "--")}`;
+    this.folder = path.join(cacheFolder, name);
+    this.#lockFolder = path.join(cacheFolder, ".locks", name);
+  }
+
+  get lockFile(): string {
+    return path.join(this.#lockFolder, "sleuth.lock");
+  }
+
+  get blobs(): string {
+    return path.join(this.folder, "blobs");
+  }
+
+  blob(etag: string): string {
+    return path.join(this.blobs, etag);
+  }
+
+  snapshot(commit: string): string {
+    return path.join(this.folder, "snapshots", commit);
+  }
+
+  /** What takes a model is given this: the snapshot, or the GGUF file in it. */
+  location(name: HubName, commit: string): string {
+    return path.join(this.snapshot(commit), ...(name.file?.split("/") ?? []));
+  }
+
+  /** The commit that a revision meant when it was last asked for. */
+  async cachedCommit(revision: string): Promise<string | undefined> {
+    if (isCommit(revision)) return revision;
+    const text = await readFile(this.#ref(revision), "utf8").catch(() => "");
+    return isCommit(text.trim()) ? text.trim() : undefined;
+  }
+
+  async setCommit(revision: string, commit: string): Promise<void> {
+    if (isCommit(revision) || (await this.cachedCommit(revision)) === commit) return;
+    const file = this.#ref(revision);
+    await mkdir(path.dirname(file), { recursive: true });
+    await replaceFile(file, (temporary) => writeFile(temporary, commit));
+  }
+
+  /** Records which of the optional files a commit does not have, as Python's huggingface_hub does. */
+  async setAbsent(commit: string, names: readonly string[]): Promise<void> {
+    const folder = path.join(this.folder, ".no_exist", commit);
+    await mkdir(folder, { recursive: true });
+    for (const name of names) await writeFile(path.join(folder, name), "", { flag: "a" });
+  }
+
+  /**
+   * What a snapshot lacks, judged without the network.
+   * @returns `missing`: files without which it is no model; `unknown`: optional files that the repository may or may not have
+   */
+  async lacking(name: HubName, commit: string): Promise<{ missing: string[]; unknown: string[] }> {
+    const folder = this.snapshot(commit);
+    // Follows links: one that leads nowhere counts as missing.
+    const has = (file: string): boolean => existsSync(path.join(folder, file));
+    if (name.file !== undefined) return { missing: has(name.file) ? [] : [name.file], unknown: [] };
+    const isAdapter = has(ADAPTER_CONFIG) && has(ADAPTER_WEIGHTS);
+    const missing = isAdapter ? [] : [CONFIG, TOKENIZER].filter((file) => !has(file));
+    if (!has(WEIGHTS)) {
+      if (has(WEIGHTS_INDEX)) missing.push(...(await missingShards(folder, has)));
+      else if (!isAdapter) missing.push(has(ADAPTER_CONFIG) ? ADAPTER_WEIGHTS : WEIGHTS);
+    }
+    const isAbsent = (file: string): boolean => existsSync(path.join(this.folder, ".no_exist", commit, file));
+    return { missing, unknown: OPTIONAL.filter((file) => !has(file) && !isAbsent(file)) };
+  }
+
+  #ref(revision: string): string {
+    return path.join(this.folder, "refs", ...revision.split("/"));
+  }
+}
+
+async function missingShards(folder: string, has: (file: string) => boolean): Promise<string[]> {
+  try {
+    const shards = shardNames(JSON.parse(await readFile(path.join(folder, WEIGHTS_INDEX), "utf8")));
+    return shards.length === 0 ? [WEIGHTS_INDEX] : shards.filter((file) => !isSafePath(file) || !has(file));
+  } catch {
+    return [WEIGHTS_INDEX];
+  }
+}
+
+/** Size of a file, links followed; -1 where there is none. */
+export async function fileSize(file: string): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => -1,
+  );
+}
+
+/** How a file of a snapshot becomes its blob; replaced in tests. */
+export interface LinkTools {
+  symlink: typeof symlink;
+  link: typeof link;
+}
+
+/**
+ * Makes a file of a snapshot: a relative link to its blob; where links need rights that the user lacks (Windows), a second name of
+ * the same bytes; else a copy.
+ */
+export async function placeFile(blob: string, file: string, tools: LinkTools = { symlink, link }): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true });
+  await replaceFile(file, async (temporary) => {
+    try {
+      await tools.symlink(path.relative(path.dirname(file), blob), temporary);
+    } catch {
+      await tools.link(blob, temporary).catch(() => copyFile(blob, temporary));
+    }
+  });
+}
+
+/** A file of a snapshot that needs nothing: it has its bytes, whether as a link or by itself. */
+export async function isPlaced(file: string, size: number): Promise<boolean> {
+  return (await fileSize(file)) === size;
+}
+
+/** Whether a file of a snapshot holds its bytes itself: then there may be no blob. */
+export async function isOwnFile(file: string): Promise<boolean> {
+  return lstat(file).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+}
+
+async function replaceFile(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    await make(temporary);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

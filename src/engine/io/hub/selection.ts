@@ -1,0 +1,122 @@
+/** @file Which files of a repository make a model that Sleuth can read, and what to say when they do not. */
+import { UserError } from "../../../errors.js";
+import { isSafePath, type HubName } from "./name.js";
+
+export interface ListedFile {
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Name of the blob in the cache: the SHA-256 of large files, Git's SHA-1 of small ones. */
+  etag: string;
+}
+
+export const CONFIG = "config.json";
+export const TOKENIZER = "tokenizer.json";
+export const WEIGHTS = "model.safetensors";
+export const WEIGHTS_INDEX = "model.safetensors.index.json";
+export const ADAPTER_CONFIG = "adapter_config.json";
+export const ADAPTER_WEIGHTS = "adapter_model.safetensors";
+
+/** Taken where they exist. Their absence is recorded in the cache, so that a cached model is known to be whole. */
+export const OPTIONAL = [
+  CONFIG,
+  TOKENIZER,
+  ADAPTER_CONFIG,
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "README.md",
+];
+
+/**
+ * The files to fetch. Of a repository with both, the single file of weights is taken and not the shards.
+ * @param readIndex reads the index of shards; called only where it is needed
+ * @throws UserError when they would not make a model
+ */
+export async function selectFiles(
+  listed: readonly ListedFile[],
+  name: HubName,
+  readIndex: (index: ListedFile) => Promise<unknown>,
+): Promise<ListedFile[]> {
+  const byPath = new Map(listed.map((file) => [file.path, file]));
+  if (name.file !== undefined) return [theGguf(byPath, name.file, name)];
+  const chosen = listed.filter(({ path }) => OPTIONAL.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
+  const single = byPath.get(WEIGHTS);
+  const index = byPath.get(WEIGHTS_INDEX);
+  const adapter = byPath.has(ADAPTER_CONFIG) ? byPath.get(ADAPTER_WEIGHTS) : undefined;
+  if (single !== undefined) chosen.push(single);
+  else if (index !== undefined) chosen.push(index, ...shards(await readIndex(index), byPath, name));
+  if (adapter !== undefined) chosen.push(adapter);
+  if (single === undefined && index === undefined && adapter === undefined) throw noWeights(listed, name);
+  if (adapter === undefined) {
+    for (const needed of [CONFIG, TOKENIZER])
+      if (!byPath.has(needed))
+        throw new UserError(
+          `${name.repository} has no ${needed}, and without it Sleuth cannot read the model. Choose a repository in the format of transformers.`,
+        );
+  }
+  return chosen;
+}
+
+/** The shards that an index names. */
+export function shardNames(index: unknown): string[] {
+  const map = (index as { weight_map?: Record<string, unknown> } | null)?.weight_map;
+  if (typeof map !== "object" || map === null) return [];
+  return [...new Set(Object.values(map))].filter((name) => typeof name === "string").sort();
+}
+
+function shards(index: unknown, byPath: ReadonlyMap<string, ListedFile>, { repository }: HubName): ListedFile[] {
+  const names = shardNames(index);
+  const missing = names.filter((name) => !byPath.has(name));
+  if (names.length === 0)
+    throw new UserError(`${WEIGHTS_INDEX} of ${repository} names no file of weights: it is damaged.`);
+  if (missing.length > 0)
+    throw new UserError(
+      `${repository} lacks ${missing.join(", ")}, which its ${WEIGHTS_INDEX} names. Tell its owners, or choose another revision.`,
+    );
+  return names.map((name) => byPath.get(name)!);
+}
+
+function theGguf(byPath: ReadonlyMap<string, ListedFile>, path: string, name: HubName): ListedFile {
+  const file = byPath.get(path);
+  if (file === undefined)
+    throw new UserError(`${name.repository} has no ${path}. ${ggufList([...byPath.values()], name)}`);
+  if (/-\d{5}-of-\d{5}\.gguf$/i.test(path))
+    throw new UserError(`${path} is one part of several, which Sleuth does not read. Choose a GGUF file in one piece.`);
+  return file;
+}
+
+function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
+  const { repository } = name;
+  if (listed.some(({ path }) => isGguf(path)))
+    return new UserError(
+      `${repository} has GGUF files and no ${WEIGHTS}. Name the one that you want. ${ggufList(listed, name)}`,
+    );
+  const weights = listed.filter(({ path }) => /\.(safetensors|bin|pt|pth|h5|msgpack|onnx)$/.test(path));
+  const has =
+    weights.length === 0
+      ? "no weights"
+      : `only ${weights
+          .map(({ path }) => path)
+          .slice(0, 6)
+          .join(", ")}`;
+  return new UserError(
+    `${repository} has no ${WEIGHTS}, no ${WEIGHTS_INDEX} and no ${ADAPTER_WEIGHTS} beside an ${ADAPTER_CONFIG}; it has ${has}. Sleuth reads safetensors and GGUF: choose a repository or revision with those.`,
+  );
+}
+
+function ggufList(listed: readonly ListedFile[], { repository, revision }: HubName): string {
+  const files = listed.filter(({ path }) => isGguf(path));
+  if (files.length === 0) return "It has no GGUF file at all.";
+  const suffix = revision === "main" ? "" : `@${revision}`;
+  const lines = files.map(
+    ({ path, size }) => `  hf:${repository}/${path}${suffix}  (${(size / 2 ** 20).toFixed(0)} MB)`,
+  );
+  return `It has:\n${lines.join("\n")}`;
+}
+
+function isGguf(path: string): boolean {
+  return /\.gguf$/i.test(path) && isSafePath(path);
+}

@@ -1,0 +1,147 @@
+/**
+ * @file Requests to the Hub: the token goes to the endpoint alone, redirects are followed here so that this can be said, and what
+ * may pass is tried again a few times.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectionError, HubError, statusError } from "./hub-error.js";
+import type { HubName } from "./name.js";
+import type { HubSettings } from "./settings.js";
+
+export interface RetrySettings {
+  /** Failures in a row, without a byte between them, after which it is given up. */
+  tries: number;
+  /** Wait before the first further try; doubled each time. Milliseconds. */
+  firstDelayMs: number;
+  /** Longest wait that a server may ask for; asked for more, it is given up at once. Milliseconds. */
+  maxRetryAfterMs: number;
+  /** A server that is silent for so long counts as gone. Milliseconds. */
+  silenceMs: number;
+}
+
+export const defaultRetry: RetrySettings = {
+  tries: 5,
+  firstDelayMs: 500,
+  maxRetryAfterMs: 60_000,
+  silenceMs: 30_000,
+};
+
+export interface TransportOptions {
+  signal?: AbortSignal;
+  fetch?: typeof fetch;
+  retry?: Partial<RetrySettings>;
+  /** Told of waits that a person would wonder about. */
+  onNote?: (message: string) => void;
+}
+
+const MOST_REDIRECTS = 10;
+
+/** An answer whose body is still to come; `alive` is to be called at each sign of life, `close` at the end. */
+export interface Answer {
+  response: Response;
+  alive: () => void;
+  close: () => void;
+}
+
+export class HubTransport {
+  readonly settings: HubSettings;
+  readonly retry: RetrySettings;
+  readonly #name: HubName;
+  readonly #options: TransportOptions;
+  readonly #fetch: typeof fetch;
+
+  constructor(settings: HubSettings, name: HubName, options: TransportOptions) {
+    this.settings = settings;
+    this.retry = { ...defaultRetry, ...options.retry };
+    this.#name = name;
+    this.#options = options;
+    this.#fetch = options.fetch ?? globalThis.fetch;
+  }
+
+  /** A `fetch` for small answers: whole when it resolves, and always a success. */
+  readonly fetch: typeof globalThis.fetch = (input, init) =>
+    this.withRetries(async () => {
+      const url = input instanceof Request ? input.url : String(input);
+      const { response, close } = await this.open(url, init?.headers);
+      try {
+        const { status, headers } = response;
+        return new Response(await this.reading(response.arrayBuffer(), url), { status, headers });
+      } finally {
+        close();
+      }
+    });
+
+  /**
+   * One request, redirects followed, without a second try.
+   * @throws HubError for everything but success and 416 (a range behind the end); the signal's reason when it aborts
+   */
+  async open(address: string, given?: RequestInit["headers"]): Promise<Answer> {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(new Error("silent for too long")), this.retry.silenceMs);
+    const either = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
+    const close = (): void => clearTimeout(timer);
+    try {
+      const response = await this.#follow(new URL(address), new Headers(given), either);
+      return { response, alive: () => void timer.refresh(), close };
+    } catch (error) {
+      close();
+      throw error;
+    }
+  }
+
+  async #follow(first: URL, headers: Headers, signal: AbortSignal): Promise<Response> {
+    const { settings } = this;
+    const { origin } = new URL(settings.endpoint);
+    headers.set("user-agent", "sleuth-rl");
+    let url = first;
+    for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
+      headers.delete("authorization");
+      if (settings.token !== undefined && url.origin === origin)
+        headers.set("authorization", `Bearer ${settings.token}`);
+      const response = await this.reading(this.#fetch(url, { headers, signal, redirect: "manual" }), url);
+      if (response.ok || response.status === 416) return response;
+      // An unread body keeps its connection.
+      await response.body?.cancel().catch(() => undefined);
+      const location = response.headers.get("location");
+      if (response.status < 300 || response.status >= 400 || location === null)
+        throw statusError(response, this.#name, settings);
+      url = new URL(location, url);
+    }
+    throw new HubError(`${settings.endpoint} redirects ${this.#name.repository} in a circle. Try again later.`);
+  }
+
+  /** Waits for something from the network; what goes wrong there becomes a HubError, except for the caller's own abort. */
+  async reading<T>(promise: Promise<T>, url: URL | string): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      throw connectionError(error, this.settings, new URL(url).host);
+    }
+  }
+
+  /**
+   * Runs `attempt` until it succeeds, fails for good, or has failed `tries` times in a row.
+   * @param progress grows when something was achieved; then counting begins anew
+   */
+  async withRetries<T>(attempt: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
+    const { signal, onNote } = this.#options;
+    let failures = 0;
+    for (let before = progress(); ; before = progress()) {
+      try {
+        return await attempt();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof HubError) || !error.isRetryable) throw error;
+        failures = progress() > before ? 1 : failures + 1;
+        if (failures >= this.retry.tries || error.retryAfterMs > this.retry.maxRetryAfterMs) throw error;
+        const backoffMs = this.retry.firstDelayMs * 2 ** (failures - 1) * (0.5 + 0.5 * Math.random());
+        const waitMs = Math.max(error.retryAfterMs, backoffMs);
+        if (waitMs >= 2000)
+          onNote?.(`The Hub does not answer as it should; trying again in ${Math.ceil(waitMs / 1000)} s.`);
+        await sleep(waitMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+      }
+    }
+  }
+}
