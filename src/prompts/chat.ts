@@ -60,7 +60,7 @@ export function endOfTurnIds({ specialTokens, chatTemplate }: ChatFacts): readon
 }
 
 /** `<|im_start|>`, `[INST]`, `<<SYS>>` */
-const marker = /<<\/?\w+>>|<\/?[|｜]?[\w▁:-]+[|｜]?>|\[\/?[A-Z][A-Z_]+\]/gu;
+const marker = /<<\/?\w+>>|<\/?[|｜]?[\w▁:-]+[|｜]?>|\[\/?[\p{L}_]+\]/gu;
 
 /** The bracketed words that the model's chat template writes around messages, special tokens or not: data must not hold them. */
 export function chatMarkers({ chatTemplate }: Pick<ChatFacts, "chatTemplate">): readonly string[] {
