@@ -45,7 +45,13 @@ export class OnnxEmitter {
   readonly #inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #outputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   readonly #known = new Map<string, string>();
-  readonly #external: EncodedModel["external"] = [];
+  /** Constants in memory that are large, until it is known where they go. */
+  readonly #large: {
+    name: string;
+    dataType: TensorProto_DataType;
+    dims: bigint[];
+    rawData: Uint8Array<ArrayBuffer>;
+  }[] = [];
   #directory: string | undefined;
 
   /** Adds an operator of one output and returns the output's name. The same operator on the same inputs is added once. */
@@ -93,23 +99,35 @@ export class OnnxEmitter {
   initializer(name: string, shape: readonly number[], data: ConstantData): void {
     const dataType = elementTypes[data instanceof Int32Array ? "int32" : "float32"];
     const tensor = { name, dataType, dims: shape.map(BigInt) };
-    this.#initializers.push({ ...tensor, ...this.#content(name, data) });
     this.#known.set(name, name);
+    if (isStored(data)) {
+      this.#requireDirectory(path.dirname(data.file));
+      const length = data.length * Float32Array.BYTES_PER_ELEMENT;
+      this.#initializers.push({ ...tensor, ...outside(path.basename(data.file), data.offset, length) });
+      return;
+    }
+    const rawData = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    if (rawData.length < EXTERNAL_BYTES) this.#initializers.push({ ...tensor, rawData });
+    else this.#large.push({ ...tensor, rawData });
   }
 
-  #content(name: string, data: ConstantData): MessageInitShape<typeof TensorProtoSchema> {
-    if (isStored(data)) {
-      const directory = path.dirname(data.file);
-      if (this.#directory !== undefined && this.#directory !== directory) {
-        throw new Error(`internal: constants lie in ${this.#directory} and in ${directory}`);
-      }
-      this.#directory = directory;
-      return outside(path.basename(data.file), data.offset, data.length * Float32Array.BYTES_PER_ELEMENT);
+  #requireDirectory(directory: string): void {
+    if (this.#directory !== undefined && this.#directory !== directory) {
+      throw new Error(`internal: constants lie in ${this.#directory} and in ${directory}`);
     }
-    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    if (bytes.length < EXTERNAL_BYTES) return { rawData: bytes };
-    this.#external.push({ path: name, data: bytes });
-    return outside(name, 0, bytes.length);
+    this.#directory = directory;
+  }
+
+  /** The runtime takes constants from files or from memory, not both for one model: beside files, those in memory are encoded. */
+  #placeLarge(): EncodedModel["external"] {
+    if (this.#directory !== undefined) {
+      this.#initializers.push(...this.#large);
+      return [];
+    }
+    for (const { name, dataType, dims, rawData } of this.#large) {
+      this.#initializers.push({ name, dataType, dims, ...outside(name, 0, rawData.length) });
+    }
+    return this.#large.map(({ name, rawData }) => ({ path: name, data: rawData }));
   }
 
   /** Whether a constant of this name was added. */
@@ -138,6 +156,7 @@ export class OnnxEmitter {
   }
 
   encode(): EncodedModel {
+    const external = this.#placeLarge();
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: "sleuth",
@@ -153,7 +172,7 @@ export class OnnxEmitter {
         output: this.#outputs,
       },
     });
-    return { bytes: toBinary(ModelProtoSchema, model), external: this.#external, directory: this.#directory };
+    return { bytes: toBinary(ModelProtoSchema, model), external, directory: this.#directory };
   }
 }
 
