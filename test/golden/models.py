@@ -5,7 +5,7 @@
 
 Writes a folder per family beside this file: the model as transformers saves it, a tokenizer of single words, and
 `expected.safetensors`. For each of two sequences s: `tokens.s`, `weights.s` (0 where a token carries no loss), `logits.s` [T, V],
-`logprobs.s` [T] (index 0 is 0); then `loss`, the sum of -weight * logprob over both, and `gradient.<parameter>`.
+`logprobs.s` [T] (index 0 is 0), `greedy.s` (what the model writes greedily behind the first five tokens); then `loss`, the sum of -weight * logprob over both, and `gradient.<parameter>`.
 Token ids are stored as float32.
 """
 
@@ -36,6 +36,24 @@ FAMILIES = {
     "llama": (
         transformers.LlamaForCausalLM,
         transformers.LlamaConfig(**COMMON, rms_norm_eps=1e-5, tie_word_embeddings=True),
+    ),
+    "llama-scaled": (
+        transformers.LlamaForCausalLM,
+        transformers.LlamaConfig(
+            **COMMON | dict(max_position_embeddings=256),
+            head_dim=8,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            # Of the four frequencies one stays, one is divided in part and two are divided.
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 128,
+            },
+        ),
     ),
     "qwen2": (
         transformers.Qwen2ForCausalLM,
@@ -85,7 +103,8 @@ def record(family: str) -> None:
         logprobs = torch.zeros(length)
         logprobs[1:] = torch.log_softmax(logits[:-1], dim=-1).gather(1, tokens[1:, None])[:, 0]
         loss = loss - (weights * logprobs).sum()
-        values = dict(tokens=tokens.float(), weights=weights, logits=logits, logprobs=logprobs)
+        greedy = model.generate(tokens[None, :5], max_new_tokens=24, do_sample=False, pad_token_id=0)[0, 5:]
+        values = dict(tokens=tokens.float(), weights=weights, logits=logits, logprobs=logprobs, greedy=greedy.float())
         expected |= {f"{name}.{index}": value for name, value in values.items()}
     loss.backward()
     expected["loss"] = loss

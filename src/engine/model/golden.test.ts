@@ -34,7 +34,7 @@ function softmax(logits: Float32Array): number[] {
   return weights.map((weight) => weight / total);
 }
 
-describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) => {
+describe.each(["llama", "llama-scaled", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) => {
   const numbers = await expectedNumbers(family);
   const { config, parameters } = await loadModelFolder(path.join(golden, family));
   const get = (name: string): Float32Array => numbers.get(name) as Float32Array;
@@ -90,4 +90,30 @@ describe.each(["llama", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) =
     await sampler.close();
     await backend.release();
   });
+
+  it("what it writes greedily, token for token", async () => {
+    const backend = new OnnxBackend({ config, trainable: parameters }, runtime);
+    const sampler = new Sampler(backend, { contextLength: 64, decode: () => "", pieceLength: 4 });
+    const samples = await Promise.all(
+      data.map(({ tokens_T }) =>
+        sampler.sample(tokens_T.slice(0, 5), { maxTokens: 24, temperature: 0, stop: { tokens: config.eosTokenIds } }),
+      ),
+    );
+    for (const [index, { tokens_T }] of samples.entries()) expect(tokens_T).toEqual(Array.from(get(`greedy.${index}`)));
+    await sampler.close();
+    await backend.release();
+  });
+});
+
+it("without its scaling of rotary positions the scaled model is another one", async () => {
+  const numbers = await expectedNumbers("llama-scaled");
+  const { config, parameters } = await loadModelFolder(path.join(golden, "llama-scaled"));
+  expect(config.ropeScaling?.type).toBe("llama3");
+  const trainer = new Trainer(
+    { config: { ...config, ropeScaling: undefined }, trainable: parameters },
+    { ...runtime, microBatchTokens: 64 },
+  );
+  const [row] = await trainer.logprobs([Array.from(numbers.get("tokens.0") as Float32Array)]);
+  expect(relativeError(row, numbers.get("logprobs.0") as Float32Array)).toBeGreaterThan(1e-3);
+  await trainer.release();
 });
