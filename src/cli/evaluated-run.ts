@@ -25,7 +25,7 @@ export async function configOfModel(options: ModelOptions): Promise<Config> {
 }
 
 /** A run's best model; of a run without validation questions, its last one. */
-async function modelOfRun(run: string): Promise<string> {
+export async function modelOfRun(run: string): Promise<string> {
   const problem = existsSync(bestOf(run)) ? await manifestProblem(bestOf(run)) : "missing";
   if (problem === null) return bestOf(run);
   const checkpoint = await findCheckpoint(run, () => undefined);

@@ -5,6 +5,7 @@ import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
 import { demoVerb } from "./demo.js";
 import { evalVerb } from "./eval.js";
+import { exportVerb } from "./export.js";
 import { classify, exitStatus } from "./failure.js";
 import { serveSearchVerb } from "./serve-search.js";
 import { trainVerb } from "./train.js";
@@ -22,6 +23,7 @@ const verbs: readonly Verb[] = [
   trainVerb,
   evalVerb,
   askVerb,
+  exportVerb,
   indexVerb,
   searchVerb,
   benchVerb,

@@ -8,9 +8,9 @@ import { UserError } from "../../errors.js";
 import { mergeInto, type Adapter } from "../model/lora.js";
 import { elementCount, parameterShapes, type ParameterShape } from "../model/parameters.js";
 import { toConfigJson } from "./config-json.js";
-import { CONFIG_FILE, WEIGHTS_FILE } from "./model-folder.js";
 import type { ModelSource } from "./model-source.js";
 import { type FloatType, streamSafetensors } from "./safetensors.js";
+import { CONFIG_FILE, WEIGHTS_FILE } from "./safetensors-set.js";
 
 const NUMBER_BYTES: Record<FloatType, number> = { F32: 4, F16: 2, BF16: 2 };
 const TORCH_TYPE: Record<FloatType, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
@@ -40,22 +40,24 @@ export interface MergedFolderOptions {
 export async function saveMergedFolder(folder: string, options: MergedFolderOptions): Promise<number> {
   const { source, adapter, dtype = "F32", shardBytes = SHARD_BYTES, onProgress, signal } = options;
   const shapes = parameterShapes(source.config);
-  const sizes = new Map(shapes.map(({ name, shape }) => [name, NUMBER_BYTES[dtype] * elementCount(shape)]));
-  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  const counts = new Map(shapes.map(({ name, shape }) => [name, elementCount(shape)]));
+  const sizeOf = (name: string): number => NUMBER_BYTES[dtype] * (counts.get(name) as number);
+  const total = shapes.reduce((sum, { name }) => sum + sizeOf(name), 0);
   await mkdir(folder, { recursive: true });
   const json = { ...toConfigJson(source.config), torch_dtype: TORCH_TYPE[dtype] };
   await writeFile(path.join(folder, CONFIG_FILE), `${JSON.stringify(json, null, 2)}\n`);
+  const room = new Float32Array(Math.max(...counts.values()));
   let done = 0;
   const read = async (name: string): Promise<Float32Array> => {
     signal?.throwIfAborted();
     onProgress?.(done, total);
-    const weight = await source.read(name);
+    const weight = await source.read(name, room.subarray(0, counts.get(name)));
     if (adapter) mergeInto(weight, name, adapter);
     checkRange(weight, name, dtype);
-    done += sizes.get(name) as number;
+    done += sizeOf(name);
     return weight;
   };
-  const shards = inShards(shapes, sizes, shardBytes);
+  const shards = inShards(shapes, sizeOf, shardBytes);
   const files = shards.map((_, index) => shardName(index, shards.length));
   for (const [index, shard] of shards.entries()) {
     await streamSafetensors(path.join(folder, files[index]), shard, read, { dtype, metadata: { format: "pt" } });
@@ -72,13 +74,13 @@ export async function saveMergedFolder(folder: string, options: MergedFolderOpti
 /** Consecutive tensors of at most `most` bytes together; a larger one stands alone. */
 function inShards(
   shapes: readonly ParameterShape[],
-  sizes: ReadonlyMap<string, number>,
+  sizeOf: (name: string) => number,
   most: number,
 ): ParameterShape[][] {
   const shards: ParameterShape[][] = [];
   let room = 0;
   for (const shape of shapes) {
-    const size = sizes.get(shape.name) as number;
+    const size = sizeOf(shape.name);
     if (shards.length === 0 || size > room) {
       shards.push([]);
       room = most;

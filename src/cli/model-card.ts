@@ -1,0 +1,333 @@
+/** @file `README.md` of an exported model: what it is, how it was made, what it scored, and how to load it. */
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import type { LoraConfig } from "../engine/model/lora.js";
+import type { EvaluationReport } from "../eval/evaluation.js";
+import { evaluationMarkdown } from "../eval/table.js";
+import { protocols, type Protocol } from "../prompts/protocol.js";
+import { configKeys, type Config } from "../train/config.js";
+import type { TestReports } from "../train/result.js";
+import type { RunKind, Start } from "../train/run-folder.js";
+import { count, duration } from "./terminal/format.js";
+
+/** What a run left behind about the model. */
+export interface CardRun {
+  kind: RunKind;
+  config: Config;
+  /** Steps behind this very model, where its checkpoint says so. */
+  step?: number;
+  /** Of the whole run; absent when it has not ended. */
+  outcome?: { steps: number; seconds: number };
+  /** Of this very model: another checkpoint of the run has no scores. */
+  before: TestReports | null;
+  after: TestReports | null;
+  starts: readonly Start[];
+}
+
+export interface CardFacts {
+  /** The heading. */
+  title: string;
+  kind: "merged" | "adapter";
+  dtype: string;
+  /** What training started from, or what was converted: `hf:ORG/NAME[@REVISION]` or a path. */
+  base: string;
+  /** Where the base is on this machine: its own card may name a licence. */
+  baseLocation: string;
+  lora?: LoraConfig;
+  hasChatTemplate: boolean;
+  run?: CardRun;
+  /** Version and commit of the Sleuth that exported. */
+  sleuth: string;
+}
+
+/** The card as Markdown with the Hub's front matter. */
+export function modelCard(facts: CardFacts): string {
+  const { title, run } = facts;
+  const parts = [
+    frontMatter(facts),
+    `# ${title}\n`,
+    summary(facts),
+    ...(run ? [training(facts, run), scores(run), prompt(facts, run)] : []),
+    loading(facts),
+    ...(run ? [configuration(run)] : []),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
+}
+
+function frontMatter(facts: CardFacts): string {
+  const { kind, run, lora } = facts;
+  const licence = licenceOf(facts.baseLocation);
+  const tags = [
+    "sleuth",
+    ...(run?.kind === "train" ? ["search-r1", "reinforcement-learning", run.config.algorithm.name] : []),
+    ...(run?.kind === "sft" ? ["sft"] : []),
+    ...(lora ? ["lora"] : []),
+    "search",
+  ];
+  const lines = [
+    `base_model: ${yaml(shortName(facts.base))}`,
+    ...(lora || run ? [`base_model_relation: ${kind === "adapter" ? "adapter" : "finetune"}`] : []),
+    `library_name: ${kind === "adapter" ? "peft" : "transformers"}`,
+    "pipeline_tag: text-generation",
+    ...(licence === undefined ? [] : [`license: ${yaml(licence)}`]),
+    "tags:",
+    ...tags.map((tag) => `  - ${tag}`),
+  ];
+  return `---\n${lines.join("\n")}\n---\n`;
+}
+
+function summary({ base, kind, dtype, lora, run, sleuth }: CardFacts): string {
+  const adapted = lora ? `a low-rank adapter of ${code(shortName(base))}` : `${code(shortName(base))}`;
+  const made = {
+    train: `It was trained with Search-R1 (arXiv:2503.09516) to answer questions by searching: by reinforcement, rewarded for the final answer alone.`,
+    sft: "It was trained on transcripts of an ideal searcher, by cross-entropy on what the searcher writes.",
+  };
+  const is =
+    kind === "adapter"
+      ? `This is ${adapted}, in PEFT's format (${dtype}).`
+      : lora
+        ? `This is ${code(shortName(base))} with a low-rank adapter merged into its weights (${dtype}).`
+        : run
+          ? `This is ${code(shortName(base))} after training of all its weights (${dtype}).`
+          : `This is ${code(shortName(base))}, converted (${dtype}) and not trained.`;
+  return `${is} ${run ? `${made[run.kind]} ` : ""}Exported by Sleuth ${sleuth}.\n`;
+}
+
+function training({ base, lora }: CardFacts, run: CardRun): string {
+  const { config, kind, outcome, step, starts } = run;
+  const { algorithm, data, optimizer, reward, rollout, search, sft, train } = config;
+  const rows: [string, string][] = [
+    ["Base model", code(base.startsWith("hf:") ? base.slice("hf:".length) : shortName(base))],
+    [
+      "Trained weights",
+      lora ? `low-rank adapter: rank ${lora.rank}, alpha ${short(lora.alpha)}, on ${lora.targets.join(", ")}` : "all",
+    ],
+  ];
+  if (kind === "train") {
+    const clip = algorithm.name === "grpo" ? `, clip ${algorithm.clip}` : "";
+    const kl = algorithm.kl === 0 ? "no KL term" : `KL ${algorithm.kl}`;
+    rows.push(
+      ["Algorithm", `${algorithm.name.toUpperCase()}, ${algorithm.groupSize} attempts per question${clip}, ${kl}`],
+      ["Retrieved text", algorithm.maskRetrieved ? "read, never trained on" : "trained on too (an ablation)"],
+      ["Reward", weightsText(reward.weights)],
+      ["Questions", sourceText(data.questions, data.worldSeed)],
+      [
+        "Passages",
+        search.engine === "http" ? "a search server" : sourceText(data.index || data.corpus, data.worldSeed),
+      ],
+      [
+        "Search",
+        `${search.engine}${search.engine === "bm25" ? ` (k1 ${search.k1}, b ${search.b})` : ""}, ${plural(search.topK, "passage")} per search, at most ${plural(rollout.maxSearches, "search", "searches")}`,
+      ],
+      [
+        "Batch",
+        `${plural(train.questionsPerStep, "question")} and ${plural(train.updatesPerBatch, "optimizer step")} per step`,
+      ],
+      ["Learning rate", `${optimizer.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
+    );
+  } else {
+    rows.push(
+      ["Transcripts", sourceText(sft.transcripts, data.worldSeed)],
+      ["Batch", `${plural(sft.batch, "transcript")} per step, ${plural(sft.epochs, "epoch")}`],
+      ["Learning rate", `${sft.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
+    );
+  }
+  if (step !== undefined) rows.push(["Checkpoint", `after ${count(step)} steps`]);
+  if (outcome) rows.push(["Run", `${count(outcome.steps)} steps, ${duration(outcome.seconds * 1000)} of training`]);
+  const last = starts.at(-1);
+  if (last) {
+    const commit = last.commit ? `, commit ${last.commit}` : "";
+    rows.push(["Trained by", `Sleuth ${last.sleuth}${commit}, on ${last.cpu}, ${last.cores} cores`]);
+  }
+  const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
+  return `## Training\n\n| | |\n| --- | --- |\n${lines.join("\n")}\n`;
+}
+
+function scores({ before, after, kind, outcome }: CardRun): string {
+  if (kind === "sft") return "";
+  const modes = (
+    [
+      ["greedy", "Greedy"],
+      ["sampled", "Sampled at temperature 1"],
+    ] as const
+  ).flatMap(([mode, title]) => {
+    const columns = Object.entries({ before, after }).flatMap(([name, reports]) => {
+      const report: EvaluationReport | undefined = reports?.[mode];
+      return report === undefined ? [] : [{ name, report }];
+    });
+    return columns.length === 0 ? [] : [`${title}:\n\n${evaluationMarkdown(columns)}`];
+  });
+  const text =
+    modes.length > 0
+      ? `Held-out test questions answered exactly right after SQuAD normalisation, with 95 % intervals, before and after training.\n\n${modes.join("\n")}`
+      : outcome
+        ? "None were recorded for this very checkpoint.\n"
+        : "None: the run had not ended when the model was exported.\n";
+  return `## Scores\n\n${text}`;
+}
+
+function prompt({ hasChatTemplate }: CardFacts, { config }: CardRun): string {
+  const protocol: Protocol = protocols[config.rollout.protocol];
+  const { chat } = config.rollout;
+  const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
+  const way = isChat ? "as a user's message through the chat template" : "as plain text, without a chat template";
+  const [open, close] = protocol.search;
+  return `## How it searches
+
+The prompt (${way}):
+
+${fence(protocol.prompt)}
+When the model writes ${code(`${open} … ${close}`)}, stop there, search for what stands between, append the following and let it write on, until it closes ${code(protocol.answer[0])}:
+
+${fence(protocol.observation)}
+where a passage is written as
+
+${fence(protocol.passage)}`;
+}
+
+function loading({ kind, base, run }: CardFacts): string {
+  const folder = "FOLDER";
+  const python =
+    kind === "adapter"
+      ? `from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("${folder}")
+base = AutoModelForCausalLM.from_pretrained(${pythonBase(base)})
+model = PeftModel.from_pretrained(base, "${folder}")`
+      : `from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("${folder}")
+model = AutoModelForCausalLM.from_pretrained("${folder}")`;
+  const flags = run ? sleuthFlags(run.config) : "";
+  return `## Loading it
+
+In Python:
+
+\`\`\`python
+${python}
+\`\`\`
+
+In Sleuth:
+
+\`\`\`sh
+sleuth ask "…" --model ${folder}${flags}
+\`\`\`
+`;
+}
+
+/** What `from_pretrained` is to be given for the base. */
+function pythonBase(base: string): string {
+  if (base.startsWith("hf:")) {
+    const [name, revision] = base.slice("hf:".length).split("@", 2);
+    const [organisation, repository, ...file] = name.split("/");
+    const options = [
+      ...(file.length > 0 ? [`gguf_file="${file.join("/")}"`] : []),
+      ...(revision === undefined ? [] : [`revision="${revision}"`]),
+    ];
+    return [`"${organisation}/${repository}"`, ...options].join(", ");
+  }
+  if (base.endsWith(".gguf")) return `"FOLDER_OF_THE_BASE", gguf_file="${path.basename(base)}"`;
+  return `"${path.basename(base)}"`;
+}
+
+/** Flags without which the model would be asked in another way than it was trained. */
+function sleuthFlags(config: Config): string {
+  const { data, search } = config;
+  const passages =
+    search.engine === "http"
+      ? " --search-url URL"
+      : data.index !== ""
+        ? " --index INDEX"
+        : data.corpus !== "atlas"
+          ? " --corpus PASSAGES"
+          : "";
+  const asked = ["rollout.", "search.topK", "search.k1", "search.b"];
+  const irrelevant = ["rollout.temperature", "rollout.maxConcurrent"];
+  const sets = changedKeys(config)
+    .filter(({ key }) => asked.some((prefix) => key.startsWith(prefix)) && !irrelevant.includes(key))
+    .map(({ key, value }) => ` \\\n  --set ${key}=${String(value)}`);
+  return `${passages}${sets.join("")}`;
+}
+
+function configuration({ config, kind }: CardRun): string {
+  // Where the run was and on how many threads says nothing about the model.
+  const changed = changedKeys(config).filter(({ key }) => !key.startsWith("run.") && key !== "model.folder");
+  const groups: Record<string, Record<string, unknown>> = {};
+  for (const { key, value } of changed) {
+    const [group, name] = key.split(".");
+    (groups[group] ??= {})[name] = typeof value === "string" ? shortPath(value) : value;
+  }
+  return `## Configuration
+
+Where it differs from the defaults of \`sleuth ${kind}\` (the run folder has all of it):
+
+\`\`\`json
+${JSON.stringify(groups, null, 2)}
+\`\`\`
+`;
+}
+
+function changedKeys(config: Config): { key: string; value: unknown }[] {
+  return configKeys().flatMap(({ path: key, default: standard }) => {
+    const [group, name] = key.split(".");
+    const value = (config as unknown as Record<string, Record<string, unknown>>)[group][name];
+    return JSON.stringify(value) === JSON.stringify(standard) ? [] : [{ key, value }];
+  });
+}
+
+/** `ORG/NAME` of the Hub; of a path its last part: where it lay on one machine is nobody else's business. */
+function shortName(base: string): string {
+  if (base.startsWith("hf:")) return base.slice("hf:".length).split("@")[0].split("/").slice(0, 2).join("/");
+  return path.basename(base);
+}
+
+function shortPath(value: string): string {
+  return path.isAbsolute(value) ? path.basename(value) : value;
+}
+
+function sourceText(source: string, worldSeed: number): string {
+  if (source === "atlas") return `Atlas, the world built into Sleuth (held-out countries of seed ${worldSeed})`;
+  return code(shortPath(source));
+}
+
+function weightsText(weights: Readonly<Record<string, number>>): string {
+  return Object.entries(weights)
+    .map(([name, weight]) => `${weight} × ${name}`)
+    .join(" + ");
+}
+
+/** The licence that the base's own card names. */
+function licenceOf(location: string): string | undefined {
+  const file = path.join(location, "README.md");
+  if (location.endsWith(".gguf") || !existsSync(file)) return undefined;
+  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(readFileSync(file, "utf8"))?.[1] ?? "";
+  return /^license:[ \t]*["']?([\w.-]+)/m.exec(front)?.[1];
+}
+
+/** Text that YAML reads as text. */
+function yaml(text: string): string {
+  return /^[A-Za-z][\w./-]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+/** A block as it is, white space at its ends included. */
+function fence(text: string): string {
+  return `\`\`\`json\n${JSON.stringify(text)}\n\`\`\`\n`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
+}
+
+function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** At most four decimals. */
+function short(value: number): string {
+  return String(Number(value.toFixed(4)));
+}
