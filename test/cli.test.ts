@@ -31,6 +31,8 @@ describe("help", () => {
   const verbs = [
     ["demo"],
     ["pretrain"],
+    ["sft"],
+    ["pull"],
     ["train"],
     ["eval"],
     ["ask"],

@@ -57,12 +57,20 @@ export async function sequenceOf(
   }
   if (trajectory.finishReason === "out-of-turns") return "rollout.maxSearches";
   if (trajectory.finishReason !== "answered") return "rollout.maxTokens";
-  if (replay.speaksText && trajectory.searches.some(({ omittedPassages }) => omittedPassages > 0)) {
-    return "rollout.maxObservationTokens";
-  }
+  const omission = firstOmission(trajectory, Math.min(config.rollout.maxTokens, contextLength), config);
+  if (omission !== null) return omission;
   const { tokens_T, sampledMask_T } = trajectoryToDatum(trajectory);
   const policyTokens = sampledMask_T.reduce((sum, value) => sum + value, 0);
   return { transcript, trajectory, datum: { tokens_T, sampledMask_T }, policyTokens };
+}
+
+/** What kept a passage from being shown. An answer that was read in it would be learned as a guess. */
+function firstOmission({ searches, segments }: Trajectory, limit: number, { rollout }: Config): Misfit | null {
+  const index = searches.findIndex(({ omittedPassages }) => omittedPassages > 0);
+  if (index < 0) return null;
+  // Prompt and policy stand before the first observation, an observation and the policy before each further one.
+  const before = segments.slice(0, 2 + 2 * index).reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
+  return limit - before - 1 < rollout.maxObservationTokens ? "rollout.maxTokens" : "rollout.maxObservationTokens";
 }
 
 class TurnTooLong extends Error {

@@ -10,6 +10,7 @@ import type { Policy } from "../policy/policy.js";
 import { readBest, saveBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type ConfigInput } from "./config.js";
 import { appendMetrics, readMetrics } from "./metrics-file.js";
+import { pinConfig } from "./model-folder.js";
 import { openPolicy } from "./parts.js";
 import { itemsOfStep } from "./question-order.js";
 import { writePictures } from "./report.js";
@@ -71,7 +72,8 @@ export interface SftOptions {
  * @throws UserError for configurations, transcripts and folders that cannot be used, and when training diverges
  */
 export async function sft(input: ConfigInput, options: SftOptions = {}): Promise<SftResult> {
-  const parsed = parseConfig(input);
+  const given = parseConfig(input);
+  const parsed = options.policy === undefined ? await pinConfig(given, { signal: options.signal }) : given;
   const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);
@@ -136,15 +138,6 @@ async function prepare(
   if (notTaken > 0) {
     warnings.push(
       `${notTaken} recorded trajectories are left out: no answer, a malformed turn, or a reward below sft.minReward=${config.sft.minReward}.`,
-    );
-  }
-  const omitted = [...training, ...validation].reduce(
-    (sum, { trajectory }) => sum + trajectory.searches.reduce((all, search) => all + search.omittedPassages, 0),
-    0,
-  );
-  if (omitted > 0) {
-    warnings.push(
-      `${omitted} passages do not fit rollout.maxObservationTokens=${config.rollout.maxObservationTokens} and are not shown, as in a rollout.`,
     );
   }
   for (const message of warnings) emit({ kind: "warning", message });
