@@ -3,6 +3,7 @@ import { renderTrace } from "../rollout/trace.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Trajectory } from "../types.js";
 import { configOfModel, newestRun, type ModelOptions } from "./evaluated-run.js";
+import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, integer, numberOption } from "./run-options.js";
 import { duration } from "./terminal/format.js";
@@ -34,7 +35,7 @@ export const askVerb: Verb = {
   async run(terminal, given, [words]) {
     const options = given as unknown as Options;
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
-    const config = await configOfModel({ ...options, run });
+    const config = await fetchModel(terminal, await configOfModel({ ...options, run }));
     terminal.note(terminal.progressColors.dim(`Model: ${config.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
     const started = performance.now();

@@ -11,6 +11,7 @@ import { evaluate } from "../train/evaluate.js";
 import { loadSplits } from "../train/parts.js";
 import type { Question } from "../types.js";
 import { configOfModel, type ModelOptions } from "./evaluated-run.js";
+import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, integer, warnAboutCorpus } from "./run-options.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
@@ -48,7 +49,7 @@ export const evalVerb: Verb = {
   },
   async run(terminal, given) {
     const options = given as unknown as Options;
-    const config = await configOfModel(options);
+    const config = await fetchModel(terminal, await configOfModel(options));
     warnAboutCorpus(config, terminal);
     const questions = await questionsFor(config, options);
     if (questions.length === 0)

@@ -13,12 +13,14 @@ import type { Sink } from "./terminal/terminal.js";
 import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index-corpus.js";
 import { pretrainVerb } from "./pretrain.js";
+import { pullVerb } from "./pull.js";
 import { searchVerb } from "./search.js";
 import { sftVerb } from "./sft.js";
 
 const verbs: readonly Verb[] = [
   demoVerb,
   pretrainVerb,
+  pullVerb,
   sftVerb,
   trainVerb,
   evalVerb,

@@ -35,7 +35,7 @@ export function addRunOptions(command: Command): void {
 /** Adds --model --config --set. */
 export function addSettings(command: Command): void {
   command
-    .option("--model <folder>", "Hugging Face-shaped model folder to start from")
+    .option("--model <model>", "to start from: a Hugging Face folder, a .gguf file, hf:ORG/NAME or an adapter folder")
     .option("--config <file>", "sleuth.config.ts or JSON; without it, the one in this folder where there is one")
     .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);
 }

@@ -4,6 +4,7 @@ import { UserError } from "../errors.js";
 import { mergeConfig, type Config } from "../train/config.js";
 import { readRunConfig } from "../train/run-folder.js";
 import { sft, type SftResult } from "../train/sft.js";
+import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
 import {
   addSettings,
@@ -64,7 +65,7 @@ export const sftVerb: Verb = {
       .addHelpText("after", () => configHelp());
   },
   async run(terminal, given) {
-    const config = await configFor(given as Options);
+    const config = await fetchModel(terminal, await configFor(given as Options));
     const panel = new SftPanel(terminal);
     let result: SftResult;
     try {

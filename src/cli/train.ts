@@ -4,6 +4,7 @@ import type { TrainResult } from "../train/result.js";
 import { train } from "../train/train.js";
 import type { Config } from "../train/config.js";
 import { UserError } from "../errors.js";
+import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import {
   addRunOptions,
@@ -52,7 +53,7 @@ export const trainVerb: Verb = {
   },
   async run(terminal, given) {
     const options = given as Options;
-    const config = await configFor(options);
+    const config = await fetchModel(terminal, await configFor(options));
     warnAboutCorpus(config, terminal);
     const result = await runTraining(terminal, config);
     if (result.status === "interrupted")

@@ -5,6 +5,7 @@ import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
 import { runLoop } from "./loop.js";
+import { pinConfig } from "./model-folder.js";
 import { loadSplits, makeAlgorithm, openPolicy, openTask, type GivenParts } from "./parts.js";
 import { writeReport } from "./report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
@@ -28,7 +29,8 @@ export interface TrainOptions extends GivenParts {
  * @throws UserError for configurations, data and folders that cannot be used, and when training diverges
  */
 export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
-  const parsed = parseConfig(input);
+  const given = parseConfig(input);
+  const parsed = options.policy === undefined ? await pinConfig(given, { signal: options.signal }) : given;
   const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);

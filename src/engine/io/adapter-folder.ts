@@ -108,7 +108,7 @@ function writtenBase(base: string): { base_model_name_or_path: string; revision:
 function readBase(name: string, revision: string | null): string {
   if (name.startsWith("hf:")) return name;
   if (existsSync(name)) return path.resolve(name);
-  if (!/^[\w-][\w.-]*\/[\w.-]+$/.test(name)) return name;
+  if (!/^[\w-][\w.-]*\/[\w.-]+(\/[\w./-]+\.gguf)?$/i.test(name)) return name;
   return `hf:${name}${revision === null ? "" : `@${revision}`}`;
 }
 

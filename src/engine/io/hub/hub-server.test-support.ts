@@ -115,7 +115,8 @@ export class HubServer {
     const commits = Object.values(repository.revisions);
     const commit = repository.revisions[revision] ?? commits.find((known) => known === revision);
     if (commit === undefined) return refuse(response, 404, "RevisionNotFound");
-    if (verb === "revision") return json(response, { _id: "1", id: name, sha: commit, lastModified: "2026-01-01" });
+    if (verb === "revision")
+      return json(response, { _id: "1", id: name, sha: commit, lastModified: "2026-01-01T00:00:00.000Z" });
     if (verb === "tree") return this.#tree(response, repository, asked, Number(searchParams.get("cursor") ?? 0));
     if (repository.gated) return refuse(response, 403, "GatedRepo");
     const content = repository.files[file];

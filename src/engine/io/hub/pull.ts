@@ -179,7 +179,7 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
       await mkdir(cache.blobs, { recursive: true });
       const early: PulledFile[] = [];
       const chosen = await selectFiles(listed, name, async (index) => {
-        early.push(...(await fetchBlobs(fetching, [index])));
+        early.push(...(await fetchBlobs({ ...fetching, options: { ...options, onProgress: undefined } }, [index])));
         return readJson(await placeOf(fetching, index), index, name);
       });
       const late = await fetchBlobs(fetching, chosen);

@@ -1,0 +1,41 @@
+/** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
+import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
+import type { Config } from "../train/config.js";
+import { locateModel, pinConfig } from "../train/model-folder.js";
+import { withInterrupt } from "./interrupt.js";
+import { bytes } from "./terminal/format.js";
+import { ProgressBar } from "./terminal/progress-bar.js";
+import type { Terminal } from "./terminal/terminal.js";
+
+/**
+ * Fetches the model of a configuration, and the base of an adapter, where they are the Hub's and not in the cache.
+ * @returns the configuration with the commit in `model.folder`, so that a run means the same weights whenever it goes on
+ * @throws UserError when the model cannot be had
+ */
+export async function fetchModel(terminal: Terminal, config: Config): Promise<Config> {
+  return withDownloads(terminal, async (options) => {
+    const pinned = await pinConfig(config, options);
+    await locateModel(pinned.model.folder, options);
+    return pinned;
+  });
+}
+
+/** Runs `task` with what a download needs: a bar, notes, and Ctrl-C. */
+export async function withDownloads<T>(terminal: Terminal, task: (options: PullOptions) => Promise<T>): Promise<T> {
+  let shown: { repository: string; bar: ProgressBar } | undefined;
+  const onProgress = ({ repository, file, done, total }: PullProgress): void => {
+    if (shown?.repository !== repository) {
+      shown?.bar.stop();
+      const label = `Fetching ${repository}`;
+      shown = { repository, bar: new ProgressBar(terminal, { label, total, unit: "", format: bytes }) };
+    }
+    shown.bar.update(done, file);
+  };
+  try {
+    return await withInterrupt(terminal, "Stopping; the same command goes on where it stops.", (signal) =>
+      task({ signal, onProgress, onNote: (message) => terminal.note(message) }),
+    );
+  } finally {
+    shown?.bar.stop();
+  }
+}
