@@ -50,8 +50,9 @@ export const searchR1: Protocol = {
 };
 
 /**
- * Search-R1's tags, observations and second chance behind an instruction of half the length. For models of a few hundred million
- * parameters: they lose a long instruction and copy its example as the answer, and their prompts cost as much as their turns.
+ * Search-R1's tags, observations and second chance behind an instruction of half the length and without an example answer. For models of a
+ * few hundred million parameters, which learn the protocol from a warm-up rather than from the instruction, and whose prompts cost more
+ * than their turns.
  */
 export const searchR1Short: Protocol = {
   ...searchR1,
