@@ -63,6 +63,7 @@ export { createLocalPolicy, type LocalOptions } from "./policy/local/local.js";
 export { scriptedPolicy, type ScriptedOptions, type ScriptedPolicy } from "./policy/scripted.js";
 export { byteTokenizer } from "./policy/testing.js";
 export { loadTokenizer } from "./engine/io/tokenizer.js";
+export { resolveModel, type PullOptions, type PullProgress } from "./engine/io/hub/pull.js";
 
 // Data and tables.
 export { loadQuestions } from "./data/questions.js";

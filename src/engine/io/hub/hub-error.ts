@@ -91,8 +91,12 @@ export function connectionError(error: unknown, settings: HubSettings, host: str
   const advice = isCertificate
     ? "Its certificate is not trusted: behind a company's proxy, name its certificate with NODE_EXTRA_CA_CERTS."
     : "Check the connection (and HF_ENDPOINT, if you set it), then run the same command again: it goes on where it stopped. With HF_HUB_OFFLINE=1 only what is cached is used.";
+  const proxy =
+    settings.proxyVariable === undefined
+      ? ""
+      : ` Node uses the proxy in ${settings.proxyVariable} only with NODE_USE_ENV_PROXY=1 (Node 22.21, 24 or later).`;
   const what = host === new URL(settings.endpoint).host ? settings.endpoint : `${host}, where the Hub keeps its files`;
-  return new HubError(`No connection to ${what} (${code}). ${advice}`, {
+  return new HubError(`No connection to ${what} (${code}). ${advice}${proxy}`, {
     isRetryable: !isCertificate,
     isUnavailable: true,
     cause: error,

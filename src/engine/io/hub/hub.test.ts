@@ -1,4 +1,5 @@
 /** @file Models of the Hub, fetched from a server that is refused, cut off, slow, wrong or gone. */
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   lstatSync,
@@ -13,7 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
@@ -408,12 +409,12 @@ describe("an overloaded or absent Hub", () => {
     await gone.close();
     const down = {
       ...options,
-      environment: { ...environment, HF_ENDPOINT },
+      environment: { ...environment, HF_ENDPOINT, https_proxy: "http://proxy" },
       onNote: (note: string) => void notes.push(note),
     };
     expect(await resolveModel(name, down)).toBe(folder);
     expect(notes.join()).toMatch(/No connection to http:.*ECONNREFUSED.*cached org\/tiny is used/);
-    expect((await failureOf(pullModel(name, down))).message).toMatch(/No connection/);
+    expect((await failureOf(pullModel(name, down))).message).toMatch(/No connection.*https_proxy.*NODE_USE_ENV_PROXY/);
     expect((await failureOf(resolveModel("hf:org/other", down))).message).toMatch(/No connection/);
   });
 
@@ -527,6 +528,11 @@ describe("two at once", () => {
     writeFileSync(lock, JSON.stringify({ pid: 1, host: "elsewhere" }));
     utimesSync(lock, new Date(0), new Date(0));
     expectWhole(await resolveModel(name, options));
-    expect(existsSync(lock)).toBe(false);
+    expect(readdirSync(path.dirname(lock))).toEqual([]);
+    rmSync(path.join(cache, "snapshots"), { recursive: true });
+    const ended = spawnSync(process.execPath, ["-e", ""]);
+    writeFileSync(lock, JSON.stringify({ pid: ended.pid, host: hostname() }));
+    expectWhole(await resolveModel(name, options));
+    expect(readdirSync(path.dirname(lock))).toEqual([]);
   });
 });

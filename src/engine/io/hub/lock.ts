@@ -1,5 +1,6 @@
 /** @file One process at a time fetches a repository; the others wait. A lock whose owner is gone gives way. */
-import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,10 +20,11 @@ export async function withLock<T>(
   task: () => Promise<T>,
 ): Promise<T> {
   await mkdir(path.dirname(file), { recursive: true });
-  const own = JSON.stringify({ pid: process.pid, host: os.hostname(), since: Date.now() });
+  const own = JSON.stringify({ pid: process.pid, host: os.hostname(), id: randomUUID() });
   for (let isFirst = true; !(await take(file, own)); isFirst = false) {
-    if (await isAbandoned(file)) {
-      await moveAway(file);
+    const abandoned = await abandonedOwner(file);
+    if (abandoned !== undefined) {
+      await moveAway(file, abandoned);
       continue;
     }
     if (isFirst) onWait?.();
@@ -50,16 +52,17 @@ async function take(file: string, own: string): Promise<boolean> {
   }
 }
 
-async function isAbandoned(file: string): Promise<boolean> {
-  const stats = await stat(file).catch(() => null);
-  if (stats === null) return false;
-  if (Date.now() - stats.mtimeMs > ABANDONED_MS) return true;
+/** What a lock says whose owner is gone; undefined for one that is held, or gone itself. */
+async function abandonedOwner(file: string): Promise<string | undefined> {
   try {
-    const { pid, host } = JSON.parse(await readFile(file, "utf8")) as { pid: number; host: string };
-    return host === os.hostname() && !isRunning(pid);
+    const { mtimeMs } = await stat(file);
+    const text = await readFile(file, "utf8");
+    if (Date.now() - mtimeMs > ABANDONED_MS) return text;
+    const { pid, host } = JSON.parse(text) as { pid: number; host: string };
+    return host === os.hostname() && !isRunning(pid) ? text : undefined;
   } catch {
-    // Being written, or gone.
-    return false;
+    // Gone, or being written.
+    return undefined;
   }
 }
 
@@ -72,9 +75,11 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** The rename lets only one of two who wait remove it. */
-async function moveAway(file: string): Promise<void> {
-  const moved = `${file}.${process.pid}.stale`;
+/** The rename lets only one of two who wait remove it; who finds the other's new lock in its hands puts it back. */
+async function moveAway(file: string, abandoned: string): Promise<void> {
+  const moved = `${file}.${randomUUID()}.stale`;
   await rename(file, moved).catch(() => undefined);
+  if ((await readFile(moved, "utf8").catch(() => abandoned)) !== abandoned)
+    await link(moved, file).catch(() => undefined);
   await rm(moved, { force: true });
 }

@@ -9,6 +9,8 @@ export interface HubSettings {
   endpoint: string;
   /** The folder that holds `models--ORG--NAME/`. */
   cacheFolder: string;
+  /** The variable that names a proxy, which Node's own `fetch` heeds only when it is told to. */
+  proxyVariable?: string;
   /** Never ask the network. */
   offline: boolean;
   /** Sent to the endpoint and to no other host; in no message. */
@@ -28,6 +30,7 @@ export function hubSettings(environment: NodeJS.ProcessEnv = process.env): HubSe
       folder(environment.HF_HUB_CACHE) ?? folder(environment.HUGGINGFACE_HUB_CACHE) ?? path.join(home, "hub"),
     offline: isTrue(environment.HF_HUB_OFFLINE) || isTrue(environment.TRANSFORMERS_OFFLINE),
     ...tokenOf(environment, home),
+    ...(environment.NODE_USE_ENV_PROXY === "1" ? {} : { proxyVariable: proxyOf(environment) }),
   };
 }
 
@@ -61,6 +64,10 @@ function tokenOf(environment: NodeJS.ProcessEnv, home: string): Pick<HubSettings
     return { token, tokenSource };
   }
   return {};
+}
+
+function proxyOf(environment: NodeJS.ProcessEnv): string | undefined {
+  return ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].find((name) => environment[name]);
 }
 
 function readIfThere(file: string): string | undefined {
