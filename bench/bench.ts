@@ -11,8 +11,21 @@ export interface BenchLine {
 
 export interface BenchContext {
   report(line: BenchLine): void;
+  /** One round of little work: shows that everything runs, and nothing about speed. Groups that are quick anyway take no notice. */
+  quick: boolean;
+  /** Whether one of the group's `parts` is asked for. */
+  wants(part: string): boolean;
   /** A line for people about what is being measured; goes to stderr. */
   note(text: string): void;
 }
 
 export type BenchGroup = (context: BenchContext) => Promise<void>;
+
+/** What a group's file exports. */
+export interface BenchModule {
+  bench: BenchGroup;
+  /** Names of the parts that can be run alone; absent where the group runs as a whole only. */
+  parts?: readonly string[];
+  /** Why the group cannot run here and what to do; undefined where it can. */
+  unavailable?(): string | undefined;
+}

@@ -1,23 +1,28 @@
 /**
- * @file Speed and memory. `npm run -s bench -- [GROUP…] --json` prints one object per line; without `--json`, a table.
- * Each group is a file of this folder that exports `bench`.
+ * @file Speed and memory. `npm run -s bench -- [GROUP[.PART]…] --json` prints one object per line; without `--json`, a table.
+ * Each group is a file of this folder that exports what `BenchModule` says.
  */
 import { Command } from "commander";
 import { table } from "../src/cli/terminal/format.js";
 import { nearest } from "../src/errors.js";
-import type { BenchGroup, BenchLine } from "./bench.js";
+import type { BenchLine, BenchModule } from "./bench.js";
 
-const groups: Readonly<Record<string, () => Promise<{ bench: BenchGroup }>>> = {
+const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   engine: () => import("./engine.js"),
   step: () => import("./step.js"),
   search: () => import("./search.js"),
+  peer: () => import("./peer.js"),
 };
 
 const program = new Command("bench")
   .description("Measures speed and memory. Run it alone: everything else on the machine shows in the numbers.")
-  .argument("[groups...]", `of ${Object.keys(groups).join(", ")}; without any, all`)
+  .argument(
+    "[groups...]",
+    `of ${Object.keys(groups).join(", ")}; without any, all; GROUP.PART runs one part where a group has parts`,
+  )
   .option("--json", "one JSON object per line instead of a table")
-  .action(async (names: string[], options: { json?: boolean }) => {
+  .option("--quick", "one round of little work: shows that the slow groups run; their figures mean nothing")
+  .action(async (names: string[], options: { json?: boolean; quick?: boolean }) => {
     const lines: BenchLine[] = [];
     const report = (line: BenchLine): void => {
       lines.push(line);
@@ -25,10 +30,27 @@ const program = new Command("bench")
     };
     const note = (text: string): void => void process.stderr.write(`${text}\n`);
     for (const name of names.length > 0 ? names : Object.keys(groups)) {
-      const load = groups[name];
-      if (!load) program.error(unknownGroup(name), { exitCode: 2 });
+      const [group, ...rest] = name.split(".");
+      const load = groups[group];
+      if (!load) program.error(unknownGroup(group), { exitCode: 2 });
+      const { bench, parts = [], unavailable } = await load();
+      const only = rest.length > 0 ? rest.join(".") : undefined;
+      if (only !== undefined && !parts.some((part) => isPart(part, only))) {
+        program.error(`The bench group "${group}" has no part "${only}". ${partsOf(parts)}`, { exitCode: 2 });
+      }
+      const reason = unavailable?.();
+      if (reason !== undefined) {
+        if (names.length > 0) program.error(reason, { exitCode: 1 });
+        note(`bench: ${group} is left out. ${reason}`);
+        continue;
+      }
       note(`bench: ${name}`);
-      await (await load()).bench({ report, note });
+      await bench({
+        report,
+        note,
+        quick: options.quick ?? false,
+        wants: (part) => only === undefined || isPart(part, only),
+      });
     }
     if (!options.json) process.stdout.write(`${asTable(lines).join("\n")}\n`);
   });
@@ -36,6 +58,15 @@ const program = new Command("bench")
 function unknownGroup(name: string): string {
   const hint = nearest(name, Object.keys(groups));
   return `There is no bench group "${name}". ${hint ? `Did you mean ${hint}?` : `Groups: ${Object.keys(groups).join(", ")}.`}`;
+}
+
+/** `decode.b8` is a part of `decode`. */
+function isPart(part: string, only: string): boolean {
+  return `${part}.`.startsWith(`${only}.`);
+}
+
+function partsOf(parts: readonly string[]): string {
+  return parts.length > 0 ? `Parts: ${parts.join(", ")}.` : "It runs as a whole only.";
 }
 
 function asTable(lines: readonly BenchLine[]): string[] {

@@ -1,0 +1,241 @@
+/**
+ * @file Speed beside transformers and TRL on torch, both sides in one run (`docs/engine.md`, "Speed against the peers"): SmolLM2-135M,
+ * float32, two threads, the same weights and tokens, medians of alternating runs. A ratio above 1: ours is faster.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { openEngineModel } from "../src/policy/local/open-model.js";
+import type { BenchContext, BenchGroup } from "./bench.js";
+import { alternate, type Sides } from "./peer/alternate.js";
+import { openOurSteps, peerStep, quickStep, wholeStep, type StepTime } from "./peer/grpo-step.js";
+import { openSampling, openTraining } from "./peer/ours.js";
+import { howToSetUp, Peer, peerPython } from "./peer/process.js";
+import { flops, GEMM, GEMM_FLOPS, lora, median, openGemm, runtime, smolLm2, timed, tokenRows } from "./smollm2.js";
+
+const CONTEXT = 160;
+
+/** What every measurement has at hand. */
+interface Bench extends BenchContext {
+  peer: Peer;
+  /** The folder that both sides open. */
+  model: string;
+}
+
+const measurements: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+  "decode.b8": (bench) => decode(bench, { rows: 8, steps: bench.quick ? 2 : 16 }),
+  "decode.b64": (bench) => decode(bench, { rows: bench.quick ? 4 : 64, steps: bench.quick ? 2 : 8 }),
+  prefill,
+  train,
+  loraStep,
+  grpoStep,
+};
+
+export const parts = Object.keys(measurements);
+
+export const unavailable = (): string | undefined => (peerPython().exists ? undefined : howToSetUp());
+
+export const bench: BenchGroup = async (context) => {
+  const peer = Peer.start(runtime.threads);
+  try {
+    const versions = Object.entries(await peer.ask<Record<string, string>>("versions"));
+    context.note(`against ${versions.map((library) => library.join(" ")).join(", ")}`);
+    const model = await makeModel(peer, context.note);
+    await peer.ask("open", { folder: model });
+    for (const name of parts.filter((part) => context.wants(part))) {
+      context.note(name);
+      await measurements[name]({ ...context, peer, model });
+    }
+  } finally {
+    await peer.close();
+  }
+};
+
+/** SmolLM2-135M-Instruct where its file is there, else random weights of the same shape: as a folder that both sides open. */
+async function makeModel(peer: Peer, note: (text: string) => void): Promise<string> {
+  const gguf = path.resolve(process.env.SLEUTH_SMOLLM2 ?? ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+  const isThere = existsSync(gguf);
+  note(
+    isThere
+      ? `weights of ${path.basename(gguf)}`
+      : "random weights: SmolLM2-135M-Instruct is not here (npm run fixtures:smollm2)",
+  );
+  mkdirSync(path.join(".cache", "peer-models"), { recursive: true });
+  const folder = path.resolve(".cache", "peer-models", isThere ? "smollm2-135m-instruct" : "random");
+  await peer.ask("makeFolder", { folder, ...(isThere ? { gguf } : { config: randomConfig() }) });
+  return folder;
+}
+
+function randomConfig(): Record<string, unknown> {
+  return {
+    vocab_size: smolLm2.vocabSize,
+    hidden_size: smolLm2.hiddenSize,
+    intermediate_size: smolLm2.intermediateSize,
+    num_hidden_layers: smolLm2.layers,
+    num_attention_heads: smolLm2.heads,
+    num_key_value_heads: smolLm2.kvHeads,
+    head_dim: smolLm2.headDim,
+    rope_theta: smolLm2.ropeTheta,
+    rms_norm_eps: smolLm2.rmsNormEps,
+    max_position_embeddings: smolLm2.maxPositions,
+    tie_word_embeddings: smolLm2.tieWordEmbeddings,
+    bos_token_id: 0,
+    eos_token_id: 0,
+    pad_token_id: 0,
+  };
+}
+
+async function decode(bench: Bench, { rows, steps }: { rows: number; steps: number }): Promise<void> {
+  const prompts = tokenRows(rows, CONTEXT);
+  const opened = await openEngineModel({ model: bench.model, adapt: "full" });
+  const sampling = openSampling(opened.model, rows);
+  const theirs = (cache: string) => () => seconds(bench.peer, "decode", { prompts, steps, cache });
+  const times = await measure(bench, {
+    ours: () => sampling.decode(prompts, steps),
+    static: theirs("static"),
+    dynamic: theirs("dynamic"),
+  });
+  await sampling.release();
+  opened.remove();
+  const faster = times.static < times.dynamic ? "static" : "dynamic";
+  bench.note(`the peer's faster cache: ${faster}`);
+  const compared = { ours: times.ours, theirs: times[faster], raw: times.raw };
+  const ours = report(bench, `peer.decode.b${rows}`, rows * steps, flops.decode, compared);
+  if (rows === 64) bench.report({ name: "peer.efficiency.decode", value: ours, unit: "share" });
+}
+
+async function prefill(bench: Bench): Promise<void> {
+  const prompts = tokenRows(8, 128);
+  const opened = await openEngineModel({ model: bench.model, adapt: "full" });
+  const sampling = openSampling(opened.model, prompts.length);
+  const greedy: Record<string, number[]> = {};
+  const times = await measure(bench, {
+    ours: async () => {
+      const result = await sampling.prefill(prompts);
+      greedy.ours = result.greedy;
+      return result.seconds;
+    },
+    theirs: async () => {
+      const result = await bench.peer.ask<{ seconds: number; greedy: number[] }>("prefill", { prompts });
+      greedy.theirs = result.greedy;
+      return result.seconds;
+    },
+  });
+  await sampling.release();
+  opened.remove();
+  if (greedy.ours.join() !== greedy.theirs.join())
+    throw unequal("next tokens", greedy.ours.join(" "), greedy.theirs.join(" "));
+  report(bench, "peer.prefill", 8 * 128, flops.prefill, times);
+}
+
+async function train(bench: Bench): Promise<void> {
+  const sequences = tokenRows(4, 257);
+  const opened = await openEngineModel({ model: bench.model, adapt: "full" });
+  const training = openTraining(opened.model);
+  const loss = { ours: 0, theirs: 0 };
+  const times = await measure(bench, {
+    ours: async () => {
+      const result = await training.train(sequences);
+      loss.ours = result.loss;
+      return result.seconds;
+    },
+    theirs: async () => {
+      const result = await bench.peer.ask<{ seconds: number; loss: number }>("train", { sequences });
+      loss.theirs = result.loss;
+      return result.seconds;
+    },
+  });
+  await training.release();
+  opened.remove();
+  if (!(Math.abs(loss.ours - loss.theirs) < 1e-3)) throw unequal("losses", loss.ours, loss.theirs);
+  const ours = report(bench, "peer.train", 4 * 256, flops.train, times);
+  bench.report({ name: "peer.efficiency.train", value: ours, unit: "share" });
+}
+
+/** Ours alone: a training step of an adapter beside one of all weights. */
+async function loraStep(bench: Bench): Promise<void> {
+  const sequences = tokenRows(4, 257);
+  const whole = await openEngineModel({ model: bench.model, adapt: "full" });
+  const adapted = await openEngineModel({ model: bench.model, adapt: "lora", lora });
+  const [full, adapter] = [openTraining(whole.model), openTraining(adapted.model)];
+  const times = await measure(bench, {
+    full: async () => (await full.train(sequences, { step: true })).seconds,
+    lora: async () => (await adapter.train(sequences, { step: true })).seconds,
+  });
+  await full.release();
+  await adapter.release();
+  adapted.remove();
+  const rate = (name: string, time: number, flopsPerToken: number): void => {
+    const perRaw = (1024 * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
+    bench.report({ name, value: 1024 / time, unit: "tok/s", perRaw });
+  };
+  bench.report({ name: "peer.loraStep", value: times.full / times.lora, unit: "×" });
+  rate("train.fullStep", times.full, flops.train);
+  rate("train.lora", times.lora, flops.trainLora);
+}
+
+async function grpoStep(bench: Bench): Promise<void> {
+  const work = bench.quick ? quickStep : wholeStep;
+  const steps = await openOurSteps(bench.model, work);
+  const sampling: Record<"ours" | "theirs", number[]> = { ours: [], theirs: [] };
+  const take = (side: "ours" | "theirs", run: () => Promise<StepTime>) => async () => {
+    const time = await run();
+    bench.note(`${side}: ${time.seconds.toFixed(1)} s, of it sampling ${time.sampling.toFixed(1)} s`);
+    sampling[side].push(time.sampling);
+    return time.seconds;
+  };
+  const times = await alternate(
+    { ours: take("ours", () => steps.step()), theirs: take("theirs", () => peerStep(bench.peer, work)) },
+    bench.quick ? { rounds: 1, warmUp: 0 } : { rounds: 2, warmUp: 1 },
+  );
+  await steps.close();
+  bench.report({ name: "peer.grpoStep", value: times.theirs / times.ours, unit: "×" });
+  for (const side of ["ours", "theirs"] as const) {
+    bench.report({ name: `peer.grpoStep.${side}`, value: times[side], unit: "s" });
+    bench.report({ name: `peer.grpoStep.${side}.sampling`, value: median(sampling[side].slice(-2)), unit: "s" });
+  }
+  await bench.peer.ask("open", { folder: bench.model });
+}
+
+/** Median seconds of all sides, with the raw matrix product among them. */
+async function measure<K extends string>(
+  bench: Bench,
+  sides: Sides<K>,
+): Promise<Record<K | "raw" | "rawTheirs", number>> {
+  const gemm = await openGemm();
+  const raw: Sides<"raw" | "rawTheirs"> = {
+    raw: () => timed(() => gemm.run()),
+    rawTheirs: () => seconds(bench.peer, "gemm", GEMM),
+  };
+  const times = await alternate<string>(
+    { ...sides, ...raw },
+    bench.quick ? { rounds: 1, warmUp: 0 } : { rounds: 5, warmUp: 1 },
+  );
+  await gemm.release();
+  const rate = (time: number): string => `${(GEMM_FLOPS / time / 1e9).toFixed(0)} GFLOP/s`;
+  bench.note(`raw matrix product: ours ${rate(times.raw)}, the peer's ${rate(times.rawTheirs)}`);
+  return times;
+}
+
+async function seconds(peer: Peer, verb: string, request: object): Promise<number> {
+  return (await peer.ask<{ seconds: number }>(verb, request)).seconds;
+}
+
+/** The ratio and both sides' rates; all `perRaw` are of our raw rate. Returns our own. */
+function report(
+  bench: Bench,
+  name: string,
+  tokens: number,
+  flopsPerToken: number,
+  times: { ours: number; theirs: number; raw: number },
+): number {
+  const perRaw = (time: number): number => (tokens * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
+  bench.report({ name, value: times.theirs / times.ours, unit: "×" });
+  for (const side of ["ours", "theirs"] as const) {
+    bench.report({ name: `${name}.${side}`, value: tokens / times[side], unit: "tok/s", perRaw: perRaw(times[side]) });
+  }
+  return perRaw(times.ours);
+}
+
+function unequal(what: string, ours: unknown, theirs: unknown): Error {
+  return new Error(`internal: the two sides do not compute the same: ${what} ${String(ours)} and ${String(theirs)}`);
+}

@@ -1,0 +1,95 @@
+/** @file The model that speed is measured on: the shape of SmolLM2-135M, what a token costs in it, and the rate to compare with. */
+import { Graph } from "../src/engine/graph/graph.js";
+import type { ModelConfig } from "../src/engine/model/config.js";
+import { adaptedLayers, LORA_TARGETS, type LoraConfig } from "../src/engine/model/lora.js";
+import { lower } from "../src/engine/onnx/lower.js";
+import { Session } from "../src/engine/runtime/session.js";
+
+export const smolLm2: ModelConfig = {
+  modelType: "llama",
+  hiddenSize: 576,
+  intermediateSize: 1536,
+  layers: 30,
+  heads: 9,
+  kvHeads: 3,
+  headDim: 64,
+  vocabSize: 49152,
+  rmsNormEps: 1e-5,
+  ropeTheta: 100000,
+  tieWordEmbeddings: true,
+  attentionBias: false,
+  qkNorm: false,
+  maxPositions: 2048,
+  eosTokenIds: [0],
+};
+
+export const runtime = { threads: 2, provider: "cpu", onRun: () => {} };
+
+export const lora: LoraConfig = { rank: 16, alpha: 32, targets: LORA_TARGETS };
+
+const layers = adaptedLayers(smolLm2, lora);
+const perToken = (parameters: number): number => 2 * parameters;
+/** One pass of a token through every linear layer, through the LM head, and through the adapter. */
+const linear = perToken(layers.reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0));
+const head = perToken(smolLm2.hiddenSize * smolLm2.vocabSize);
+const adapter = perToken(layers.reduce((sum, { inputs, outputs }) => sum + lora.rank * (inputs + outputs), 0));
+
+/**
+ * Floating-point operations of one token, matrix products of the weights alone. Training passes forward, back to the activations and
+ * back to the weights; under an adapter the last of the three is the adapter's.
+ */
+export const flops = {
+  prefill: linear,
+  decode: linear + head,
+  train: 3 * (linear + head),
+  trainLora: 2 * (linear + head) + 3 * adapter,
+};
+
+/** Median; the upper one of two. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** How long `run` takes, in seconds. */
+export async function timed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return (performance.now() - start) / 1000;
+}
+
+/** Median seconds of a few timed runs after one that warms up. */
+export async function seconds(run: () => Promise<unknown>, repeats = 3): Promise<number> {
+  await run();
+  const times: number[] = [];
+  for (let repeat = 0; repeat < repeats; repeat++) times.push(await timed(run));
+  return median(times);
+}
+
+/** A product of the shape of the model's largest layers, many times: what both sides are compared with. */
+export const GEMM = { rows: 1024, inner: 576, columns: 1536, rounds: 20 };
+export const GEMM_FLOPS = GEMM.rounds * 2 * GEMM.rows * GEMM.inner * GEMM.columns;
+
+/** The raw matrix product: `run` makes all rounds of `GEMM`, with both sides fed. */
+export async function openGemm(): Promise<{ run: () => Promise<void>; release: () => Promise<void> }> {
+  const { rows, inner, columns, rounds } = GEMM;
+  const g = new Graph();
+  g.output("y", g.matmul(g.input("a", [rows, inner]), g.input("b", [inner, columns])));
+  const session = await Session.create(lower(g), runtime, () => {});
+  const feeds = {
+    a: { data: new Float32Array(rows * inner).fill(0.5), dims: [rows, inner] },
+    b: { data: new Float32Array(inner * columns).fill(0.25), dims: [inner, columns] },
+  };
+  return {
+    run: async () => {
+      for (let round = 0; round < rounds; round++) await session.run(feeds);
+    },
+    release: () => session.release(),
+  };
+}
+
+/** Token ids without meaning: `count` rows of `length`, which differ from the first token on. */
+export function tokenRows(count: number, length: number, salt = 0): number[][] {
+  return Array.from({ length: count }, (_, row) =>
+    Array.from({ length }, (_, t) => (salt + row * 7919 + t * 104729) % smolLm2.vocabSize),
+  );
+}
