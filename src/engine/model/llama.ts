@@ -3,31 +3,13 @@
  * grouped-query attention (arXiv:2305.13245), SwiGLU (arXiv:2002.05202). Llama, Qwen2 (biases) and Qwen3 (q/k norm) differ
  * in switches only. Where keys and values come from is the caller's: training attends within a batch, sampling to a cache.
  */
-import { product, type Dim } from "../graph/dim.js";
+import { product } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
+import type { Attend, BatchDims, Heads } from "./attention.js";
 import type { ModelConfig } from "./config.js";
 import type { Weights } from "./weights.js";
 import { rotaryFrequencies } from "./rope.js";
-
-/** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group·L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
-export interface Heads {
-  queries: Node;
-  keys: Node;
-  values: Node;
-}
-
-/** Attention of one layer: from heads to the context, in the layout of the queries. */
-export type Attend = (layer: number, heads: Heads) => Node;
-
-/** Sizes of a graph's batch: rows and tokens per row. */
-export interface BatchDims {
-  batch: Dim;
-  length: Dim;
-}
-
-/** Added to the scores of positions that may not be attended to: large enough that their probability is exactly 0. */
-const MASKED = -1e9;
 
 /**
  * The residual stream after the last layer, `[B·L, hidden]`, before the final norm.
@@ -143,66 +125,4 @@ function rotations(config: ModelConfig): { cos: Float32Array; sin: Float32Array 
   }
   knownRotations.set(config, made);
   return made;
-}
-
-/** Causal attention within the batch. Padding on the right needs no mask: no earlier token can see it. */
-export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims): Attend {
-  return (_, { queries, keys, values }) => {
-    const scores = g.matmul(queries, keys, { transB: true, alpha: config.headDim ** -0.5 });
-    const masked = addMask(g, config, scores, causalMask(g, dims.length), dims, dims.length);
-    return g.matmul(g.softmax(masked), values);
-  };
-}
-
-/** `[L, L]`: 0 where the column is not after the row. */
-export function causalMask(g: Graph, length: Dim): Node {
-  const row = g.reshape(g.iota(length), [length, 1]);
-  const column = g.reshape(g.iota(length), [1, length]);
-  return g.where(g.less(row, column), g.scalar(MASKED), g.scalar(0));
-}
-
-/** Adds a mask that broadcasts to `[B, 1, 1, L, width]` to scores `[B, kvHeads, group·L, width]`. */
-function addMask(
-  g: Graph,
-  config: ModelConfig,
-  scores: Node,
-  mask: Node,
-  { batch, length }: BatchDims,
-  width: Dim,
-): Node {
-  const { heads, kvHeads } = config;
-  const split = g.reshape(scores, [batch, kvHeads, heads / kvHeads, length, width]);
-  return g.reshape(g.add(split, mask), scores.shape);
-}
-
-/**
- * Attention to a cache `[B, kvHeads, C, headDim]` whose first `cachedLengths[b]` positions are valid, and causally to the new
- * tokens. Scores against cache and new tokens are computed apart and joined only for the softmax, so that the cache
- * is never copied.
- */
-export function cachedAttention(
-  g: Graph,
-  config: ModelConfig,
-  dims: BatchDims,
-  cache: { capacity: Dim; cachedLengths: Node; keys: readonly Node[]; values: readonly Node[] },
-): Attend {
-  const { batch, length } = dims;
-  const { capacity } = cache;
-  const column = g.reshape(g.iota(capacity), [1, capacity]);
-  const valid = g.less(column, g.reshape(cache.cachedLengths, [batch, 1]));
-  const cacheMask = g.reshape(g.where(valid, g.scalar(0), g.scalar(MASKED)), [batch, 1, 1, 1, capacity]);
-  const newMask = g.reshape(causalMask(g, length), [1, 1, 1, length, length]);
-  const mask = g.concat(
-    [g.expand(cacheMask, [batch, 1, 1, length, capacity]), g.expand(newMask, [batch, 1, 1, length, length])],
-    4,
-  );
-  const alpha = config.headDim ** -0.5;
-  return (layer, { queries, keys, values }) => {
-    const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true, alpha });
-    const newScores = g.matmul(queries, keys, { transB: true, alpha });
-    const scores = g.concat([cacheScores, newScores], 3);
-    const probabilities = g.softmax(addMask(g, config, scores, mask, dims, scores.shape[3]));
-    const fromCache = g.matmul(g.splitLast(probabilities, 0, capacity), cache.values[layer]);
-    return g.add(fromCache, g.matmul(g.splitLast(probabilities, 1, capacity), values));
-  };
 }

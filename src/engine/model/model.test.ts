@@ -89,6 +89,39 @@ describe.each([
     await single.release();
   });
 
+  it("adds up the same gradient when a group's prompt is computed once", async () => {
+    const [first, second] = [sequence(50, 3), sequence(61, 4)];
+    const behind = (prompt: number[], length: number, seed: number): Datum => {
+      const tokens_T = [...prompt, ...sequence(length, seed)];
+      const isOwn = tokens_T.map((_, t) => t >= prompt.length && t % 3 !== 0);
+      return {
+        tokens_T,
+        sampledMask_T: Uint8Array.from(isOwn, Number),
+        weights_T: Float32Array.from(isOwn, (own, t) => (own ? 0.1 + (t % 5) / 10 : 0)),
+      };
+    };
+    // A prompt that begins like another, groups of two and three, and one datum that shares with nobody.
+    const grouped = [
+      ...[5, 9, 12].map((length) => behind(first, length, length)),
+      ...[8, 11].map((length) => behind(second, length, length)),
+      behind([...first, 7], 6, 2),
+    ];
+    const together = new Trainer({ config, trainable: parameters }, options);
+    const sum = await together.forwardBackward(grouped, { kind: "cross_entropy" });
+    const single = new Trainer({ config, trainable: parameters }, options);
+    let loss = 0;
+    for (const [index, one] of grouped.entries()) {
+      const result = await single.forwardBackward([one], { kind: "cross_entropy" });
+      loss += result.loss;
+      expect(difference(sum.logprobs_D_T[index], result.logprobs_D_T[0])).toBeLessThan(1e-5);
+    }
+    expect(sum.loss).toBeCloseTo(loss, 4);
+    expect(difference(together.gradients, single.gradients)).toBeLessThan(1e-5);
+    expect(Math.max(...single.gradients)).toBeGreaterThan(0.01);
+    await together.release();
+    await single.release();
+  });
+
   it("samples from the distribution that training sees, with a cache and without", async () => {
     const trainer = new Trainer({ config, trainable: parameters }, options);
     const backend = new OnnxBackend({ config, trainable: parameters }, options);

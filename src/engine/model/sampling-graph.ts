@@ -1,7 +1,8 @@
 /** @file The graph of sampling: keys and values of new tokens, and the distribution of the next one where it is wanted. */
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { cachedAttention, lmHead, transformer } from "./llama.js";
+import { cachedAttention } from "./attention.js";
+import { lmHead, transformer } from "./llama.js";
 import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /**

@@ -15,7 +15,8 @@ import { SMOLLM2, smollm2IsAbsent, smollm2Reason } from "../io/smollm2.test-supp
 import { loadTokenizer } from "../io/tokenizer.js";
 import { lower } from "../onnx/lower.js";
 import { Session } from "../runtime/session.js";
-import { causalAttention, lmHead, transformer } from "./llama.js";
+import { causalAttention } from "./attention.js";
+import { lmHead, transformer } from "./llama.js";
 import { parameterFeeds, weightNodes, type EngineModel } from "./weights.js";
 
 const golden = fileURLToPath(new URL("../../../test/golden/smollm2/", import.meta.url));

@@ -4,9 +4,12 @@
  */
 import type { LossSpec } from "../../policy/policy.js";
 import { gradients } from "../autodiff/gradients.js";
+import { product } from "../graph/dim.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { causalAttention, finalNorm, headTable, transformer } from "./llama.js";
+import { causalAttention, prefixedAttention, type Attend } from "./attention.js";
+import type { ModelConfig } from "./config.js";
+import { finalNorm, headTable, transformer } from "./llama.js";
 import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /** Which per-token inputs `[M]` and scalar inputs `[]` each loss reads. */
@@ -18,23 +21,27 @@ export const lossInputs: Record<LossSpec["kind"], { perToken: readonly LossInput
 };
 export type LossInput = "weights" | "advantages" | "oldLogprobs";
 
-const dims = { batch: "B", length: "L" } as const;
+/**
+ * How sequences are laid out. `plain`: `tokens [B, L]`. `shared`: sequences `tokens [N, S, L]` behind prefixes that the S of a group
+ * share and that are computed once, `prefixTokens [N, P]` with `prefixLengths [N]`.
+ */
+export type Layout = "plain" | "shared";
 
 /**
- * Inputs: `tokens [B, L]`, `rows [M]` (row·L + t of the position that predicts), `targets [M]` (the token predicted),
- * every trained parameter by name. Output: `logprobs [M]`.
+ * Inputs: those of the layout, `rows [M]` (sequence·L + t of the position that predicts), `targets [M]` (the token
+ * predicted), every trained parameter by name. Output: `logprobs [M]`.
  */
 export function logprobGraph(model: EngineModel): Graph {
   const g = new Graph();
-  g.output("logprobs", targetLogprobs(g, model, weightNodes(g, model)));
+  g.output("logprobs", targetLogprobs(g, model, weightNodes(g, model), "plain"));
   return g;
 }
 
 /** As `logprobGraph`, with the loss's inputs besides. Outputs: `logprobs`, `loss []` and `gradient:NAME` of what is trained. */
-export function trainingGraph(model: EngineModel, loss: LossSpec["kind"]): Graph {
+export function trainingGraph(model: EngineModel, loss: LossSpec["kind"], layout: Layout = "plain"): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const logprobs = targetLogprobs(g, model, weights);
+  const logprobs = targetLogprobs(g, model, weights, layout);
   const total = lossNode(g, loss, logprobs);
   const names = model.trainable.shapes.map(({ name }) => name);
   const all = gradients(g, total, names.map(weights.get));
@@ -44,15 +51,49 @@ export function trainingGraph(model: EngineModel, loss: LossSpec["kind"]): Graph
   return g;
 }
 
-function targetLogprobs(g: Graph, { config }: EngineModel, weights: Weights): Node {
-  const tokens = g.input("tokens", [dims.batch, dims.length], "int32");
+function targetLogprobs(g: Graph, { config }: EngineModel, weights: Weights, layout: Layout): Node {
+  const hidden = (layout === "plain" ? plainHidden : sharedHidden)(g, config, weights);
   const rows = g.input("rows", ["M"], "int32");
   const targets = g.input("targets", ["M"], "int32");
-  const order = g.reshape(g.iota(dims.length), [1, dims.length]);
-  const positions = g.expand(order, [dims.batch, dims.length]);
-  const hidden = transformer(g, config, weights, { tokens, positions, dims, attend: causalAttention(g, config, dims) });
   const normed = finalNorm(g, config, weights, g.gatherRows(hidden, rows));
   return g.tokenLogprobs(normed, headTable(config, weights), targets);
+}
+
+/** `[B·L, hidden]` */
+function plainHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
+  const dims = { batch: "B", length: "L" };
+  const tokens = g.input("tokens", ["B", "L"], "int32");
+  const attend = causalAttention(g, config, dims);
+  return transformer(g, config, weights, { tokens, positions: firstPositions(g, "B", "L"), dims, attend });
+}
+
+/** `[N·S·L, hidden]`: of the sequences, not of the prefixes, whose last layer gives keys and values and nothing more. */
+function sharedHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
+  const keys: Node[] = [];
+  const values: Node[] = [];
+  const prefixDims = { batch: "N", length: "P" };
+  const causal = causalAttention(g, config, prefixDims);
+  const keepHeads: Attend = (layer, heads) => {
+    keys.push(heads.keys);
+    values.push(heads.values);
+    return causal(layer, heads);
+  };
+  const prefixTokens = g.input("prefixTokens", ["N", "P"], "int32");
+  const positions = firstPositions(g, "N", "P");
+  transformer(g, config, weights, { tokens: prefixTokens, positions, dims: prefixDims, attend: keepHeads });
+
+  const lengths = g.input("prefixLengths", ["N"], "int32");
+  const dims = { batch: product(["N", "S"]), length: "L" };
+  const tokens = g.reshape(g.input("tokens", ["N", "S", "L"], "int32"), [dims.batch, "L"]);
+  const offsets = g.reshape(g.expand(g.reshape(lengths, ["N", 1]), ["N", "S"]), [dims.batch, 1]);
+  const attend = prefixedAttention(g, config, "L", { groups: "N", copies: "S", length: "P", lengths, keys, values });
+  const after = g.add(offsets, g.reshape(g.iota("L"), [1, "L"]));
+  return transformer(g, config, weights, { tokens, positions: after, dims, attend });
+}
+
+/** 0, 1, 2, … in every row. */
+function firstPositions(g: Graph, rows: string, length: string): Node {
+  return g.expand(g.reshape(g.iota(length), [1, length]), [rows, length]);
 }
 
 /** The summed loss; formulas in `LossSpec`. */

@@ -2,11 +2,11 @@
 import type { ForwardBackwardResult, LossSpec } from "../../policy/policy.js";
 import type { Datum } from "../../types.js";
 import type { ParameterStore } from "../model/parameters.js";
-import { lossInputs, logprobGraph, trainingGraph, type LossInput } from "../model/training-graph.js";
+import { lossInputs, logprobGraph, trainingGraph, type Layout, type LossInput } from "../model/training-graph.js";
 import { parameterFeeds, type EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
-import { planMicroBatches, type MicroBatchLimits } from "./micro-batches.js";
+import { planMicroBatches, type MicroBatch, type MicroBatchLimits, type SequenceSize } from "./micro-batches.js";
 
 /** Logits of one micro-batch stay below this many values (256 MiB). */
 const MOST_LOGITS = 2 ** 26;
@@ -23,6 +23,8 @@ export interface TrainerOptions extends RuntimeOptions {
 interface Row {
   tokens_T: readonly number[];
   positions: number[];
+  /** Leading tokens that predict nothing, of a sequence that may share their computation. */
+  prefix: number;
 }
 
 /**
@@ -61,12 +63,12 @@ export class Trainer {
     sequences: readonly (readonly number[])[],
     parameters: ParameterStore = this.model.trainable,
   ): Promise<Float32Array[]> {
-    const rows = sequences.map((tokens_T) => ({ tokens_T, positions: tokens_T.map((_, t) => t).slice(1) }));
+    const rows = sequences.map((tokens_T) => ({ tokens_T, positions: tokens_T.map((_, t) => t).slice(1), prefix: 0 }));
     const result = sequences.map((tokens_T) => new Float32Array(tokens_T.length));
-    const session = await this.#session("logprobs");
-    await this.#forEachBatch(rows, parameters, async (batch, feeds) => {
+    await this.#forEachBatch(rows, parameters, async ({ sequences, layout }, feeds) => {
+      const session = await this.#session("logprobs", layout);
       const { logprobs } = await session.run(feeds);
-      scatterRows(rows, batch, logprobs, result);
+      scatterRows(rows, sequences, logprobs, result);
     });
     return result;
   }
@@ -77,14 +79,17 @@ export class Trainer {
    * @throws Error (internal) when a datum lacks what the loss reads
    */
   async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
-    const rows = data_D.map((datum) => ({ tokens_T: datum.tokens_T, positions: lossPositions(datum, loss) }));
+    const rows = data_D.map((datum) => {
+      const positions = lossPositions(datum, loss);
+      return { tokens_T: datum.tokens_T, positions, prefix: Math.max(0, (positions[0] ?? 0) - 1) };
+    });
     const result = data_D.map((datum) => new Float32Array(datum.tokens_T.length));
-    const session = await this.#session(loss.kind);
     let total = 0;
-    await this.#forEachBatch(rows, this.model.trainable, async (batch, feeds) => {
-      const outputs = await session.run({ ...feeds, ...lossFeeds(data_D, rows, batch, loss) });
+    await this.#forEachBatch(rows, this.model.trainable, async ({ sequences, layout }, feeds) => {
+      const session = await this.#session(loss.kind, layout);
+      const outputs = await session.run({ ...feeds, ...lossFeeds(data_D, rows, sequences, loss) });
       total += outputs.loss[0];
-      scatterRows(rows, batch, outputs.logprobs, result);
+      scatterRows(rows, sequences, outputs.logprobs, result);
       this.#accumulate(outputs);
     });
     return { loss: total, logprobs_D_T: result };
@@ -96,27 +101,29 @@ export class Trainer {
     this.#sessions.clear();
   }
 
-  #session(kind: LossSpec["kind"] | "logprobs"): Promise<Session> {
-    const known = this.#sessions.get(kind);
+  #session(kind: LossSpec["kind"] | "logprobs", layout: Layout): Promise<Session> {
+    const key = `${kind} ${layout}`;
+    const known = this.#sessions.get(key);
     if (known) return known;
-    const graph = kind === "logprobs" ? logprobGraph(this.model) : trainingGraph(this.model, kind);
+    const graph = kind === "logprobs" ? logprobGraph(this.model) : trainingGraph(this.model, kind, layout);
     const session = Session.create(lower(graph), this.#options, this.#options.onRun);
-    this.#sessions.set(kind, session);
+    this.#sessions.set(key, session);
     return session;
   }
 
   async #forEachBatch(
     rows: readonly Row[],
     parameters: ParameterStore,
-    run: (batch: readonly number[], feeds: Record<string, Feed>) => Promise<void>,
+    run: (batch: MicroBatch, feeds: Record<string, Feed>) => Promise<void>,
   ): Promise<void> {
     const limits: MicroBatchLimits = {
       tokens: this.#options.microBatchTokens,
       lossRows: Math.max(1, Math.floor(MOST_LOGITS / this.model.config.vocabSize)),
     };
-    const sizes = rows.map(({ positions }) => ({ length: positions.at(-1) ?? 0, lossRows: positions.length }));
     const weights = parameterFeeds(parameters);
-    for (const batch of planMicroBatches(sizes, limits)) await run(batch, { ...weights, ...tokenFeeds(rows, batch) });
+    for (const batch of planMicroBatches(rows.map(sizeOf), limits)) {
+      await run(batch, { ...weights, ...tokenFeeds(rows, batch) });
+    }
   }
 
   #accumulate(outputs: Record<string, Float32Array>): void {
@@ -138,25 +145,47 @@ function lossPositions(datum: Datum, loss: LossSpec): number[] {
   return positions;
 }
 
+function sizeOf({ tokens_T, positions, prefix }: Row): SequenceSize {
+  const size = { length: positions.at(-1) ?? 0, lossRows: positions.length };
+  if (prefix === 0) return size;
+  return { ...size, shareable: { family: tokens_T.slice(0, prefix).join(), length: prefix } };
+}
+
 /** Tokens up to the last one that predicts, and where predictions and their targets are. */
-function tokenFeeds(rows: readonly Row[], batch: readonly number[]): Record<string, Feed> {
-  const length = Math.max(...batch.map((index) => rows[index].positions.at(-1) as number));
-  const tokens = new Int32Array(batch.length * length);
+function tokenFeeds(rows: readonly Row[], { layout, sequences, copies }: MicroBatch): Record<string, Feed> {
+  const members = sequences.map((index) => rows[index]);
+  const startOf = ({ prefix }: Row): number => (layout === "shared" ? prefix : 0);
+  const endOf = ({ positions }: Row): number => positions.at(-1) as number;
+  const length = Math.max(...members.map((row) => endOf(row) - startOf(row)));
+  const tokens = new Int32Array(members.length * length);
   const lossRows: number[] = [];
   const targets: number[] = [];
-  batch.forEach((index, row) => {
-    const { tokens_T, positions } = rows[index];
-    const end = positions.at(-1) as number;
-    for (let t = 0; t < end; t++) tokens[row * length + t] = tokens_T[t];
-    for (const position of positions) {
-      lossRows.push(row * length + position - 1);
-      targets.push(tokens_T[position]);
+  members.forEach((row, number) => {
+    const [start, end] = [startOf(row), endOf(row)];
+    for (let t = start; t < end; t++) tokens[number * length + t - start] = row.tokens_T[t];
+    for (const position of row.positions) {
+      lossRows.push(number * length + position - 1 - start);
+      targets.push(row.tokens_T[position]);
     }
   });
+  const groups = members.length / copies;
   return {
-    tokens: { data: tokens, dims: [batch.length, length] },
+    tokens: { data: tokens, dims: layout === "shared" ? [groups, copies, length] : [members.length, length] },
     rows: { data: Int32Array.from(lossRows), dims: [lossRows.length] },
     targets: { data: Int32Array.from(targets), dims: [targets.length] },
+    ...(layout === "shared" ? prefixFeeds(members.filter((_, number) => number % copies === 0)) : {}),
+  };
+}
+
+/** The prefixes, given one sequence of each group. */
+function prefixFeeds(firsts: readonly Row[]): Record<string, Feed> {
+  const lengths = Int32Array.from(firsts, ({ prefix }) => prefix);
+  const width = Math.max(...lengths);
+  const tokens = new Int32Array(firsts.length * width);
+  firsts.forEach(({ tokens_T, prefix }, group) => tokens.set(tokens_T.slice(0, prefix), group * width));
+  return {
+    prefixTokens: { data: tokens, dims: [firsts.length, width] },
+    prefixLengths: { data: lengths, dims: [firsts.length] },
   };
 }
 
