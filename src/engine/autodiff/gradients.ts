@@ -158,11 +158,12 @@ export const gradientRules: GradientRules = {
     return [g.transpose(dy, inverse)];
   },
   concat: (g, dy, { inputs, attributes: { axis } }) => {
-    let start = 0;
-    return inputs.map((input) => {
-      const size = input.shape[axis];
-      if (typeof size !== "number") throw new Error("internal: the gradient of concat needs a fixed axis");
-      return g.slice(dy, axis, start, (start += size));
+    let rest = dy;
+    return inputs.map((input, index) => {
+      if (index === inputs.length - 1) return rest;
+      const first = g.split(rest, axis, 0, input.shape[axis]);
+      rest = g.split(rest, axis, 1, input.shape[axis]);
+      return first;
     });
   },
   slice: (g, dy, { inputs: [x], attributes: { axis, start, end } }) => [
@@ -171,11 +172,10 @@ export const gradientRules: GradientRules = {
   pad: (g, dy, { inputs: [x], attributes: { axis, before } }) => [
     g.slice(dy, axis, before, before + Number(x.shape[axis])),
   ],
-  splitLast: (g, dy, { inputs: [x], attributes: { part, size } }) => {
-    const axis = lastAxis(x);
+  split: (g, dy, { inputs: [x], attributes: { axis, part, size } }) => {
     const width = x.shape[axis];
     if (typeof width !== "number" || typeof size !== "number") {
-      throw new Error("internal: the gradient of splitLast needs a fixed axis");
+      throw new Error("internal: the gradient of split needs a fixed axis");
     }
     return [part === 0 ? g.pad(dy, axis, 0, width - size) : g.pad(dy, axis, size, 0)];
   },

@@ -68,7 +68,7 @@ export class Graph {
   concat = (inputs: readonly Node[], axis: number): Node => this.node("concat", inputs, { axis });
   slice = (x: Node, axis: number, start: number, end: number): Node => this.node("slice", [x], { axis, start, end });
   pad = (x: Node, axis: number, before: number, after: number): Node => this.node("pad", [x], { axis, before, after });
-  splitLast = (x: Node, part: 0 | 1, size: Dim): Node => this.node("splitLast", [x], { part, size });
+  split = (x: Node, axis: number, part: 0 | 1, size: Dim): Node => this.node("split", [x], { axis, part, size });
   expand = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
   stopGradient = (x: Node): Node => this.node("stopGradient", [x], NONE);

@@ -228,12 +228,9 @@ const rules: { [K in OpName]: Rule<K> } = {
       const position = index[axis] - before;
       return position < 0 || position >= x.shape[axis] ? 0 : x.data[flatten(x.shape, replaceAt(index, axis, position))];
     }),
-  splitLast: ([x], { part, size }, shape, _, { sizes }) => {
+  split: ([x], { axis, part, size }, shape, _, { sizes }) => {
     const start = part === 0 ? 0 : evaluate(size, sizes);
-    return build(
-      shape,
-      (index) => x.data[flatten(x.shape, replaceAt(index, index.length - 1, index[index.length - 1] + start))],
-    );
+    return build(shape, (index) => x.data[flatten(x.shape, replaceAt(index, axis, index[axis] + start))]);
   },
   expand: ([x], _, shape) => build(shape, (index) => at(x, index)),
   stopGradient: ([x]) => x,

@@ -126,17 +126,22 @@ export const opCases: { [K in OpName]: OpCase } = {
   },
   transpose: { build: (g) => g.transpose(g.input("x", ["B", 3, 4]), [2, 0, 1]), inputs: { x: normal(2, 3, 4) } },
   concat: {
-    build: (g) => g.concat([g.input("a", ["B", 2]), g.input("b", ["B", 3])], 1),
-    inputs: { a: normal(2, 2), b: normal(2, 3) },
+    build: (g) => {
+      const fixed = g.concat([g.input("a", ["B", 2]), g.input("b", ["B", 3])], 1);
+      const named = g.concat([g.input("c", ["K", 5]), g.input("d", ["L", 5])], 0);
+      return g.matmul(fixed, named, { transB: true });
+    },
+    inputs: { a: normal(2, 2), b: normal(2, 3), c: normal(3, 5), d: normal(1, 5) },
   },
   slice: { build: (g) => g.slice(g.input("x", ["B", 5]), 1, 1, 4), inputs: { x: normal(2, 5) } },
   pad: { build: (g) => g.pad(g.input("x", ["B", 3]), 1, 1, 2), inputs: { x: normal(2, 3) } },
-  splitLast: {
+  // Reached through the gradient of a concat along a named axis, where it is differentiated in turn.
+  split: {
     build: (g) => {
-      const x = g.input("x", ["B", 5]);
-      return g.add(g.splitLast(x, 1, 3), g.slice(g.splitLast(x, 0, 3), 1, 1, 3));
+      const x = g.input("x", ["B", 5, 2]);
+      return g.add(g.split(x, 1, 1, 3), g.slice(g.split(x, 1, 0, 3), 1, 1, 3));
     },
-    inputs: { x: normal(2, 5) },
+    inputs: { x: normal(2, 5, 2) },
   },
   expand: { build: (g) => g.expand(g.input("x", ["B", 1]), ["B", 3]), inputs: { x: normal(2, 1) } },
   stopGradient: {

@@ -54,7 +54,7 @@ export interface Attributes {
   concat: { axis: number };
   slice: { axis: number; start: number; end: number }; // a fixed range of an axis of fixed size
   pad: { axis: number; before: number; after: number }; // zeros around an axis of fixed size
-  splitLast: { part: 0 | 1; size: Dim }; // the first `size` or the remaining elements of the last axis
+  split: { axis: number; part: 0 | 1; size: Dim }; // the first `size` or the remaining elements of an axis
   expand: { shape: Shape };
   stopGradient: None; // the same values, a constant to differentiation
   reduceSum: { axes: readonly number[]; keepDims: boolean };
@@ -193,9 +193,9 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     require(typeof size === "number", () => `pad of the named axis ${axis} of ${describe([x])}`);
     return { shape: x.shape.map((dim, index) => (index === axis ? before + size + after : dim)), dtype: x.dtype };
   },
-  splitLast: ([x], { part, size }) => {
-    const rest = difference(x.shape[x.shape.length - 1], size);
-    return { shape: [...x.shape.slice(0, -1), part === 0 ? size : rest], dtype: x.dtype };
+  split: ([x], { axis, part, size }) => {
+    const kept = part === 0 ? size : difference(x.shape[axis], size);
+    return { shape: x.shape.map((dim, index) => (index === axis ? kept : dim)), dtype: x.dtype };
   },
   expand: ([x], { shape }) => {
     require(String(broadcast(x.shape, shape)) === String(shape), () =>
@@ -210,7 +210,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   iota: (_, { size }) => ({ shape: [size], dtype: "int32" }),
 };
 
-/** A sum of dimensions. Named sums are written "C+L": they appear only on the last axis between concat and splitLast. */
+/** A sum of dimensions. Named sums are written "C+L": they appear only between concat and split. */
 function sum(dims: Shape): Dim {
   if (dims.every((dim) => typeof dim === "number")) return dims.reduce((total: number, dim) => total + Number(dim), 0);
   return dims.join("+");

@@ -174,11 +174,11 @@ const rules: { [K in OpName]: Rule<K> } = {
     if (!emitter.has(zero)) emitter.initializer(zero, [], Float32Array.of(0));
     return emitter.emit("Pad", [x, emitter.int64([before, after]), zero, emitter.int64([axis])]);
   },
-  splitLast: (context, [x], { attributes: { part, size } }) => {
+  split: (context, [x], { attributes: { axis, part, size } }) => {
     const { emitter } = context;
     const boundary = sizeTensor(context, size);
     const [start, end] = part === 0 ? [emitter.int64([0]), boundary] : [boundary, emitter.int64([2 ** 31 - 1])];
-    return emitter.emit("Slice", [x, start, end, emitter.int64([-1])]);
+    return emitter.emit("Slice", [x, start, end, emitter.int64([axis])]);
   },
   expand: (context, [x], { shape }) => context.emitter.emit("Expand", [x, shapeTensor(context, shape)]),
   stopGradient: (_, [x]) => x,
