@@ -55,7 +55,7 @@ beforeEach(async () => {
   cache = path.join(home, "hub", "models--org--tiny");
   environment = { HF_HOME: home, HF_ENDPOINT: `${hub.endpoint}/` };
   hub.received = kept;
-  options = { environment, retry: { firstDelayMs: 1, silenceMs: 2000 } };
+  options = { environment, retry: { firstDelayMs: 1, silenceMs: 20_000 } };
 });
 
 /** Bytes of the weights that are on the disk. */
@@ -260,7 +260,7 @@ describe("broken connections", () => {
   });
 
   it("include servers that fall silent and servers that know no ranges", async () => {
-    options.retry = { firstDelayMs: 1, silenceMs: 100 };
+    options.retry = { firstDelayMs: 1, silenceMs: 1000 };
     troubles(isWeights, { silentAfter: 70_000 }, { ignoreRange: true });
     expectWhole(await resolveModel(name, options));
     expect(hub.asked.filter(isWeights).map(({ range }) => range)).toEqual([undefined, "bytes=70000-"]);
