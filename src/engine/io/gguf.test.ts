@@ -131,6 +131,13 @@ describe("a broken GGUF file", () => {
     whole = await readTestGguf(path.join(golden, "llama", "model.gguf"));
   });
   const open = async (): Promise<void> => (await openModel(file)).close();
+  /** What a user reads who opens the file. */
+  const refusal = async (): Promise<string> => {
+    const error: unknown = await open().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as UserError).message).toContain(file);
+    return (error as UserError).message;
+  };
   const withFields = (change: Record<string, unknown>): TestGguf => {
     const metadata = { ...whole.metadata };
     for (const [key, value] of Object.entries(change)) {
@@ -156,9 +163,7 @@ describe("a broken GGUF file", () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: bytes.length - 32 }), async (length) => {
         writeFileSync(file, bytes.subarray(0, length));
-        const error: unknown = await open().catch((reason: unknown) => reason);
-        expect(error).toBeInstanceOf(UserError);
-        expect((error as UserError).message).toContain(file);
+        await refusal();
       }),
       { numRuns: 40 },
     );
@@ -188,9 +193,7 @@ describe("a broken GGUF file", () => {
     ["tokenizer.ggml.model", "bert", /"tokenizer.ggml.model": it is "bert"/],
   ])("is refused with %s = %s", async (key, value, message) => {
     writeTestGguf(file, withFields({ [key]: value }));
-    await expect(open()).rejects.toThrow(UserError);
-    await expect(open()).rejects.toThrow(message);
-    await expect(open()).rejects.toThrow(file);
+    expect(await refusal()).toMatch(message);
   });
 
   it("is refused for what its tensors are", async () => {
@@ -198,8 +201,7 @@ describe("a broken GGUF file", () => {
       const tensors = whole.tensors.map((tensor) => ({ ...tensor, shape: [...tensor.shape] }));
       edit(tensors);
       writeTestGguf(file, { ...whole, tensors }, offsets);
-      await expect(open()).rejects.toThrow(UserError);
-      await expect(open()).rejects.toThrow(message);
+      expect(await refusal()).toMatch(message);
     };
     const [first, second] = whole.tensors.map(({ name }) => name);
     await change((tensors) => (tensors[0].type = 16), /is of type IQ2_XXS, which cannot be read.*Q8_0/);
@@ -231,7 +233,7 @@ describe("a broken GGUF file", () => {
 
   it("is refused when it is no GGUF file at all", async () => {
     writeFileSync(file, "PK\u0003\u0004 something else");
-    await expect(open()).rejects.toThrow(/does not begin with "GGUF"/);
+    expect(await refusal()).toMatch(/does not begin with "GGUF"/);
     await expect(openModel(path.join(folder, "none.gguf"))).rejects.toThrow(/There is no model folder or file/);
   });
 });

@@ -83,12 +83,37 @@ describe("the tokenizer loader", () => {
     expect(tokenizer.encode(" cat")).not.toContain(7);
   });
 
+  it("reads vocabularies of pieces with scores", async () => {
+    const unigram = {
+      ...json,
+      pre_tokenizer: null,
+      added_tokens: [],
+      model: {
+        type: "Unigram",
+        unk_id: 0,
+        vocab: [
+          ["<unk>", 0],
+          ["a", -1],
+          ["b", -2],
+          ["ab", -1.5],
+        ],
+      },
+    };
+    const pieces = createTokenizer(unigram, { eos: ["ab"] });
+    expect([pieces.vocabSize, pieces.eosIds]).toEqual([4, [3]]);
+    expect(pieces.encode("aab")).toEqual([1, 3]);
+  });
+
   it("says what is wrong with a folder", async () => {
     await expect(loadTokenizer(path.join(folder, "none"))).rejects.toThrow(/tokenizer\.json/);
     await writeFile(path.join(folder, "tokenizer.json"), "{");
     await expect(loadTokenizer(folder)).rejects.toThrow(/not valid JSON/);
     await writeFile(path.join(folder, "tokenizer.json"), "{}");
     await expect(loadTokenizer(folder)).rejects.toThrow(/no model vocabulary/);
+    const unknown = { ...json, pre_tokenizer: { type: "Telepathy" } };
+    expect(() => createTokenizer(unknown, { eos: [] }, "x/tokenizer.json")).toThrow(
+      /x\/tokenizer.json cannot be used: .*Telepathy/,
+    );
     expect(() => createTokenizer(json, { eos: ["</s>"] })).toThrow(/lacks the token "<\/s>"/);
   });
 });

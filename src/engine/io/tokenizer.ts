@@ -122,7 +122,7 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   const ids = new Map(namedTokens(json));
   const idOf = (token: string | number): number => idIn(ids, token, source);
   const eosIds = [...new Set(settings.eos.map(idOf))];
-  const inner = new HuggingFaceTokenizer(json, {});
+  const inner = hugging(json, source);
   return new CachingTokenizer(inner, {
     vocabSize: largestId(json) + 1,
     eosIds,
@@ -131,6 +131,18 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
     startIds: startIdsOf(inner, settings, idOf),
     chatTemplate: settings.chatTemplate,
   });
+}
+
+function hugging(json: object, source: string): HuggingFaceTokenizer {
+  try {
+    return new HuggingFaceTokenizer(json, {});
+  } catch (error) {
+    throw new UserError(
+      `${source} cannot be used: ${(error as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is ` +
+        "not supported has to be converted there.",
+      { cause: error },
+    );
+  }
 }
 
 /** What stands before a text's own tokens when the tokenizer encodes it with everything that belongs to it. */
