@@ -11,14 +11,13 @@ import type { FloatType } from "../engine/io/safetensors.js";
 import { writeTokenizerFiles } from "../engine/io/tokenizer-files.js";
 import type { Adapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
-import type { BestScore, TrainState } from "../train/checkpoint.js";
 import { replaceFolder, writeError } from "../train/durable.js";
-import { readResult } from "../train/result.js";
-import { readRunConfig, readStarts } from "../train/run-folder.js";
 import { sourceCommit } from "../train/source-commit.js";
 import { findExportedModel, type ExportedModel } from "./exported-model.js";
+import { readExportedRun } from "./exported-run.js";
+import { withDownloads } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { modelCard, type CardRun } from "./model-card.js";
+import { modelCard } from "./model-card.js";
 import { bytes, duration } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -74,7 +73,9 @@ export const exportVerb: Verb = {
       .option("--force", "replace the model that is in --out"),
   async run(terminal, given, [location]) {
     const options = given as unknown as Options;
-    const model = await findExportedModel(location as string, options.base);
+    const model = await withDownloads(terminal, (pulling) =>
+      findExportedModel(location as string, options.base, pulling),
+    );
     if (options.as === "adapter" && model.base === undefined) {
       throw new UserError(
         `${model.location} holds all weights of a model: it was not trained as an adapter, and there is none to hand back. ` +
@@ -103,13 +104,13 @@ async function exportModel(
   const { out, as, dtype } = options;
   const started = performance.now();
   const adapter = model.base && (await loadAdapterFolder(model.location, source.config)).adapter;
-  const run = model.run === undefined ? undefined : await readRun(model.run, model.location);
+  const run = model.run === undefined ? undefined : await readExportedRun(model.run, model.location);
   const tokenizer = tokenizerToWrite(source);
   const card = modelCard({
     title: path.basename(path.resolve(out)),
     kind: as,
     dtype,
-    base: model.base?.name ?? run?.config.model.folder ?? model.location,
+    base: model.base?.name ?? run?.start ?? model.name,
     baseLocation: model.base?.location ?? model.location,
     lora: adapter?.lora,
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
@@ -222,34 +223,6 @@ function tokenizerToWrite({ config, tokenizer }: ModelSource): TokenizerFiles {
     settings: { tokenizer_class: "PreTrainedTokenizerFast", ...tokenizer.settings },
     generation: { ...tokenizer.generation, ...eos },
   };
-}
-
-/** What the run's folder tells about the model at `location`. */
-async function readRun(folder: string, location: string): Promise<CardRun> {
-  const { kind = "train", starts } = await readStarts(folder);
-  const config = await readRunConfig(folder);
-  const result = await readResult(folder);
-  const step = stepOf(location);
-  const ended = result !== null && result.status !== "interrupted";
-  // Tests are of the best checkpoint, or of the last one where there is none.
-  const isTested = ended && (result.best?.step ?? result.steps) === step;
-  return {
-    kind,
-    config,
-    step,
-    starts,
-    ...(ended && { outcome: { steps: result.steps, seconds: result.seconds } }),
-    before: isTested ? (result.before ?? null) : null,
-    after: isTested ? (result.after ?? null) : null,
-  };
-}
-
-/** Steps behind a checkpoint, as the file beside it says. */
-function stepOf(location: string): number | undefined {
-  const files = [path.join(location, "best.json"), path.join(location, "..", "state.json")];
-  const file = files.find((name) => existsSync(name));
-  if (file === undefined) return undefined;
-  return (JSON.parse(readFileSync(file, "utf8")) as BestScore | TrainState).step;
 }
 
 function sleuthVersion(): string {

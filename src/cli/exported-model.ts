@@ -1,46 +1,46 @@
 /** @file What `sleuth export` hands back: a run's model, a checkpoint, an adapter or any model; and the run that made it. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { readAdapterConfig, isAdapterFolder } from "../engine/io/adapter-folder.js";
+import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
+import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../train/manifest.js";
-import { locateModel, modelFolder } from "../train/model-folder.js";
+import { modelFolder } from "../train/model-folder.js";
 import { modelOfRun } from "./evaluated-run.js";
 
 export interface ExportedModel {
+  /** As it was given; of a model of the Hub with its commit. */
+  name: string;
   /** The folder or GGUF file of a whole model, or the folder of an adapter. */
   location: string;
   /** What an adapter belongs to. */
-  base?: BaseModel;
+  base?: { name: string; location: string };
   /** The folder of the run that made it. */
   run?: string;
 }
 
-/** A model under the name that the user gave, and where it is. */
-export interface BaseModel {
-  name: string;
-  location: string;
-}
-
 /**
- * Finds the model.
+ * Finds the model, and fetches what is the Hub's.
  * @param given a run folder, a checkpoint, its `policy` folder, an adapter folder, or any model
  * @param baseGiven takes the place of the base that an adapter names
  * @throws UserError when there is nothing, or a checkpoint is damaged
  */
-export async function findExportedModel(given: string, baseGiven?: string): Promise<ExportedModel> {
-  const place = modelFolder(given);
-  const run = runAround(place);
-  const location = await modelAt(place, given);
+export async function findExportedModel(
+  given: string,
+  baseGiven: string | undefined,
+  options: PullOptions,
+): Promise<ExportedModel> {
+  const { name, location: place } = await pinModel(given, options);
+  const location = await modelAt(modelFolder(place), given);
+  const run = runAround(location);
   if (isAdapterFolder(location)) {
-    return { location, base: await findBase(baseGiven ?? (await readAdapterConfig(location)).base, location), run };
+    const baseName = baseGiven ?? (await readAdapterConfig(location)).base;
+    return { name, location, base: await findBase(baseName, location, options), run };
   }
-  if (baseGiven !== undefined) {
-    throw new UserError(
-      `${given} holds all weights of a model, so there is no base to put it on. Leave --base out, or name an adapter.`,
-    );
-  }
-  return { location, run };
+  if (baseGiven === undefined) return { name, location, run };
+  throw new UserError(
+    `${given} holds all weights of a model, so there is no base to put it on. Leave --base out, or name an adapter.`,
+  );
 }
 
 async function modelAt(place: string, given: string): Promise<string> {
@@ -52,22 +52,26 @@ async function modelAt(place: string, given: string): Promise<string> {
     throw new UserError(`The checkpoint ${place} is damaged (${problem}). Name another one, or the run.`);
   }
   if (existsSync(place)) return place;
-  if (given.startsWith("hf:")) return (await locateModel(given)).model;
   throw new UserError(
     `There is nothing at ${given}. Name a run folder, a checkpoint, an adapter folder, a model folder or a .gguf file.`,
   );
 }
 
-async function findBase(name: string, adapter: string): Promise<BaseModel> {
-  if (!name.startsWith("hf:") && !existsSync(modelFolder(name))) {
+async function findBase(
+  given: string,
+  adapter: string,
+  options: PullOptions,
+): Promise<{ name: string; location: string }> {
+  const { name, location: place } = await pinModel(given, options);
+  const location = modelFolder(place);
+  if (!existsSync(location)) {
     throw new UserError(
-      `${adapter} is an adapter of ${name}, which is not on this machine. Say where its base is with --base.`,
+      `${adapter} is an adapter of ${given}, which is not on this machine. Say where its base is with --base.`,
     );
   }
-  const { model, base, baseName } = await locateModel(name);
-  if (base === undefined) return { name: baseName ?? name, location: model };
+  if (!isAdapterFolder(location)) return { name: name === place ? path.resolve(location) : name, location };
   throw new UserError(
-    `The base of ${adapter} is ${name}, which is an adapter itself. Merge that one into its base first: sleuth export ${name} --out FOLDER`,
+    `The base of ${adapter} is ${given}, which is an adapter itself. Merge that one into its own base first: sleuth export ${given} --out FOLDER`,
   );
 }
 
@@ -75,7 +79,10 @@ function isRun(folder: string): boolean {
   return existsSync(path.join(folder, "run.json"));
 }
 
-/** `RUN`, `RUN/best`, `RUN/checkpoints/step-N` or its `policy`. */
-function runAround(place: string): string | undefined {
-  return [".", "..", "../..", "../../.."].map((up) => path.join(place, up)).find(isRun);
+/** The run of `RUN/best` or `RUN/checkpoints/step-N/policy`. */
+export function runAround(location: string): string | undefined {
+  const up = /[\\/](best|checkpoints[\\/]step-\d+[\\/]policy)$/.exec(path.resolve(location));
+  if (!up) return undefined;
+  const run = path.resolve(location).slice(0, up.index);
+  return isRun(run) ? run : undefined;
 }

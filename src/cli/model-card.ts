@@ -6,23 +6,9 @@ import type { EvaluationReport } from "../eval/evaluation.js";
 import { evaluationMarkdown } from "../eval/table.js";
 import { protocols, type Protocol } from "../prompts/protocol.js";
 import { configKeys, type Config } from "../train/config.js";
-import type { TestReports } from "../train/result.js";
-import type { RunKind, Start } from "../train/run-folder.js";
+import { runAround } from "./exported-model.js";
+import type { ExportedRun } from "./exported-run.js";
 import { count, duration } from "./terminal/format.js";
-
-/** What a run left behind about the model. */
-export interface CardRun {
-  kind: RunKind;
-  config: Config;
-  /** Steps behind this very model, where its checkpoint says so. */
-  step?: number;
-  /** Of the whole run; absent when it has not ended. */
-  outcome?: { steps: number; seconds: number };
-  /** Of this very model: another checkpoint of the run has no scores. */
-  before: TestReports | null;
-  after: TestReports | null;
-  starts: readonly Start[];
-}
 
 export interface CardFacts {
   /** The heading. */
@@ -35,7 +21,7 @@ export interface CardFacts {
   baseLocation: string;
   lora?: LoraConfig;
   hasChatTemplate: boolean;
-  run?: CardRun;
+  run?: ExportedRun;
   /** Version and commit of the Sleuth that exported. */
   sleuth: string;
 }
@@ -93,7 +79,7 @@ function summary({ base, kind, dtype, lora, run, sleuth }: CardFacts): string {
   return `${is} ${run ? `${made[run.kind]} ` : ""}Exported by Sleuth ${sleuth}.\n`;
 }
 
-function training({ base, lora }: CardFacts, run: CardRun): string {
+function training({ base, lora }: CardFacts, run: ExportedRun): string {
   const { config, kind, outcome, step, starts } = run;
   const { algorithm, data, optimizer, reward, rollout, search, sft, train } = config;
   const rows: [string, string][] = [
@@ -103,6 +89,13 @@ function training({ base, lora }: CardFacts, run: CardRun): string {
       lora ? `low-rank adapter: rank ${lora.rank}, alpha ${short(lora.alpha)}, on ${lora.targets.join(", ")}` : "all",
     ],
   ];
+  for (const { kind: what, config: settings, step: steps } of run.earlier) {
+    const learned =
+      what === "sft"
+        ? `from transcripts (${sourceText(settings.sft.transcripts, settings.data.worldSeed)})`
+        : "by reinforcement";
+    rows.push(["Trained before", `${learned}${steps === undefined ? "" : `, ${plural(steps, "step")}`}`]);
+  }
   if (kind === "train") {
     const clip = algorithm.name === "grpo" ? `, clip ${algorithm.clip}` : "";
     const kl = algorithm.kl === 0 ? "no KL term" : `KL ${algorithm.kl}`;
@@ -132,8 +125,8 @@ function training({ base, lora }: CardFacts, run: CardRun): string {
       ["Learning rate", `${sft.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
     );
   }
-  if (step !== undefined) rows.push(["Checkpoint", `after ${count(step)} steps`]);
-  if (outcome) rows.push(["Run", `${count(outcome.steps)} steps, ${duration(outcome.seconds * 1000)} of training`]);
+  if (step !== undefined) rows.push(["Checkpoint", `after ${plural(step, "step")}`]);
+  if (outcome) rows.push(["Run", `${plural(outcome.steps, "step")}, ${duration(outcome.seconds * 1000)} of training`]);
   const last = starts.at(-1);
   if (last) {
     const commit = last.commit ? `, commit ${last.commit}` : "";
@@ -143,7 +136,7 @@ function training({ base, lora }: CardFacts, run: CardRun): string {
   return `## Training\n\n| | |\n| --- | --- |\n${lines.join("\n")}\n`;
 }
 
-function scores({ before, after, kind, outcome }: CardRun): string {
+function scores({ before, after, kind, outcome }: ExportedRun): string {
   if (kind === "sft") return "";
   const modes = (
     [
@@ -166,7 +159,7 @@ function scores({ before, after, kind, outcome }: CardRun): string {
   return `## Scores\n\n${text}`;
 }
 
-function prompt({ hasChatTemplate }: CardFacts, { config }: CardRun): string {
+function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string {
   const protocol: Protocol = protocols[config.rollout.protocol];
   const { chat } = config.rollout;
   const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
@@ -250,7 +243,7 @@ function sleuthFlags(config: Config): string {
   return `${passages}${sets.join("")}`;
 }
 
-function configuration({ config, kind }: CardRun): string {
+function configuration({ config, kind }: ExportedRun): string {
   // Where the run was and on how many threads says nothing about the model.
   const changed = changedKeys(config).filter(({ key }) => !key.startsWith("run.") && key !== "model.folder");
   const groups: Record<string, Record<string, unknown>> = {};
@@ -276,10 +269,10 @@ function changedKeys(config: Config): { key: string; value: unknown }[] {
   });
 }
 
-/** `ORG/NAME` of the Hub; of a path its last part: where it lay on one machine is nobody else's business. */
+/** `ORG/NAME` of the Hub; of a path its last part, or its run's: where it lay on one machine is nobody else's business. */
 function shortName(base: string): string {
   if (base.startsWith("hf:")) return base.slice("hf:".length).split("@")[0].split("/").slice(0, 2).join("/");
-  return path.basename(base);
+  return path.basename(runAround(base) ?? base);
 }
 
 function shortPath(value: string): string {

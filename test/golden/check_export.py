@@ -1,0 +1,94 @@
+"""Opens what `sleuth export` wrote with transformers or PEFT, and compares with what Sleuth computes.
+
+    pip install torch transformers peft safetensors
+    sleuth export RUN --out FOLDER
+    node --import tsx scripts/record-logprobs.ts RUN/best FILE.json    # or any other model: what is expected
+    python test/golden/check_export.py FOLDER FILE.json [--tolerance 1e-3]
+
+Compares token ids of several texts, the rendered chat template, the tokens that end a text, log-probabilities and greedy continuations.
+FOLDER may be an adapter: its base is opened from where `adapter_config.json` says, a GGUF file included. Log-probabilities may differ by
+the tolerance in nats; continuations must be equal unless --any-continuation is given (for bf16 and f16, where a near tie may fall otherwise).
+"""
+
+import argparse
+import json
+import pathlib
+
+import torch
+import transformers
+
+parser = argparse.ArgumentParser()
+parser.add_argument("folder", type=pathlib.Path)
+parser.add_argument("expected", type=pathlib.Path)
+parser.add_argument("--tolerance", type=float, default=1e-3)
+parser.add_argument("--any-continuation", action="store_true")
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+
+
+def open_model(folder: pathlib.Path) -> torch.nn.Module:
+    adapter = folder / "adapter_config.json"
+    # In float32 whatever is stored, as Sleuth computes.
+    options = dict(dtype=torch.float32, attn_implementation="eager")
+    if not adapter.exists():
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+        assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"], report
+        return model
+    import peft
+
+    base = json.loads(adapter.read_text())["base_model_name_or_path"]
+    if base.endswith(".gguf"):
+        options["gguf_file"] = pathlib.Path(base).name
+        base = str(pathlib.Path(base).parent)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, **options)
+    return peft.PeftModel.from_pretrained(model, folder)
+
+
+expected = json.loads(arguments.expected.read_text())
+tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.folder)
+model = open_model(arguments.folder).eval()
+print(f"{arguments.folder}: {type(model).__name__}, {type(tokenizer).__name__}")
+problems = []
+
+ends = model.generation_config.eos_token_id if not (arguments.folder / "adapter_config.json").exists() else expected["eosIds"]
+ends = ends if isinstance(ends, list) else [ends]
+# Continuations are as long as Sleuth's, whatever they say.
+model.generation_config.eos_token_id = None
+if sorted(ends) != sorted(expected["eosIds"]):
+    problems.append(f"texts end with {ends}, in Sleuth with {expected['eosIds']}")
+if expected["messages"] is not None:
+    rendered = tokenizer.apply_chat_template(expected["messages"], tokenize=False, add_generation_prompt=True)
+    if rendered != expected["records"][-1]["text"]:
+        problems.append(f"the chat template renders {rendered!r}, in Sleuth {expected['records'][-1]['text']!r}")
+
+worst = 0.0
+equal = 0
+for record in expected["records"]:
+    tokens = tokenizer(record["text"], add_special_tokens=False).input_ids
+    if tokens != record["tokens"]:
+        problems.append(f"{record['text']!r} has the tokens {tokens}, in Sleuth {record['tokens']}")
+    prefix = torch.tensor([record["tokens"]])
+    with torch.no_grad():
+        logits = model(input_ids=prefix).logits[0]
+        written = model.generate(
+            input_ids=prefix,
+            attention_mask=torch.ones_like(prefix),
+            max_new_tokens=len(record["greedy"]),
+            do_sample=False,
+            repetition_penalty=1.0,
+            pad_token_id=0,
+        )[0, prefix.shape[1] :].tolist()
+    logprobs = torch.log_softmax(logits[:-1].double(), dim=-1).gather(1, prefix[0, 1:, None])[:, 0]
+    difference = (logprobs - torch.tensor(record["logprobs"][1:]).double()).abs().max().item()
+    worst = max(worst, difference)
+    equal += written == record["greedy"]
+    if written != record["greedy"] and not arguments.any_continuation:
+        problems.append(f"{record['text'][:40]!r} goes on with {written}, in Sleuth with {record['greedy']}")
+if not worst <= arguments.tolerance:
+    problems.append(f"log-probabilities differ by {worst} nats, more than {arguments.tolerance}")
+
+total = len(expected["records"])
+print(f"largest difference of a log-probability: {worst:.2e} nats; {equal} of {total} greedy continuations equal")
+for problem in problems:
+    print("NOT EQUAL:", problem)
+raise SystemExit(1 if problems else 0)
