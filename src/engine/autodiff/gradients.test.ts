@@ -23,7 +23,7 @@ function worstError({ build, inputs }: OpCase, rules: GradientRules): number {
   const g = new Graph();
   const loss = scalarLoss(g, build(g));
   const parameters = differentiable(g);
-  gradients(g, loss, parameters, rules).forEach((node, index) => g.output(`gradient${index}`, node));
+  gradients(g, loss, parameters, { rules }).forEach((node, index) => g.output(`gradient${index}`, node));
   g.output("loss", loss);
   const analytic = interpret(g, inputs);
   let worst = 0;

@@ -15,6 +15,22 @@ export type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) =>
 export type GradientRules = { [K in OpName]: GradientRule<K> };
 
 /**
+ * A part of the forward pass whose activations are not kept: the backward pass computes it again from its inputs
+ * (Chen et al., arXiv:1604.06174). Everything that was built from `first` up to `end` (node ids) and depends on `inputs` belongs to it.
+ */
+export interface Segment {
+  inputs: readonly Node[];
+  first: number;
+  end: number;
+}
+
+export interface GradientOptions {
+  rules?: GradientRules;
+  /** In the order in which they were built; they do not overlap. */
+  recomputed?: readonly Segment[];
+}
+
+/**
  * Adds to the graph the gradient of the scalar `loss` with respect to each of `parameters`, in their order and shapes.
  * @throws Error when the loss is not a scalar or does not depend on a parameter.
  */
@@ -22,35 +38,83 @@ export function gradients(
   g: Graph,
   loss: Node,
   parameters: readonly Node[],
-  rules: GradientRules = gradientRules,
+  { rules = gradientRules, recomputed = [] }: GradientOptions = {},
 ): Node[] {
   if (loss.shape.length !== 0) throw new Error(`internal: the loss has shape ${formatShape(loss.shape)} instead of []`);
-  const relevant = dependents(g, parameters);
-  const gradient = new Map<Node, Node>([[loss, g.constant("one", [], Float32Array.of(1))]]);
+  const pass: ReversePass = {
+    g,
+    rules,
+    relevant: dependents(g, parameters),
+    gradient: new Map([[loss, g.constant("one", [], Float32Array.of(1))]]),
+  };
+  const segmentEndingAt = new Map(recomputed.map((segment) => [segment.end - 1, segment]));
   for (let id = loss.id; id >= 0; id--) {
-    const y = g.nodes[id];
-    const dy = gradient.get(y);
-    if (!dy || !relevant.has(y) || y.op === "input") continue;
-    const contributions = (rules[y.op] as GradientRule<OpName>)(g, dy, y);
-    y.inputs.forEach((input, index) => {
-      const contribution = contributions[index];
-      if (!contribution || !relevant.has(input)) return;
-      const summed = sumTo(g, contribution, input.shape);
-      const known = gradient.get(input);
-      gradient.set(input, known ? g.add(known, summed) : summed);
-    });
+    const segment = segmentEndingAt.get(id);
+    if (segment) passThroughAgain(pass, segment);
+    passThrough(pass, g.nodes[id]);
   }
   return parameters.map((parameter) => {
-    const result = gradient.get(parameter);
+    const result = pass.gradient.get(parameter);
     if (!result) throw new Error(`internal: the loss does not depend on ${JSON.stringify(parameter.attributes)}`);
     return result;
   });
 }
 
-/** The nodes through which a parameter can reach the loss. */
-function dependents(g: Graph, parameters: readonly Node[]): Set<Node> {
-  const result = new Set<Node>(parameters);
-  for (const node of g.nodes) if (node.inputs.some((input) => result.has(input))) result.add(node);
+interface ReversePass {
+  g: Graph;
+  rules: GradientRules;
+  /** The nodes through which a parameter can reach the loss. */
+  relevant: Set<Node>;
+  /** Known so far; complete for a node once everything that uses it has been passed. */
+  gradient: Map<Node, Node>;
+}
+
+/** Hands the gradient of one node on to its inputs. */
+function passThrough({ g, rules, relevant, gradient }: ReversePass, y: Node): void {
+  const dy = gradient.get(y);
+  if (!dy || !relevant.has(y) || y.op === "input") return;
+  const contributions = (rules[y.op] as GradientRule<OpName>)(g, dy, y);
+  y.inputs.forEach((input, index) => {
+    const contribution = contributions[index];
+    if (!contribution || !relevant.has(input)) return;
+    const summed = sumTo(g, contribution, input.shape);
+    const known = gradient.get(input);
+    gradient.set(input, known ? g.add(known, summed) : summed);
+  });
+}
+
+/**
+ * Passes a segment's gradients through a copy of it, which waits for the first of them: until then its activations are not in memory.
+ * The originals' gradients are handed over, so that nothing passes them twice.
+ */
+function passThroughAgain(pass: ReversePass, { inputs, first, end }: Segment): void {
+  const { g, relevant, gradient } = pass;
+  const originals = dependents(g, inputs, g.nodes.slice(first, end));
+  const reached = g.nodes.slice(first, end).filter((node) => originals.has(node) && gradient.has(node));
+  if (reached.length === 0) return;
+  const start = gradient.get(reached[reached.length - 1]) as Node;
+  const copies = new Map<Node, Node>();
+  const copyOf = (node: Node, copy: Node): void => {
+    copies.set(node, copy);
+    if (relevant.has(node)) relevant.add(copy);
+  };
+  for (const input of inputs) copyOf(input, g.after(input, start));
+  for (const node of g.nodes.slice(first, end)) {
+    if (!originals.has(node) || inputs.includes(node)) continue;
+    const copiedInputs = node.inputs.map((input) => copies.get(input) ?? input);
+    copyOf(node, g.node(node.op, copiedInputs, node.attributes));
+  }
+  for (const node of reached) {
+    gradient.set(copies.get(node) as Node, gradient.get(node) as Node);
+    gradient.delete(node);
+  }
+  for (const copy of [...copies.values()].reverse()) passThrough(pass, copy);
+}
+
+/** The given nodes and those among `nodes` (in the order of building) that depend on them. */
+function dependents(g: Graph, sources: readonly Node[], nodes: readonly Node[] = g.nodes): Set<Node> {
+  const result = new Set<Node>(sources);
+  for (const node of nodes) if (node.inputs.some((input) => result.has(input))) result.add(node);
   return result;
 }
 
@@ -77,6 +141,7 @@ export const gradientRules: GradientRules = {
   iota: none,
   cast: none,
   stopGradient: none,
+  after: (_, dy) => [dy, null],
   add: (_, dy) => [dy, dy],
   sub: (g, dy) => [dy, g.neg(dy)],
   mul: (g, dy, { inputs: [a, b] }) => [g.mul(dy, b), g.mul(dy, a)],

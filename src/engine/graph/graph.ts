@@ -72,6 +72,7 @@ export class Graph {
   expand = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
   stopGradient = (x: Node): Node => this.node("stopGradient", [x], NONE);
+  after = (x: Node, other: Node): Node => this.node("after", [x, other], NONE);
   reduceSum = (x: Node, axes: readonly number[], keepDims = false): Node =>
     this.node("reduceSum", [x], { axes, keepDims });
   iota = (size: Dim): Node => this.node("iota", [], { size });

@@ -234,6 +234,7 @@ const rules: { [K in OpName]: Rule<K> } = {
   },
   expand: ([x], _, shape) => build(shape, (index) => at(x, index)),
   stopGradient: ([x]) => x,
+  after: ([x]) => x,
   reduceSum: ([x], { axes }, shape) => {
     const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
     const keptStrides = strides(kept);

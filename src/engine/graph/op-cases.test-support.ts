@@ -150,6 +150,13 @@ export const opCases: { [K in OpName]: OpCase } = {
       g.add(g.mul(g.stopGradient(g.cast(g.input("ids", ["B"], "int32"), "float32")), g.input("x", ["B"])), g.scalar(1)),
     inputs: { ids: integers(5, 4), x: normal(4) },
   },
+  after: {
+    build: (g) => {
+      const other = g.input("other", [4]);
+      return g.matmul(g.after(g.input("x", ["B", 4]), other), g.reshape(other, [4, 1]));
+    },
+    inputs: { x: normal(2, 4), other: normal(4) },
+  },
   reduceSum: {
     build: (g) => {
       const x = g.input("x", ["B", 3, 4]);

@@ -57,6 +57,7 @@ export interface Attributes {
   split: { axis: number; part: 0 | 1; size: Dim }; // the first `size` or the remaining elements of an axis
   expand: { shape: Shape };
   stopGradient: None; // the same values, a constant to differentiation
+  after: None; // x, other → x, but not before other has been computed
   reduceSum: { axes: readonly number[]; keepDims: boolean };
   iota: { size: Dim }; // 0, 1, 2, … as int32 [size]
 }
@@ -203,6 +204,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     return { shape, dtype: x.dtype };
   },
   stopGradient: float1,
+  after: float1,
   reduceSum: ([x], { axes, keepDims }) => {
     const kept = x.shape.map((dim, index) => (axes.includes(index) ? 1 : dim));
     return { shape: keepDims ? kept : kept.filter((_, index) => !axes.includes(index)), dtype: x.dtype };

@@ -3,6 +3,7 @@
  * grouped-query attention (arXiv:2305.13245), SwiGLU (arXiv:2002.05202). Llama, Qwen2 (biases) and Qwen3 (q/k norm) differ
  * in switches only. Where keys and values come from is the caller's: training attends within a batch, sampling to a cache.
  */
+import type { Segment } from "../autodiff/gradients.js";
 import { product } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
@@ -10,6 +11,16 @@ import type { Attend, BatchDims, Heads } from "./attention.js";
 import type { ModelConfig } from "./config.js";
 import type { Weights } from "./weights.js";
 import { rotaryFrequencies } from "./rope.js";
+
+/** What a forward pass over a batch needs besides the weights. */
+export interface Pass {
+  tokens: Node;
+  positions: Node;
+  dims: BatchDims;
+  attend: Attend;
+  /** Called for every block with the nodes that it was built of, and the activations that it reads. */
+  onBlock?: (layer: number, block: Segment) => void;
+}
 
 /**
  * The residual stream after the last layer, `[B·L, hidden]`, before the final norm.
@@ -19,19 +30,21 @@ export function transformer(
   g: Graph,
   config: ModelConfig,
   weights: Weights,
-  { tokens, positions, dims, attend }: { tokens: Node; positions: Node; dims: BatchDims; attend: Attend },
+  { tokens, positions, dims, attend, onBlock }: Pass,
 ): Node {
   const rows = product([dims.batch, dims.length]);
   const embedded = g.gatherRows(weights.get("model.embed_tokens.weight"), tokens);
   let x = g.reshape(embedded, [rows, config.hiddenSize]);
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}.`;
+    const [input, first] = [x, g.nodes.length];
     const normed = g.rmsNorm(x, weights.get(`${prefix}input_layernorm.weight`), config.rmsNormEps);
     const heads = project(g, config, weights, `${prefix}self_attn.`, normed, positions, dims);
     const context = mergeHeads(g, config, attend(layer, heads), dims);
     x = g.add(x, weights.linear(context, `${prefix}self_attn.o_proj`));
     const normed2 = g.rmsNorm(x, weights.get(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
     x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
+    onBlock?.(layer, { inputs: [input], first, end: g.nodes.length });
   }
   return x;
 }

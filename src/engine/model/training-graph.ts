@@ -3,7 +3,7 @@
  * on the rows that carry loss.
  */
 import type { LossSpec } from "../../policy/policy.js";
-import { gradients } from "../autodiff/gradients.js";
+import { gradients, type Segment } from "../autodiff/gradients.js";
 import { product } from "../graph/dim.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
@@ -27,48 +27,72 @@ export type LossInput = "weights" | "advantages" | "oldLogprobs";
  */
 export type Layout = "plain" | "shared";
 
+/** How a graph of training is built. */
+export interface TrainingOptions {
+  layout?: Layout;
+  /** Compute the activations of each block again in the backward pass: far less memory for one more forward pass. */
+  recompute?: boolean;
+}
+
 /**
  * Inputs: those of the layout, `rows [M]` (sequence·L + t of the position that predicts), `targets [M]` (the token
  * predicted), every trained parameter by name. Output: `logprobs [M]`.
  */
 export function logprobGraph(model: EngineModel): Graph {
   const g = new Graph();
-  g.output("logprobs", targetLogprobs(g, model, weightNodes(g, model), "plain"));
+  g.output("logprobs", targetLogprobs(g, model, weightNodes(g, model), "plain").logprobs);
   return g;
 }
 
 /** As `logprobGraph`, with the loss's inputs besides. Outputs: `logprobs`, `loss []` and `gradient:NAME` of what is trained. */
-export function trainingGraph(model: EngineModel, loss: LossSpec["kind"], layout: Layout = "plain"): Graph {
+export function trainingGraph(
+  model: EngineModel,
+  loss: LossSpec["kind"],
+  { layout = "plain", recompute = false }: TrainingOptions = {},
+): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const logprobs = targetLogprobs(g, model, weights, layout);
+  const { logprobs, blocks } = targetLogprobs(g, model, weights, layout);
   const total = lossNode(g, loss, logprobs);
   const names = model.trainable.shapes.map(({ name }) => name);
-  const all = gradients(g, total, names.map(weights.get));
+  const all = gradients(g, total, names.map(weights.get), { recomputed: recompute ? blocks : [] });
   g.output("logprobs", logprobs);
   g.output("loss", total);
   names.forEach((name, index) => g.output(`gradient:${name}`, all[index]));
   return g;
 }
 
-function targetLogprobs(g: Graph, { config }: EngineModel, weights: Weights, layout: Layout): Node {
-  const hidden = (layout === "plain" ? plainHidden : sharedHidden)(g, config, weights);
+function targetLogprobs(
+  g: Graph,
+  { config }: EngineModel,
+  weights: Weights,
+  layout: Layout,
+): { logprobs: Node; blocks: Segment[] } {
+  const blocks: Segment[] = [];
+  const hidden = (layout === "plain" ? plainHidden : sharedHidden)(g, config, weights, blocks);
   const rows = g.input("rows", ["M"], "int32");
   const targets = g.input("targets", ["M"], "int32");
   const normed = finalNorm(g, config, weights, g.gatherRows(hidden, rows));
-  return g.tokenLogprobs(normed, headTable(config, weights), targets);
+  return { logprobs: g.tokenLogprobs(normed, headTable(config, weights), targets), blocks };
 }
 
 /** `[B·L, hidden]` */
-function plainHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
+function plainHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: Segment[]): Node {
   const dims = { batch: "B", length: "L" };
   const tokens = g.input("tokens", ["B", "L"], "int32");
   const attend = causalAttention(g, config, dims);
-  return transformer(g, config, weights, { tokens, positions: firstPositions(g, "B", "L"), dims, attend });
+  const positions = firstPositions(g, "B", "L");
+  return transformer(g, config, weights, {
+    tokens,
+    positions,
+    dims,
+    attend,
+    onBlock: (_, block) => blocks.push(block),
+  });
 }
 
 /** `[N·S·L, hidden]`: of the sequences, not of the prefixes, whose last layer gives keys and values and nothing more. */
-function sharedHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
+function sharedHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: Segment[]): Node {
   const keys: Node[] = [];
   const values: Node[] = [];
   const prefixDims = { batch: "N", length: "P" };
@@ -80,7 +104,13 @@ function sharedHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
   };
   const prefixTokens = g.input("prefixTokens", ["N", "P"], "int32");
   const positions = firstPositions(g, "N", "P");
-  transformer(g, config, weights, { tokens: prefixTokens, positions, dims: prefixDims, attend: keepHeads });
+  transformer(g, config, weights, {
+    tokens: prefixTokens,
+    positions,
+    dims: prefixDims,
+    attend: keepHeads,
+    onBlock: (_, block) => blocks.push(block),
+  });
 
   const lengths = g.input("prefixLengths", ["N"], "int32");
   const dims = { batch: product(["N", "S"]), length: "L" };
@@ -88,7 +118,14 @@ function sharedHidden(g: Graph, config: ModelConfig, weights: Weights): Node {
   const offsets = g.reshape(g.expand(g.reshape(lengths, ["N", 1]), ["N", "S"]), [dims.batch, 1]);
   const attend = prefixedAttention(g, config, "L", { groups: "N", copies: "S", length: "P", lengths, keys, values });
   const after = g.add(offsets, g.reshape(g.iota("L"), [1, "L"]));
-  return transformer(g, config, weights, { tokens, positions: after, dims, attend });
+  return transformer(g, config, weights, {
+    tokens,
+    positions: after,
+    dims,
+    attend,
+    onBlock: (layer, { inputs, ...range }) =>
+      blocks.push({ ...range, inputs: [...inputs, keys[layer], values[layer]] }),
+  });
 }
 
 /** 0, 1, 2, … in every row. */

@@ -182,6 +182,12 @@ const rules: { [K in OpName]: Rule<K> } = {
   },
   expand: (context, [x], { shape }) => context.emitter.emit("Expand", [x, shapeTensor(context, shape)]),
   stopGradient: (_, [x]) => x,
+  // Adding a 0 that is made of the other's shape: the runtime knows only order by data.
+  after: ({ emitter }, [x, other]) => {
+    const size = emitter.emit("Gather", [emitter.emit("Shape", [other]), emitter.int64([0])]);
+    const nothing = emitter.emit("Mul", [size, emitter.int64([0])]);
+    return emitter.emit("Add", [x, emitter.emit("Cast", [nothing], { to: elementType("float32") })]);
+  },
   reduceSum: ({ emitter }, [x], { attributes: { axes, keepDims } }) =>
     emitter.emit("ReduceSum", [x, emitter.int64(axes)], { keepdims: Number(keepDims) }),
   iota: (context, _, { attributes: { size } }) => {

@@ -15,6 +15,8 @@ const MOST_LOGITS = 2 ** 26;
 export interface TrainerOptions extends RuntimeOptions {
   /** Most tokens of one micro-batch, padding included: bounds memory. */
   microBatchTokens: number;
+  /** Compute activations again in the backward pass instead of keeping them. Default false. */
+  recompute?: boolean;
   /** Receives the milliseconds of each call of the runtime. */
   onRun: (milliseconds: number) => void;
 }
@@ -105,7 +107,10 @@ export class Trainer {
     const key = `${kind} ${layout}`;
     const known = this.#sessions.get(key);
     if (known) return known;
-    const graph = kind === "logprobs" ? logprobGraph(this.model) : trainingGraph(this.model, kind, layout);
+    const graph =
+      kind === "logprobs"
+        ? logprobGraph(this.model)
+        : trainingGraph(this.model, kind, { layout, recompute: this.#options.recompute });
     const session = Session.create(lower(graph), this.#options, this.#options.onRun);
     this.#sessions.set(key, session);
     return session;
