@@ -36,6 +36,7 @@ describe("help", () => {
     ["train"],
     ["eval"],
     ["ask"],
+    ["export"],
     ["index"],
     ["search"],
     ["serve", "search"],
