@@ -3,14 +3,16 @@
  * the adapter compute something else than W·x + (α/r)·B·A·x on whole kinds of layers is refused by name.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { adapterShapes, LORA_TARGETS, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
+import { readRequiredJson } from "./json-file.js";
 import { type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
+import { checkFinite } from "./tensor-set.js";
 
 export const ADAPTER_CONFIG_FILE = "adapter_config.json";
 export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
@@ -169,7 +171,7 @@ const HARMLESS_STARTS = ["gaussian", "eva", "orthogonal"];
  */
 export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base: string }> {
   const file = path.join(folder, ADAPTER_CONFIG_FILE);
-  const parsed = schema.safeParse(await readJson(file));
+  const parsed = schema.safeParse(await readRequiredJson(file, "Is the folder a PEFT adapter? Check the path."));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
@@ -271,31 +273,6 @@ function checkTensors({ file, tensors }: SafetensorsFile, shapes: readonly Param
     `${file} has the unexpected tensor "${unknown[0]}"${unknown.length > 1 ? ` and ${unknown.length - 1} more` : ""}: ` +
       `leaving it out would change the model. ${origin}; embeddings or heads inside an adapter are not supported.`,
   );
-}
-
-function checkFinite(file: string, name: string, values: Float32Array): void {
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad < 0) return;
-  throw new UserError(
-    `${file}: tensor "${name}" holds ${values[bad]} at index ${bad}. The run that wrote it had diverged, or the file is ` +
-      "damaged: go back to an earlier checkpoint or copy the file again.",
-  );
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`Cannot read ${file}: ${error.message}. Is the folder a PEFT adapter? Check the path.`, {
-      cause: error,
-    });
-  });
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new UserError(
-      `${file} is not valid JSON: ${(error as Error).message}. Copy it again from the adapter's source.`,
-      { cause: error },
-    );
-  }
 }
 
 function problem(file: string, text: string): UserError {
