@@ -17,6 +17,7 @@ import pathlib
 import torch
 import transformers
 from safetensors.torch import save_file
+from tokenizers import pre_tokenizers
 
 HERE = pathlib.Path(__file__).parent
 FILE = pathlib.Path(os.environ.get("SLEUTH_SMOLLM2", HERE / "../../.cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")).resolve()
@@ -86,12 +87,18 @@ TEXTS = [
     "<repo_name>octo/cat<file_sep>main.py",
     "ﬁ ﬂ ™ ©",
     "Ünïcödé ñ ß ø æ",
+    "\ufeffbyte order mark \ufeff\ufeff within",
+    "next\u0085line \u0085\u0085 separators\u2028and\u2029",
+    "H₂O x² ⅓ cup Ⅳ. ①②",
 ]
 
 
 def main() -> None:
     torch.set_num_threads(1)
     tokenizer = transformers.AutoTokenizer.from_pretrained(FILE.parent, gguf_file=FILE.name)
+    # transformers leaves out that this model cuts digits off ("smollm" in the file's metadata); its own tokenizer.json does it so.
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     model = transformers.AutoModelForCausalLM.from_pretrained(FILE.parent, gguf_file=FILE.name, dtype=torch.float32).eval()
     entries = torch.arange(64) * 761 % model.config.vocab_size
     numbers = {"entries": entries.float()}

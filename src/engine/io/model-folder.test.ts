@@ -117,6 +117,8 @@ describe("a model folder", () => {
 
   it("is refused when its files do not fit together, or not the open model", async () => {
     await expect(loadModelFolder(folder, { ...llama, layers: 3 })).rejects.toThrow(/layers is 2, not 3/);
+    const ropeScaling = { type: "linear", factor: 2 } as const;
+    await expect(loadModelFolder(folder, { ...llama, ropeScaling })).rejects.toThrow(/ropeScaling is undefined, not/);
     edit("tokenizer.json", (json) => (json.added_tokens = [{ id: 10, content: "<x>" }]));
     await expect(loadModelFolder(folder)).rejects.toThrow(/ids up to 10.*vocab_size 10/);
     await expect(loadModelFolder(path.join(root, "nowhere"))).rejects.toThrow(/no model folder/);

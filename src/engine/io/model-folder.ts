@@ -68,7 +68,7 @@ async function copyTokenizer(from: string, to: string): Promise<void> {
 }
 
 function requireSameArchitecture(config: ModelConfig, expected: ModelConfig, folder: string): void {
-  for (const key of Object.keys(expected) as (keyof ModelConfig)[]) {
+  for (const key of Object.keys({ ...config, ...expected }) as (keyof ModelConfig)[]) {
     if (key === "eosTokenIds" || key === "maxPositions") continue;
     const [found, wanted] = [config[key], expected[key]].map((value) => JSON.stringify(value));
     if (found !== wanted) {

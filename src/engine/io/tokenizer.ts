@@ -135,7 +135,8 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
 
 function hugging(json: object, source: string): HuggingFaceTokenizer {
   try {
-    return new HuggingFaceTokenizer(json, {});
+    const { pre_tokenizer } = json as { pre_tokenizer?: PreTokenizer | null };
+    return new HuggingFaceTokenizer({ ...json, pre_tokenizer: pre_tokenizer && withAllDigits(pre_tokenizer) }, {});
   } catch (error) {
     throw new UserError(
       `${source} cannot be used: ${(error as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is ` +
@@ -143,6 +144,21 @@ function hugging(json: object, source: string): HuggingFaceTokenizer {
       { cause: error },
     );
   }
+}
+
+interface PreTokenizer {
+  type?: string;
+  individual_digits?: boolean;
+  pretokenizers?: PreTokenizer[];
+}
+
+/** The library's `Digits` knows 0 to 9 only, but those who trained with it cut at every digit of Unicode, ² and ½ included. */
+function withAllDigits(cutting: PreTokenizer): object {
+  const { type, individual_digits, pretokenizers } = cutting;
+  if (type === "Sequence") return { ...cutting, pretokenizers: pretokenizers?.map(withAllDigits) };
+  if (type !== "Digits") return cutting;
+  const pattern = { Regex: individual_digits === true ? "\\p{N}" : "\\p{N}+" };
+  return { type: "Split", pattern, behavior: "Isolated", invert: false };
 }
 
 /** What stands before a text's own tokens when the tokenizer encodes it with everything that belongs to it. */
