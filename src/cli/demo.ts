@@ -4,7 +4,7 @@ import { mergeConfig, type Config, type ConfigInput } from "../train/config.js";
 import type { TestReports, TrainResult } from "../train/result.js";
 import { printTranscripts, printWorld } from "./demo-stages.js";
 import { collect, configOver, integer, withoutUndefined } from "./run-options.js";
-import { interruptedAnswer, printNext, printReports, printRun } from "./run-result.js";
+import { interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
 import { duration } from "./terminal/format.js";
 import { runTraining } from "./train.js";
 import type { Verb, VerbAnswer } from "./verb.js";
@@ -62,6 +62,7 @@ export const demoVerb: Verb = {
       return interruptedAnswer(terminal, result, commandLine(options, result.folder));
     terminal.print();
     printReports(terminal, result);
+    await printGain(terminal, result.folder);
     printTranscripts(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { evaluationTable } from "../eval/table.js";
+import { attemptPairs, exactMatchOf, pairedGain } from "../train/gain.js";
 import type { TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
 import { duration } from "./terminal/format.js";
@@ -25,6 +26,22 @@ export function printReports(terminal: Terminal, { before, after }: Pick<TrainRe
     );
     terminal.print(evaluationTable(columns));
   }
+}
+
+/** What training was worth, question by question; nothing where the run was not tested twice. */
+export async function printGain(terminal: Terminal, runFolder: string): Promise<void> {
+  for (const mode of ["greedy", "sampled"] as const) {
+    const pairs = await attemptPairs(runFolder, mode);
+    if (pairs === null || pairs.length === 0) continue;
+    const { value, low, high, n } = pairedGain(pairs, exactMatchOf);
+    const name = mode === "greedy" ? "greedy" : "at temperature 1";
+    const text = `${signed(value)} [${signed(low)}, ${signed(high)}]`;
+    terminal.print(`${terminal.colors.bold("Gain")} ${name}  ${text} of ${n} questions, each compared with itself`);
+  }
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 }
 
 /** How a run ended, and what lies in its folder. */

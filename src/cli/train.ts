@@ -16,7 +16,7 @@ import {
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
-import { interruptedAnswer, printNext, printReports, printRun } from "./run-result.js";
+import { interruptedAnswer, printNext, printReports, printRun, printGain } from "./run-result.js";
 import { TrainingPanel } from "./terminal/training-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
@@ -59,6 +59,7 @@ export const trainVerb: Verb = {
     if (result.status === "interrupted")
       return interruptedAnswer(terminal, result, `npx sleuth train --run ${result.folder} --resume`);
     printReports(terminal, result);
+    await printGain(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [
       [`npx sleuth ask "…" --run ${result.folder}`, "ask it something"],
