@@ -1,3 +1,5 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
 import { describe, expect, it } from "vitest";
 import { gradients } from "../autodiff/gradients.js";
 import { Random } from "../../random.js";
@@ -46,6 +48,20 @@ describe("ONNX Runtime against the interpreter, forward and gradient", () => {
       }
     });
   }
+});
+
+describe("the order of operators", () => {
+  it("ends with what nothing else needs, the last built first: the runtime walks back from the end", () => {
+    const g = new Graph();
+    const x = g.input("x", ["B", 4]);
+    g.output("first", g.exp(x));
+    const middle = g.sigmoid(x);
+    g.output("second", g.sqrt(middle));
+    g.output("third", g.log(g.neg(middle)));
+    const { graph } = fromBinary(ModelProtoSchema, lower(g).bytes);
+    const operators = graph?.node.map(({ opType }) => opType).filter((type) => type !== "Identity");
+    expect(operators).toEqual(["Sigmoid", "Neg", "Log", "Sqrt", "Exp"]);
+  });
 });
 
 describe("scatterAddRows on two threads", () => {

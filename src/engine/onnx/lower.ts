@@ -12,7 +12,7 @@ export function lower(graph: Graph): EncodedModel {
   const live = graph.live();
   const names = new Map<Node, string>();
   const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live, names };
-  for (const node of live) {
+  for (const node of emissionOrder(live)) {
     const inputs = node.inputs.map((input) => names.get(input) as string);
     names.set(node, (rules[node.op] as Rule<OpName>)(context, inputs, node));
   }
@@ -21,6 +21,17 @@ export function lower(graph: Graph): EncodedModel {
     context.emitter.output(name, node.shape, node.dtype);
   }
   return context.emitter.encode();
+}
+
+/**
+ * The runtime orders a graph by walking back from its last ends first. Ends (a loss, the gradients of weights) therefore come last and in
+ * reverse: it then computes each as soon as it can. In the order of building it would leave the gradients of all weights for the end,
+ * and keep what they are made of in memory until then.
+ */
+function emissionOrder(live: readonly Node[]): Node[] {
+  const used = new Set(live.flatMap(({ inputs }) => inputs));
+  const isEnd = (node: Node): boolean => node.op !== "input" && !used.has(node);
+  return [...live.filter((node) => !isEnd(node)), ...live.filter(isEnd).reverse()];
 }
 
 interface Context {
