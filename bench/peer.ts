@@ -3,6 +3,7 @@
  * float32, two threads, the same weights and tokens, medians of alternating runs. A ratio above 1: ours is faster.
  */
 import { existsSync, mkdirSync } from "node:fs";
+import { loadavg } from "node:os";
 import path from "node:path";
 import { openEngineModel } from "../src/policy/local/open-model.js";
 import type { BenchContext, BenchGroup } from "./bench.js";
@@ -13,12 +14,16 @@ import { howToSetUp, Peer, peerPython } from "./peer/process.js";
 import { flops, GEMM, GEMM_FLOPS, lora, median, openGemm, runtime, smolLm2, timed, tokenRows } from "./smollm2.js";
 
 const CONTEXT = 160;
+/** Processes that want a processor besides this one: from here on figures are not to be trusted. */
+const BUSY = 0.3;
 
 /** What every measurement has at hand. */
 interface Bench extends BenchContext {
   peer: Peer;
   /** The folder that both sides open. */
   model: string;
+  /** Name of what is measured. */
+  part: string;
 }
 
 const measurements: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -35,6 +40,13 @@ export const parts = Object.keys(measurements);
 export const unavailable = (): string | undefined => (peerPython().exists ? undefined : howToSetUp());
 
 export const bench: BenchGroup = async (context) => {
+  const [load] = loadavg();
+  context.report({ name: "peer.loadBefore", value: load, unit: "processes" });
+  if (load > BUSY) {
+    context.note(
+      `The machine is busy (${load.toFixed(1)} processes): torch's threads suffer more from it than ours, so ratios come out too high.`,
+    );
+  }
   const peer = Peer.start(runtime.threads);
   try {
     const versions = Object.entries(await peer.ask<Record<string, string>>("versions"));
@@ -43,7 +55,7 @@ export const bench: BenchGroup = async (context) => {
     await peer.ask("open", { folder: model });
     for (const name of parts.filter((part) => context.wants(part))) {
       context.note(name);
-      await measurements[name]({ ...context, peer, model });
+      await measurements[name]({ ...context, peer, model, part: `peer.${name}` });
     }
   } finally {
     await peer.close();
@@ -99,8 +111,8 @@ async function decode(bench: Bench, { rows, steps }: { rows: number; steps: numb
   const faster = times.static < times.dynamic ? "static" : "dynamic";
   bench.note(`the peer's faster cache: ${faster}`);
   const compared = { ours: times.ours, theirs: times[faster], raw: times.raw };
-  const ours = report(bench, `peer.decode.b${rows}`, rows * steps, flops.decode, compared);
-  if (rows === 64) bench.report({ name: "peer.efficiency.decode", value: ours, unit: "share" });
+  const ours = report(bench, rows * steps, flops.decode, compared);
+  if (bench.part === "peer.decode.b64") bench.report({ name: "peer.efficiency.decode", value: ours, unit: "share" });
 }
 
 async function prefill(bench: Bench): Promise<void> {
@@ -124,7 +136,7 @@ async function prefill(bench: Bench): Promise<void> {
   opened.remove();
   if (greedy.ours.join() !== greedy.theirs.join())
     throw unequal("next tokens", greedy.ours.join(" "), greedy.theirs.join(" "));
-  report(bench, "peer.prefill", 8 * 128, flops.prefill, times);
+  report(bench, 8 * 128, flops.prefill, times);
 }
 
 async function train(bench: Bench): Promise<void> {
@@ -147,7 +159,7 @@ async function train(bench: Bench): Promise<void> {
   await training.release();
   opened.remove();
   if (!(Math.abs(loss.ours - loss.theirs) < 1e-3)) throw unequal("losses", loss.ours, loss.theirs);
-  const ours = report(bench, "peer.train", 4 * 256, flops.train, times);
+  const ours = report(bench, 4 * 256, flops.train, times);
   bench.report({ name: "peer.efficiency.train", value: ours, unit: "share" });
 }
 
@@ -168,7 +180,7 @@ async function loraStep(bench: Bench): Promise<void> {
     const perRaw = (1024 * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
     bench.report({ name, value: 1024 / time, unit: "tok/s", perRaw });
   };
-  bench.report({ name: "peer.loraStep", value: times.full / times.lora, unit: "×" });
+  bench.report({ name: bench.part, value: times.full / times.lora, unit: "×" });
   rate("train.fullStep", times.full, flops.train);
   rate("train.lora", times.lora, flops.trainLora);
 }
@@ -188,10 +200,10 @@ async function grpoStep(bench: Bench): Promise<void> {
     bench.quick ? { rounds: 1, warmUp: 0 } : { rounds: 2, warmUp: 1 },
   );
   await steps.close();
-  bench.report({ name: "peer.grpoStep", value: times.theirs / times.ours, unit: "×" });
+  bench.report({ name: bench.part, value: times.theirs / times.ours, unit: "×" });
   for (const side of ["ours", "theirs"] as const) {
-    bench.report({ name: `peer.grpoStep.${side}`, value: times[side], unit: "s" });
-    bench.report({ name: `peer.grpoStep.${side}.sampling`, value: median(sampling[side].slice(-2)), unit: "s" });
+    bench.report({ name: `${bench.part}.${side}`, value: times[side], unit: "s" });
+    bench.report({ name: `${bench.part}.${side}.sampling`, value: median(sampling[side].slice(-2)), unit: "s" });
   }
   await bench.peer.ask("open", { folder: bench.model });
 }
@@ -211,8 +223,10 @@ async function measure<K extends string>(
     bench.quick ? { rounds: 1, warmUp: 0 } : { rounds: 5, warmUp: 1 },
   );
   await gemm.release();
-  const rate = (time: number): string => `${(GEMM_FLOPS / time / 1e9).toFixed(0)} GFLOP/s`;
-  bench.note(`raw matrix product: ours ${rate(times.raw)}, the peer's ${rate(times.rawTheirs)}`);
+  const rate = (side: string, time: number): void =>
+    bench.report({ name: `${bench.part}.raw.${side}`, value: GEMM_FLOPS / time / 1e9, unit: "GFLOP/s" });
+  rate("ours", times.raw);
+  rate("theirs", times.rawTheirs);
   return times;
 }
 
@@ -223,15 +237,19 @@ async function seconds(peer: Peer, verb: string, request: object): Promise<numbe
 /** The ratio and both sides' rates; all `perRaw` are of our raw rate. Returns our own. */
 function report(
   bench: Bench,
-  name: string,
   tokens: number,
   flopsPerToken: number,
   times: { ours: number; theirs: number; raw: number },
 ): number {
   const perRaw = (time: number): number => (tokens * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
-  bench.report({ name, value: times.theirs / times.ours, unit: "×" });
+  bench.report({ name: bench.part, value: times.theirs / times.ours, unit: "×" });
   for (const side of ["ours", "theirs"] as const) {
-    bench.report({ name: `${name}.${side}`, value: tokens / times[side], unit: "tok/s", perRaw: perRaw(times[side]) });
+    bench.report({
+      name: `${bench.part}.${side}`,
+      value: tokens / times[side],
+      unit: "tok/s",
+      perRaw: perRaw(times[side]),
+    });
   }
   return perRaw(times.ours);
 }
