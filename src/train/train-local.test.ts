@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { createLocalPolicy } from "../policy/local/local.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { NoneEngine } from "../search/none.js";
 import type { Question, Trajectory } from "../types.js";
@@ -9,12 +10,13 @@ import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { train, type TrainOptions } from "./train.js";
 
-const model = await makeTinyModel();
+const model = await makeTinyModel(1, { maxPositions: 128 });
 afterAll(() => model.remove());
 
+/** Longer than 48 tokens: a group's prompt is computed once in training too. */
 const questions: Question[] = Array.from({ length: 20 }, (_, index) => ({
   id: `${index}`,
-  question: `the country ${index}`,
+  question: `the country ${index}, which lies between two others`,
   answers: ["here"],
 }));
 
@@ -24,44 +26,76 @@ const reward = (_: Question, { segments, texts }: Trajectory): number => {
   return (written.split("e").length - 1) / Math.max(1, written.length);
 };
 
-const config = (folder: string): ConfigInput => ({
-  model: { folder: model.folder },
+const config = (folder: string, start: ConfigInput["model"]): ConfigInput => ({
+  model: start,
   run: { folder, threads: 2 },
-  rollout: { maxTokensPerTurn: 8, maxTokens: 64, maxObservationTokens: 20, maxSearches: 1 },
+  rollout: { maxTokensPerTurn: 8, maxTokens: 96, maxObservationTokens: 20, maxSearches: 1 },
   algorithm: { groupSize: 4, kl: 0.01 },
   optimizer: { learningRate: 0.01, warmupSteps: 1 },
-  train: { steps: 4, questionsPerStep: 3, evalEvery: 2, evalSize: 2, testSize: 0, checkpointEvery: 1 },
+  train: {
+    ...{ steps: 4, questionsPerStep: 3, testSize: 0, checkpointEvery: 1 },
+    ...{ evalEvery: 2, evalSize: 2, evalModes: "greedy", keepBest: "greedy" },
+  },
 });
 
-async function outcome(folder: string): Promise<{ metrics: unknown[]; weights: Buffer }> {
+/** An adapter that changes something. */
+async function trainedAdapter(): Promise<string> {
+  const folder = path.join(model.folder, "adapter");
+  const policy = await createLocalPolicy({ model: model.folder, threads: 1, adapt: "lora" });
+  const tokens_T = policy.tokenizer.encode(" the capital of the country is here");
+  const weights_T = new Float32Array(tokens_T.length).fill(0.1);
+  const datum = { tokens_T, sampledMask_T: new Uint8Array(tokens_T.length).fill(1), weights_T };
+  await policy.forwardBackward([datum], { kind: "cross_entropy" });
+  const adam = { learningRate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+  await policy.optimStep(adam);
+  await policy.save(folder, { optimizer: false });
+  await policy.close();
+  return folder;
+}
+
+async function outcome(folder: string): Promise<{ metrics: unknown[]; policy: Map<string, Buffer> }> {
   const metrics = (await readMetrics(folder)).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasuredTime(name))),
   );
-  return { metrics, weights: await readFile(path.join(folder, "checkpoints/step-000004/policy/model.safetensors")) };
+  const saved = path.join(folder, "checkpoints/step-000004/policy");
+  const names = (await readdir(saved)).sort();
+  const files = await Promise.all(names.map((name) => readFile(path.join(saved, name))));
+  return { metrics, policy: new Map(names.map((name, index) => [name, files[index]])) };
 }
 
-it(
-  "on the local engine too, a run that stops and continues ends bit for bit like one that does not",
-  { timeout: 120_000 },
-  async () => {
+it.each([
+  ["all weights", () => ({ folder: model.folder }), "model.safetensors"],
+  ["a new adapter", () => ({ folder: model.folder, adapt: "lora" as const, loraRank: 4 }), "adapter_model.safetensors"],
+  ["an adapter that was trained before", async () => ({ folder: await trainedAdapter() }), "adapter_model.safetensors"],
+])(
+  "on the local engine too, a run that trains %s, stops and continues ends bit for bit like one that does not",
+  async (name, start, weights) => {
     const parts: TrainOptions = { search: new NoneEngine(), questions, reward };
-    const straight = path.join(model.folder, "straight");
-    expect((await train(config(straight), parts)).status).toBe("finished");
-    const stopped = path.join(model.folder, "stopped");
+    const from = await start();
+    const straight = path.join(model.folder, `${name}, straight`);
+    expect((await train(config(straight, from), parts)).status).toBe("finished");
+    const stopped = path.join(model.folder, `${name}, stopped`);
     const controller = new AbortController();
     const stopAtStep2: TrainOptions["onEvent"] = (event) => {
       if (event.kind === "progress" && event.phase === "rollout" && event.step === 2)
         controller.abort(new Error("stop"));
     };
-    const first = await train(config(stopped), { ...parts, signal: controller.signal, onEvent: stopAtStep2 });
+    const first = await train(config(stopped, from), { ...parts, signal: controller.signal, onEvent: stopAtStep2 });
     expect(first).toMatchObject({ status: "interrupted", steps: 2 });
-    expect((await train(config(stopped), parts)).status).toBe("finished");
+    expect((await train(config(stopped, from), parts)).status).toBe("finished");
     const [expected, actual] = [await outcome(straight), await outcome(stopped)];
     expect(actual.metrics).toEqual(expected.metrics);
-    expect(actual.weights.equals(expected.weights)).toBe(true);
+    expect([...expected.policy.keys()]).toEqual(expect.arrayContaining([weights, "optimizer.safetensors"]));
+    for (const [file, bytes] of expected.policy) expect(actual.policy.get(file)?.equals(bytes), file).toBe(true);
     expect(expected.metrics).toHaveLength(5);
-    const gaps = (await readMetrics(straight)).flatMap((line) => line["policy/samplerGapMax"] ?? []);
+    const lines = await readMetrics(straight);
+    const gaps = lines.flatMap((line) => line["policy/samplerGapMax"] ?? []);
     expect(gaps.length).toBeGreaterThan(0);
     expect(Math.max(...gaps)).toBeLessThan(1e-4);
+    // The reference is the policy that the run began with: none is nearer to it than that one.
+    const kl = lines.flatMap((line) => line.kl ?? []);
+    expect(kl[0]).toBeLessThan(1e-9);
+    expect(kl[3]).toBeGreaterThan(1e-5);
   },
+  120_000,
 );
