@@ -12,6 +12,19 @@ export class Interrupted extends Error {
 /** The exit status that shells give to a process ended by Ctrl-C. */
 export const interruptedStatus = 130;
 
+const signals = ["SIGINT", "SIGTERM"] as const;
+
+/** Tasks that end in order when they are asked to. */
+let orderly = 0;
+
+/**
+ * Ends the process on Ctrl-C also where no task waits for it, for example while a model is opened: as by `process.exit`, so that
+ * listeners to its "exit" can delete what is temporary.
+ */
+export function exitOnInterrupt(): void {
+  for (const name of signals) process.on(name, () => void (orderly === 0 && process.exit(interruptedStatus)));
+}
+
 /**
  * Runs `task` with a signal that the first Ctrl-C aborts. The task ends when it has made its state safe.
  * @param message what to tell when Ctrl-C was heard, for example "Writing a checkpoint."
@@ -27,11 +40,12 @@ export async function withInterrupt<T>(
     terminal.note(`${message} Press Ctrl-C again to stop at once.`);
     controller.abort(new Interrupted());
   };
-  const signals = ["SIGINT", "SIGTERM"] as const;
   for (const name of signals) process.on(name, onSignal);
+  orderly++;
   try {
     return await task(controller.signal);
   } finally {
+    orderly--;
     for (const name of signals) process.off(name, onSignal);
   }
 }

@@ -1,12 +1,14 @@
 /** @file The `sleuth` command: the list of verbs, and how a failure ends it. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
 import { demoVerb } from "./demo.js";
 import { evalVerb } from "./eval.js";
 import { exportVerb } from "./export.js";
 import { classify, exitStatus } from "./failure.js";
+import { exitOnInterrupt } from "./interrupt.js";
 import { serveSearchVerb } from "./serve-search.js";
 import { trainVerb } from "./train.js";
 import type { Sink } from "./terminal/terminal.js";
@@ -35,6 +37,8 @@ const serverVerbs: readonly Verb[] = [serveSearchVerb];
 /** Runs a command line of this process and sets its exit status. */
 export async function main(args: readonly string[]): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", outliveReader);
+  exitOnInterrupt();
+  process.on("exit", removeFrozenWeights);
   process.exitCode = await runCommandLine(args, process);
 }
 

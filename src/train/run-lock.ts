@@ -4,6 +4,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { UserError } from "../errors.js";
+import { isRunning } from "../is-running.js";
 
 interface Owner {
   pid: number;
@@ -58,11 +59,7 @@ function parseOwner(text: string): Owner | null {
 function isAlive(owner: Owner): boolean {
   // Nothing can be said about another machine's processes.
   if (owner.host !== os.hostname()) return true;
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  if (!isRunning(owner.pid)) return false;
   return owner.began === null || owner.began === beginningOf(owner.pid);
 }
 

@@ -8,17 +8,19 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
+import { isRunning } from "../../is-running.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
 import type { ModelSource } from "./model-source.js";
 
 /** Offsets are multiples of this (a cache line), as vector instructions like it. */
 const ALIGNMENT = 64;
 const PREFIX = "sleuth-weights-";
+const OWNED = new RegExp(`^${PREFIX}(\\d+)-`);
 
 /** All parameters of a model on disk. */
 export interface FrozenWeights {
   tensors: ReadonlyMap<string, StoredData>;
-  /** Deletes the file; sessions that have mapped it keep what they have (not on Windows, where it is left until the next start). */
+  /** Deletes the file; sessions that have mapped it keep what they have (not on Windows, where it is left for the next start). */
   remove(): void;
 }
 
@@ -27,9 +29,9 @@ export interface FrozenWeights {
  * @throws UserError when there is no room, and as `ModelSource.read` does; nothing is left behind then
  */
 export async function freezeWeights(source: ModelSource): Promise<FrozenWeights> {
-  removeLeftovers();
-  const folder = mkdtempSync(path.join(tmpdir(), `${PREFIX}${process.pid}-`));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 2 });
+  removeFoldersOf((owner) => !isRunning(owner));
+  const folder = makeFolder(source);
+  const remove = (): void => removeFolder(folder);
   try {
     return { tensors: await writeAll(source, path.join(folder, "weights.f32")), remove };
   } catch (error) {
@@ -65,25 +67,47 @@ function noRoom({ config, location }: ModelSource, file: string, cause: unknown)
   const bytes = parameterShapes(config).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
   return new UserError(
     `There is no room for the weights of ${location} as float32 (${Math.ceil(bytes / 1e6)} MB) in ${path.dirname(file)}. ` +
-      "Make room there, or set the environment variable TMPDIR to a folder on a larger disk.",
+      "Make room there, or set the environment variable TMPDIR (TEMP on Windows) to a folder on a larger disk.",
     { cause },
   );
 }
 
-/** Files of processes that were killed. */
-function removeLeftovers(): void {
-  for (const name of readdirSync(tmpdir())) {
-    const owner = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (owner !== undefined && !isAlive(Number(owner)))
-      rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+/** Deletes what this process has written, on all of its threads: for its end, when models may still be open. */
+export function removeFrozenWeights(): void {
+  removeFoldersOf((owner) => owner === process.pid);
+}
+
+function makeFolder({ location }: ModelSource): string {
+  try {
+    return mkdtempSync(path.join(tmpdir(), `${PREFIX}${process.pid}-`));
+  } catch (error) {
+    throw new UserError(
+      `The weights of ${location} need a temporary folder, and there can be none in ${tmpdir()}: ${(error as Error).message}. ` +
+        "Set the environment variable TMPDIR (TEMP on Windows) to a folder that you may write to.",
+      { cause: error },
+    );
   }
 }
 
-function isAlive(pid: number): boolean {
+function removeFoldersOf(isMeant: (owner: number) => boolean): void {
+  for (const name of namesIn(tmpdir())) {
+    const owner = OWNED.exec(name)?.[1];
+    if (owner !== undefined && isMeant(Number(owner))) removeFolder(path.join(tmpdir(), name));
+  }
+}
+
+function namesIn(folder: string): string[] {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 2 });
+  } catch {
+    // Another user's, or still mapped (Windows): whoever may delete it does so at the next start.
   }
 }

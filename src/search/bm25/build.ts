@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
+import { isRunning } from "../../is-running.js";
 import { Analyzer } from "../analyzer.js";
 import { readCorpus } from "../corpus.js";
 import { diskFiles } from "./files.js";
@@ -134,16 +135,6 @@ function currentGeneration(out: string): string | undefined {
     return (JSON.parse(readFileSync(join(out, manifestName), "utf8")) as Partial<Manifest>).generation;
   } catch {
     return undefined;
-  }
-}
-
-function isRunning(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it runs, but belongs to somebody else.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

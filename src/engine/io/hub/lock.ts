@@ -4,6 +4,7 @@ import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isRunning } from "../../../is-running.js";
 
 /** The owner touches its lock so often; one that was not touched for much longer has no owner any more. Milliseconds. */
 const HEARTBEAT_MS = 5_000;
@@ -63,15 +64,6 @@ async function abandonedOwner(file: string): Promise<string | undefined> {
   } catch {
     // Gone, or being written.
     return undefined;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
