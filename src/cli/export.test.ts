@@ -286,6 +286,10 @@ describe("is refused, with nothing written:", () => {
     writeFileSync(file("taken", "letter.txt"), "dear");
     await refused([file("whole"), "--out", file("taken")], /exists and is not empty.*--force/);
     await refused([file("whole"), "--out", file("taken"), "--force"], /something other than an exported model/);
+    await sleuthExport(base.folder, "--out", file("cloned"));
+    mkdirSync(file("cloned", ".git"));
+    await refused([file("whole"), "--out", file("cloned"), "--force"], /other than an exported model \(\.git\)/);
+    expect(existsSync(file("cloned", ".git"))).toBe(true);
     expect(readFileSync(file("taken", "letter.txt"), "utf8")).toBe("dear");
     await refused([file("whole"), "--out", file("taken", "letter.txt")], /is a file/);
     await refused([file("whole"), "--out", file("taken", "letter.txt", "x")], /Cannot write .*Nothing was written/);
@@ -331,7 +335,6 @@ describe("is refused, with nothing written:", () => {
 
 it("replaces an earlier export with --force", async () => {
   await sleuthExport(base.folder, "--out", file("again"));
-  writeFileSync(file("again", "stale.txt"), "");
   await sleuthExport(file("adapted"), "--as", "adapter", "--out", file("again"), "--force");
   expect(readdirSync(file("again")).sort()).toEqual([
     "README.md",

@@ -3,12 +3,18 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Option } from "commander";
-import { isAdapterFolder, loadAdapterFolder, saveAdapterFolder } from "../engine/io/adapter-folder.js";
+import {
+  ADAPTER_CONFIG_FILE,
+  ADAPTER_WEIGHTS_FILE,
+  loadAdapterFolder,
+  saveAdapterFolder,
+} from "../engine/io/adapter-folder.js";
 import { saveMergedFolder } from "../engine/io/merged-folder.js";
 import type { ModelSource, TokenizerFiles } from "../engine/io/model-source.js";
 import { openModel } from "../engine/io/open-model.js";
 import type { FloatType } from "../engine/io/safetensors.js";
-import { writeTokenizerFiles } from "../engine/io/tokenizer-files.js";
+import { CONFIG_FILE, INDEX_FILE } from "../engine/io/safetensors-set.js";
+import { TOKENIZER_FILES, writeTokenizerFiles } from "../engine/io/tokenizer-files.js";
 import type { Adapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { replaceFolder, writeError } from "../train/durable.js";
@@ -30,6 +36,12 @@ interface Options {
   base?: string;
   force?: boolean;
 }
+
+/** The model card, as the Hub names it. */
+const CARD_FILE = "README.md";
+
+/** What an export consists of, besides weights. */
+const besideWeights = [CONFIG_FILE, INDEX_FILE, ADAPTER_CONFIG_FILE, CARD_FILE, ...TOKENIZER_FILES];
 
 const floatTypes: Readonly<Record<Options["dtype"], FloatType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 
@@ -127,7 +139,7 @@ async function exportModel(
     if (as === "adapter") await writeAdapter(folder, adapter as Adapter, model, source, writing.dtype);
     else await saveMergedFolder(folder, { source, adapter, ...writing });
     await writeTokenizerFiles(folder, tokenizer);
-    await writeFile(path.join(folder, "README.md"), card);
+    await writeFile(path.join(folder, CARD_FILE), card);
     signal.throwIfAborted();
   }).finally(() => progress?.stop());
   const files = readdirSync(out)
@@ -136,7 +148,7 @@ async function exportModel(
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   const seconds = (performance.now() - started) / 1000;
   terminal.print(`${bytes(size)} in ${files.length} files, ${duration(seconds * 1000)} → ${out}`);
-  terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, "README.md")}`));
+  terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, CARD_FILE)}`));
   return {
     out,
     as,
@@ -187,14 +199,18 @@ function checkPlace({ out, force = false }: Options, sources: readonly (string |
   if (!statSync(out).isDirectory()) throw new UserError(`--out ${out} is a file. Choose a folder.`);
   if (readdirSync(out).length === 0) return;
   if (!force) throw new UserError(`${out} exists and is not empty. Choose another --out, or replace it with --force.`);
-  const isModel = isAdapterFolder(out) || readdirSync(out).some((name) => /^model.*\.safetensors/.test(name));
-  const isOfRun = ["manifest.json", "optimizer.safetensors", "run.json"].some((name) =>
-    existsSync(path.join(out, name)),
-  );
-  if (isModel && !isOfRun) return;
+  const names = readdirSync(out);
+  const other = names.some(isWeights)
+    ? names.find((name) => !isWeights(name) && !besideWeights.includes(name))
+    : names[0];
+  if (other === undefined) return;
   throw new UserError(
-    `${out} holds something other than an exported model, which --force does not delete. Choose another --out.`,
+    `${out} holds something other than an exported model (${other}), which --force does not delete. Choose another --out.`,
   );
+}
+
+function isWeights(name: string): boolean {
+  return name === ADAPTER_WEIGHTS_FILE || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 }
 
 /** Links followed, as far as the path exists. */
