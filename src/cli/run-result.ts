@@ -51,7 +51,7 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
   terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
   printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
-    ["best", "the best model, a Hugging Face-shaped folder"],
+    ["best", "the best model; sleuth export writes it for other tools"],
     ["checkpoints", "where the run goes on"],
     ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],

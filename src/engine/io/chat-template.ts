@@ -100,8 +100,8 @@ export function defaultTemplate(value: unknown): string | undefined {
   return typeof chosen?.template === "string" ? chosen.template : undefined;
 }
 
-/** `"</s>"` or `{"content": "</s>"}`. */
-function tokenText(token: unknown): string | undefined {
+/** A token as a tokenizer's files give it: `"</s>"` or `{"content": "</s>"}`. */
+export function tokenText(token: unknown): string | undefined {
   if (typeof token === "string") return token;
   const content = (token as { content?: unknown } | null | undefined)?.content;
   return typeof content === "string" ? content : undefined;

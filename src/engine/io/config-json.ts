@@ -3,6 +3,7 @@ import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
 import type { RopeScaling } from "../model/rope.js";
+import type { FloatType } from "./safetensors.js";
 
 const count = z.int().positive();
 const ids = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
@@ -85,8 +86,10 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   return ropeScaling ? { ...config, ropeScaling } : config;
 }
 
-/** The `config.json` that Hugging Face's transformers would read as this model. */
-export function toConfigJson(config: ModelConfig): Record<string, unknown> {
+const TORCH_TYPES: Record<FloatType, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+/** The `config.json` that Hugging Face's transformers would read as this model, with weights of the given type. */
+export function toConfigJson(config: ModelConfig, dtype: FloatType = "F32"): Record<string, unknown> {
   const { modelType } = config;
   if (config.attentionBias !== (modelType === "qwen2") || config.qkNorm !== (modelType === "qwen3")) {
     throw new Error(`internal: a ${modelType} with these biases and norms has no Hugging Face counterpart`);
@@ -110,7 +113,7 @@ export function toConfigJson(config: ModelConfig): Record<string, unknown> {
     attention_bias: false,
     max_position_embeddings: config.maxPositions,
     eos_token_id: more.length > 0 ? config.eosTokenIds : (eos ?? null),
-    torch_dtype: "float32",
+    torch_dtype: TORCH_TYPES[dtype],
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { UserError } from "../../errors.js";
 import type { GgufFields } from "./gguf-file.js";
+import { TOKEN_TYPES } from "./gguf-token-types.js";
 
 const SPACE = "▁";
 
@@ -20,7 +21,7 @@ export function sentencePieceJson(
       `it has ${scores.length} entries for ${tokens.length} tokens. The file is damaged; download it again.`,
     );
   }
-  const unknown = types.indexOf(2);
+  const unknown = types.indexOf(TOKEN_TYPES.unknown);
   if (unknown < 0) {
     throw new UserError(
       `${fields.file}, metadata field "tokenizer.ggml.token_type": no token is the unknown one. The file is damaged; download it again.`,
@@ -29,7 +30,7 @@ export function sentencePieceJson(
   const addsSpace = fields.boolean("tokenizer.ggml.add_space_prefix") ?? true;
   const spaces = { type: "Replace", pattern: { String: " " }, content: SPACE };
   const vocab: Record<string, number> = {};
-  for (const [id, token] of tokens.entries()) if (types[id] !== 5) vocab[token] = id;
+  for (const [id, token] of tokens.entries()) if (types[id] !== TOKEN_TYPES.unused) vocab[token] = id;
   return {
     normalizer: {
       type: "Sequence",
@@ -67,7 +68,7 @@ function mergesFromScores(
   types: readonly number[],
 ): [string, string][] {
   const ids = new Map<string, number>();
-  for (const [id, token] of tokens.entries()) if (types[id] === 1) ids.set(token, id);
+  for (const [id, token] of tokens.entries()) if (types[id] === TOKEN_TYPES.normal) ids.set(token, id);
   const merges: { pair: [string, string]; left: number; right: number; made: number }[] = [];
   for (const [token, made] of ids) {
     for (let at = 1; at < token.length; at++) {

@@ -8,9 +8,7 @@ import type { ModelType } from "../model/config.js";
 import type { GgufFields } from "./gguf-file.js";
 import type { TokenizerFiles } from "./model-source.js";
 import { sentencePieceJson } from "./gguf-sentencepiece.js";
-
-/** llama.cpp's kinds of tokens. */
-export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+import { TOKEN_TYPES } from "./gguf-token-types.js";
 
 /** Special roles and the metadata fields that name their ids. */
 const ROLES = {

@@ -10,10 +10,9 @@ import { elementCount, parameterShapes, type ParameterShape } from "../model/par
 import { toConfigJson } from "./config-json.js";
 import type { ModelSource } from "./model-source.js";
 import { type FloatType, streamSafetensors } from "./safetensors.js";
-import { CONFIG_FILE, WEIGHTS_FILE } from "./safetensors-set.js";
+import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "./safetensors-set.js";
 
 const NUMBER_BYTES: Record<FloatType, number> = { F32: 4, F16: 2, BF16: 2 };
-const TORCH_TYPE: Record<FloatType, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 /** Hugging Face's own limit for one file. */
 const SHARD_BYTES = 5e9;
 const LARGEST_FLOAT16 = 65504;
@@ -44,7 +43,7 @@ export async function saveMergedFolder(folder: string, options: MergedFolderOpti
   const sizeOf = (name: string): number => NUMBER_BYTES[dtype] * (counts.get(name) as number);
   const total = shapes.reduce((sum, { name }) => sum + sizeOf(name), 0);
   await mkdir(folder, { recursive: true });
-  const json = { ...toConfigJson(source.config), torch_dtype: TORCH_TYPE[dtype] };
+  const json = toConfigJson(source.config, dtype);
   await writeFile(path.join(folder, CONFIG_FILE), `${JSON.stringify(json, null, 2)}\n`);
   const room = new Float32Array(Math.max(...counts.values()));
   let done = 0;
@@ -65,7 +64,7 @@ export async function saveMergedFolder(folder: string, options: MergedFolderOpti
   if (shards.length > 1) {
     const places = shards.flatMap((shard, index) => shard.map(({ name }) => [name, files[index]]));
     const listing = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
-    await writeFile(path.join(folder, `${WEIGHTS_FILE}.index.json`), `${JSON.stringify(listing, null, 2)}\n`);
+    await writeFile(path.join(folder, INDEX_FILE), `${JSON.stringify(listing, null, 2)}\n`);
   }
   onProgress?.(total, total);
   return total;

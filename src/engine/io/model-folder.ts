@@ -47,8 +47,7 @@ export async function saveModelFolder(
   options: ModelFolder & { tokenizerFrom: string | TokenizerFiles; dtype?: FloatType },
 ): Promise<void> {
   const { config, parameters, tokenizerFrom, dtype = "F32" } = options;
-  const torchType = { F32: "float32", F16: "float16", BF16: "bfloat16" }[dtype];
-  const json = { ...toConfigJson(config), torch_dtype: torchType };
+  const json = toConfigJson(config, dtype);
   await mkdir(folder, { recursive: true });
   await writeFile(path.join(folder, CONFIG_FILE), `${JSON.stringify(json, null, 2)}\n`);
   const tensors = parameters.shapes.map(({ name, shape }) => ({ name, shape, data: parameter(parameters, name) }));

@@ -3,7 +3,7 @@ import path from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../errors.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
-import { chatTemplateOf } from "./chat-template.js";
+import { chatTemplateOf, tokenText } from "./chat-template.js";
 import { readOptionalJson } from "./json-file.js";
 import type { TokenizerFiles } from "./model-source.js";
 import { isGguf, readTokenizerFiles, TOKENIZER_FILE } from "./tokenizer-files.js";
@@ -97,13 +97,6 @@ function* namedTokens(json: object): Iterable<[string, number]> {
   if (Array.isArray(vocab)) for (const [id, [piece]] of vocab.entries()) yield [piece, id];
   else yield* Object.entries(vocab);
   for (const { content, id } of added_tokens ?? []) yield [content, id];
-}
-
-/** `"</s>"` or `{"content": "</s>"}`. */
-function tokenText(token: unknown): string | undefined {
-  if (typeof token === "string") return token;
-  const content = (token as { content?: unknown } | null | undefined)?.content;
-  return typeof content === "string" ? content : undefined;
 }
 
 /**

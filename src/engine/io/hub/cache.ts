@@ -6,17 +6,11 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, link, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "../adapter-folder.js";
+import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
+import { TOKENIZER_FILE } from "../tokenizer-files.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
-import {
-  ADAPTER_CONFIG,
-  ADAPTER_WEIGHTS,
-  CONFIG,
-  OPTIONAL,
-  shardNames,
-  TOKENIZER,
-  WEIGHTS,
-  WEIGHTS_INDEX,
-} from "./selection.js";
+import { OPTIONAL, shardNames } from "./selection.js";
 
 export class ModelCache {
   readonly folder: string;
@@ -79,11 +73,11 @@ export class ModelCache {
     // Follows links: one that leads nowhere counts as missing.
     const has = (file: string): boolean => existsSync(path.join(folder, file));
     if (name.file !== undefined) return { missing: has(name.file) ? [] : [name.file], unknown: [] };
-    const isAdapter = has(ADAPTER_CONFIG) && has(ADAPTER_WEIGHTS);
-    const missing = isAdapter ? [] : [CONFIG, TOKENIZER].filter((file) => !has(file));
-    if (!has(WEIGHTS)) {
-      if (has(WEIGHTS_INDEX)) missing.push(...(await missingShards(folder, has)));
-      else if (!isAdapter) missing.push(has(ADAPTER_CONFIG) ? ADAPTER_WEIGHTS : WEIGHTS);
+    const isAdapter = has(ADAPTER_CONFIG_FILE) && has(ADAPTER_WEIGHTS_FILE);
+    const missing = isAdapter ? [] : [CONFIG_FILE, TOKENIZER_FILE].filter((file) => !has(file));
+    if (!has(WEIGHTS_FILE)) {
+      if (has(INDEX_FILE)) missing.push(...(await missingShards(folder, has)));
+      else if (!isAdapter) missing.push(has(ADAPTER_CONFIG_FILE) ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE);
     }
     const isAbsent = (file: string): boolean => existsSync(path.join(this.folder, ".no_exist", commit, file));
     return { missing, unknown: OPTIONAL.filter((file) => !has(file) && !isAbsent(file)) };
@@ -96,10 +90,10 @@ export class ModelCache {
 
 async function missingShards(folder: string, has: (file: string) => boolean): Promise<string[]> {
   try {
-    const shards = shardNames(JSON.parse(await readFile(path.join(folder, WEIGHTS_INDEX), "utf8")));
-    return shards.length === 0 ? [WEIGHTS_INDEX] : shards.filter((file) => !isSafePath(file) || !has(file));
+    const shards = shardNames(JSON.parse(await readFile(path.join(folder, INDEX_FILE), "utf8")));
+    return shards.length === 0 ? [INDEX_FILE] : shards.filter((file) => !isSafePath(file) || !has(file));
   } catch {
-    return [WEIGHTS_INDEX];
+    return [INDEX_FILE];
   }
 }
 

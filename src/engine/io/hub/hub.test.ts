@@ -101,7 +101,6 @@ describe("a pull", () => {
     expect(readdirSync(path.join(cache, ".no_exist", commit)).sort()).toEqual([
       "adapter_config.json",
       "chat_template.jinja",
-      "chat_template.json",
     ]);
     expect(readdirSync(path.join(home, "hub", ".locks", "models--org--tiny"))).toEqual([]);
   });

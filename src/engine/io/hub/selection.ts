@@ -1,5 +1,14 @@
 /** @file Which files of a repository make a model that Sleuth can read, and what to say when they do not. */
 import { UserError } from "../../../errors.js";
+import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "../adapter-folder.js";
+import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
+import {
+  GENERATION_FILE,
+  SETTINGS_FILE,
+  SPECIAL_TOKENS_FILE,
+  TEMPLATE_FILE,
+  TOKENIZER_FILE,
+} from "../tokenizer-files.js";
 import { isSafePath, type HubName } from "./name.js";
 
 export interface ListedFile {
@@ -10,23 +19,15 @@ export interface ListedFile {
   etag: string;
 }
 
-export const CONFIG = "config.json";
-export const TOKENIZER = "tokenizer.json";
-export const WEIGHTS = "model.safetensors";
-export const WEIGHTS_INDEX = "model.safetensors.index.json";
-export const ADAPTER_CONFIG = "adapter_config.json";
-export const ADAPTER_WEIGHTS = "adapter_model.safetensors";
-
 /** Taken where they exist. Their absence is recorded in the cache, so that a cached model is known to be whole. */
 export const OPTIONAL = [
-  CONFIG,
-  TOKENIZER,
-  ADAPTER_CONFIG,
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "generation_config.json",
-  "chat_template.jinja",
-  "chat_template.json",
+  CONFIG_FILE,
+  TOKENIZER_FILE,
+  ADAPTER_CONFIG_FILE,
+  SETTINGS_FILE,
+  SPECIAL_TOKENS_FILE,
+  GENERATION_FILE,
+  TEMPLATE_FILE,
   "README.md",
 ];
 
@@ -43,15 +44,15 @@ export async function selectFiles(
   const byPath = new Map(listed.map((file) => [file.path, file]));
   if (name.file !== undefined) return [theGguf(byPath, name.file, name)];
   const chosen = listed.filter(({ path }) => OPTIONAL.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
-  const single = byPath.get(WEIGHTS);
-  const index = byPath.get(WEIGHTS_INDEX);
-  const adapter = byPath.has(ADAPTER_CONFIG) ? byPath.get(ADAPTER_WEIGHTS) : undefined;
+  const single = byPath.get(WEIGHTS_FILE);
+  const index = byPath.get(INDEX_FILE);
+  const adapter = byPath.has(ADAPTER_CONFIG_FILE) ? byPath.get(ADAPTER_WEIGHTS_FILE) : undefined;
   if (single !== undefined) chosen.push(single);
   else if (index !== undefined) chosen.push(index, ...shards(await readIndex(index), byPath, name));
   if (adapter !== undefined) chosen.push(adapter);
   if (single === undefined && index === undefined && adapter === undefined) throw noWeights(listed, name);
   if (adapter === undefined) {
-    for (const needed of [CONFIG, TOKENIZER])
+    for (const needed of [CONFIG_FILE, TOKENIZER_FILE])
       if (!byPath.has(needed))
         throw new UserError(
           `${name.repository} has no ${needed}, and without it Sleuth cannot read the model. Choose a repository in the format of transformers.`,
@@ -71,10 +72,10 @@ function shards(index: unknown, byPath: ReadonlyMap<string, ListedFile>, { repos
   const names = shardNames(index);
   const missing = names.filter((name) => !byPath.has(name));
   if (names.length === 0)
-    throw new UserError(`${WEIGHTS_INDEX} of ${repository} names no file of weights: it is damaged.`);
+    throw new UserError(`${INDEX_FILE} of ${repository} names no file of weights: it is damaged.`);
   if (missing.length > 0)
     throw new UserError(
-      `${repository} lacks ${missing.join(", ")}, which its ${WEIGHTS_INDEX} names. Tell its owners, or choose another revision.`,
+      `${repository} lacks ${missing.join(", ")}, which its ${INDEX_FILE} names. Tell its owners, or choose another revision.`,
     );
   return names.map((name) => byPath.get(name)!);
 }
@@ -92,7 +93,7 @@ function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
   const { repository } = name;
   if (listed.some(({ path }) => isGguf(path)))
     return new UserError(
-      `${repository} has GGUF files and no ${WEIGHTS}. Name the one that you want. ${ggufList(listed, name)}`,
+      `${repository} has GGUF files and no ${WEIGHTS_FILE}. Name the one that you want. ${ggufList(listed, name)}`,
     );
   const weights = listed.filter(({ path }) => /\.(safetensors|bin|pt|pth|h5|msgpack|onnx)$/.test(path));
   const has =
@@ -103,7 +104,7 @@ function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
           .slice(0, 6)
           .join(", ")}`;
   return new UserError(
-    `${repository} has no ${WEIGHTS}, no ${WEIGHTS_INDEX} and no ${ADAPTER_WEIGHTS} beside an ${ADAPTER_CONFIG}; it has ${has}. Sleuth reads safetensors and GGUF: choose a repository or revision with those.`,
+    `${repository} has no ${WEIGHTS_FILE}, no ${INDEX_FILE} and no ${ADAPTER_WEIGHTS_FILE} beside an ${ADAPTER_CONFIG_FILE}; it has ${has}. Sleuth reads safetensors and GGUF: choose a repository or revision with those.`,
   );
 }
 
