@@ -91,6 +91,8 @@ async function page(): Promise<string> {
     if (difference > 0) counts.won++;
     if (difference < 0) counts.lost++;
   }
+  const metrics = await readMetrics(run);
+  const peakMb = Math.max(result.peakMemoryMb, ...metrics.map((line) => line["memory/peak"] ?? 0));
   const columns = [
     { name: "after the warm-up", report: result.before.greedy },
     { name: "after reinforcement", report: result.after.greedy },
@@ -114,7 +116,7 @@ ${counts.won} questions won, ${counts.lost} lost). ${gain.low > 0 ? "The interva
 ${evaluationMarkdown(columns)}
 The warm-up took ${sft.steps} steps (${Math.round(sft.seconds)} s) on ${sft.transcripts.training} transcripts; its loss on ${sft.transcripts.validation} others fell from ${number(sft.validation?.before, 3)} to ${number(sft.validation?.best, 3)} nats per token.
 Reinforcement took ${result.steps} steps of ${config.train.questionsPerStep} questions × ${config.algorithm.groupSize} attempts in ${Math.round(result.seconds / 60)} minutes (${number(result.seconds / result.steps, 0)} s a step); the checkpoint of step ${result.best?.step ?? result.steps} was
-chosen on validation countries. Peak memory ${result.peakMemoryMb} MB.
+chosen on validation countries${result.steps < config.train.steps ? `; the run was ended by the clock, before its ${config.train.steps} steps` : ""}. Peak memory ${peakMb} MB.
 
 ![Learning curve](smollm2.svg)
 
@@ -125,7 +127,7 @@ greedy exact match on ${config.train.evalSize} validation questions where it was
 
 | steps | reward | searches | zero variance | gradient norm | tokens | rollout s | training s | validation |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-${metricRows(await readMetrics(run)).join("\n")}
+${metricRows(metrics).join("\n")}
 
 ## Five transcripts
 
