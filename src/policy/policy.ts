@@ -2,6 +2,7 @@
  * @file The contract of a policy: six verbs, spoken by the local engine, by scripted replays and by
  * remote training services alike. The shape is the Tinker API's. No algorithm knows which it has.
  */
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Datum, Tokenizer } from "../types.js";
 
 /** When to stop sampling. What completes a stop condition is kept: it was sampled, so it is trained. */
@@ -105,6 +106,8 @@ export interface Policy {
   readonly capabilities: Capabilities;
   /** Most tokens of prefix and sample together. */
   readonly contextLength: number;
+  /** What the engine expects to take in memory, where it computes on this machine. */
+  readonly memory?: MemoryPlan;
 
   /** Continues `prefix_T`. Concurrent calls are batched; the result does not depend on who shares the batch. */
   sample(prefix_T: readonly number[], options: SampleOptions): Promise<Sample>;

@@ -102,7 +102,7 @@ const vector = (data: Float32Array): Feed => ({ data, dims: [data.length] });
 const scalar = (value: number): Feed => ({ data: Float32Array.of(value), dims: [] });
 
 /** m' = β₁m + (1−β₁)g;  v' = β₂v + (1−β₂)g²;  θ' = keep·θ − stepSize·m' / (√(v'·secondScale) + ε) */
-function adamGraph(): Graph {
+export function adamGraph(): Graph {
   const g = new Graph();
   const input = (name: string) => g.input(name, ["N"]);
   const factor = (name: string) => g.input(name, []);

@@ -1,6 +1,7 @@
 /** @file Runs training graphs over data of any size: micro-batches in, log-probabilities and accumulated gradients out. */
 import type { ForwardBackwardResult, LossSpec } from "../../policy/policy.js";
 import type { Datum } from "../../types.js";
+import type { ModelConfig } from "../model/config.js";
 import type { ParameterStore } from "../model/parameters.js";
 import { lossInputs, logprobGraph, trainingGraph, type Layout, type LossInput } from "../model/training-graph.js";
 import { parameterFeeds, type EngineModel } from "../model/weights.js";
@@ -11,10 +12,17 @@ import { planMicroBatches, type MicroBatch, type MicroBatchLimits, type Sequence
 /** Logits of one micro-batch stay below this many values (256 MiB). */
 const MOST_LOGITS = 2 ** 26;
 
+/** Most rows of a micro-batch that go through the LM head, unless one sequence has more. */
+export function mostLossRows({ vocabSize }: ModelConfig): number {
+  return Math.max(1, Math.floor(MOST_LOGITS / vocabSize));
+}
+
 /** Settings of a `Trainer`. */
 export interface TrainerOptions extends RuntimeOptions {
   /** Most tokens of one micro-batch, padding included: bounds memory. */
   microBatchTokens: number;
+  /** Most tokens of one whose sequences share no prefix. Default: `microBatchTokens`. */
+  plainTokens?: number;
   /** Compute activations again in the backward pass instead of keeping them. Default false. */
   recompute?: boolean;
   /** Receives the milliseconds of each call of the runtime. */
@@ -123,7 +131,8 @@ export class Trainer {
   ): Promise<void> {
     const limits: MicroBatchLimits = {
       tokens: this.#options.microBatchTokens,
-      lossRows: Math.max(1, Math.floor(MOST_LOGITS / this.model.config.vocabSize)),
+      plainTokens: this.#options.plainTokens,
+      lossRows: mostLossRows(this.model.config),
     };
     const weights = parameterFeeds(parameters);
     for (const batch of planMicroBatches(rows.map(sizeOf), limits)) {

@@ -17,6 +17,8 @@ export interface SequenceSize {
 export interface MicroBatchLimits {
   /** Most tokens of one micro-batch, padding included. */
   tokens: number;
+  /** Most tokens of one under `plain`. Default `tokens`. */
+  plainTokens?: number;
   /** Most rows of logits of one micro-batch. */
   lossRows: number;
 }
@@ -38,12 +40,13 @@ const LEAST_SHARED = 48;
  * left out.
  */
 export function planMicroBatches(sizes: readonly SequenceSize[], limits: MicroBatchLimits): MicroBatch[] {
+  const plainTokens = limits.plainTokens ?? limits.tokens;
   const order = sizes.flatMap(({ lossRows }, index) => (lossRows > 0 ? [index] : []));
   order.sort((a, b) => sizes[b].length - sizes[a].length || a - b);
   const parts = [...families(sizes, order).values()].flatMap((family) => partsOf(family, sizes, limits));
   const isShared = new Set(parts.flatMap(({ members }) => members));
   const alone = order.filter((index) => !isShared.has(index));
-  return [...joinParts(parts, limits), ...plainBatches(alone, sizes, limits)];
+  return [...joinParts(parts, limits), ...plainBatches(alone, sizes, { ...limits, tokens: plainTokens })];
 }
 
 /** Sequences that begin alike, longest first. */

@@ -5,7 +5,7 @@ import { Sampler } from "../../engine/generate/sampler.js";
 import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
-import type { ModelConfig } from "../../engine/model/config.js";
+import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import { AdamW } from "../../engine/optim/adamw.js";
@@ -22,16 +22,14 @@ import type {
 } from "../policy.js";
 import { UserError } from "../../errors.js";
 import type { Datum } from "../../types.js";
+import { contextLengthOf, DEFAULT_BATCH } from "./memory.js";
 import { openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
-
-/** Activations of one training micro-batch should stay near this many bytes: more is no faster. */
-const ACTIVATION_BYTES = 256 * 2 ** 20;
-const LONGEST_DEFAULT_CONTEXT = 4096;
 
 /** Speaks the six verbs of `policy.ts` on the thread that it was made on, which it blocks while it computes. */
 export class LocalEngine {
   readonly contextLength: number;
+  readonly memory: MemoryPlan;
   readonly #options: LocalOptions;
   readonly #opened: OpenedModel;
   /** What is trained as it was at the start. An adapter's is small and kept; a whole model's is read again when first asked for. */
@@ -43,7 +41,7 @@ export class LocalEngine {
   readonly #runtime = { sampleRuntimeMs: 0, trainRuntimeMs: 0 };
   #trainedTokens = 0;
 
-  /** @throws UserError when the folder's files are missing or do not fit together */
+  /** @throws UserError when the folder's files are missing or do not fit together, and when there is too little memory */
   static async open(options: LocalOptions): Promise<LocalEngine> {
     const opened = await openEngineModel(options);
     try {
@@ -56,27 +54,29 @@ export class LocalEngine {
   }
 
   private constructor(opened: OpenedModel, decode: (tokens: readonly number[]) => string, options: LocalOptions) {
-    const { model } = opened;
-    const { config, trainable } = model;
+    const { model, memory } = opened;
+    const { trainable } = model;
     this.#options = options;
     this.#opened = opened;
     if (model.base) this.#start = createParameterStore(trainable.shapes, trainable.flat.slice());
-    this.contextLength = Math.min(config.maxPositions, options.contextLength ?? LONGEST_DEFAULT_CONTEXT);
+    this.contextLength = contextLengthOf(options, model.config);
+    this.memory = memory;
     const runtime = {
       threads: options.threads ?? Math.min(8, availableParallelism()),
       provider: options.provider ?? "cpu",
     };
     const training = { ...runtime, onRun: (ms: number) => void (this.#runtime.trainRuntimeMs += ms) };
     const sampling = { ...runtime, onRun: (ms: number) => void (this.#runtime.sampleRuntimeMs += ms) };
-    const microBatchTokens = options.microBatchTokens ?? defaultMicroBatchTokens(config);
-    this.#trainer = new Trainer(model, { ...training, microBatchTokens });
+    const { microBatchTokens, plainTokens, recompute } = memory;
+    this.#trainer = new Trainer(model, { ...training, microBatchTokens, plainTokens, recompute });
     this.#optimizer = new AdamW(trainable.flat.length, training);
     this.#backend = new OnnxBackend(model, sampling);
     this.#sampler = new Sampler(this.#backend, {
       contextLength: this.contextLength,
       decode,
-      maxBatch: options.maxBatch ?? 128,
-      memoryLimitBytes: options.cacheBytes ?? 2 ** 30,
+      maxBatch: options.maxBatch ?? DEFAULT_BATCH,
+      memoryLimitBytes: memory.cacheBytes,
+      tokensPerRun: memory.prefillTokens,
     });
   }
 
@@ -167,12 +167,4 @@ function requireSameLora(folder: string, found: LoraConfig, open: LoraConfig): v
     `${folder} holds an adapter with ${text(found)}, but the one that is open has ${text(open)}. ` +
       "Load a checkpoint of the same run, or start a new run from this adapter.",
   );
-}
-
-/** Tokens whose activations, kept for the backward pass, fill the budget. */
-function defaultMicroBatchTokens({ layers, hiddenSize, intermediateSize, heads }: ModelConfig): number {
-  const typicalLength = 256;
-  const perToken = layers * (12 * hiddenSize + 4 * intermediateSize + 4 * heads * typicalLength);
-  const bytes = perToken * Float32Array.BYTES_PER_ELEMENT;
-  return Math.max(512, Math.min(8192, Math.floor(ACTIVATION_BYTES / bytes)));
 }

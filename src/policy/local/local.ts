@@ -1,5 +1,6 @@
 /** @file The local policy: the six verbs over an engine in a worker of this process. */
 import { Worker } from "node:worker_threads";
+import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import type { Datum, Tokenizer } from "../../types.js";
 import type {
@@ -19,7 +20,7 @@ export type { LocalOptions } from "./protocol.js";
 
 /**
  * Opens a model as a policy. Its weights now are the frozen reference.
- * @throws UserError when the folder's files are missing or do not fit together.
+ * @throws UserError when the folder's files are missing or do not fit together, and when there is too little memory.
  */
 export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
   const tokenizer = await loadTokenizer(options.base ?? options.model);
@@ -47,6 +48,7 @@ class LocalPolicy implements Policy {
   readonly tokenizer: Tokenizer;
   readonly capabilities: Capabilities = { engine: "local", training: true, reference: true, exactResume: true };
   contextLength = 0;
+  memory?: MemoryPlan;
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
@@ -61,6 +63,7 @@ class LocalPolicy implements Policy {
         for (const reply of replies) {
           if ("ready" in reply) {
             this.contextLength = reply.contextLength;
+            this.memory = reply.memory;
             resolve();
           } else if (reply.id < 0 && "error" in reply) {
             reject(fromWire(reply.error));

@@ -4,10 +4,12 @@ import { freezeWeights } from "../../engine/io/frozen-weights.js";
 import type { ModelSource, TokenizerFiles } from "../../engine/io/model-source.js";
 import { openModel } from "../../engine/io/open-model.js";
 import type { ModelConfig } from "../../engine/model/config.js";
+import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { initAdapter, LORA_TARGETS, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
 import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
 import type { EngineModel } from "../../engine/model/weights.js";
 import { UserError } from "../../errors.js";
+import { planFor } from "./memory.js";
 import type { LocalOptions } from "./protocol.js";
 
 /** Below this many parameters all of them are trained, unless something else is asked for. */
@@ -17,6 +19,7 @@ const DEFAULT_LORA: LoraConfig = { rank: 16, alpha: 32, targets: LORA_TARGETS };
 
 export interface OpenedModel {
   model: EngineModel;
+  memory: MemoryPlan;
   tokenizer: TokenizerFiles;
   /** Deletes what was put on disk for the time the model is open. */
   remove(): void;
@@ -24,7 +27,8 @@ export interface OpenedModel {
 
 /**
  * Opens the model of `options`: a Hugging Face folder, a `.gguf` file or an adapter folder.
- * @throws UserError when files are missing or damaged or do not fit together, or when the adapter asked for is not the folder's
+ * @throws UserError when files are missing or damaged or do not fit together, when the adapter asked for is not the folder's, and,
+ *   before any weight is read, when there is too little memory
  */
 export async function openEngineModel(options: LocalOptions): Promise<OpenedModel> {
   const isAdapter = isAdapterFolder(options.model);
@@ -34,13 +38,17 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   try {
     if (isAdapter) {
       if (options.adapt === "full") throw adapterInFull(options.model);
-      return await overFrozen(source, (await loadAdapterFolder(options.model, source.config)).adapter);
+      const { adapter } = await loadAdapterFolder(options.model, source.config);
+      const memory = planFor(options, source.config, adapter.lora);
+      return { ...(await overFrozen(source, adapter)), memory };
     }
     const { adapt = "auto", lora = DEFAULT_LORA } = options;
     if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= SMALL)) {
-      return await overFrozen(source, initAdapter(source.config, lora, 0));
+      const memory = planFor(options, source.config, lora);
+      return { ...(await overFrozen(source, initAdapter(source.config, lora, 0))), memory };
     }
-    return { model: await inMemory(source), tokenizer: source.tokenizer, remove: () => {} };
+    const memory = planFor(options, source.config, undefined);
+    return { model: await inMemory(source), memory, tokenizer: source.tokenizer, remove: () => {} };
   } finally {
     await source.close();
   }
@@ -56,7 +64,7 @@ async function inMemory(source: ModelSource): Promise<EngineModel> {
   return { config: source.config, trainable };
 }
 
-async function overFrozen(source: ModelSource, { lora, parameters }: Adapter): Promise<OpenedModel> {
+async function overFrozen(source: ModelSource, { lora, parameters }: Adapter): Promise<Omit<OpenedModel, "memory">> {
   const { tensors, remove } = await freezeWeights(source);
   const model = { config: source.config, trainable: parameters, base: { lora, tensors } };
   return { model, tokenizer: source.tokenizer, remove };

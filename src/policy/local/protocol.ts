@@ -1,4 +1,5 @@
 /** @file What the main thread and the engine's worker say to each other. */
+import type { MemoryPlan, MemoryRequest, Workload } from "../../engine/memory/plan.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import { UserError } from "../../errors.js";
 import type {
@@ -31,9 +32,15 @@ export interface LocalOptions {
   contextLength?: number;
   /** Most sequences that are sampled at once. Default 128. */
   maxBatch?: number;
-  /** Most tokens of one training micro-batch, padding included. Default: by the model's size. */
+  /** Most bytes to plan for; sizes below are chosen to fit. Default: most of the machine's memory. */
+  memoryBytes?: number;
+  /** What will be asked of the policy, as far as it is known: memory is planned for it. */
+  workload?: Partial<Workload>;
+  /** Whether the backward pass computes activations again, which takes less memory and more time. Default "auto": where memory asks for it. */
+  recompute?: MemoryRequest["recompute"];
+  /** Most tokens of one training micro-batch, padding included. Default: as the plan of memory says. */
   microBatchTokens?: number;
-  /** Most bytes of keys and values of the sampler. Default 1 GiB. */
+  /** Most bytes of keys and values of the sampler. Default: as the plan of memory says, at most 1 GiB. */
   cacheBytes?: number;
 }
 
@@ -55,7 +62,9 @@ export type Request =
   | { id: number; verb: "abort"; target: number };
 
 export type Reply =
-  { id: number; result: unknown } | { id: number; error: WireError } | { ready: true; contextLength: number };
+  | { id: number; result: unknown }
+  | { id: number; error: WireError }
+  | { ready: true; contextLength: number; memory: MemoryPlan };
 
 /** An error that keeps its kind across threads, and the system's code where it has one (ENOSPC: the disk is full). */
 export interface WireError {

@@ -21,7 +21,7 @@ const aborts = new Map<number, AbortController>();
 async function start(): Promise<void> {
   const engine = await LocalEngine.open(workerData as LocalOptions);
   port?.on("message", (request: Request) => void handle(engine, request));
-  reply({ ready: true, contextLength: engine.contextLength });
+  reply({ ready: true, contextLength: engine.contextLength, memory: engine.memory });
 }
 
 async function handle(engine: LocalEngine, request: Request): Promise<void> {

@@ -1,0 +1,124 @@
+/**
+ * @file How much memory a run of a graph takes at its fullest moment, from the graph alone: every value counts from the step that
+ * computes it to the last that reads it. There is no formula of ours for a model or a gradient that could grow wrong with them.
+ */
+import { evaluate, type Shape, type Sizes } from "../graph/dim.js";
+import type { Graph } from "../graph/graph.js";
+import type { DType, Node, OpName } from "../graph/ops.js";
+
+const BYTES: Record<DType | "int64", number> = { float32: 4, int32: 4, int64: 8, bool: 1 };
+
+/** The runtime hands these on without a copy. */
+const ALIASES: ReadonlySet<OpName> = new Set(["reshape", "stopGradient"]);
+/** These lie elsewhere: the caller's memory, or the model's. */
+const GIVEN: ReadonlySet<OpName> = new Set(["input", "constant"]);
+
+interface Tensor {
+  shape: Shape;
+  bytesEach: number;
+}
+
+/** A tensor that exists because of how an operation is lowered, for as long as that runs or until an operation `usedBy` has read it. */
+interface Beside extends Tensor {
+  usedBy?: OpName;
+}
+
+const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
+  // One index per number that is added.
+  scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: BYTES.int64 }],
+  // The logits, and their logarithms of which the wanted ones are picked.
+  tokenLogprobs: ({ inputs: [hidden, table] }) => {
+    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: BYTES.float32 };
+    return [logits, { ...logits, usedBy: "tokenProbabilities" }];
+  },
+};
+
+/** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. */
+export function peakBytes(graph: Graph, sizes: Sizes): number {
+  return memoryProfile(graph)(sizes);
+}
+
+/** The same for any sizes: the graph is walked through once. */
+export function memoryProfile(graph: Graph): (sizes: Sizes) => number {
+  const { tensors, takenAt, freedAt } = lifetimes(graph);
+  const { kinds, kindOf } = kindsOf(tensors);
+  return (sizes) => {
+    const bytes = kinds.map(({ shape, bytesEach }) =>
+      shape.reduce((total: number, dim) => total * evaluate(dim, sizes), bytesEach),
+    );
+    let current = 0;
+    let peak = 0;
+    takenAt.forEach((taken, step) => {
+      for (const tensor of taken) current += bytes[kindOf[tensor]];
+      peak = Math.max(peak, current);
+      for (const tensor of freedAt[step]) current -= bytes[kindOf[tensor]];
+    });
+    return peak;
+  };
+}
+
+/** A graph has thousands of tensors of some dozens of sizes. */
+function kindsOf(tensors: readonly Tensor[]): { kinds: Tensor[]; kindOf: number[] } {
+  const known = new Map<string, number>();
+  const kinds: Tensor[] = [];
+  const kindOf = tensors.map((tensor) => {
+    const key = `${tensor.bytesEach} ${tensor.shape.join()}`;
+    const kind = known.get(key) ?? kinds.push(tensor) - 1;
+    known.set(key, kind);
+    return kind;
+  });
+  return { kinds, kindOf };
+}
+
+/** Which tensors come and go at each step; numbers are indices into `tensors`. */
+interface Lifetimes {
+  tensors: Tensor[];
+  takenAt: number[][];
+  freedAt: number[][];
+}
+
+function lifetimes(graph: Graph): Lifetimes {
+  const live = graph.live();
+  const tensors: Tensor[] = [];
+  const takenAt: number[][] = [];
+  const lastUse: number[] = [];
+  /** The tensor that holds a node's value; none for what is given. */
+  const holderOf = new Map<Node, number>();
+  const waiting = new Map<Node, { tensor: number; usedBy: OpName }>();
+
+  live.forEach((node, step) => {
+    const taken: number[] = [];
+    takenAt.push(taken);
+    for (const input of node.inputs) {
+      const holder = holderOf.get(input);
+      if (holder !== undefined) lastUse[holder] = step;
+      const beside = waiting.get(input);
+      if (beside?.usedBy === node.op) lastUse[beside.tensor] = step;
+    }
+    if (GIVEN.has(node.op)) return;
+    if (ALIASES.has(node.op)) {
+      const holder = holderOf.get(node.inputs[0]);
+      if (holder !== undefined) holderOf.set(node, holder);
+      return;
+    }
+    const take = (tensor: Tensor): number => {
+      const index = tensors.push(tensor) - 1;
+      lastUse.push(step);
+      taken.push(index);
+      return index;
+    };
+    holderOf.set(node, take({ shape: node.shape, bytesEach: BYTES[node.dtype] }));
+    for (const { usedBy, ...beside } of besides[node.op]?.(node) ?? []) {
+      const tensor = take(beside);
+      if (usedBy) waiting.set(node, { tensor, usedBy });
+    }
+  });
+
+  for (const node of graph.outputs.values()) {
+    const holder = holderOf.get(node);
+    if (holder !== undefined) lastUse[holder] = Infinity;
+  }
+  const freedAt = takenAt.map((): number[] => []);
+  lastUse.forEach((step, tensor) => freedAt[step]?.push(tensor));
+  return { tensors, takenAt, freedAt };
+}

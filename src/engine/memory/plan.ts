@@ -1,0 +1,283 @@
+/**
+ * @file What a model will take in memory, before any of it is read, and the sizes with which it stays below a limit: tokens of a
+ * micro-batch, keys and values, whether activations are computed again. Every number comes from the shapes of weights and from the graphs that will run.
+ */
+import { UserError } from "../../errors.js";
+import { bytesPerPosition, capacityFor } from "../generate/kv-cache.js";
+import { MIN_ROWS } from "../generate/slots.js";
+import type { ModelConfig } from "../model/config.js";
+import type { LoraConfig } from "../model/lora.js";
+import { mostLossRows } from "../optim/forward-backward.js";
+import { formatMemory } from "./limit.js";
+import { modelProfiles, type ModelProfiles, type SessionProfile } from "./profiles.js";
+
+export interface MemoryPart {
+  name:
+    | "weights"
+    | "sampler's weights"
+    | "keys and values"
+    | "sampling"
+    | "gradients and optimizer"
+    | "activations"
+    | "everything else";
+  bytes: number;
+}
+
+/** What is expected at the fullest moment, and the sizes that it is expected for. */
+export interface MemoryPlan {
+  limitBytes: number;
+  totalBytes: number;
+  parts: MemoryPart[];
+  /** Most tokens of one training micro-batch, padding included. */
+  microBatchTokens: number;
+  /** Most tokens of one whose sequences share no prompt. */
+  plainTokens: number;
+  /** Whether the backward pass computes activations again. */
+  recompute: boolean;
+  /** Most bytes of keys and values of the sampler. */
+  cacheBytes: number;
+  /** Most new tokens per prefill run of the sampler. */
+  prefillTokens: number;
+}
+
+/** What is going to be done with a model. */
+export interface Workload {
+  /** Whether there will be gradients, or sampling only. */
+  training: boolean;
+  /** Whether log-probabilities are asked for, of the frozen start above all. */
+  reference: boolean;
+  /** Most tokens of one sequence that is sampled or trained. */
+  rowTokens: number;
+  /** Most of them that carry loss. */
+  lossTokens: number;
+  /** Sequences that begin with the same prompt; 1 where none do. */
+  groupSize: number;
+}
+
+export interface MemoryRequest extends Workload {
+  config: ModelConfig;
+  /** The adapter over frozen weights; absent where all weights are trained. */
+  lora?: LoraConfig;
+  /** Most tokens that a row of the sampler must have room for. */
+  contextLength: number;
+  /** Most sequences that are sampled at once. */
+  maxBatch: number;
+  /** What this process holds already: its code, the corpus. */
+  heldBytes: number;
+  limitBytes: number;
+  recompute: "auto" | "always" | "never";
+  /** Wishes; without them the plan decides. */
+  microBatchTokens?: number;
+  cacheBytes?: number;
+}
+
+const MOST_CACHE = 2 ** 30;
+/** Of the limit, at most, for keys and values, and half as much for computing them; the second where the first leaves too little. */
+const CACHE_SHARES = [1 / 4, 1 / 16];
+const PREFILL_TOKENS = [4096, 2048, 1024, 512, 256];
+const SMALLEST_MICRO_BATCH = 256;
+
+/**
+ * The largest sizes that fit and make anything faster. Wishes are kept even where they exceed the limit: see `exceedsLimit`.
+ * @throws UserError when not even the smallest sizes fit: what is needed for what, and what can be changed
+ */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  let smallest: MemoryPlan | undefined;
+  for (const plan of candidates(request)) {
+    if (!exceedsLimit(plan)) return plan;
+    if (!smallest || plan.totalBytes < smallest.totalBytes) smallest = plan;
+  }
+  if (!smallest) throw new Error("internal: no plan was considered");
+  if (request.training && request.microBatchTokens !== undefined) return smallest;
+  throw doesNotFit(request, smallest);
+}
+
+/** The best first: computing activations again costs time, and a small cache costs more. */
+function* candidates(request: MemoryRequest): Generator<MemoryPlan> {
+  const { limitBytes, training } = request;
+  const profiles = modelProfiles(request.config, request.lora);
+  const standing = standingParts(request, profiles);
+  for (const share of CACHE_SHARES) {
+    const { cacheBytes, prefillTokens, parts: sampler } = planSampler(request, profiles, share * limitBytes);
+    for (const recompute of request.recompute === "auto" ? [false, true] : [request.recompute === "always"]) {
+      for (const microBatchTokens of microBatches(request)) {
+        const plainTokens = Math.min(microBatchTokens, usefulTokens({ ...request, groupSize: 1 }));
+        const parts = [...standing, ...sampler];
+        if (training) parts.push(activations(request, profiles, { microBatchTokens, plainTokens, recompute }));
+        const totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+        yield {
+          limitBytes,
+          totalBytes,
+          parts,
+          microBatchTokens,
+          plainTokens,
+          recompute,
+          cacheBytes,
+          prefillTokens,
+        };
+        if (!training) break;
+      }
+    }
+  }
+}
+
+/** Whether more is expected than may be used. */
+export function exceedsLimit({ totalBytes, limitBytes }: MemoryPlan): boolean {
+  return totalBytes > limitBytes;
+}
+
+/** Sizes to try, the largest first: a whole sequence fits into each, since it cannot be cut. */
+function microBatches(request: MemoryRequest): number[] {
+  const { rowTokens, microBatchTokens } = request;
+  if (microBatchTokens !== undefined) return [microBatchTokens];
+  const sizes: number[] = [];
+  for (
+    let size = usefulTokens(request);
+    size > Math.max(rowTokens, SMALLEST_MICRO_BATCH);
+    size = Math.floor(size / 2)
+  ) {
+    sizes.push(size);
+  }
+  return [...sizes, Math.max(rowTokens, SMALLEST_MICRO_BATCH)];
+}
+
+/** Large models compute no token faster with more at once (docs/engine.md); but the more of a group, the fewer times is its prompt computed. */
+const USEFUL_TOKENS = { alone: 1024, group: 2048 };
+/** Small models gain from more, up to where a micro-batch's activations take about so many bytes. */
+const USEFUL_BYTES = 256 * 2 ** 20;
+const MOST_USEFUL_TOKENS = 8192;
+
+/** So many tokens at once that more would make nothing faster. */
+function usefulTokens({ config, groupSize }: MemoryRequest): number {
+  const { layers, hiddenSize, intermediateSize, heads } = config;
+  const typicalLength = 256;
+  const perToken = 4 * layers * (12 * hiddenSize + 4 * intermediateSize + 4 * heads * typicalLength);
+  const least = groupSize > 1 ? USEFUL_TOKENS.group : USEFUL_TOKENS.alone;
+  return Math.max(least, Math.min(MOST_USEFUL_TOKENS, Math.floor(USEFUL_BYTES / perToken)));
+}
+
+/** What is there whatever runs. */
+function standingParts(request: MemoryRequest, profiles: ModelProfiles): MemoryPart[] {
+  const { lora, training, reference, heldBytes } = request;
+  const { weightBytes, trainableBytes, packedBytes, optimizerBytes } = profiles;
+  const start = reference && !lora ? weightBytes : 0;
+  const adapter = lora ? 2 * trainableBytes : 0;
+  const parts: MemoryPart[] = [
+    { name: "weights", bytes: weightBytes + adapter + start },
+    { name: "sampler's weights", bytes: packedBytes },
+    { name: "everything else", bytes: heldBytes },
+  ];
+  // The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected.
+  if (training) parts.push({ name: "gradients and optimizer", bytes: 5 * trainableBytes + optimizerBytes });
+  return parts;
+}
+
+interface SamplerPlan {
+  parts: MemoryPart[];
+  cacheBytes: number;
+  prefillTokens: number;
+}
+
+/** Keys and values are worth a share of the limit; what computes them, too. */
+function planSampler(request: MemoryRequest, profiles: ModelProfiles, shareBytes: number): SamplerPlan {
+  const { config, rowTokens, contextLength, maxBatch } = request;
+  const position = bytesPerPosition(config);
+  const least = MIN_ROWS * capacityFor(contextLength) * position;
+  // Finished sequences are kept for their next turn, as many as run.
+  const wanted = 2 * Math.max(MIN_ROWS, maxBatch) * capacityFor(rowTokens) * position;
+  const most = Math.min(MOST_CACHE, shareBytes);
+  const cacheBytes = request.cacheBytes ?? Math.floor(Math.max(least, Math.min(wanted, most)));
+  const session = profiles.sampling();
+  const sampling = (tokens: number): number => samplingBytes(request, session, tokens, cacheBytes);
+  const prefillTokens =
+    PREFILL_TOKENS.find((tokens) => sampling(tokens) <= shareBytes / 2) ?? PREFILL_TOKENS.at(-1) ?? 256;
+  const parts: MemoryPart[] = [
+    { name: "keys and values", bytes: Math.min(cacheBytes, Math.max(least, wanted)) },
+    { name: "sampling", bytes: sampling(prefillTokens) },
+  ];
+  return { parts, cacheBytes, prefillTokens };
+}
+
+/** Prefill in pieces of 64 tokens: many short rows, or fewer long ones; and decoding with as many rows as the cache has. */
+function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: number, cacheBytes: number): number {
+  const { config, rowTokens, maxBatch } = request;
+  const capacity = capacityFor(rowTokens);
+  const [piece, position] = [64, bytesPerPosition(config)];
+  const rows = Math.max(MIN_ROWS, Math.min(maxBatch, Math.floor(cacheBytes / (capacity * position))));
+  const longRows = Math.max(1, Math.floor((2 * tokens) / (capacity + piece)));
+  const runs = [
+    { B: Math.floor(tokens / piece), L: piece, C: piece, M: 0 },
+    { B: longRows, L: piece, C: capacity, M: 0 },
+    { B: rows, L: 1, C: capacity, M: rows },
+  ];
+  const arena = Math.max(...runs.map((sizes) => session.runBytes(sizes)));
+  const outputs = Math.max(...runs.map((sizes) => session.outputBytes(sizes)));
+  // Rows are gathered before a run, and what the last one returned lies there until it is collected.
+  const gathered = 2 * tokens * position;
+  return session.fixedBytes + arena + 2 * outputs + gathered;
+}
+
+/** Each layout has its own session, and a session keeps what its largest run took. */
+function activations(
+  { config, rowTokens, lossTokens, groupSize, reference }: MemoryRequest,
+  profiles: ModelProfiles,
+  { microBatchTokens, plainTokens, recompute }: Pick<MemoryPlan, "microBatchTokens" | "plainTokens" | "recompute">,
+): MemoryPart {
+  const worst = (session: SessionProfile, shapes: readonly BatchShape[], lossTokens: number): number => {
+    const lossRows = Math.max(mostLossRows(config), lossTokens);
+    const runs = shapes.map(({ tokens, ...sizes }) => session.runBytes({ ...sizes, M: Math.min(tokens, lossRows) }));
+    return session.fixedBytes + Math.max(...runs);
+  };
+  const plain = plainShapes(Math.max(plainTokens, rowTokens), rowTokens);
+  let bytes = worst(profiles.training("plain", recompute), plain, lossTokens);
+  if (groupSize > 1) {
+    const shared = sharedShapes(microBatchTokens, rowTokens, groupSize);
+    if (shared.length > 0) bytes += worst(profiles.training("shared", recompute), shared, lossTokens);
+  }
+  if (reference) bytes += worst(profiles.logprobs(), plain, rowTokens);
+  return { name: "activations", bytes };
+}
+
+/** The graph's named sizes, and how many tokens they amount to. */
+type BatchShape = Record<string, number> & { tokens: number };
+
+/** Rows as long as can be, and such that the micro-batch is full to the last token. */
+function plainShapes(tokens: number, rowTokens: number): BatchShape[] {
+  const [fewest, most] = [Math.floor(tokens / rowTokens), Math.ceil(tokens / rowTokens)];
+  return [
+    { B: fewest, L: rowTokens, tokens: fewest * rowTokens },
+    { B: most, L: Math.floor(tokens / most), tokens },
+  ];
+}
+
+/** Long rows and short ones, prefixes of several shares of them, each with as many of its group behind it as fit; none where not even two fit. */
+function sharedShapes(tokens: number, rowTokens: number, groupSize: number): BatchShape[] {
+  const shapes: BatchShape[] = [];
+  for (const row of [rowTokens, rowTokens / 2, rowTokens / 4]) {
+    for (const share of [1 / 8, 1 / 4, 1 / 2, 3 / 4]) {
+      const P = Math.ceil(share * row);
+      const L = Math.max(1, Math.floor(row) - P);
+      const S = Math.min(groupSize, Math.floor((tokens - P) / L));
+      if (S < 2) continue;
+      const N = Math.floor(tokens / (P + S * L));
+      shapes.push({ N, S, P, L, tokens: N * S * L });
+    }
+  }
+  return shapes;
+}
+
+function doesNotFit(request: MemoryRequest, { totalBytes, limitBytes, parts }: MemoryPlan): UserError {
+  const { training, lora, rowTokens, recompute } = request;
+  const needs = [...parts].sort((a, b) => b.bytes - a.bytes).map(({ name, bytes }) => `${name} ${formatMemory(bytes)}`);
+  const remedies = [
+    "allow more with --memory (run.memory)",
+    ...(training ? [`shorten the longest attempt (rollout.maxTokens, now ${rowTokens})`] : []),
+    ...(training && recompute === "never" ? ["let activations be computed again (run.recompute=auto)"] : []),
+    ...(training && !lora ? ["train an adapter instead of all weights (model.adapt=lora)"] : []),
+    "take a smaller model",
+  ];
+  return new UserError(
+    `${training ? "Training" : "Running"} this model takes at least ${formatMemory(totalBytes)} of memory, but ` +
+      `${formatMemory(limitBytes)} may be used: ${needs.join(", ")}. You can ${remedies.slice(0, -1).join("; ")}; or ${remedies.at(-1)}.`,
+  );
+}
