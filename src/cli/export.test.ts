@@ -117,7 +117,9 @@ beforeAll(async () => {
     loraAlpha: 5,
     loraTargets: "q_proj,up_proj",
   } as const;
-  adapted = await makeRun("adapted", { model, search: { topK: 2 } }, ["q_proj", "up_proj"]);
+  const search = { topK: 2, engine: "http", url: "http://user:secret@host.example/retrieve" } as const;
+  const data = { questions: "../private/customer/questions.jsonl" };
+  adapted = await makeRun("adapted", { model, search, data }, ["q_proj", "up_proj"]);
   whole = await makeRun("whole", { model: { folder: base.folder, adapt: "full" } });
 });
 
@@ -196,7 +198,10 @@ describe("a run that trained an adapter", () => {
       "rank 3, alpha 5, on q_proj, up_proj",
       "GRPO, 8 attempts per question",
       "2 passages per search",
-      "Atlas, the world built into Sleuth",
+      "| Questions | `questions.jsonl` |",
+      "| Passages | a search server |",
+      '"questions": "questions.jsonl"',
+      "--search-url URL",
       "| Checkpoint | after 2 steps |",
       "| Run | 3 steps, 6.0 s of training |",
       "| exact match | 0.000 [0.000, 0.658] | 1.000 [0.342, 1.000] |",
@@ -212,6 +217,7 @@ describe("a run that trained an adapter", () => {
     expect(card).toContain(`Sleuth ${sleuth}${commit === null ? "" : `, commit ${commit}`}, on`);
     expect(card).not.toContain(root);
     expect(card).not.toContain(path.dirname(base.folder));
+    expect(card).not.toMatch(/secret|host\.example|private|customer/);
   });
 
   it("gives a checkpoint no scores that are another's", async () => {

@@ -5,7 +5,7 @@ import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../train/manifest.js";
-import { modelFolder } from "../train/model-folder.js";
+import { locateBase, modelFolder } from "../train/model-folder.js";
 import { modelOfRun } from "./evaluated-run.js";
 
 export interface ExportedModel {
@@ -35,7 +35,7 @@ export async function findExportedModel(
   const run = runAround(location);
   if (isAdapterFolder(location)) {
     const baseName = baseGiven ?? (await readAdapterConfig(location)).base;
-    return { name, location, base: await findBase(baseName, location, options), run };
+    return { name, location, base: await locateBase(location, baseName, options), run };
   }
   if (baseGiven === undefined) return { name, location, run };
   throw new UserError(
@@ -54,24 +54,6 @@ async function modelAt(place: string, given: string): Promise<string> {
   if (existsSync(place)) return place;
   throw new UserError(
     `There is nothing at ${given}. Name a run folder, a checkpoint, an adapter folder, a model folder or a .gguf file.`,
-  );
-}
-
-async function findBase(
-  given: string,
-  adapter: string,
-  options: PullOptions,
-): Promise<{ name: string; location: string }> {
-  const { name, location: place } = await pinModel(given, options);
-  const location = modelFolder(place);
-  if (!existsSync(location)) {
-    throw new UserError(
-      `${adapter} is an adapter of ${given}, which is not on this machine. Say where its base is with --base.`,
-    );
-  }
-  if (!isAdapterFolder(location)) return { name: name === place ? path.resolve(location) : name, location };
-  throw new UserError(
-    `The base of ${adapter} is ${given}, which is an adapter itself. Merge that one into its own base first: sleuth export ${given} --out FOLDER`,
   );
 }
 

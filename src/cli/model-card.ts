@@ -244,8 +244,10 @@ function sleuthFlags(config: Config): string {
 }
 
 function configuration({ config, kind }: ExportedRun): string {
-  // Where the run was and on how many threads says nothing about the model.
-  const changed = changedKeys(config).filter(({ key }) => !key.startsWith("run.") && key !== "model.folder");
+  // Where the run and its search server were and on how many threads says nothing about the model, and is nobody else's business.
+  const changed = changedKeys(config).filter(
+    ({ key }) => !key.startsWith("run.") && !["model.folder", "search.url"].includes(key),
+  );
   const groups: Record<string, Record<string, unknown>> = {};
   for (const { key, value } of changed) {
     const [group, name] = key.split(".");
@@ -275,8 +277,9 @@ function shortName(base: string): string {
   return path.basename(runAround(base) ?? base);
 }
 
+/** The last part of a path; a name of the Hub as it is. */
 function shortPath(value: string): string {
-  return path.isAbsolute(value) ? path.basename(value) : value;
+  return value.startsWith("hf:") ? value : path.basename(value);
 }
 
 function sourceText(source: string, worldSeed: number): string {

@@ -1,8 +1,10 @@
 /** @file Where a model is: a path, or the name of a checkpoint shipped with Sleuth. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
+import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import type { Config } from "./config.js";
 
@@ -27,10 +29,42 @@ export async function locateModel(
 ): Promise<Pick<LocalOptions, "model" | "base" | "baseName">> {
   const { name, location } = await pinModel(nameOrPath, options);
   const model = modelFolder(location);
+  if (existsSync(path.join(model, "run.json"))) throw runAsModel(model);
   if (!isAdapterFolder(model)) return { model, baseName: nameOfBase(name, model) };
-  const base = await pinModel((await readAdapterConfig(model)).base, options);
-  const baseLocation = modelFolder(base.location);
-  return { model, base: baseLocation, baseName: nameOfBase(base.name, baseLocation) };
+  const base = await locateBase(model, (await readAdapterConfig(model)).base, options);
+  return { model, base: base.location, baseName: base.name };
+}
+
+/**
+ * What an adapter is put on, and where that is on this machine.
+ * @param given what the adapter names, or another model in its place
+ * @throws UserError when it is not there, or is an adapter itself
+ */
+export async function locateBase(
+  adapter: string,
+  given: string,
+  options: PullOptions = {},
+): Promise<{ name: string; location: string }> {
+  const { name, location: place } = await pinModel(given, options);
+  const location = modelFolder(place);
+  if (!existsSync(location)) {
+    throw new UserError(
+      `${adapter} is an adapter of ${given}, which is not on this machine. Put it back there (a link will do), or merge the adapter ` +
+        `into its base from elsewhere and use what comes of it: sleuth export ${adapter} --base MODEL --out FOLDER`,
+    );
+  }
+  if (!isAdapterFolder(location)) return { name: nameOfBase(name, location), location };
+  throw new UserError(
+    `The base of ${adapter} is ${given}, which is an adapter itself. Merge that one into its own base first: sleuth export ${given} --out FOLDER`,
+  );
+}
+
+function runAsModel(run: string): UserError {
+  const best = path.join(run, "best");
+  const advice = existsSync(best)
+    ? `Name its best model: ${best}`
+    : `Name the model of a checkpoint: ${path.join(run, "checkpoints", "step-…", "policy")}`;
+  return new UserError(`${run} is the folder of a run, and not a model. ${advice}`);
 }
 
 /**

@@ -10,6 +10,7 @@ import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
 import { searchEnvironment, type Environment } from "../eval/environment.js";
 import type { Task } from "../eval/run-evaluation.js";
+import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { LORA_TARGETS, type LoraConfig } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
@@ -28,7 +29,7 @@ import { HttpEngine } from "../search/http.js";
 import { NoneEngine } from "../search/none.js";
 import { RandomEngine } from "../search/random.js";
 import type { Question } from "../types.js";
-import type { Config } from "./config.js";
+import { parseConfig, type Config } from "./config.js";
 import { locateModel } from "./model-folder.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
 
@@ -69,6 +70,29 @@ export async function openPolicy(config: Config, given: GivenParts = {}): Promis
     maxBatch: config.rollout.maxConcurrent,
   });
   return { value: policy, close: () => policy.close() };
+}
+
+/**
+ * An adapter that training goes on with keeps its shape: other settings than its own would be ignored. Defaults are nobody's wish.
+ * @throws UserError when the configuration asks for another rank, alpha or other layers
+ */
+export async function requireOwnLora(config: Config): Promise<void> {
+  const { model: folder } = await locateModel(config.model.folder);
+  if (!isAdapterFolder(folder)) return;
+  const { lora: own } = await readAdapterConfig(folder);
+  const [asked, standard] = [loraOf(config), loraOf(parseConfig({}))];
+  for (const [key, name] of [
+    ["loraRank", "rank"],
+    ["loraAlpha", "alpha"],
+    ["loraTargets", "targets"],
+  ] as const) {
+    const [has, wanted, usual] = [own, asked, standard].map((lora) => [lora[name]].flat().sort().join(","));
+    if (wanted === has || wanted === usual) continue;
+    throw new UserError(
+      `model.${key} is ${String(config.model[key])}, but ${folder} is an adapter that has ${has}, and training goes on with it as it is. ` +
+        `Leave model.${key} out, or merge the adapter first (sleuth export ${folder} --out FOLDER) and train a new one over FOLDER.`,
+    );
+  }
 }
 
 /** @throws UserError for a layer that does not exist */

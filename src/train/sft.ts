@@ -11,7 +11,7 @@ import { readBest, saveBest, type BestScore, type TrainState } from "./checkpoin
 import { parseConfig, type ConfigInput } from "./config.js";
 import { appendMetrics, readMetrics } from "./metrics-file.js";
 import { pinConfig } from "./model-folder.js";
-import { openPolicy } from "./parts.js";
+import { openPolicy, requireOwnLora } from "./parts.js";
 import { itemsOfStep } from "./question-order.js";
 import { writePictures } from "./report.js";
 import { peakMemoryMb, readResult, saveResult } from "./result.js";
@@ -87,6 +87,7 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
       options.transcripts === undefined
         ? await loadTranscripts(config)
         : { transcripts: [...options.transcripts], notTaken: 0 };
+    if (options.policy === undefined) await requireOwnLora(config);
     const policy = await openPolicy(config, options);
     try {
       const run = await prepare({ config, policy: policy.value, folder, emit, signal: options.signal }, loaded);

@@ -6,7 +6,7 @@ import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
 import { runLoop } from "./loop.js";
 import { pinConfig } from "./model-folder.js";
-import { loadSplits, makeAlgorithm, openPolicy, openTask, type GivenParts } from "./parts.js";
+import { loadSplits, makeAlgorithm, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
 import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
@@ -55,6 +55,7 @@ export async function resume(folder: string, options: TrainOptions = {}): Promis
 
 /** Opens the parts, and closes those that were opened here. */
 async function withParts<T>(config: Config, given: GivenParts, use: (parts: TrainParts) => Promise<T>): Promise<T> {
+  if (given.policy === undefined) await requireOwnLora(config);
   const splits = await loadSplits(config, given);
   const task = await openTask(config, given);
   try {
