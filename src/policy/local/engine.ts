@@ -4,7 +4,7 @@ import { OnnxBackend } from "../../engine/generate/onnx-backend.js";
 import { Sampler } from "../../engine/generate/sampler.js";
 import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
-import { loadTokenizer } from "../../engine/io/tokenizer.js";
+import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
 import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
@@ -45,7 +45,8 @@ export class LocalEngine {
   static async open(options: LocalOptions): Promise<LocalEngine> {
     const opened = await openEngineModel(options);
     try {
-      const tokenizer = await loadTokenizer(options.base ?? options.model);
+      const { tokenizer: files, model } = opened;
+      const tokenizer = tokenizerFromFiles(files, options.base ?? options.model, model.config.eosTokenIds);
       return new LocalEngine(opened, (tokens) => tokenizer.decode(tokens), options);
     } catch (error) {
       opened.remove();
@@ -137,11 +138,14 @@ export class LocalEngine {
   }
 
   async close(): Promise<void> {
-    await this.#sampler.close();
-    await this.#backend.release();
-    await this.#trainer.release();
-    await this.#optimizer.release();
-    this.#opened.remove();
+    try {
+      await this.#sampler.close();
+      await this.#backend.release();
+      await this.#trainer.release();
+      await this.#optimizer.release();
+    } finally {
+      this.#opened.remove();
+    }
   }
 
   /** What was saved in `folder`, in the layout of what is trained. */
