@@ -42,10 +42,11 @@ export interface MemoryPlan {
 
 /** What is going to be done with a model. */
 export interface Workload {
-  /** Whether there will be gradients, or sampling only. */
+  sampling: boolean;
+  /** Whether there will be gradients. */
   training: boolean;
-  /** Whether log-probabilities are asked for, of the frozen start above all. */
-  reference: boolean;
+  /** Whether log-probabilities are asked for besides, of the weights as they are or of the frozen start. */
+  logprobs: "never" | "current" | "reference";
   /** Most tokens of one sequence that is sampled or trained. */
   rowTokens: number;
   /** Most of them that carry loss. */
@@ -75,6 +76,8 @@ const MOST_CACHE = 2 ** 30;
 /** Of the limit, at most, for keys and values, and half as much for computing them; the second where the first leaves too little. */
 const CACHE_SHARES = [1 / 4, 1 / 16];
 const PREFILL_TOKENS = [4096, 2048, 1024, 512, 256];
+/** Of the sampler: prefixes are computed in pieces of so many tokens. */
+const PIECE = 64;
 const SMALLEST_MICRO_BATCH = 256;
 
 /**
@@ -94,31 +97,34 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 
 /** The best first: computing activations again costs time, and a small cache costs more. */
 function* candidates(request: MemoryRequest): Generator<MemoryPlan> {
-  const { limitBytes, training } = request;
+  const { limitBytes } = request;
   const profiles = modelProfiles(request.config, request.lora);
-  const standing = standingParts(request, profiles);
-  for (const share of CACHE_SHARES) {
-    const { cacheBytes, prefillTokens, parts: sampler } = planSampler(request, profiles, share * limitBytes);
-    for (const recompute of request.recompute === "auto" ? [false, true] : [request.recompute === "always"]) {
-      for (const microBatchTokens of microBatches(request)) {
-        const plainTokens = Math.min(microBatchTokens, usefulTokens({ ...request, groupSize: 1 }));
-        const parts = [...standing, ...sampler];
-        if (training) parts.push(activations(request, profiles, { microBatchTokens, plainTokens, recompute }));
-        const totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-        yield {
-          limitBytes,
-          totalBytes,
-          parts,
-          microBatchTokens,
-          plainTokens,
-          recompute,
-          cacheBytes,
-          prefillTokens,
-        };
-        if (!training) break;
-      }
+  for (const share of request.sampling ? CACHE_SHARES : [1]) {
+    const { parts: sampler, ...sizes } = planSampler(request, profiles, share * limitBytes);
+    for (const trainer of trainers(request)) {
+      const parts = [
+        ...standingParts(request, profiles),
+        ...(request.sampling ? sampler : []),
+        ...(request.training ? trainingParts(request, profiles, trainer) : []),
+      ];
+      const totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+      yield { limitBytes, totalBytes, parts, ...trainer, ...sizes };
     }
   }
+}
+
+type TrainerSizes = Pick<MemoryPlan, "microBatchTokens" | "plainTokens" | "recompute">;
+
+/** Large micro-batches before small ones, kept activations before those that are computed again. */
+function trainers(request: MemoryRequest): TrainerSizes[] {
+  const choices = request.recompute === "auto" ? [false, true] : [request.recompute === "always"];
+  const mostPlain = usefulTokens({ ...request, groupSize: 1 });
+  const all = choices.flatMap((recompute) =>
+    microBatches(request).map((microBatchTokens) => {
+      return { microBatchTokens, plainTokens: Math.min(microBatchTokens, mostPlain), recompute };
+    }),
+  );
+  return request.training ? all : all.slice(0, 1);
 }
 
 /** Whether more is expected than may be used. */
@@ -157,19 +163,14 @@ function usefulTokens({ config, groupSize }: MemoryRequest): number {
 }
 
 /** What is there whatever runs. */
-function standingParts(request: MemoryRequest, profiles: ModelProfiles): MemoryPart[] {
-  const { lora, training, reference, heldBytes } = request;
-  const { weightBytes, trainableBytes, packedBytes, optimizerBytes } = profiles;
-  const start = reference && !lora ? weightBytes : 0;
-  const adapter = lora ? 2 * trainableBytes : 0;
-  const parts: MemoryPart[] = [
-    { name: "weights", bytes: weightBytes + adapter + start },
-    { name: "sampler's weights", bytes: packedBytes },
+function standingParts({ lora, logprobs, heldBytes }: MemoryRequest, profiles: ModelProfiles): MemoryPart[] {
+  const { weightBytes, trainableBytes } = profiles;
+  // Of an adapter the start is kept, of a whole model it is read when it is asked for.
+  const started = lora ? 2 * trainableBytes : logprobs === "reference" ? weightBytes : 0;
+  return [
+    { name: "weights", bytes: weightBytes + started },
     { name: "everything else", bytes: heldBytes },
   ];
-  // The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected.
-  if (training) parts.push({ name: "gradients and optimizer", bytes: 5 * trainableBytes + optimizerBytes });
-  return parts;
 }
 
 interface SamplerPlan {
@@ -192,50 +193,57 @@ function planSampler(request: MemoryRequest, profiles: ModelProfiles, shareBytes
   const prefillTokens =
     PREFILL_TOKENS.find((tokens) => sampling(tokens) <= shareBytes / 2) ?? PREFILL_TOKENS.at(-1) ?? 256;
   const parts: MemoryPart[] = [
+    { name: "sampler's weights", bytes: profiles.packedBytes() },
     { name: "keys and values", bytes: Math.min(cacheBytes, Math.max(least, wanted)) },
     { name: "sampling", bytes: sampling(prefillTokens) },
   ];
   return { parts, cacheBytes, prefillTokens };
 }
 
-/** Prefill in pieces of 64 tokens: many short rows, or fewer long ones; and decoding with as many rows as the cache has. */
+/** Prefill in pieces, of many short rows or of fewer long ones; and decoding with as many rows as the cache has. */
 function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: number, cacheBytes: number): number {
   const { config, rowTokens, maxBatch } = request;
   const capacity = capacityFor(rowTokens);
-  const [piece, position] = [64, bytesPerPosition(config)];
-  const rows = Math.max(MIN_ROWS, Math.min(maxBatch, Math.floor(cacheBytes / (capacity * position))));
-  const longRows = Math.max(1, Math.floor((2 * tokens) / (capacity + piece)));
+  const position = bytesPerPosition(config);
+  const most = Math.max(MIN_ROWS, maxBatch);
+  const decoded = Math.max(MIN_ROWS, Math.min(most, Math.floor(cacheBytes / (capacity * position))));
+  const prefilled = (held: number): number =>
+    Math.max(1, Math.min(most, Math.floor(tokens / PIECE), Math.floor((2 * tokens) / (held + PIECE))));
   const runs = [
-    { B: Math.floor(tokens / piece), L: piece, C: piece, M: 0 },
-    { B: longRows, L: piece, C: capacity, M: 0 },
-    { B: rows, L: 1, C: capacity, M: rows },
+    { B: prefilled(PIECE), L: PIECE, C: PIECE, M: 0 },
+    { B: prefilled(capacity), L: PIECE, C: capacity, M: 0 },
+    { B: decoded, L: 1, C: capacity, M: decoded },
   ];
   const arena = Math.max(...runs.map((sizes) => session.runBytes(sizes)));
   const outputs = Math.max(...runs.map((sizes) => session.outputBytes(sizes)));
-  // Rows are gathered before a run, and what the last one returned lies there until it is collected.
-  const gathered = 2 * tokens * position;
+  // Rows are gathered before they are prefilled.
+  const gathered = Math.max(...runs.slice(0, 2).map(({ B, C }) => B * C * position));
+  // What the last run returned lies there until it is collected.
   return session.fixedBytes + arena + 2 * outputs + gathered;
 }
 
-/** Each layout has its own session, and a session keeps what its largest run took. */
-function activations(
-  { config, rowTokens, lossTokens, groupSize, reference }: MemoryRequest,
+/** What gradients add. Each layout has its own session, and a session keeps what its largest run took. */
+function trainingParts(
+  { config, rowTokens, lossTokens, groupSize, logprobs }: MemoryRequest,
   profiles: ModelProfiles,
-  { microBatchTokens, plainTokens, recompute }: Pick<MemoryPlan, "microBatchTokens" | "plainTokens" | "recompute">,
-): MemoryPart {
-  const worst = (session: SessionProfile, shapes: readonly BatchShape[], lossTokens: number): number => {
-    const lossRows = Math.max(mostLossRows(config), lossTokens);
+  { microBatchTokens, plainTokens, recompute }: TrainerSizes,
+): MemoryPart[] {
+  const worst = (session: SessionProfile, shapes: readonly BatchShape[], mostLoss: number): number => {
+    const lossRows = Math.max(mostLossRows(config), mostLoss);
     const runs = shapes.map(({ tokens, ...sizes }) => session.runBytes({ ...sizes, M: Math.min(tokens, lossRows) }));
     return session.fixedBytes + Math.max(...runs);
   };
   const plain = plainShapes(Math.max(plainTokens, rowTokens), rowTokens);
-  let bytes = worst(profiles.training("plain", recompute), plain, lossTokens);
-  if (groupSize > 1) {
-    const shared = sharedShapes(microBatchTokens, rowTokens, groupSize);
-    if (shared.length > 0) bytes += worst(profiles.training("shared", recompute), shared, lossTokens);
-  }
-  if (reference) bytes += worst(profiles.logprobs(), plain, rowTokens);
-  return { name: "activations", bytes };
+  const shared = groupSize > 1 ? sharedShapes(microBatchTokens, rowTokens, groupSize) : [];
+  let activations = worst(profiles.training("plain", recompute), plain, lossTokens);
+  if (shared.length > 0) activations += worst(profiles.training("shared", recompute), shared, lossTokens);
+  if (logprobs !== "never") activations += worst(profiles.logprobs(), plain, rowTokens);
+  // The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected.
+  const gradients = 5 * profiles.trainableBytes + profiles.optimizerBytes;
+  return [
+    { name: "gradients and optimizer", bytes: gradients },
+    { name: "activations", bytes: activations },
+  ];
 }
 
 /** The graph's named sizes, and how many tokens they amount to. */

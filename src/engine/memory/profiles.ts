@@ -35,7 +35,7 @@ export interface ModelProfiles {
   weightBytes: number;
   trainableBytes: number;
   /** Copies of weights that the sampling session makes for the processor. */
-  packedBytes: number;
+  packedBytes: () => number;
   sampling: () => SessionProfile;
   training: (layout: Layout, recompute: boolean) => SessionProfile;
   logprobs: () => SessionProfile;
@@ -63,7 +63,7 @@ export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined)
   return {
     weightBytes: bytesOf(shapes),
     trainableBytes: bytesOf(trained),
-    packedBytes: packedBytes(sampling(), lora === undefined),
+    packedBytes: once(() => packedBytes(sampling(), lora === undefined)),
     sampling: once(() => sessionProfile(sampling())),
     training: onceEach((layout: Layout, recompute: boolean) =>
       sessionProfile(trainingGraph(model, "ppo", { layout, recompute })),

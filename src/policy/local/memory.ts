@@ -28,8 +28,9 @@ export function planFor(options: LocalOptions, config: ModelConfig, lora: LoraCo
   return planMemory({
     config,
     lora,
+    sampling: workload.sampling ?? true,
     training: workload.training ?? true,
-    reference: workload.reference ?? false,
+    logprobs: workload.logprobs ?? "never",
     rowTokens,
     lossTokens: Math.min(rowTokens, workload.lossTokens ?? rowTokens),
     groupSize: workload.groupSize ?? USUAL_GROUP,

@@ -1,0 +1,177 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { UserError } from "../../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { LORA_TARGETS } from "../model/lora.js";
+import { tinyConfig } from "../model/tiny-config.test-support.js";
+import { exceedsLimit, planMemory, type MemoryPlan, type MemoryRequest } from "./plan.js";
+
+const GB = 2 ** 30;
+
+/** The model that is shipped: models/atlas-base/config.json. */
+const atlas: ModelConfig = tinyConfig({
+  hiddenSize: 128,
+  intermediateSize: 352,
+  layers: 4,
+  headDim: 32,
+  vocabSize: 1280,
+  maxPositions: 512,
+});
+
+/** Of a shape for which micro-batches matter, with few layers: graphs are quick to build. */
+const wide: ModelConfig = tinyConfig({
+  hiddenSize: 1024,
+  intermediateSize: 4096,
+  layers: 3,
+  heads: 16,
+  kvHeads: 4,
+  headDim: 64,
+  vocabSize: 32000,
+  maxPositions: 2048,
+});
+
+const lora = { rank: 8, alpha: 16, targets: LORA_TARGETS };
+
+function request(over: Partial<MemoryRequest> = {}): MemoryRequest {
+  return {
+    config: wide,
+    lora,
+    sampling: true,
+    training: true,
+    logprobs: "never",
+    rowTokens: 512,
+    lossTokens: 256,
+    contextLength: 512,
+    maxBatch: 32,
+    groupSize: 8,
+    heldBytes: 100 * 2 ** 20,
+    limitBytes: 64 * GB,
+    recompute: "auto",
+    ...over,
+  };
+}
+
+const part = ({ parts }: MemoryPlan, name: string): number => parts.find((one) => one.name === name)?.bytes ?? 0;
+
+describe("planMemory", () => {
+  it("trains the shipped model in the micro-batches with which its recorded results were made", () => {
+    const plan = planMemory(
+      request({ config: atlas, lora: undefined, rowTokens: 448, limitBytes: 4 * GB, maxBatch: 128 }),
+    );
+    expect(plan).toMatchObject({ microBatchTokens: 2383, plainTokens: 2383, recompute: false, prefillTokens: 4096 });
+  });
+
+  it("adds up, and counts weights, gradients and moments to the byte", () => {
+    const plan = planMemory(request({ config: atlas, lora: undefined }));
+    const weights = 4 * 902_272;
+    expect(part(plan, "weights")).toBe(weights);
+    expect(part(plan, "gradients and optimizer")).toBeGreaterThan(5 * weights);
+    expect(part(plan, "everything else")).toBe(request().heldBytes);
+    expect(plan.totalBytes).toBe(plan.parts.reduce((sum, { bytes }) => sum + bytes, 0));
+  });
+
+  it("takes the largest micro-batch that makes anything faster where there is room", () => {
+    expect(planMemory(request())).toMatchObject({ microBatchTokens: 2048, plainTokens: 1024, recompute: false });
+    expect(planMemory(request({ groupSize: 1 }))).toMatchObject({ microBatchTokens: 1024, recompute: false });
+  });
+
+  it("holds a whole sequence in the smallest micro-batch", () => {
+    const plan = planMemory(request({ rowTokens: 1500, lossTokens: 1500, contextLength: 1500, limitBytes: 3 * GB }));
+    expect(plan.microBatchTokens).toBeGreaterThanOrEqual(1500);
+  });
+
+  it("computes activations again where even one sequence would not fit otherwise, and only there", () => {
+    const training = request({ sampling: false });
+    const oneRow = planMemory({ ...training, microBatchTokens: 512, recompute: "never" });
+    const limitBytes = oneRow.totalBytes - part(oneRow, "activations") / 4;
+    expect(planMemory({ ...training, limitBytes })).toMatchObject({ recompute: true });
+    expect(planMemory({ ...training, limitBytes: oneRow.totalBytes })).toMatchObject({ recompute: false });
+    expect(() => planMemory({ ...training, limitBytes, recompute: "never" })).toThrow(/run\.recompute=auto/);
+    expect(planMemory({ ...training, recompute: "always" })).toMatchObject({ recompute: true });
+  });
+
+  it("gives the cache a share of the limit, room for a context at least, and no more than it can use", () => {
+    const position = 3 * 2 * 4 * 64 * 4;
+    expect(planMemory(request()).cacheBytes).toBe(2 * 32 * 512 * position);
+    expect(planMemory(request({ limitBytes: GB, training: false })).cacheBytes).toBeLessThanOrEqual(GB / 4);
+    const least = 2 * 512 * position;
+    expect(planMemory(request({ limitBytes: GB, training: false })).cacheBytes).toBeGreaterThanOrEqual(least);
+    expect(planMemory(request({ cacheBytes: 12345678 })).cacheBytes).toBe(12345678);
+  });
+
+  it("leaves out what is not done", () => {
+    const names = (plan: MemoryPlan): string[] => plan.parts.map(({ name }) => name);
+    expect(names(planMemory(request({ training: false })))).not.toContain("activations");
+    expect(names(planMemory(request({ sampling: false })))).not.toContain("keys and values");
+    const started = request({ lora: undefined, logprobs: "reference" });
+    const difference = planMemory(started).totalBytes - planMemory({ ...started, logprobs: "current" }).totalBytes;
+    expect(difference).toBe(part(planMemory({ ...started, logprobs: "never" }), "weights"));
+  });
+
+  it("says before any compute what is needed for what, and what can be changed", () => {
+    const refusal = (over: Partial<MemoryRequest>): string => {
+      try {
+        planMemory(request({ config: atlas, limitBytes: 2 ** 26, ...over }));
+      } catch (error) {
+        if (error instanceof UserError) return error.message;
+      }
+      return "nothing was refused";
+    };
+    const ofAdapter = refusal({});
+    expect(ofAdapter).toMatch(/Training this model takes at least .* but 64 MB may be used: .*everything else 100 MB/);
+    expect(ofAdapter).toMatch(/--memory \(run\.memory\).*rollout\.maxTokens, now 512.*a smaller model/);
+    expect(ofAdapter).not.toMatch(/model\.adapt=lora/);
+    expect(refusal({ lora: undefined })).toMatch(/model\.adapt=lora/);
+    expect(refusal({ training: false })).toMatch(/Running this model takes/);
+  });
+
+  it("keeps a micro-batch that was asked for, whatever it takes", () => {
+    const plan = planMemory(request({ microBatchTokens: 4096, limitBytes: GB }));
+    expect(plan.microBatchTokens).toBe(4096);
+    expect(exceedsLimit(plan)).toBe(true);
+  });
+});
+
+describe("planMemory, for all limits and sizes", () => {
+  const small = tinyConfig({ layers: 1, hiddenSize: 256, intermediateSize: 512, vocabSize: 4096, maxPositions: 1024 });
+  const limits = fc.integer({ min: 20, max: 800 }).map((megabytes) => megabytes * 2 ** 20);
+  const base = { config: small, heldBytes: 0, contextLength: 256, rowTokens: 256 } as const;
+  const tryPlan = (over: Partial<MemoryRequest>): MemoryPlan | undefined => {
+    try {
+      return planMemory(request({ ...base, ...over }));
+    } catch (error) {
+      if (error instanceof UserError) return undefined;
+      throw error;
+    }
+  };
+
+  it("stays below the limit or refuses, and more memory is never worse", () => {
+    fc.assert(
+      fc.property(limits, limits, fc.constantFrom(undefined, lora), (a, b, adapter) => {
+        const [less, more] = [Math.min(a, b), Math.max(a, b)].map((limitBytes) =>
+          tryPlan({ limitBytes, lora: adapter }),
+        );
+        if (!less) return;
+        expect(less.totalBytes).toBeLessThanOrEqual(less.limitBytes);
+        expect(more).toBeDefined();
+        if (more && less.cacheBytes === more.cacheBytes && less.recompute === more.recompute)
+          expect(more.microBatchTokens).toBeGreaterThanOrEqual(less.microBatchTokens);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("expects more for more tokens", () => {
+    const tokens = fc.integer({ min: 256, max: 5000 });
+    fc.assert(
+      fc.property(tokens, tokens, fc.boolean(), (a, b, again) => {
+        const recompute = again ? "always" : "never";
+        const [fewer, more] = [Math.min(a, b), 2 * Math.max(a, b)].map(
+          (microBatchTokens) => tryPlan({ microBatchTokens, recompute, groupSize: 1 })?.totalBytes ?? NaN,
+        );
+        expect(more).toBeGreaterThanOrEqual(fewer);
+      }),
+      { numRuns: 12 },
+    );
+  });
+});
