@@ -1,4 +1,5 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import { renderTrace } from "../rollout/trace.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Trajectory } from "../types.js";
@@ -7,6 +8,7 @@ import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, integer, numberOption } from "./run-options.js";
 import { duration } from "./terminal/format.js";
+import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
 
 interface Options extends ModelOptions {
@@ -41,8 +43,12 @@ export const askVerb: Verb = {
     const started = performance.now();
     const task = await openTask(config);
     let trajectory: Trajectory;
+    let memory: MemoryPlan | undefined;
     try {
-      const policy = await openPolicy(config);
+      const alone = { ...config, rollout: { ...config.rollout, maxConcurrent: 1 } };
+      const policy = await openPolicy(alone, {}, "sampling");
+      memory = policy.value.memory;
+      if (memory) noteMemory(terminal, memory);
       try {
         const { temperature, seed } = options;
         trajectory = await withInterrupt(terminal, "Stopping.", (signal) =>
@@ -57,6 +63,6 @@ export const askVerb: Verb = {
     terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
     const { answer, finishReason, searches, texts } = trajectory;
-    return { question: question.question, answer, finishReason, searches, texts, model: config.model.folder };
+    return { question: question.question, answer, finishReason, searches, texts, model: config.model.folder, memory };
   },
 };

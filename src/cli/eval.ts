@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import { UserError } from "../errors.js";
 import { loadQuestions } from "../data/questions.js";
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import { toReport, type Evaluation } from "../eval/evaluation.js";
 import { evaluationTable } from "../eval/table.js";
 import { traceToLine } from "../rollout/trace.js";
@@ -14,6 +15,7 @@ import { configOfModel, type ModelOptions } from "./evaluated-run.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, integer, warnAboutCorpus } from "./run-options.js";
+import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";
 
@@ -56,11 +58,16 @@ export const evalVerb: Verb = {
       throw new UserError(
         `There are no ${options.split} questions: too few to set some aside. Give some with --questions.`,
       );
+    let memory: MemoryPlan | undefined;
     let progress: { mode: string; bar: ProgressBar } | undefined;
     const { greedy, sampled } = await withInterrupt(terminal, "Stopping.", (signal) =>
       evaluate(mergeConfig(config, { train: modesToKeys(options.modes) }), {
         questions,
         signal,
+        onMemory: (plan) => {
+          memory = plan;
+          noteMemory(terminal, plan);
+        },
         onProgress: (mode, done, total) => {
           if (progress?.mode !== mode) {
             progress?.bar.stop();
@@ -76,7 +83,7 @@ export const evalVerb: Verb = {
     const columns = evaluations.map((evaluation) => ({ name: modeOf(evaluation), report: evaluation }));
     terminal.print(evaluationTable(columns).trimEnd());
     const reports = evaluations.map((evaluation) => [modeOf(evaluation), toReport(evaluation)]);
-    return { model: config.model.folder, n: questions.length, ...(Object.fromEntries(reports) as object) };
+    return { model: config.model.folder, n: questions.length, memory, ...(Object.fromEntries(reports) as object) };
   },
 };
 

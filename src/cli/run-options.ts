@@ -1,5 +1,6 @@
 /** @file The options that train, eval, ask and demo share, and the configuration they amount to. */
 import { InvalidArgumentError, type Command } from "commander";
+import { parseMemory } from "../engine/memory/limit.js";
 import {
   applySets,
   configKeys,
@@ -20,9 +21,10 @@ export interface RunOptions {
   index?: string;
   searchUrl?: string;
   model?: string;
+  memory?: string;
 }
 
-/** Adds --questions --corpus --index --search-url --model --config --set. */
+/** Adds --questions --corpus --index --search-url --model --memory --config --set. */
 export function addRunOptions(command: Command): void {
   command
     .option("--questions <file>", 'questions, one JSON object per line: {"id","question","answers":[…]}')
@@ -32,10 +34,15 @@ export function addRunOptions(command: Command): void {
   addSettings(command);
 }
 
-/** Adds --model --config --set. */
+/** Adds --model --memory --config --set. */
 export function addSettings(command: Command): void {
   command
     .option("--model <model>", "to start from: a Hugging Face folder, a .gguf file, hf:ORG/NAME or an adapter folder")
+    .option(
+      "--memory <amount>",
+      "most memory to plan for, as 8GB; without it, most of the machine's (run.memory)",
+      amountOfMemory,
+    )
     .option("--config <file>", "sleuth.config.ts or JSON; without it, the one in this folder where there is one")
     .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);
 }
@@ -82,11 +89,12 @@ export function warnAboutCorpus({ data, search }: Config, terminal: Terminal): v
 
 /** What the shared flags set. */
 function runFlags(options: RunOptions): ConfigInput {
-  const { questions, corpus, index, searchUrl, model } = options;
+  const { questions, corpus, index, searchUrl, model, memory } = options;
   return withoutUndefined({
     data: { questions, corpus, index },
     search: searchUrl === undefined ? {} : { engine: "http" as const, url: searchUrl },
     model: { folder: model },
+    run: { memory },
   });
 }
 
@@ -113,6 +121,15 @@ export function integer(least: number): (text: string) => number {
       throw new InvalidArgumentError(`Expected an integer of at least ${least}.`);
     return value;
   };
+}
+
+function amountOfMemory(text: string): string {
+  try {
+    parseMemory(text, "--memory");
+    return text;
+  } catch {
+    throw new InvalidArgumentError("Expected a number and MB or GB, for example 8GB or 512MB.");
+  }
 }
 
 /** Parses a number. */

@@ -1,9 +1,10 @@
 /** @file `sleuth sft`: supervised training on transcripts, the cold start of reinforcement. */
 import path from "node:path";
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import { UserError } from "../errors.js";
 import { mergeConfig, type Config } from "../train/config.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { sft, type SftResult } from "../train/sft.js";
+import { sft, type SftEvent, type SftResult } from "../train/sft.js";
 import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
 import {
@@ -18,6 +19,7 @@ import {
 } from "./run-options.js";
 import { printFiles, printNext } from "./run-result.js";
 import { duration } from "./terminal/format.js";
+import { noteMemory } from "./terminal/memory-note.js";
 import { SftPanel } from "./terminal/sft-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb, VerbAnswer } from "./verb.js";
@@ -67,15 +69,25 @@ export const sftVerb: Verb = {
   async run(terminal, given) {
     const config = await fetchModel(terminal, await configFor(given as Options));
     const panel = new SftPanel(terminal);
+    let memory: MemoryPlan | undefined;
+    const onEvent = (event: SftEvent): void => {
+      if (event.kind === "start" && event.memory) {
+        memory = event.memory;
+        noteMemory(terminal, memory);
+      }
+      panel.onEvent(event);
+    };
     let result: SftResult;
     try {
       result = await withInterrupt(terminal, "Finishing the step and writing a checkpoint.", (signal) =>
-        sft(config, { onEvent: panel.onEvent, signal }),
+        sft(config, { onEvent, signal }),
       );
     } finally {
       panel.stop();
     }
-    return result.status === "interrupted" ? interrupted(terminal, result) : finished(terminal, result);
+    const isOver = result.status !== "interrupted";
+    const answer = isOver ? finished(terminal, result) : interrupted(terminal, result);
+    return { ...answer, memory };
   },
 };
 

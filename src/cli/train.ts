@@ -1,4 +1,6 @@
 /** @file `sleuth train`: trains on any questions and passages. */
+import type { MemoryPlan } from "../engine/memory/plan.js";
+import type { OnEvent } from "../train/events.js";
 import { readRunConfig } from "../train/run-folder.js";
 import type { TrainResult } from "../train/result.js";
 import { train } from "../train/train.js";
@@ -17,6 +19,7 @@ import {
   type RunOptions,
 } from "./run-options.js";
 import { interruptedAnswer, printNext, printReports, printRun, printGain } from "./run-result.js";
+import { noteMemory } from "./terminal/memory-note.js";
 import { TrainingPanel } from "./terminal/training-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
@@ -55,7 +58,11 @@ export const trainVerb: Verb = {
     const options = given as Options;
     const config = await fetchModel(terminal, await configFor(options));
     warnAboutCorpus(config, terminal);
-    const result = await runTraining(terminal, config);
+    let memory: MemoryPlan | undefined;
+    const result = await runTraining(terminal, config, (plan) => {
+      memory = plan;
+      noteMemory(terminal, plan);
+    });
     if (result.status === "interrupted")
       return interruptedAnswer(terminal, result, `npx sleuth train --run ${result.folder} --resume`);
     printReports(terminal, result);
@@ -65,16 +72,24 @@ export const trainVerb: Verb = {
       [`npx sleuth ask "…" --run ${result.folder}`, "ask it something"],
       [`npx sleuth eval --run ${result.folder}`, "evaluate it again, or on other questions"],
     ]);
-    return { ...result, runDir: result.folder };
+    return { ...result, memory, runDir: result.folder };
   },
 };
 
-/** Trains under the live display. */
-export async function runTraining(terminal: Terminal, config: Config): Promise<TrainResult> {
+/** Trains under the live display. `onMemory` is told what memory is expected, before anything is computed. */
+export async function runTraining(
+  terminal: Terminal,
+  config: Config,
+  onMemory: (plan: MemoryPlan) => void = () => undefined,
+): Promise<TrainResult> {
   const panel = new TrainingPanel(terminal);
+  const onEvent: OnEvent = (event) => {
+    if (event.kind === "start" && event.memory) onMemory(event.memory);
+    panel.onEvent(event);
+  };
   try {
     return await withInterrupt(terminal, "Finishing the step and writing a checkpoint.", (signal) =>
-      train(config, { onEvent: panel.onEvent, signal }),
+      train(config, { onEvent, signal }),
     );
   } finally {
     panel.stop();

@@ -1,6 +1,7 @@
 /** @file Evaluation from a configuration, without training. */
 import { buildAtlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
@@ -11,6 +12,8 @@ import { requireQuestions } from "./split-questions.js";
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
   /** Most questions; the first ones are taken. Default all. */
   limit?: number;
+  /** Told before anything is computed what memory is expected, where the policy computes on this machine. */
+  onMemory?: (plan: MemoryPlan) => void;
   onProgress?: (mode: "greedy" | "sampled", done: number, total: number) => void;
   signal?: AbortSignal;
 }
@@ -32,7 +35,8 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
   requireQuestions(questions, "The set to evaluate");
   const task = await openTask(config, options);
   try {
-    const policy = await openPolicy(config, options);
+    const policy = await openPolicy(config, options, "sampling");
+    if (policy.value.memory) options.onMemory?.(policy.value.memory);
     const at = (mode: "greedy" | "sampled"): Promise<Evaluation> =>
       runEvaluation(policy.value, task.value, questions, {
         temperature: mode === "greedy" ? 0 : 1,

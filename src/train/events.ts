@@ -1,4 +1,5 @@
 /** @file What a run tells whoever watches it. */
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import type { Group } from "../types.js";
 import type { BestScore } from "./checkpoint.js";
@@ -13,6 +14,8 @@ export type TrainEvent =
       /** Steps completed by earlier starts of the same run; null for a new one. */
       resumedFrom: number | null;
       questions: { train: number; validation: number; test: number };
+      /** What is expected, where the policy computes on this machine. */
+      memory?: MemoryPlan;
     }
   /** Something to know that does not stop the run. */
   | { kind: "warning"; message: string }

@@ -10,6 +10,8 @@ import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
 import { searchEnvironment, type Environment } from "../eval/environment.js";
 import type { Task } from "../eval/run-evaluation.js";
+import { parseMemory } from "../engine/memory/limit.js";
+import type { Workload } from "../engine/memory/plan.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { LORA_TARGETS, type LoraConfig } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
@@ -57,8 +59,18 @@ export interface Opened<T> {
   close(): Promise<void>;
 }
 
-/** The policy of a configuration, or the one given. */
-export async function openPolicy(config: Config, given: GivenParts = {}): Promise<Opened<Policy>> {
+/** What a policy is opened for: memory is planned for that. */
+export type Purpose = "reinforcement" | "supervision" | "sampling";
+
+/**
+ * The policy of a configuration, or the one given.
+ * @throws UserError when the model cannot be read or memory does not suffice for the purpose
+ */
+export async function openPolicy(
+  config: Config,
+  given: GivenParts = {},
+  purpose: Purpose = "reinforcement",
+): Promise<Opened<Policy>> {
   if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
   const policy = await createLocalPolicy({
     ...(await locateModel(config.model.folder)),
@@ -68,8 +80,25 @@ export async function openPolicy(config: Config, given: GivenParts = {}): Promis
     provider: config.run.executionProvider,
     microBatchTokens: config.train.microBatchTokens === 0 ? undefined : config.train.microBatchTokens,
     maxBatch: config.rollout.maxConcurrent,
+    memoryBytes: config.run.memory === "" ? undefined : parseMemory(config.run.memory, "run.memory"),
+    recompute: config.run.recompute,
+    workload: workloadOf(config, purpose),
   });
   return { value: policy, close: () => policy.close() };
+}
+
+function workloadOf({ rollout, algorithm, sft }: Config, purpose: Purpose): Workload {
+  const { maxTokens, maxSearches, maxTokensPerTurn } = rollout;
+  const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
+  const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
+  if (purpose === "supervision")
+    return { ...common, lossTokens: written, groupSize: 1, logprobs: sft.validation > 0 ? "current" : "never" };
+  return {
+    ...common,
+    lossTokens: algorithm.maskRetrieved ? written : maxTokens,
+    groupSize: algorithm.groupSize,
+    logprobs: algorithm.kl > 0 ? "reference" : algorithm.maskRetrieved ? "never" : "current",
+  };
 }
 
 /**

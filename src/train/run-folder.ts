@@ -57,6 +57,8 @@ const changeable = new Set([
   "rollout.maxConcurrent",
   "run.folder",
   "run.threads",
+  "run.memory",
+  "run.recompute",
 ]);
 
 /** A name for a new run: `runs/2026-11-23-1405-09`. */

@@ -6,6 +6,7 @@
 import path from "node:path";
 import { UserError } from "../errors.js";
 import type { Transcript } from "../data/transcripts.js";
+import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Policy } from "../policy/policy.js";
 import { readBest, saveBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type ConfigInput } from "./config.js";
@@ -34,6 +35,8 @@ export type SftEvent =
       /** Of one epoch, and how many of them carry loss. */
       tokens: number;
       policyTokens: number;
+      /** What is expected, where the policy computes on this machine. */
+      memory?: MemoryPlan;
     }
   | { kind: "step"; step: number; steps: number; metrics: MetricValues; tokensPerSecond: number; secondsLeft: number }
   | { kind: "progress"; step: number; done: number; total: number }
@@ -88,7 +91,7 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
         ? await loadTranscripts(config)
         : { transcripts: [...options.transcripts], notTaken: 0 };
     if (options.policy === undefined) await requireOwnLora(config);
-    const policy = await openPolicy(config, options);
+    const policy = await openPolicy(config, options, "supervision");
     try {
       const run = await prepare({ config, policy: policy.value, folder, emit, signal: options.signal }, loaded);
       begin();
@@ -160,7 +163,8 @@ async function runSft(run: SftRun): Promise<SftResult> {
   const { state: start, resumedFrom } = await restore(run);
   const tokens = training.reduce((sum, { datum }) => sum + datum.tokens_T.length, 0);
   const policyTokens = training.reduce((sum, sequence) => sum + sequence.policyTokens, 0);
-  emit({ kind: "start", folder, steps, resumedFrom, transcripts: counts(run), tokens, policyTokens });
+  const { memory } = policy;
+  emit({ kind: "start", folder, steps, resumedFrom, transcripts: counts(run), tokens, policyTokens, memory });
   if (resumedFrom === null) await saveExamples(run);
   let state = start;
   try {

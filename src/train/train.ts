@@ -114,7 +114,8 @@ function announce(run: Run, resumedFrom: number | null): void {
     validation: Math.min(evalSize, validation.length),
     test: Math.min(testSize, test.length),
   };
-  run.emit({ kind: "start", folder: run.folder, steps, resumedFrom, questions: counts });
+  const { memory } = run.parts.policy;
+  run.emit({ kind: "start", folder: run.folder, steps, resumedFrom, questions: counts, memory });
   if (validation.length === 0) {
     const message =
       "There are too few questions to set some aside for validation: the last policy is kept, not the best.";
