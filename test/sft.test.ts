@@ -39,6 +39,7 @@ it("teaches a model, which eval then opens; a wrong line is named", async () => 
   const taught = await sleuthHere([...args(run), "--epochs", "3", "--json"]);
   expect(taught.stderr).toContain("16 transcripts to learn from, 4 set aside");
   expect(taught.stderr).toMatch(/step 12\/12, loss \d\.\d+, set aside \d\.\d+, .* tokens\/s/);
+  expect(taught.stderr).toContain(`sleuth eval --run ${run} --questions`);
   const answer = lastJson<{ validation: { before: number; best: number } }>(taught);
   expect(answer).toMatchObject({ status: "finished", steps: 12, runDir: run, modelFolder: join(run, "best") });
   expect(answer.validation.best).toBeLessThan(0.8 * answer.validation.before);
@@ -47,6 +48,18 @@ it("teaches a model, which eval then opens; a wrong line is named", async () => 
   writeFileSync(questions, '{"id":1,"question":"When does ferry 1 leave?","answers":["9"]}\n');
   const evaluated = await sleuthHere(["eval", "--run", run, "--questions", questions, "--modes", "greedy", "--json"]);
   expect(lastJson(evaluated)).toMatchObject({ n: 1 });
+
+  // Another prompt than the one it was taught with is worth a word.
+  const bare = await sleuthHere([
+    "ask",
+    "When does ferry 1 leave?",
+    "--model",
+    join(run, "best"),
+    "--set",
+    "rollout.chat=never",
+  ]);
+  expect(bare.stderr).toContain("As it knows it: --set rollout.chat=auto");
+  expect(evaluated.stderr).not.toContain("As it knows it");
 
   const bad = join(folder, "bad.jsonl");
   writeFileSync(bad, '{"id":1,"question":"Who?","turns":[{"role":"policy","text":"me"}]}\n');

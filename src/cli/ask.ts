@@ -6,7 +6,7 @@ import type { Trajectory } from "../types.js";
 import { configOfModel, newestRun, type ModelOptions } from "./evaluated-run.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, integer, numberOption } from "./run-options.js";
+import { addRunOptions, integer, numberOption, warnAboutPrompt } from "./run-options.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
@@ -38,6 +38,7 @@ export const askVerb: Verb = {
     const options = given as unknown as Options;
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
     const config = await fetchModel(terminal, await configOfModel({ ...options, run }));
+    await warnAboutPrompt(config, terminal);
     terminal.note(terminal.progressColors.dim(`Model: ${config.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
     const started = performance.now();

@@ -14,7 +14,7 @@ import type { Question } from "../types.js";
 import { configOfModel, type ModelOptions } from "./evaluated-run.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, integer, warnAboutCorpus } from "./run-options.js";
+import { addRunOptions, integer, warnAboutCorpus, warnAboutPrompt } from "./run-options.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";
@@ -53,6 +53,7 @@ export const evalVerb: Verb = {
     const options = given as unknown as Options;
     const config = await fetchModel(terminal, await configOfModel(options));
     warnAboutCorpus(config, terminal);
+    await warnAboutPrompt(config, terminal);
     const questions = await questionsFor(config, options);
     if (questions.length === 0)
       throw new UserError(

@@ -4,7 +4,7 @@ import path from "node:path";
 import type { LoraConfig } from "../engine/model/lora.js";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import { evaluationMarkdown } from "../eval/table.js";
-import { protocols, type Protocol } from "../prompts/protocol.js";
+import { protocolNamed } from "../prompts/protocol.js";
 import { configKeys, type Config } from "../train/config.js";
 import { runAround } from "./exported-model.js";
 import type { ExportedRun } from "./exported-run.js";
@@ -160,7 +160,7 @@ function scores({ before, after, kind, outcome }: ExportedRun): string {
 }
 
 function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string {
-  const protocol: Protocol = protocols[config.rollout.protocol];
+  const protocol = protocolNamed(config.rollout.protocol);
   const { chat } = config.rollout;
   const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
   const way = isChat ? "as a user's message through the chat template" : "as plain text, without a chat template";

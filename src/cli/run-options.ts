@@ -12,6 +12,8 @@ import {
 } from "../train/config.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config-file.js";
+import { readRunConfig } from "../train/run-folder.js";
+import { runAround } from "./exported-model.js";
 
 export interface RunOptions {
   config?: string;
@@ -85,6 +87,23 @@ export function warnAboutCorpus({ data, search }: Config, terminal: Terminal): v
     terminal.note(
       "The questions are yours, but the passages are the built-in world's. Give yours with --corpus, --index or --search-url.",
     );
+}
+
+/** Says so when a run's model would read another prompt than the one it was trained with: most likely a setting was forgotten. */
+export async function warnAboutPrompt({ model, rollout }: Config, terminal: Terminal): Promise<void> {
+  const run = runAround(model.folder);
+  if (run === undefined) return;
+  const trained = await readRunConfig(run).then(
+    ({ rollout: ofRun }) => ofRun,
+    () => undefined,
+  );
+  // A run whose configuration cannot be read has a model all the same.
+  if (trained === undefined) return;
+  const sets = (["protocol", "chat"] as const).flatMap((key) =>
+    trained[key] === rollout[key] ? [] : [`--set rollout.${key}=${trained[key]}`],
+  );
+  if (sets.length > 0)
+    terminal.note(`The model was trained with another prompt than it is given now. As it knows it: ${sets.join(" ")}`);
 }
 
 /** What the shared flags set. */

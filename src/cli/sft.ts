@@ -14,6 +14,7 @@ import {
   configOver,
   integer,
   numberOption,
+  warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
@@ -68,6 +69,7 @@ export const sftVerb: Verb = {
   },
   async run(terminal, given) {
     const config = await fetchModel(terminal, await configFor(given as Options));
+    await warnAboutPrompt(config, terminal);
     const panel = new SftPanel(terminal);
     let memory: MemoryPlan | undefined;
     const onEvent = (event: SftEvent): void => {
@@ -86,7 +88,7 @@ export const sftVerb: Verb = {
       panel.stop();
     }
     const isOver = result.status !== "interrupted";
-    const answer = isOver ? finished(terminal, result) : interrupted(terminal, result);
+    const answer = isOver ? finished(terminal, config, result) : interrupted(terminal, result);
     return { ...answer, memory };
   },
 };
@@ -103,7 +105,7 @@ async function configFor(options: Options): Promise<Config> {
   return configOver(mergeConfig(await readRunConfig(run), { run: { folder: run } }), options, flags);
 }
 
-function finished(terminal: Terminal, result: SftResult): VerbAnswer {
+function finished(terminal: Terminal, config: Config, result: SftResult): VerbAnswer {
   const { bold } = terminal.colors;
   const { before, best } = result.validation;
   terminal.print(
@@ -121,9 +123,11 @@ function finished(terminal: Terminal, result: SftResult): VerbAnswer {
     ["metrics.jsonl", "every number of every step"],
   ]);
   const model = path.join(result.folder, "best");
+  const questions =
+    config.data.questions === "atlas" && config.sft.transcripts !== "atlas" ? " --questions … --index …" : "";
   printNext(terminal, [
-    [`npx sleuth train --model ${model} …`, "reinforcement from here"],
-    [`npx sleuth eval --run ${result.folder}`, "how well it answers already"],
+    [`npx sleuth train --model ${model}${questions}`, "reinforcement from here"],
+    [`npx sleuth eval --run ${result.folder}${questions}`, "how well it answers already"],
   ]);
   return { ...result, runDir: result.folder, modelFolder: model };
 }

@@ -15,6 +15,7 @@ import {
   configOver,
   integer,
   warnAboutCorpus,
+  warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
@@ -58,6 +59,7 @@ export const trainVerb: Verb = {
     const options = given as Options;
     const config = await fetchModel(terminal, await configFor(options));
     warnAboutCorpus(config, terminal);
+    await warnAboutPrompt(config, terminal);
     let memory: MemoryPlan | undefined;
     const result = await runTraining(terminal, config, (plan) => {
       memory = plan;

@@ -13,7 +13,7 @@ import { chatMarkers, endOfTurnIds, makePrompt, usesChat } from "./chat.js";
 import { hostileText } from "./hostile.test-support.js";
 import { makeNeutraliser } from "./neutralise.js";
 import { turnStops } from "./parse.js";
-import { atlas, protocols, searchR1, searchR1Short } from "./protocol.js";
+import { atlas, protocolFor, protocolNamed, searchR1, searchR1Short, type ProtocolName } from "./protocol.js";
 import { renderPrompt } from "./render.js";
 
 /** Made by test/golden/chat.py with transformers 5.23. */
@@ -195,11 +195,25 @@ describe("no text forges a chat turn", () => {
   });
 });
 
+describe("the protocol of a model that none is named for", () => {
+  it("is the bare question only where the model was raised on its tags", () => {
+    expect(protocolFor(byteTokenizer(atlas))).toBe("atlas");
+    for (const family of families) expect(protocolFor(of(family)), family).toBe("search-r1");
+    // An instruct model is told what to do, whatever tokens were added to it; so is one that knows a part of the tags.
+    expect(protocolFor(withTemplate("{{ messages[0].content }}"))).toBe("search-r1");
+    expect(protocolFor({ specialTokens: new Map(atlas.think.map((tag, id) => [tag, id])) })).toBe("search-r1");
+  });
+
+  it("is chosen before anything asks for it", () => {
+    expect(() => protocolNamed("auto")).toThrow(/internal: rollout.protocol is auto/);
+  });
+});
+
 describe("search-r1-short", () => {
   it("is Search-R1 but for its instruction, in half the words", () => {
     const { name, prompt } = searchR1Short;
     expect({ ...searchR1Short, name: searchR1.name, prompt: searchR1.prompt }).toEqual(searchR1);
-    expect(protocols[name]).toBe(searchR1Short);
+    expect(protocolNamed(name as ProtocolName)).toBe(searchR1Short);
     expect(prompt.split(/\s+/).length).toBeLessThan(searchR1.prompt.split(/\s+/).length / 2);
     for (const tag of [searchR1.think, searchR1.search, searchR1.information, searchR1.answer].flat())
       expect(prompt).toContain(tag);

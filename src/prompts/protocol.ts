@@ -2,6 +2,7 @@
  * @file Protocols as data: the tags, templates and stop strings by which a policy and its environment talk.
  * A recipe chooses one; nothing else in the code knows a tag.
  */
+import type { Tokenizer } from "../types.js";
 
 /** Opening and closing tag. */
 export type TagPair = readonly [open: string, close: string];
@@ -78,8 +79,26 @@ export const atlas: Protocol = {
   invalidAction: null,
 };
 
-export const protocols: Readonly<Record<string, Protocol>> = {
+export const protocols = {
   "search-r1": searchR1,
   "search-r1-short": searchR1Short,
   atlas,
-};
+} as const satisfies Readonly<Record<string, Protocol>>;
+export type ProtocolName = keyof typeof protocols;
+
+/** The protocol of a name that is settled. */
+export function protocolNamed(name: ProtocolName | "auto"): Protocol {
+  if (name === "auto")
+    throw new Error("internal: rollout.protocol is auto, which has to be settled for the model first");
+  return protocols[name];
+}
+
+/**
+ * What `auto` means for a model. The bare question of `atlas` is for models that were raised on its tags: they have them as tokens of their
+ * own. Any other has to be told what to do.
+ */
+export function protocolFor(tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">): ProtocolName {
+  const tags = [atlas.think, atlas.search, atlas.information, atlas.answer].flat();
+  const isRaised = tokenizer.chatTemplate === undefined && tags.every((tag) => tokenizer.specialTokens.has(tag));
+  return isRaised ? "atlas" : "search-r1";
+}

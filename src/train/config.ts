@@ -72,9 +72,11 @@ const fields = {
   },
   rollout: {
     protocol: z
-      .enum(["atlas", "search-r1", "search-r1-short"])
-      .default("atlas")
-      .describe("tags and prompt by which policy and search talk"),
+      .enum(["auto", "atlas", "search-r1", "search-r1-short"])
+      .default("auto")
+      .describe(
+        "tags and prompt by which policy and search talk; auto: atlas for models raised on its tags (atlas-base), else search-r1",
+      ),
     chat: z
       .enum(["auto", "always", "never"])
       .default("auto")

@@ -6,6 +6,7 @@ import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
+import { pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
 import { requireQuestions } from "./split-questions.js";
 
@@ -29,8 +30,9 @@ export interface EvaluateResult {
  * @throws UserError for configurations and files that cannot be used; the signal's reason when it aborts
  */
 export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-  const config = parseConfig(input);
-  const { limit = Infinity, onProgress, signal } = options;
+  const { limit = Infinity, onProgress, signal, policy: given } = options;
+  const parsed = parseConfig(input);
+  const config = given === undefined ? await pinConfig(parsed, { signal }) : withProtocol(parsed, given.tokenizer);
   const questions = (options.questions ?? (await questionsToEvaluate(config))).slice(0, limit);
   requireQuestions(questions, "The set to evaluate");
   const task = await openTask(config, options);

@@ -1,11 +1,14 @@
-/** @file Where a model is: a path, or the name of a checkpoint shipped with Sleuth. */
+/** @file Where a model is (a path, or the name of a checkpoint shipped with Sleuth), and what a configuration means for it. */
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
+import { loadTokenizer } from "../engine/io/tokenizer.js";
 import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
+import { protocolFor } from "../prompts/protocol.js";
+import type { Tokenizer } from "../types.js";
 import type { Config } from "./config.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
@@ -68,12 +71,22 @@ function runAsModel(run: string): UserError {
 }
 
 /**
- * A model of the Hub is fetched and named by its commit, because a run that goes on must not meet other weights when a branch has
- * moved. Other models are left alone.
+ * What a configuration means for its model, so that a run that goes on means the same. A model of the Hub is fetched and named by its
+ * commit: a branch may move. A protocol that is `auto` is chosen.
+ * @throws UserError when the model cannot be had
  */
 export async function pinConfig(config: Config, options: PullOptions = {}): Promise<Config> {
   const { name } = await pinModel(config.model.folder, options);
-  return { ...config, model: { ...config.model, folder: name } };
+  const pinned = { ...config, model: { ...config.model, folder: name } };
+  if (config.rollout.protocol !== "auto") return pinned;
+  const { model, base = model } = await locateModel(name, options);
+  return withProtocol(pinned, await loadTokenizer(base));
+}
+
+/** The configuration with the protocol that suits the tokenizer's model, where it is `auto`. */
+export function withProtocol(config: Config, tokenizer: Tokenizer): Config {
+  if (config.rollout.protocol !== "auto") return config;
+  return { ...config, rollout: { ...config.rollout, protocol: protocolFor(tokenizer) } };
 }
 
 /** What adapters call their base: names of the Hub mean the same everywhere, paths only when they are whole. */

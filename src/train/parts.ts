@@ -17,7 +17,7 @@ import { LORA_TARGETS, type LoraConfig } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { Policy } from "../policy/policy.js";
-import { protocols } from "../prompts/protocol.js";
+import { protocolNamed } from "../prompts/protocol.js";
 import { combineRewards, rewardsFor } from "../rewards/combine.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import type { RewardFunction } from "../rewards/reward.js";
@@ -128,14 +128,14 @@ export async function requireOwnLora(config: Config): Promise<void> {
 function loraOf({ model }: Config): LoraConfig {
   const { loraRank: rank, loraAlpha: alpha, loraTargets } = model;
   if (loraTargets === "all-linear") return { rank, alpha, targets: LORA_TARGETS };
-  const targets = loraTargets.split(",").map((name) => {
-    const target = LORA_TARGETS.find((known) => known === name.trim());
-    if (target) return target;
+  const names = new Set(loraTargets.split(",").map((name) => name.trim()));
+  const unknown = [...names].find((name) => !(LORA_TARGETS as readonly string[]).includes(name));
+  if (unknown !== undefined) {
     throw new UserError(
-      `model.loraTargets names "${name.trim()}", which is no layer that can be adapted. Use all-linear, or some of ${LORA_TARGETS.join(",")}.`,
+      `model.loraTargets names "${unknown}", which is no layer that can be adapted. Use all-linear, or some of ${LORA_TARGETS.join(",")}.`,
     );
-  });
-  return { rank, alpha, targets };
+  }
+  return { rank, alpha, targets: LORA_TARGETS.filter((target) => names.has(target)) };
 }
 
 /**
@@ -169,7 +169,7 @@ async function openBm25({ data, search }: Config): Promise<Bm25Engine> {
 
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */
 export async function openTask(config: Config, given: GivenParts = {}): Promise<Opened<Task>> {
-  const protocol = protocols[config.rollout.protocol];
+  const protocol = protocolNamed(config.rollout.protocol);
   const combined = given.reward === undefined ? combineRewards(config.reward.weights, rewardsFor(protocol)) : null;
   const reward: RewardFunction =
     given.reward ?? ((question, trajectory) => combined?.(question, trajectory).total ?? 0);
@@ -188,7 +188,7 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
 /** How a configuration lets a question be attempted: all but the search engine and the policy. */
 export function rolloutSettings({ search, rollout }: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
   return {
-    protocol: protocols[rollout.protocol],
+    protocol: protocolNamed(rollout.protocol),
     chat: rollout.chat,
     topK: search.topK,
     searchTimeoutMs: search.timeoutMs,

@@ -218,7 +218,7 @@ describe("sources of transcripts", () => {
       /None of its 1 trajectories.*--min-reward/,
     );
     await expect(load("empty.jsonl", [])).rejects.toThrow(/holds no transcript to learn from. It is empty/);
-    const nowhere = parseConfig({ sft: { transcripts: "nowhere" } });
+    const nowhere = parseConfig({ ...configOf(), sft: { transcripts: "nowhere" } });
     await expect(loadTranscripts(nowhere)).rejects.toThrow("nowhere does not exist");
     await expect(loadTranscripts(parseConfig({}))).rejects.toThrow("--transcripts FILE");
   });

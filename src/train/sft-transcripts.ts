@@ -6,7 +6,7 @@ import { atlasTranscripts } from "../data/atlas-transcripts.js";
 import { parseTranscript, requireRollout, type EnvironmentTurn, type Transcript } from "../data/transcripts.js";
 import { UserError } from "../errors.js";
 import { parseAction } from "../prompts/parse.js";
-import { protocols, type Protocol } from "../prompts/protocol.js";
+import { protocolNamed, type Protocol } from "../prompts/protocol.js";
 import { traceFromLine, type TraceRecord } from "../rollout/trace.js";
 import { parseRecord, readLines } from "../search/lines.js";
 import { Random } from "../random.js";
@@ -25,12 +25,12 @@ export interface LoadedTranscripts {
  */
 export async function loadTranscripts(config: Config): Promise<LoadedTranscripts> {
   const { sft, data, search, rollout } = config;
-  const protocol = protocols[rollout.protocol];
   if (sft.transcripts === "") {
     throw new UserError(
       "There is nothing to learn from. Name a JSONL file with --transcripts FILE, or --transcripts atlas.",
     );
   }
+  const protocol = protocolNamed(rollout.protocol);
   if (sft.transcripts === "atlas") {
     const transcripts = await atlasTranscripts({
       count: sft.count,

@@ -171,7 +171,8 @@ describe("sft", () => {
 
   it("continues runs from before runs had a kind", async () => {
     const folder = path.join(root, "old");
-    const written = parseConfig(tinyConfig(folder, { steps: 1, evalEvery: 0, testSize: 0 }));
+    const given = tinyConfig(folder, { steps: 1, evalEvery: 0, testSize: 0 });
+    const written = parseConfig({ ...given, rollout: { ...given.rollout, protocol: "atlas" } });
     await mkdir(path.join(folder, "checkpoints"), { recursive: true });
     await mkdir(path.join(folder, "trajectories"));
     await writeFile(path.join(folder, "config.json"), JSON.stringify(written));

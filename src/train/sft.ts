@@ -11,7 +11,7 @@ import type { Policy } from "../policy/policy.js";
 import { readBest, saveBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type ConfigInput } from "./config.js";
 import { appendMetrics, readMetrics } from "./metrics-file.js";
-import { pinConfig } from "./model-folder.js";
+import { pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy, requireOwnLora } from "./parts.js";
 import { itemsOfStep } from "./question-order.js";
 import { writePictures } from "./report.js";
@@ -76,7 +76,10 @@ export interface SftOptions {
  */
 export async function sft(input: ConfigInput, options: SftOptions = {}): Promise<SftResult> {
   const given = parseConfig(input);
-  const parsed = options.policy === undefined ? await pinConfig(given, { signal: options.signal }) : given;
+  const parsed =
+    options.policy === undefined
+      ? await pinConfig(given, { signal: options.signal })
+      : withProtocol(given, options.policy.tokenizer);
   const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);

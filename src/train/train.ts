@@ -5,7 +5,7 @@ import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
 import { runLoop } from "./loop.js";
-import { pinConfig } from "./model-folder.js";
+import { pinConfig, withProtocol } from "./model-folder.js";
 import { loadSplits, makeAlgorithm, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
@@ -30,7 +30,10 @@ export interface TrainOptions extends GivenParts {
  */
 export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
   const given = parseConfig(input);
-  const parsed = options.policy === undefined ? await pinConfig(given, { signal: options.signal }) : given;
+  const parsed =
+    options.policy === undefined
+      ? await pinConfig(given, { signal: options.signal })
+      : withProtocol(given, options.policy.tokenizer);
   const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
   const config = { ...parsed, run: { ...parsed.run, folder } };
   const emit = options.onEvent ?? (() => undefined);

@@ -1,0 +1,55 @@
+import { cp, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
+import { byteTokenizer } from "../policy/testing.js";
+import { configDifferences, parseConfig, type ConfigInput } from "./config.js";
+import { pinConfig, withProtocol } from "./model-folder.js";
+import { openPolicy } from "./parts.js";
+
+const model = await makeTinyModel();
+afterAll(() => model.remove());
+
+/** The same model with a chat template. */
+async function instructModel(): Promise<string> {
+  const folder = path.join(path.dirname(model.folder), "instruct");
+  await cp(model.folder, folder, { recursive: true });
+  const file = path.join(folder, "tokenizer_config.json");
+  const settings = JSON.parse(await readFile(file, "utf8")) as object;
+  await writeFile(file, JSON.stringify({ ...settings, chat_template: "{{ messages[0].content }}" }));
+  return folder;
+}
+
+describe("what a configuration means for its model", () => {
+  const protocolOf = async (folder: string, protocol?: "atlas"): Promise<string> => {
+    const config = parseConfig({ model: { folder }, rollout: protocol === undefined ? {} : { protocol } });
+    const pinned = await pinConfig(config);
+    expect(configDifferences(config, pinned)).toEqual(protocol === undefined ? ["rollout.protocol"] : []);
+    return pinned.rollout.protocol;
+  };
+
+  it("chooses the protocol where none is named: Search-R1's for all but the models that were raised on atlas", async () => {
+    expect(await protocolOf("atlas-base")).toBe("atlas");
+    expect(await protocolOf(model.folder)).toBe("atlas");
+    const instruct = await instructModel();
+    expect(await protocolOf(instruct)).toBe("search-r1");
+    expect(await protocolOf(instruct, "atlas")).toBe("atlas");
+  });
+
+  it("does so for a policy that is given", () => {
+    expect(withProtocol(parseConfig({}), byteTokenizer()).rollout.protocol).toBe("atlas");
+    const other = { ...byteTokenizer(), specialTokens: new Map<string, number>() };
+    expect(withProtocol(parseConfig({}), other).rollout.protocol).toBe("search-r1");
+  });
+});
+
+it("layers to adapt may be named in any order, and twice: what is saved can be loaded", async () => {
+  const keys: ConfigInput["model"] = { folder: model.folder, adapt: "lora", loraTargets: "v_proj, q_proj,v_proj" };
+  const { value: policy, close } = await openPolicy(parseConfig({ model: keys, run: { threads: 1 } }));
+  const saved = path.join(model.folder, "saved");
+  await policy.save(saved);
+  const json = JSON.parse(await readFile(path.join(saved, "adapter_config.json"), "utf8")) as object;
+  expect(json).toMatchObject({ target_modules: ["q_proj", "v_proj"] });
+  await policy.load(saved);
+  await close();
+});
