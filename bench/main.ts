@@ -10,6 +10,7 @@ import type { BenchLine, BenchModule } from "./bench.js";
 const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   engine: () => import("./engine.js"),
   step: () => import("./step.js"),
+  memory: () => import("./memory.js"),
   search: () => import("./search.js"),
   peer: () => import("./peer.js"),
 };

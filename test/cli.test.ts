@@ -179,7 +179,7 @@ describe("train, eval, ask", () => {
 
     const more = await sleuthHere(["train", "--run", run, "--resume", "--steps", "2", "--json"]);
     expect(more.stderr).toContain("after step 1");
-    expect(lastJson(more)).toMatchObject({ status: "finished", steps: 2 });
+    expect(lastJson(more)).toMatchObject({ status: "finished", steps: 2, memory: { recompute: false } });
 
     const evaluated = await sleuthHere(["eval", "--run", run, "--out", file("attempts.jsonl"), "--json"]);
     expect(lastJson(evaluated)).toMatchObject({ n: 4, greedy: { n: 4 }, sampled: { temperature: 1 } });
@@ -188,6 +188,11 @@ describe("train, eval, ask", () => {
     const asked = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
     expect(asked.status).toBe(0);
     expect(asked.stdout).toContain("Question: When does the ferry leave?");
+    expect(asked.stderr).toMatch(/Memory: at most \d+ MB of .* expected \(/);
+
+    const tooLittle = await sleuthHere(["ask", "When does the ferry leave?", "--run", run, "--memory", "16MB"]);
+    expect(tooLittle).toMatchObject({ status: 1, stdout: "" });
+    expect(tooLittle.stderr).toMatch(/takes at least .*, but 16 MB may be used/);
 
     const weights = join(run, "best", "model.safetensors");
     const bytes = readFileSync(weights);

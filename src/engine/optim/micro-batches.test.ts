@@ -74,6 +74,17 @@ describe("planMicroBatches", () => {
     ]);
   });
 
+  it("bounds by itself what shares no prompt", () => {
+    const alone = [60, 60, 60, 60].map((length) => ({ length, lossRows: 9 }));
+    const group = [100, 100].map((length) => ({ length, lossRows: 9, shareable: { family: "a", length: 80 } }));
+    const batches = planMicroBatches([...alone, ...group], { tokens: 240, plainTokens: 120, lossRows: 100 });
+    expect(batches.map(({ layout, sequences }) => [layout, sequences.length])).toEqual([
+      ["shared", 2],
+      ["plain", 2],
+      ["plain", 2],
+    ]);
+  });
+
   it("keeps like lengths together, so that little is padded", () => {
     const sequences = [10, 50, 11, 49, 12, 48].map((length) => ({ length, lossRows: 1 }));
     expect(planMicroBatches(sequences, { tokens: 150, lossRows: 100 }).map((batch) => batch.sequences)).toEqual([

@@ -47,6 +47,45 @@ describe("the local policy", () => {
     await policy.close();
   });
 
+  it("refuses, before it reads weights, what memory does not suffice for", async () => {
+    const opening = createLocalPolicy({ model: model.folder, memoryBytes: 2 ** 20 });
+    await expect(opening).rejects.toThrow(/takes at least .* but 1 MB may be used/);
+    await expect(opening).rejects.toHaveProperty("name", "UserError");
+  });
+
+  it("tells its plan of memory and works by it", async () => {
+    const memoryBytes = 2 ** 32;
+    const policy = await createLocalPolicy({
+      model: model.folder,
+      threads: 1,
+      memoryBytes,
+      recompute: "always",
+      microBatchTokens: 32,
+      maxBatch: 2,
+      workload: { rowTokens: 16, groupSize: 1 },
+    });
+    const { memory } = policy;
+    expect(memory).toMatchObject({ limitBytes: memoryBytes, microBatchTokens: 32, recompute: true });
+    expect(memory?.totalBytes).toBeLessThan(memoryBytes);
+    const other = await open();
+    const tokens_T = policy.tokenizer.encode(" the capital of the country is here");
+    const ones = new Float32Array(tokens_T.length).fill(0.1);
+    const data = [1, 2, 3, 4, 5].map((length) => {
+      return {
+        tokens_T: tokens_T.slice(0, length + 2),
+        sampledMask_T: new Uint8Array(length + 2).fill(1),
+        weights_T: ones,
+      };
+    });
+    const [planned, usual] = await Promise.all(
+      [policy, other].map((one) => one.forwardBackward(data, { kind: "cross_entropy" })),
+    );
+    expect(planned.loss).toBeCloseTo(usual.loss, 4);
+    expect((await policy.sample(tokens_T, { maxTokens: 3 })).tokens_T.length).toBeGreaterThan(0);
+    await policy.close();
+    await other.close();
+  });
+
   it("loads weights that were saved without an optimizer", async () => {
     const policy = await open();
     const tokens_T = policy.tokenizer.encode(" the capital");

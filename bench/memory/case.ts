@@ -1,0 +1,84 @@
+/** @file One case of the memory bench, in a process of its own: prints what was planned and what was taken at most. */
+import { SMOLLM2 } from "../../src/engine/io/smollm2.test-support.js";
+import { LocalEngine } from "../../src/policy/local/engine.js";
+import type { Datum } from "../../src/types.js";
+import { tokenRows } from "../smollm2.js";
+
+export interface MemoryCase {
+  name: string;
+  adapt: "lora" | "full";
+  microBatchTokens: number;
+  recompute: "always" | "never";
+  training: boolean;
+}
+
+export interface MemoryFigures {
+  plannedBytes: number;
+  peakBytes: number;
+  parts: { name: string; bytes: number }[];
+}
+
+const ROW = 256;
+const PROMPT = 64;
+const LOSS = 128;
+const GROUP = 8;
+const SAMPLED = 64;
+
+const { adapt, microBatchTokens, recompute, training } = JSON.parse(process.argv[2]) as MemoryCase;
+const engine = await LocalEngine.open({
+  model: SMOLLM2,
+  adapt,
+  threads: 2,
+  contextLength: ROW,
+  maxBatch: SAMPLED,
+  microBatchTokens,
+  recompute,
+  workload: { training, rowTokens: ROW, lossTokens: LOSS, groupSize: GROUP },
+});
+
+await sample();
+await sample();
+if (training) {
+  for (let step = 0; step < 2; step++) {
+    await engine.forwardBackward([...group(), ...alone()], { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
+    await engine.optimStep({
+      learningRate: 1e-5,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      maxGradNorm: 1,
+    });
+    await sample();
+  }
+}
+const { totalBytes, parts } = engine.memory;
+const figures: MemoryFigures = { plannedBytes: totalBytes, peakBytes: process.resourceUsage().maxRSS * 1024, parts };
+process.stdout.write(`${JSON.stringify(figures)}\n`);
+await engine.close();
+
+/** Prompts that leave room for a few tokens. */
+async function sample(): Promise<void> {
+  const prompts = tokenRows(SAMPLED, ROW - 8, 1);
+  await Promise.all(prompts.map((prompt, seed) => engine.sample(prompt, { maxTokens: 8, seed })));
+}
+
+/** Attempts behind one prompt. */
+function group(): Datum[] {
+  const prompt = tokenRows(1, PROMPT)[0];
+  return tokenRows(GROUP, ROW - PROMPT, 7).map((rest) => datum([...prompt, ...rest]));
+}
+
+/** Sequences that share nothing, twice a micro-batch of them. */
+function alone(): Datum[] {
+  return tokenRows(Math.ceil((2 * microBatchTokens) / ROW), ROW, 3).map((tokens_T) => datum(tokens_T));
+}
+
+function datum(tokens_T: number[]): Datum {
+  return {
+    tokens_T,
+    sampledMask_T: new Uint8Array(ROW).fill(1, ROW - LOSS),
+    logprobs_T: new Float32Array(ROW).fill(-1),
+    advantages_T: new Float32Array(ROW).fill(1e-3),
+  };
+}
