@@ -24,7 +24,7 @@ export function modelFolder(nameOrPath: string): string {
 
 /**
  * Where a model is on this machine, after fetching what is the Hub's; of an adapter folder, its base too.
- * @throws UserError when the adapter's configuration cannot be used, or a model of the Hub cannot be had
+ * @throws UserError when there is none, the adapter's configuration cannot be used, or a model of the Hub cannot be had
  */
 export async function locateModel(
   nameOrPath: string,
@@ -32,6 +32,7 @@ export async function locateModel(
 ): Promise<Pick<LocalOptions, "model" | "base" | "baseName">> {
   const { name, location } = await pinModel(nameOrPath, options);
   const model = modelFolder(location);
+  if (!existsSync(model)) throw noModel(nameOrPath);
   if (existsSync(path.join(model, "run.json"))) throw runAsModel(model);
   if (!isAdapterFolder(model)) return { model, baseName: nameOfBase(name, model) };
   const base = await locateBase(model, (await readAdapterConfig(model)).base, options);
@@ -59,6 +60,14 @@ export async function locateBase(
   if (!isAdapterFolder(location)) return { name: nameOfBase(name, location), location };
   throw new UserError(
     `The base of ${adapter} is ${given}, which is an adapter itself. Merge that one into its own base first: sleuth export ${given} --out FOLDER`,
+  );
+}
+
+function noModel(name: string): UserError {
+  const onHub = /^[\w-][\w.-]*\/[\w.-]+$/.test(name) ? ` A model of the Hugging Face Hub is named hf:${name}.` : "";
+  const shipped = [...shippedModels].join(", ");
+  return new UserError(
+    `There is no model ${name}. Give the path of a Hugging Face folder, a .gguf file or an adapter folder, or a name: hf:ORG/NAME, ${shipped}.${onHub}`,
   );
 }
 
