@@ -68,6 +68,9 @@ type Settings = Required<Omit<RolloutOptions, "signal">> & {
   limit: number;
 };
 
+/** A question whose prompt leaves no room to write. */
+export class PromptTooLong extends UserError {}
+
 const DEFAULTS = {
   chat: "auto" as const,
   temperature: 1,
@@ -163,7 +166,7 @@ function startRow(question: Question, settings: Settings): Row {
   });
   if (tokens_T.length >= settings.limit) {
     const source = settings.limit === settings.maxTokens ? "maxTokens" : "the policy's context";
-    throw new UserError(
+    throw new PromptTooLong(
       `Question ${question.id}: its prompt has ${tokens_T.length} tokens and ${source} allows ${settings.limit} for the whole row, so there is no room to write. Shorten the question, leave it out, or raise the limit.`,
     );
   }

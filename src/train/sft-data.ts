@@ -9,7 +9,7 @@ import { trajectoryToDatum } from "../algorithms/datum.js";
 import type { Transcript } from "../data/transcripts.js";
 import type { Policy, Sample } from "../policy/policy.js";
 import type { Protocol } from "../prompts/protocol.js";
-import { rollout } from "../rollout/rollout.js";
+import { PromptTooLong, rollout } from "../rollout/rollout.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Datum, Passage, Tokenizer, Trajectory } from "../types.js";
 import type { Config } from "./config.js";
@@ -52,6 +52,7 @@ export async function sequenceOf(
       },
     );
   } catch (error) {
+    if (error instanceof PromptTooLong) return "rollout.maxTokens";
     if (!(error instanceof TurnTooLong)) throw error;
     return error.limit < config.rollout.maxTokensPerTurn ? "rollout.maxTokens" : "rollout.maxTokensPerTurn";
   }
