@@ -150,7 +150,7 @@ const fields = {
     checkpointEvery: count.default(10).describe("write a resumable checkpoint every so many steps"),
     keepCheckpoints: count.default(2).describe("resumable checkpoints to keep; older ones are deleted"),
     saveTrajectories: countOrZero.default(4).describe("questions per step whose trajectories are written; 0: none"),
-    seed: z.int().nonnegative().default(0).describe("of question order and sampling"),
+    seed: z.int().nonnegative().default(0).describe("of question order, sampling and fresh adapters"),
     stopAfterSeconds: z.number().nonnegative().default(0).describe("stop at the first step after this time; 0: never"),
   },
   sft: {

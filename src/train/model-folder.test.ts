@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { configDifferences, parseConfig, type ConfigInput } from "./config.js";
-import { pinConfig, withProtocol } from "./model-folder.js";
+import { locateModel, pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy } from "./parts.js";
 
 const model = await makeTinyModel();
@@ -41,6 +41,27 @@ describe("what a configuration means for its model", () => {
     const other = { ...byteTokenizer(), specialTokens: new Map<string, number>() };
     expect(withProtocol(parseConfig({}), other).rollout.protocol).toBe("search-r1");
   });
+});
+
+it("says that there is no such model, and how those of the Hub are named", async () => {
+  const missing = path.join(model.folder, "nowhere.gguf");
+  await expect(locateModel(missing)).rejects.toThrow(`There is no model ${missing}.`);
+  await expect(locateModel("Some-Org/model-1.5B")).rejects.toThrow("is named hf:Some-Org/model-1.5B");
+  await expect(locateModel("runs/warm/best")).rejects.not.toThrow("hf:runs");
+});
+
+it("the seed of a run draws its adapter", async () => {
+  const drawn = async (seed: number): Promise<Buffer> => {
+    const keys: ConfigInput = { model: { folder: model.folder, adapt: "lora" }, train: { seed }, run: { threads: 1 } };
+    const { value: policy, close } = await openPolicy(parseConfig(keys));
+    const saved = path.join(path.dirname(model.folder), `seed-${seed}`);
+    await policy.save(saved, { optimizer: false });
+    await close();
+    return readFile(path.join(saved, "adapter_model.safetensors"));
+  };
+  const first = await drawn(0);
+  expect((await drawn(0)).equals(first)).toBe(true);
+  expect((await drawn(1)).equals(first)).toBe(false);
 });
 
 it("layers to adapt may be named in any order, and twice: what is saved can be loaded", async () => {

@@ -76,6 +76,7 @@ export async function openPolicy(
     ...(await locateModel(config.model.folder)),
     adapt: config.model.adapt,
     lora: loraOf(config),
+    seed: config.train.seed,
     threads: config.run.threads === 0 ? undefined : config.run.threads,
     provider: config.run.executionProvider,
     microBatchTokens: config.train.microBatchTokens === 0 ? undefined : config.train.microBatchTokens,

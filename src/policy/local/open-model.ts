@@ -42,10 +42,10 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
       const memory = planFor(options, source.config, adapter.lora);
       return { ...(await overFrozen(source, adapter)), memory };
     }
-    const { adapt = "auto", lora = DEFAULT_LORA } = options;
+    const { adapt = "auto", lora = DEFAULT_LORA, seed = 0 } = options;
     if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= SMALL)) {
       const memory = planFor(options, source.config, lora);
-      return { ...(await overFrozen(source, initAdapter(source.config, lora, 0))), memory };
+      return { ...(await overFrozen(source, initAdapter(source.config, lora, seed))), memory };
     }
     const memory = planFor(options, source.config, undefined);
     return { model: await inMemory(source), memory, tokenizer: source.tokenizer, remove: () => {} };

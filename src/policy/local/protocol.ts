@@ -24,6 +24,8 @@ export interface LocalOptions {
   adapt?: "auto" | "lora" | "full";
   /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
   lora?: LoraConfig;
+  /** Draws a fresh adapter. Default 0. */
+  seed?: number;
   /** Threads of the runtime. Default: the machine's, at most 8. */
   threads?: number;
   /** ONNX Runtime's execution provider. Default "cpu". */
