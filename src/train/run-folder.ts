@@ -97,7 +97,7 @@ export async function readRunConfig(folder: string): Promise<Config> {
     text = await readFile(file, "utf8");
   } catch (cause) {
     throw new UserError(
-      `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train or demo made.`,
+      `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train, sft or demo made.`,
       { cause },
     );
   }

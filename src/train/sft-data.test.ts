@@ -148,7 +148,7 @@ describe("a transcript as a training sequence", () => {
 
   it.each([
     [{ maxTokens: 620 }, "rollout.maxTokens"],
-    [{ maxTokens: 400 }, "rollout.maxTokens"],
+    [{ maxTokens: 500 }, "rollout.maxTokens"],
     [{ maxTokensPerTurn: 20 }, "rollout.maxTokensPerTurn"],
     [{ maxSearches: 0 }, "rollout.maxSearches"],
   ] as const)("with %j breaks %s", async (keys, misfit) => {
