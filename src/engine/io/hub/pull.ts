@@ -28,7 +28,7 @@ export interface PullProgress {
 export interface PullOptions extends TransportOptions {
   onProgress?: (progress: PullProgress) => void;
   /** Default: the environment of this process. */
-  environment?: NodeJS.ProcessEnv;
+  environment?: Readonly<Record<string, string | undefined>>;
   /** Bytes that are free where a folder is. Default: asks the file system. */
   freeBytes?: (folder: string) => Promise<number>;
 }

@@ -20,7 +20,7 @@ export interface HubSettings {
 }
 
 /** @throws UserError for an address or a token that cannot be used */
-export function hubSettings(environment: NodeJS.ProcessEnv = process.env): HubSettings {
+export function hubSettings(environment: Readonly<Record<string, string | undefined>> = process.env): HubSettings {
   const home =
     folder(environment.HF_HOME) ??
     path.join(folder(environment.XDG_CACHE_HOME) ?? path.join(os.homedir(), ".cache"), "huggingface");
@@ -43,7 +43,10 @@ function endpointOf(text: string): string {
   return text.replace(/\/+$/, "");
 }
 
-function tokenOf(environment: NodeJS.ProcessEnv, home: string): Pick<HubSettings, "token" | "tokenSource"> {
+function tokenOf(
+  environment: Readonly<Record<string, string | undefined>>,
+  home: string,
+): Pick<HubSettings, "token" | "tokenSource"> {
   if (isTrue(environment.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return {};
   const file = folder(environment.HF_TOKEN_PATH) ?? path.join(home, "token");
   const sources = [
@@ -66,7 +69,7 @@ function tokenOf(environment: NodeJS.ProcessEnv, home: string): Pick<HubSettings
   return {};
 }
 
-function proxyOf(environment: NodeJS.ProcessEnv): string | undefined {
+function proxyOf(environment: Readonly<Record<string, string | undefined>>): string | undefined {
   return ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].find((name) => environment[name]);
 }
 
