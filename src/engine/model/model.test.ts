@@ -100,16 +100,20 @@ describe.each([
         weights_T: Float32Array.from(isOwn, (own, t) => (own ? 0.1 + (t % 5) / 10 : 0)),
       };
     };
-    // A prompt that begins like another, groups of two and three, and one datum that shares with nobody.
+    // Two groups whose prompts differ in length, a prompt that begins like another, and one datum that shares with nobody.
     const grouped = [
       ...[5, 9, 12].map((length) => behind(first, length, length)),
-      ...[8, 11].map((length) => behind(second, length, length)),
+      ...[8, 11, 3].map((length) => behind(second, length, length)),
       behind([...first, 7], 6, 2),
     ];
-    const again = new Trainer({ config, trainable: parameters }, { ...options, recompute: true });
+    let runs = 0;
+    const roomy = { ...options, microBatchTokens: 1000, onRun: () => void runs++ };
+    const again = new Trainer({ config, trainable: parameters }, { ...roomy, recompute: true });
     await again.forwardBackward(grouped, { kind: "cross_entropy" });
-    const together = new Trainer({ config, trainable: parameters }, options);
+    const together = new Trainer({ config, trainable: parameters }, roomy);
     const sum = await together.forwardBackward(grouped, { kind: "cross_entropy" });
+    // Of each: two sessions and a run of each, both groups in the one and the rest in the other. Without shared prompts one run holds all.
+    expect(runs).toBe(2 * (2 + 2));
     const single = new Trainer({ config, trainable: parameters }, options);
     let loss = 0;
     for (const [index, one] of grouped.entries()) {
