@@ -19,8 +19,9 @@ export interface MemoryFigures {
 }
 
 const ROW = 256;
+/** A row is a prompt, a turn of the policy, an observation and another turn. */
 const PROMPT = 64;
-const LOSS = 128;
+const TURN = 64;
 const GROUP = 8;
 const SAMPLED = 64;
 
@@ -33,7 +34,7 @@ const engine = await LocalEngine.open({
   maxBatch: SAMPLED,
   microBatchTokens,
   recompute,
-  workload: { training, rowTokens: ROW, lossTokens: LOSS, groupSize: GROUP },
+  workload: { training, rowTokens: ROW, lossTokens: 2 * TURN, groupSize: GROUP },
 });
 
 await sample();
@@ -77,7 +78,7 @@ function alone(): Datum[] {
 function datum(tokens_T: number[]): Datum {
   return {
     tokens_T,
-    sampledMask_T: new Uint8Array(ROW).fill(1, ROW - LOSS),
+    sampledMask_T: new Uint8Array(ROW).fill(1, PROMPT, PROMPT + TURN).fill(1, ROW - TURN),
     logprobs_T: new Float32Array(ROW).fill(-1),
     advantages_T: new Float32Array(ROW).fill(1e-3),
   };

@@ -218,8 +218,8 @@ function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: 
   const outputs = Math.max(...runs.map((sizes) => session.outputBytes(sizes)));
   // Rows are gathered before they are prefilled.
   const gathered = Math.max(...runs.slice(0, 2).map(({ B, C }) => B * C * position));
-  // What the last run returned lies there until it is collected.
-  return session.fixedBytes + arena + 2 * outputs + gathered;
+  // What the last runs returned lies there until it is collected (measured: up to three).
+  return session.fixedBytes + arena + 3 * outputs + gathered;
 }
 
 /** What gradients add. Each layout has its own session, and a session keeps what its largest run took. */
