@@ -40,6 +40,7 @@ export const trainVerb: Verb = {
   examples: [
     ["sleuth train --questions questions.jsonl --corpus passages.jsonl --run runs/mine", "a new run"],
     ["sleuth train --run runs/mine --resume", "goes on with it"],
+    ["sleuth train --model runs/warm/best --questions q.jsonl --index index", "a real model, after sleuth sft"],
     ["sleuth train --questions q.jsonl --index index --set train.steps=200 --set search.topK=3", "with settings"],
     [
       "sleuth train --config sleuth.config.ts --search-url http://localhost:8000/retrieve",
