@@ -64,7 +64,7 @@ export const sftVerb: Verb = {
       .option("--batch <number>", "transcripts per step (sft.batch)", integer(1))
       .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
       .option("--resume", "go on with the run in --run, with the configuration it was started with")
-      .option("--seed <number>", "of order, wording and what is set aside (train.seed)", integer(0))
+      .option("--seed <number>", "of order, wording, what is set aside and fresh adapters (train.seed)", integer(0))
       .addHelpText("after", () => configHelp());
   },
   async run(terminal, given) {

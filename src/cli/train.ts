@@ -53,7 +53,7 @@ export const trainVerb: Verb = {
       .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
       .option("--resume", "go on with the run in --run, with the configuration it was started with")
       .option("--steps <number>", "optimisation steps (train.steps)", integer(0))
-      .option("--seed <number>", "of question order and sampling (train.seed)", integer(0))
+      .option("--seed <number>", "of question order, sampling and fresh adapters (train.seed)", integer(0))
       .addHelpText("after", () => configHelp());
   },
   async run(terminal, given) {
