@@ -90,6 +90,11 @@ export interface Datum {
   logprobs_T?: Float32Array;
   /** Advantage of each token, already multiplied by its share of the aggregate (for example 1/tokens). */
   advantages_T?: Float32Array;
+  /**
+   * Entropy bonus: the loss also has −Σ weight·H over the tokens that carry loss, with H the entropy (nats) of the distribution that the
+   * token was predicted from. Needs `capabilities.entropy`.
+   */
+  entropyWeights_T?: Float32Array;
 }
 
 /** One message of a chat. */

@@ -9,9 +9,10 @@ import { carriesLoss } from "./loss/loss.js";
 /**
  * - `token-mean`: every token of the batch counts the same (DAPO, arXiv:2503.14476, §3.3).
  * - `sequence-mean`: every trajectory counts the same, its tokens share (GRPO, eq. 3).
+ * - `micro-batch-mean`: token mean inside each micro-batch of so many rows, then the plain mean over them (what Search-R1's code does).
  * - `constant`: the sum divided by sequences × `constantTokens` (Dr. GRPO, arXiv:2503.20783): length has no influence.
  */
-export type Aggregation = "token-mean" | "sequence-mean" | "constant";
+export type Aggregation = "token-mean" | "sequence-mean" | "constant" | "micro-batch-mean";
 
 /** Tokens of a datum that carry loss. */
 export function lossTokens(datum: Datum): number {

@@ -1,41 +1,71 @@
-/** @file What an algorithm is to the training loop, and the part that all of them share. */
-import type { LossSpec } from "../policy/policy.js";
-import { lacksLogprobs, policyTokenCount, trajectoryToDatum } from "./datum.js";
+/**
+ * @file What an algorithm is to the training loop: two steps of arithmetic between which the loop computes whatever the first asks for.
+ *
+ * groups → `rows` (once per batch) → the loop adds values and log-probabilities → `advantages` (once per batch) → `makeData` (once per
+ * update, over the rows of that update).
+ */
 import type { Datum, Group, Trajectory } from "../types.js";
-import type { Aggregation } from "./aggregate.js";
-import { lossTokens, tokenShares, withAdvantage } from "./aggregate.js";
+import type { Objective } from "./objective.js";
 
 /** What an algorithm remembers between batches: plain data, saved with the run. */
 export interface AlgorithmState {
   /** Running mean of rewards, where a baseline is used. */
   baseline?: number;
+  /** β, where a controller moves it. */
+  klCoefficient?: number;
 }
 
-export interface Algorithm {
-  readonly name: string;
-  /** β of the KL to the frozen start; 0: no reference is needed. */
-  readonly klCoefficient: number;
-  initialState(): AlgorithmState;
+/** One trajectory on its way to training. All `_T` arrays are aligned with `tokens_T`. */
+export interface Row {
+  trajectory: Trajectory;
+  reward: number;
+  /** Rows of equal number are attempts at the same draw of the same question: they are compared. */
+  group: number;
+  tokens_T: number[];
+  /** 1 where the token carries policy loss: written by the policy (or, in the ablation, retrieved). */
+  sampledMask_T: Uint8Array;
   /**
-   * The training data of one update. The aggregate is taken over all groups given, so give the groups of one optimizer
-   * step together; the data may then be split into any micro-batches.
+   * 1 where an advantage is made: the policy's tokens. Rewards, values and returns pass from one such position to the next, across
+   * observations. (Faithful mode: every token after the prompt.)
    */
-  makeData(groups: readonly Group[], state: AlgorithmState): MadeData;
+  advantageMask_T: Uint8Array;
+  /** Log-probabilities under which the tokens were sampled: the denominators of ratios. NaN where `Needs.currentLogprobs` will put them. */
+  logprobs_T: Float32Array;
+  /** Multiplies the token's loss: truncated importance sampling between sampler and trainer. Absent: 1. */
+  correction_T?: Float32Array;
+  /** Under the frozen start, where `Needs.reference`. */
+  referenceLogprobs_T?: Float32Array;
+  /** V_t of the critic, where `Needs.values`. */
+  values_T?: Float32Array;
 }
 
-export interface MadeData {
-  data_D: Datum[];
-  loss: LossSpec;
-  /** Weight of each token of a datum in the aggregate, for `withKl`. */
-  shares_D: number[];
-  /** Some tokens lack old log-probabilities (ablation without mask): call `fillEnvironmentLogprobs` first. */
-  lacksLogprobs: boolean;
-  stats: DataStats;
+/** What the loop has to compute for every row before `advantages`. */
+export interface Needs {
+  /** `referenceLogprobs_T`. */
+  reference: boolean;
+  /** `values_T`; the rows' `returns_T` are then trained on by the critic. */
+  values: boolean;
+  /** The trainer's own log-probabilities before the batch's first update; `withCurrentLogprobs` takes them. */
+  currentLogprobs: boolean;
+}
+
+/** A row with what it teaches. */
+export interface AdvantageRow extends Row {
+  advantages_T: Float32Array;
+  /** What the critic should have said; only from estimators with values. */
+  returns_T?: Float32Array;
+  /** Whether nothing is to be learned from it: all rewards of its group were equal. */
+  silent: boolean;
+}
+
+export interface Advantages {
+  rows: AdvantageRow[];
+  stats: AdvantageStats;
   /** For the next batch. */
   state: AlgorithmState;
 }
 
-export interface DataStats {
+export interface AdvantageStats {
   groups: number;
   /** Groups whose rewards were all equal. */
   zeroVarianceGroups: number;
@@ -43,73 +73,58 @@ export interface DataStats {
   /** Not the policy's doing (cancelled, search failed): neither compared nor trained on. */
   excludedTrajectories: number;
   meanReward: number;
-  /** Mean |advantage| over the data. */
+  /** Over the tokens that carry loss. */
   meanAbsoluteAdvantage: number;
-  /** In the data: tokens that carry loss, and all tokens. */
-  lossTokens: number;
-  tokens: number;
+  /** Mean over trained tokens of the KL estimate that was taken from the rewards (nats, before β); only with KL in the reward. */
+  rewardKl?: number;
+  /** 1 − Var(R − V)/Var(R) over the tokens with values; only with a critic. */
+  explainedVariance?: number;
   /** Why groups had no signal, each reason once. */
   explanations: string[];
 }
 
-/** A trajectory that is trained on. */
-export interface Scored {
-  trajectory: Trajectory;
-  advantage: number;
+/** The training data of one update. */
+export interface MadeData {
+  data_D: Datum[];
+  /** Reference log-probabilities of each datum, where the objective has a KL. */
+  referenceLogprobs_D_T?: Float32Array[];
+  /** Weight of each token of a datum in the aggregate. */
+  shares_D: number[];
+  /** In the data: tokens that carry loss, and all tokens. */
+  lossTokens: number;
+  tokens: number;
 }
 
-/** Whether the end was the policy's own doing. */
-export function isPolicyOutcome(trajectory: Trajectory): boolean {
-  const { finishReason } = trajectory;
-  return finishReason !== "cancelled" && finishReason !== "search-failed" && policyTokenCount(trajectory) > 0;
+/** Rows of a batch in the order of their groups, with the counts of what was left out. */
+export interface Rows {
+  rows: Row[];
+  groups: number;
+  trajectories: number;
 }
 
-/** The group without trajectories that ended for reasons outside the policy. */
-export function comparable(group: Group): Group {
-  const { question, trajectories_G, rewards_G } = group;
-  if (rewards_G.length !== trajectories_G.length) {
-    throw new Error(
-      `internal: question ${question.id} has ${trajectories_G.length} trajectories and ${rewards_G.length} rewards`,
-    );
-  }
-  const kept = trajectories_G
-    .map((trajectory, member) => ({ trajectory, reward: rewards_G[member] }))
-    .filter(({ trajectory }) => isPolicyOutcome(trajectory));
-  return {
-    question,
-    trajectories_G: kept.map(({ trajectory }) => trajectory),
-    rewards_G: kept.map(({ reward }) => reward),
-  };
-}
-
-export interface AssembleOptions {
-  aggregation: Aggregation;
-  constantTokens?: number;
-  maskRetrieved: boolean;
-}
-
-/** Data with advantages folded in, and the statistics that follow from them alone. */
-export function assemble(
-  scored: readonly Scored[],
-  options: AssembleOptions,
-): Pick<MadeData, "data_D" | "shares_D" | "lacksLogprobs"> &
-  Pick<DataStats, "meanAbsoluteAdvantage" | "lossTokens" | "tokens"> {
-  const { aggregation, constantTokens, maskRetrieved } = options;
-  const bare_D = scored.map(({ trajectory }) => trajectoryToDatum(trajectory, { maskRetrieved }));
-  const tokens_D = bare_D.map(lossTokens);
-  const shares_D = tokenShares(tokens_D, aggregation, constantTokens);
-  const data_D = bare_D.map((datum, row) => withAdvantage(datum, scored[row].advantage, shares_D[row]));
-  return {
-    data_D,
-    shares_D,
-    lacksLogprobs: bare_D.some(lacksLogprobs),
-    meanAbsoluteAdvantage: mean(scored.map(({ advantage }) => Math.abs(advantage))),
-    lossTokens: tokens_D.reduce((sum, tokens) => sum + tokens, 0),
-    tokens: bare_D.reduce((sum, datum) => sum + datum.tokens_T.length, 0),
-  };
-}
-
-/** 0 for nothing. */
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+export interface Algorithm {
+  readonly name: string;
+  readonly needs: Needs;
+  initialState(): AlgorithmState;
+  /**
+   * The rows of a batch, without trajectories that ended for reasons outside the policy.
+   * @throws Error (internal) when a group's rewards do not pair with its trajectories
+   */
+  rows(groups: readonly Group[]): Rows;
+  /** The rows with the trainer's own log-probabilities where they are needed (missing ones, corrections). Aligned with `rows`. */
+  withCurrentLogprobs(rows: readonly Row[], logprobs_D_T: readonly Float32Array[]): Row[];
+  /**
+   * Advantages of a whole batch.
+   * @throws Error (internal) when rows lack what `needs` names
+   */
+  advantages(batch: Rows, state: AlgorithmState): Advantages;
+  /**
+   * The data of one update. The aggregate is over exactly the rows given; the data may be split into any micro-batches. Empty when there is
+   * nothing to learn from them.
+   */
+  makeData(rows: readonly AdvantageRow[], state: AlgorithmState): MadeData;
+  /** Loss, KL and entropy, for a state (β may move). */
+  objective(state: AlgorithmState): Objective;
+  /** The state after a batch whose mean KL to the frozen start was `kl` nats per token: adaptive controllers move β. */
+  afterBatch(state: AlgorithmState, measured: { kl: number; trajectories: number }): AlgorithmState;
 }

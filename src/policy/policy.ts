@@ -4,6 +4,7 @@
  */
 import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Datum, Tokenizer } from "../types.js";
+import type { Critic } from "./critic.js";
 
 /** When to stop sampling. What completes a stop condition is kept: it was sampled, so it is trained. */
 export interface StopConditions {
@@ -58,6 +59,8 @@ export interface ForwardBackwardResult {
   loss: number;
   /** Current log-probability of every token, aligned with the datum's tokens (0 where nothing was computed). */
   logprobs_D_T: Float32Array[];
+  /** Entropy (nats) of the distribution that each token was predicted from; only where data have `entropyWeights_T`. */
+  entropies_D_T?: Float32Array[];
 }
 
 /** AdamW (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2). */
@@ -86,6 +89,15 @@ export interface Capabilities {
   reference: boolean;
   /** Whether save and load keep optimizer state, so that a resumed run is bit-exact. */
   exactResume: boolean;
+  /** Whether `forwardBackward` honours `entropyWeights_T`. */
+  entropy: boolean;
+}
+
+export interface LogprobOptions {
+  /** Of the frozen start instead of the current policy. Default false. */
+  reference?: boolean;
+  /** 1 where a log-probability is wanted, for each sequence; elsewhere 0 is returned and nothing is computed. Default: everywhere. */
+  masks_D_T?: readonly Uint8Array[];
 }
 
 /** Counters since the policy was made; all monotone. */
@@ -108,12 +120,14 @@ export interface Policy {
   readonly contextLength: number;
   /** What the engine expects to take in memory, where it computes on this machine. */
   readonly memory?: MemoryPlan;
+  /** The value function, where the policy was opened with one. */
+  readonly critic?: Critic;
 
   /** Continues `prefix_T`. Concurrent calls are batched; the result does not depend on who shares the batch. */
   sample(prefix_T: readonly number[], options: SampleOptions): Promise<Sample>;
 
   /** Log-probability of every token given those before it (index 0 is 0), now or under the frozen start. */
-  logprobs(sequences: readonly (readonly number[])[], options?: { reference?: boolean }): Promise<Float32Array[]>;
+  logprobs(sequences: readonly (readonly number[])[], options?: LogprobOptions): Promise<Float32Array[]>;
 
   /** Adds the gradient of the loss over all data to the accumulated gradient. */
   forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult>;

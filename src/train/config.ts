@@ -3,12 +3,19 @@
  * `--help` and `--set` and the saved `config.json` derive from it.
  */
 import { z } from "zod";
+import { algorithmNames } from "../algorithms/choices.js";
 import { nearest, UserError } from "../errors.js";
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
+
+/** One of the names, or what the algorithm's name implies. */
+const choice = <const Names extends readonly string[]>(names: Names) => z.enum(["auto", ...names]).default("auto");
+const orAuto = <Schema extends z.ZodType>(schema: Schema) => z.union([z.literal("auto"), schema]).default("auto");
+/** A switch of the faithful mode. */
+const off = (help: string) => z.boolean().default(false).describe(help);
 
 /** Every key of every group, with its type, default and meaning. */
 const fields = {
@@ -99,19 +106,78 @@ const fields = {
       .describe("weight of each reward by name; the reward of a trajectory is their weighted sum"),
   },
   algorithm: {
-    name: z.enum(["grpo", "reinforce"]).default("grpo").describe("GRPO, or REINFORCE with a running-mean baseline"),
+    name: z
+      .enum(algorithmNames)
+      .default("grpo")
+      .describe("a set of the choices below, which its page in docs/algorithms.md lists; auto leaves a choice to it"),
     groupSize: count.default(8).describe("attempts per question"),
-    clip: share.default(0.2).describe("GRPO: how far a token's probability ratio may move before its gradient stops"),
-    kl: z
-      .number()
-      .nonnegative()
+    advantage: choice(["group", "rloo", "reinforce", "reinforce++", "gae"]).describe(
+      "how rewards become advantages; gae needs a critic, which is then trained beside the policy",
+    ),
+    std: choice(["sample", "population", "none"]).describe("group: what centred rewards are divided by"),
+    baseline: choice(["running-mean", "batch-mean", "group-mean", "none"]).describe(
+      "reinforce, reinforce++: what is subtracted from rewards",
+    ),
+    gamma: orAuto(share).describe("gae, reinforce++: discount from one token of the policy to the next"),
+    lambda: orAuto(share).describe("gae: weight of longer returns"),
+    whiten: orAuto(z.boolean()).describe("shift and scale a batch's advantages to mean 0 and deviation 1, over tokens"),
+    loss: choice(["ppo", "importance-sampling", "cispo", "gspo"]).describe("loss on probability ratios"),
+    clip: orAuto(share).describe(
+      "how far below 1 a ratio may fall before its gradient stops, and above 1 without clipHigh",
+    ),
+    clipHigh: orAuto(positive).describe("how far above 1 a ratio may rise; auto: as clip, or the algorithm's own"),
+    dualClip: orAuto(z.number().nonnegative()).describe(
+      "ppo: a token with negative advantage loses at most so many times its size; 0: off",
+    ),
+    truncatedRatio: orAuto(z.number().nonnegative()).describe(
+      "weigh tokens by the trainer's over the sampler's probability, at most so much; costs a forward pass; 0: off",
+    ),
+    aggregation: choice(["token-mean", "sequence-mean", "constant"]).describe(
+      "how tokens share in the loss; constant: the sum over trajectories × rollout.maxTokens",
+    ),
+    kl: orAuto(z.number().nonnegative()).describe("β, weight of the divergence from the starting policy; 0 skips it"),
+    klIn: choice(["loss", "reward"]).describe("where the divergence is added"),
+    klEstimator: choice(["k1", "k2", "k3", "abs"]).describe("how it is estimated from a sampled token"),
+    klTarget: orAuto(z.number().nonnegative()).describe("nats per token that β is steered to; 0: β is fixed"),
+    klHorizon: count.default(10_000).describe("klTarget: attempts after which β has moved by its largest step"),
+    entropy: orAuto(z.number()).describe("weight of the entropy bonus; 0: none"),
+    overlong: choice(["train", "mask"]).describe(
+      "attempts that ran out of tokens: trained on, or compared but left out of the loss",
+    ),
+    dynamicSampling: countOrZero
       .default(0)
-      .describe("weight of the k3 divergence from the starting policy; 0 skips it"),
-    normalise: z.boolean().default(true).describe("GRPO: divide advantages by the group's standard deviation"),
+      .describe("rounds of further questions where groups have equal rewards and teach nothing (DAPO); 0: none"),
     maskRetrieved: z
       .boolean()
       .default(true)
       .describe("train only on tokens the policy wrote; false also trains on retrieved text (an ablation)"),
+  },
+  critic: {
+    learningRate: positive.default(1e-4).describe("peak learning rate; its course and AdamW are those of optimizer"),
+    warmupSteps: countOrZero.default(0).describe("steps of linear warm-up of its learning rate"),
+    headStart: countOrZero.default(0).describe("steps at the beginning that train the critic alone"),
+    clip: z.number().nonnegative().default(0.5).describe("most that a value may move in one batch; 0: any"),
+  },
+  faithful: {
+    observations: off(
+      "advantages, whitening and the critic's loss count retrieved tokens as if they were the policy's",
+    ),
+    microBatchMean: countOrZero
+      .default(0)
+      .describe(
+        "mean over tokens inside micro-batches of so many attempts, then over micro-batches; 0: one mean (ours)",
+      ),
+    groupOfOne: off("GRPO: a group of one keeps its raw reward as advantage"),
+    groupByIndex: off("compare attempts at questions of different datasets whose ids end in the same number"),
+    trainerRatios: off("ratios against the trainer's own log-probabilities, whatever distribution was sampled"),
+    firstStepAtZero: off("learning-rate warm-up begins at 0, so that the first step changes nothing"),
+    oneStepLess: off("train.steps counts to one less: the last step is not taken"),
+    textScoring: off(
+      "rewards read the last of two or more answer tags in the whole text, the prompt's example included",
+    ),
+    cutObservations: off(
+      "observations too long for their budget are cut, the closing tag included, instead of leaving passages out",
+    ),
   },
   optimizer: {
     learningRate: positive.default(5e-4).describe("peak learning rate of AdamW"),
@@ -130,7 +196,10 @@ const fields = {
   train: {
     steps: countOrZero.default(50).describe("optimisation steps; a step is one batch of rollouts"),
     questionsPerStep: count.default(16).describe("questions per step, each attempted groupSize times"),
-    updatesPerBatch: count.default(1).describe("optimizer updates per batch; its questions are divided among them"),
+    epochs: count.default(1).describe("passes over each batch"),
+    updatesPerBatch: count
+      .default(1)
+      .describe("optimizer updates per pass over a batch; its questions are divided among them"),
     microBatchTokens: countOrZero
       .default(0)
       .describe("most tokens per forward and backward pass, to bound memory; 0: the engine decides"),
@@ -194,6 +263,8 @@ export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
   rollout: "how a question is attempted",
   reward: "what is rewarded",
   algorithm: "how rewards become gradients",
+  critic: "the value function of algorithms with gae (ppo)",
+  faithful: "the original code's arithmetic where ours differs, one switch each; --faithful turns on all",
   optimizer: "AdamW and its learning rate",
   train: "the loop",
   sft: "the supervised warm-up (sleuth sft)",
@@ -208,6 +279,8 @@ export const configSchema = z.strictObject({
   rollout: z.strictObject(fields.rollout).prefault({}),
   reward: z.strictObject(fields.reward).prefault({}),
   algorithm: z.strictObject(fields.algorithm).prefault({}),
+  critic: z.strictObject(fields.critic).prefault({}),
+  faithful: z.strictObject(fields.faithful).prefault({}),
   optimizer: z.strictObject(fields.optimizer).prefault({}),
   train: z.strictObject(fields.train).prefault({}),
   sft: z.strictObject(fields.sft).prefault({}),
@@ -250,6 +323,8 @@ export function configKeys(): ConfigKey[] {
 
 function typeOf(schema: z.ZodType): string {
   const inner = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+  if (inner instanceof z.ZodUnion) return (inner.options as z.ZodType[]).map(typeOf).join(" | ");
+  if (inner instanceof z.ZodLiteral) return JSON.stringify(inner.value);
   if (inner instanceof z.ZodEnum) return inner.options.map((option) => `"${option}"`).join(" | ");
   if (inner instanceof z.ZodBoolean) return "true | false";
   if (inner instanceof z.ZodRecord) return "{ name: number }";

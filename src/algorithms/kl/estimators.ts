@@ -39,4 +39,6 @@ export const k3: KlEstimator = (logprob, referenceLogprob) => {
 };
 
 /** The estimators by name. */
-export const klEstimators: Readonly<Record<"k1" | "k2" | "k3", KlEstimator>> = { k1, k2, k3 };
+export type KlName = "k1" | "k2" | "k3" | "abs";
+
+export const klEstimators: Readonly<Record<KlName, KlEstimator>> = { k1, k2, k3 };
