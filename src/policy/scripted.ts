@@ -62,7 +62,7 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
     tokenizer,
     contextLength,
     calls,
-    capabilities: { engine: "scripted", training: false, reference: true, exactResume: false },
+    capabilities: { engine: "scripted", training: false, reference: true, exactResume: false, entropy: false },
     sample,
     logprobs: (sequences) =>
       Promise.resolve(sequences.map((tokens_T) => Float32Array.from(tokens_T, (_, index) => (index ? logprob : 0)))),

@@ -44,6 +44,7 @@ function request(over: Partial<MemoryRequest> = {}): MemoryRequest {
     contextLength: 512,
     maxBatch: 32,
     groupSize: 8,
+    critic: false,
     heldBytes: 100 * 2 ** 20,
     limitBytes: 64 * GB,
     recompute: "auto",

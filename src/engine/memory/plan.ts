@@ -53,6 +53,8 @@ export interface Workload {
   lossTokens: number;
   /** Sequences that begin with the same prompt; 1 where none do. */
   groupSize: number;
+  /** Whether a value function is trained beside the model. */
+  critic: boolean;
 }
 
 export interface MemoryRequest extends Workload {

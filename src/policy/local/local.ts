@@ -46,7 +46,13 @@ interface Pending {
 
 class LocalPolicy implements Policy {
   readonly tokenizer: Tokenizer;
-  readonly capabilities: Capabilities = { engine: "local", training: true, reference: true, exactResume: true };
+  readonly capabilities: Capabilities = {
+    engine: "local",
+    training: true,
+    reference: true,
+    exactResume: true,
+    entropy: true,
+  };
   contextLength = 0;
   memory?: MemoryPlan;
   readonly ready: Promise<void>;

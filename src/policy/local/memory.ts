@@ -34,6 +34,7 @@ export function planFor(options: LocalOptions, config: ModelConfig, lora: LoraCo
     rowTokens,
     lossTokens: Math.min(rowTokens, workload.lossTokens ?? rowTokens),
     groupSize: workload.groupSize ?? USUAL_GROUP,
+    critic: workload.critic ?? options.critic ?? false,
     contextLength,
     maxBatch: options.maxBatch ?? DEFAULT_BATCH,
     heldBytes: process.memoryUsage.rss(),

@@ -26,6 +26,11 @@ export interface LocalOptions {
   lora?: LoraConfig;
   /** Draws a fresh adapter. Default 0. */
   seed?: number;
+  /**
+   * Opens a value function beside the policy, which begins as the policy does: another adapter over the same frozen weights, or another
+   * copy of all of them. Default false.
+   */
+  critic?: boolean;
   /** Threads of the runtime. Default: the machine's, at most 8. */
   threads?: number;
   /** ONNX Runtime's execution provider. Default "cpu". */
