@@ -21,8 +21,10 @@ export interface BestScore {
 
 /** Everything a run knows besides its policy and its configuration. */
 export interface TrainState {
-  /** Steps completed; also the data cursor and the place in the learning-rate schedule. */
+  /** Steps completed; also the place in the learning-rate schedule. */
   step: number;
+  /** Questions drawn so far: the data cursor. */
+  drawn: number;
   /** Seconds spent training so far, over all starts of the run. */
   seconds: number;
   /** What the algorithm carries from step to step, for example a running-mean baseline. */
@@ -32,11 +34,12 @@ export interface TrainState {
   pending: MetricValues | null;
 }
 
-/** A verified checkpoint: `policy.load(policyFolder)` restores the rest. */
+/** A verified checkpoint: `load` restores the rest. */
 export interface Checkpoint {
   folder: string;
-  policyFolder: string;
   state: TrainState;
+  /** Puts its policy, and its critic where there is one, in place. */
+  load(policy: Policy): Promise<void>;
 }
 
 /**
@@ -56,6 +59,7 @@ export async function saveCheckpoint(
     await mkdir(parent, { recursive: true });
     await replaceFolder(folder, async (temporary) => {
       await policy.save(path.join(temporary, "policy"), { optimizer: true });
+      await policy.critic?.save(path.join(temporary, "critic"));
       await writeFile(path.join(temporary, "state.json"), JSON.stringify(state) + "\n");
       await writeManifest(temporary);
     });
@@ -84,7 +88,11 @@ export async function findCheckpoint(runFolder: string, warn: (message: string) 
     const problem = await manifestProblem(folder);
     if (problem === null) {
       const state = JSON.parse(await readFile(path.join(folder, "state.json"), "utf8")) as TrainState;
-      return { folder, policyFolder: path.join(folder, "policy"), state };
+      const load = async (policy: Policy): Promise<void> => {
+        await policy.load(path.join(folder, "policy"));
+        await policy.critic?.load(path.join(folder, "critic"));
+      };
+      return { folder, state, load };
     }
     warn(`The checkpoint ${folder} is damaged (${problem}) and is passed over.`);
   }

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { algorithmNames } from "../algorithms/choices.js";
+import { choicesOf } from "../algorithms/named.js";
 import { nearest, UserError } from "../errors.js";
 
 const count = z.int().positive();
@@ -370,10 +371,17 @@ function unknownKey(path: string, source: string): UserError {
 }
 
 /** Settings that are each valid but make no sense together. */
-function refuseContradictions({ search, rollout, reward, algorithm, train }: Config): void {
-  if (algorithm.name === "grpo" && algorithm.groupSize === 1) {
+function refuseContradictions({ search, rollout, reward, algorithm, faithful, train }: Config): void {
+  const { advantage, baseline } = choicesOf(algorithm.name);
+  const chosen = algorithm.advantage === "auto" ? advantage : algorithm.advantage;
+  const comparesInGroup =
+    chosen === "rloo" ||
+    (chosen === "group" && !faithful.groupOfOne) ||
+    ((chosen === "reinforce" || chosen === "reinforce++") &&
+      (algorithm.baseline === "auto" ? baseline : algorithm.baseline) === "group-mean");
+  if (comparesInGroup && algorithm.groupSize === 1) {
     throw new UserError(
-      "algorithm.groupSize is 1: GRPO centres rewards inside a group, so every advantage would be 0. " +
+      `algorithm.groupSize is 1: ${algorithm.name} compares the rewards inside a group, so every advantage would be 0. ` +
         "Use algorithm.groupSize=2 or more, or algorithm.name=reinforce.",
     );
   }

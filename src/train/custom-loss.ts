@@ -3,7 +3,7 @@
  * of a cross-entropy whose gradient by the parameters is the same (what the Tinker SDK's `forward_backward_custom` does).
  * It costs one more forward pass than a loss the engine knows.
  */
-import type { Policy } from "../policy/policy.js";
+import type { ForwardBackwardResult, Policy } from "../policy/policy.js";
 import type { Datum } from "../types.js";
 
 /** Loss over data and its gradient by each log-probability, at the log-probabilities given; anything else is passed on. */
@@ -18,24 +18,27 @@ export type CustomLoss<R extends CustomLossResult> = (
 ) => R;
 
 /**
- * Adds the gradient of `lossFunction` to the policy's accumulated gradient.
- * @returns what the loss function returned, and the log-probabilities it was given.
+ * Adds the gradient of `lossFunction` to the policy's accumulated gradient, and that of the entropy bonus where the data have one.
+ * @returns what the loss function returned, the log-probabilities it was given (0 where no loss is carried), and the entropies.
  */
 export async function customLossStep<R extends CustomLossResult>(
   policy: Pick<Policy, "logprobs" | "forwardBackward">,
   data_D: readonly Datum[],
   lossFunction: CustomLoss<R>,
-): Promise<R & { logprobs_D_T: Float32Array[] }> {
-  const logprobs_D_T = await policy.logprobs(data_D.map(({ tokens_T }) => tokens_T));
+): Promise<R & Pick<ForwardBackwardResult, "logprobs_D_T" | "entropies_D_T">> {
+  const sequences = data_D.map(({ tokens_T }) => tokens_T);
+  const masks_D_T = data_D.map(({ sampledMask_T }) => sampledMask_T);
+  const logprobs_D_T = await policy.logprobs(sequences, { masks_D_T });
   const result = lossFunction(data_D, logprobs_D_T);
   if (result.gradLogprobs_D_T.length !== data_D.length) {
     throw new Error(`internal: ${data_D.length} data and gradients of ${result.gradLogprobs_D_T.length}`);
   }
-  const weighted_D = data_D.map(({ tokens_T, sampledMask_T }, row) => ({
+  const weighted_D = data_D.map(({ tokens_T, sampledMask_T, entropyWeights_T }, row) => ({
     tokens_T,
     sampledMask_T,
     weights_T: result.gradLogprobs_D_T[row].map((gradient) => -gradient),
+    ...(entropyWeights_T === undefined ? {} : { entropyWeights_T }),
   }));
-  await policy.forwardBackward(weighted_D, { kind: "cross_entropy" });
-  return { ...result, logprobs_D_T };
+  const { entropies_D_T } = await policy.forwardBackward(weighted_D, { kind: "cross_entropy" });
+  return { ...result, logprobs_D_T, ...(entropies_D_T === undefined ? {} : { entropies_D_T }) };
 }

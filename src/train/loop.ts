@@ -12,8 +12,8 @@ import { saveTrajectories } from "./run-folder.js";
 import type { Run } from "./run.js";
 import { attemptQuestions } from "./rollouts.js";
 import { rolloutMetrics } from "./step-metrics.js";
-import { isOutOfTime, runSteps, secondsLeft, type Course } from "./steps.js";
-import { updatePolicy } from "./update.js";
+import { isOutOfTime, runSteps, secondsLeft, stepsToTake, type Course } from "./steps.js";
+import { learn } from "./update.js";
 import { validate } from "./validation.js";
 
 /**
@@ -40,12 +40,12 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const { policy, algorithm, task } = run.parts;
   const runtimeBefore = await runtimeSeconds(run);
   const started = performance.now();
-  const groups = await attemptQuestions(run, state.step);
+  const { groups, learned, drawn } = await attemptQuestions(run, state.step, state.drawn);
   const rolloutSeconds = secondsSince(started);
-  const update = await updatePolicy({
+  const update = await learn({
     policy,
     algorithm,
-    groups,
+    groups: learned,
     state: state.algorithm ?? algorithm.initialState(),
     step: state.step,
     config: run.config,
@@ -57,6 +57,7 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const seconds = state.seconds + stepSeconds;
   const metrics: MetricValues = {
     ...rolloutMetrics(groups, task.exactMatch),
+    ...(run.config.algorithm.dynamicSampling === 0 ? {} : { "groups/learned": learned.length }),
     ...update.metrics,
     "time/total": seconds,
     "time/step": stepSeconds,
@@ -65,11 +66,12 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
     "time/outsideRuntime": 1 - runtime / stepSeconds,
     "memory/peak": peakMemoryMb(),
   };
-  const { saveTrajectories: shown, steps } = run.config.train;
+  const { saveTrajectories: shown } = run.config.train;
+  const steps = stepsToTake(run.config);
   if (shown > 0) await saveTrajectories(run.folder, step, groups.slice(0, shown));
   if (metrics["searches/failed"] === 1) run.emit({ kind: "warning", message: allSearchesFailed(step, groups) });
   run.emit({ kind: "step", step, steps, metrics, groups, secondsLeft: secondsLeft(run.config, steps, step, seconds) });
-  return { ...state, step, seconds, algorithm: update.state, pending: metrics };
+  return { ...state, step, drawn, seconds, algorithm: update.state, pending: metrics };
 }
 
 /** A dead search engine stops nothing, but nobody should find that out from the learning curve. */
@@ -89,7 +91,7 @@ async function settleStep(run: Run, state: TrainState, pending: MetricValues): P
 }
 
 function isLast(run: Run, state: TrainState): boolean {
-  return state.step >= run.config.train.steps || isOutOfTime(run.config, state);
+  return state.step >= stepsToTake(run.config) || isOutOfTime(run.config, state);
 }
 
 /** Time inside the runtime's own calls, in seconds. */

@@ -42,6 +42,31 @@ export const metricCatalogue = {
     meaning: "mean |trainer − sampler log-probability| before the step's first update",
   },
   "policy/samplerGapMax": { unit: "nats", meaning: "largest such difference" },
+  "policy/entropy": {
+    unit: "nats",
+    meaning:
+      "mean entropy of the distributions that trained tokens were drawn from; measured where the loss has an entropy bonus",
+  },
+  "advantage/meanAbsolute": { unit: "reward", meaning: "mean |advantage| over trained tokens" },
+  "attempts/excluded": {
+    unit: "share",
+    meaning: "attempts whose end was not the policy's doing (cancelled, search failed): not learned from",
+  },
+  "groups/learned": {
+    unit: "groups",
+    meaning: "dynamic sampling: groups with different rewards, which were learned from",
+  },
+  "updates/policy": { unit: "updates", meaning: "optimizer updates of the policy in the step" },
+  "updates/critic": { unit: "updates", meaning: "optimizer updates of the critic in the step" },
+  "critic/loss": { unit: "reward²", meaning: "mean over the step's updates of half the squared error of values" },
+  "critic/explainedVariance": {
+    unit: "share",
+    meaning:
+      "how much of the returns' variance the critic foretold before its update; 1 is all of it, below 0 is worse than a constant",
+  },
+  "critic/gradNorm": { unit: "norm", meaning: "the critic's global gradient norm before clipping, of the last update" },
+  "critic/learningRate": { unit: "rate", meaning: "learning rate of the critic" },
+  "kl/coefficient": { unit: "weight", meaning: "β of the KL to the starting policy, where a controller moves it" },
   "ratio/mean": { unit: "ratio", meaning: "mean probability ratio of trained tokens in the step's last update" },
   "ratio/max": { unit: "ratio", meaning: "largest such ratio" },
   "ratio/clipped": {

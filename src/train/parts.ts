@@ -3,8 +3,8 @@
  * can be handed in ready-made instead; then the keys that describe it are not looked at.
  */
 import type { Algorithm } from "../algorithms/algorithm.js";
-import { grpo } from "../algorithms/grpo.js";
-import { reinforce } from "../algorithms/reinforce.js";
+import type { Choices } from "../algorithms/choices.js";
+import { makeAlgorithm } from "../algorithms/make.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
@@ -84,21 +84,30 @@ export async function openPolicy(
     memoryBytes: config.run.memory === "" ? undefined : parseMemory(config.run.memory, "run.memory"),
     recompute: config.run.recompute,
     workload: workloadOf(config, purpose),
+    ...(needsCritic(config, given, purpose) ? { critic: { seed: config.train.seed } } : {}),
   });
   return { value: policy, close: () => policy.close() };
 }
 
-function workloadOf({ rollout, algorithm, sft }: Config, purpose: Purpose): Workload {
-  const { maxTokens, maxSearches, maxTokensPerTurn } = rollout;
+function needsCritic(config: Config, given: GivenParts, purpose: Purpose): boolean {
+  return purpose === "reinforcement" && (given.algorithm ?? algorithmOf(config)).needs.values;
+}
+
+function workloadOf(config: Config, purpose: Purpose): Workload {
+  const { maxTokens, maxSearches, maxTokensPerTurn } = config.rollout;
   const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
   const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
-  if (purpose === "supervision")
-    return { ...common, lossTokens: written, groupSize: 1, logprobs: sft.validation > 0 ? "current" : "never" };
+  if (purpose === "supervision") {
+    const logprobs = config.sft.validation > 0 ? "current" : "never";
+    return { ...common, lossTokens: written, groupSize: 1, logprobs, critic: false };
+  }
+  const { needs } = algorithmOf(config);
   return {
     ...common,
-    lossTokens: algorithm.maskRetrieved ? written : maxTokens,
-    groupSize: algorithm.groupSize,
-    logprobs: algorithm.kl > 0 ? "reference" : algorithm.maskRetrieved ? "never" : "current",
+    lossTokens: config.algorithm.maskRetrieved ? written : maxTokens,
+    groupSize: config.algorithm.groupSize,
+    logprobs: needs.reference ? "reference" : needs.currentLogprobs ? "current" : "never",
+    critic: purpose === "reinforcement" && needs.values,
   };
 }
 
@@ -200,16 +209,52 @@ export function rolloutSettings({ search, rollout }: Config): Omit<Parameters<ty
   };
 }
 
-/** The algorithm of a configuration. */
-export function makeAlgorithm({ algorithm }: Config): Algorithm {
-  const { clip, kl, normalise, maskRetrieved } = algorithm;
-  if (algorithm.name === "reinforce") return reinforce({ klCoefficient: kl, maskRetrieved });
-  return grpo({
-    loss: { kind: "ppo", clipLow: clip, clipHigh: clip },
-    klCoefficient: kl,
-    std: normalise ? "sample" : "none",
-    maskRetrieved,
+/** The algorithm of a configuration: what its name chooses, and what is chosen differently. */
+export function algorithmOf({ algorithm, rollout, faithful }: Config): Algorithm {
+  const { clip, clipHigh } = algorithm;
+  const chosen = {
+    advantage: algorithm.advantage,
+    std: algorithm.std,
+    baseline: algorithm.baseline,
+    gamma: algorithm.gamma,
+    lambda: algorithm.lambda,
+    whiten: algorithm.whiten,
+    loss: algorithm.loss,
+    clipLow: clip,
+    clipHigh: clipHigh === "auto" ? clip : clipHigh,
+    dualClip: algorithm.dualClip,
+    truncatedRatio: algorithm.truncatedRatio,
+    aggregation: algorithm.aggregation,
+    kl: algorithm.kl,
+    klIn: algorithm.klIn,
+    klEstimator: algorithm.klEstimator,
+    klTarget: algorithm.klTarget,
+    entropy: algorithm.entropy,
+    overlong: algorithm.overlong,
+  } satisfies { [Key in keyof Choices]?: Choices[Key] | "auto" };
+  const overrides = Object.fromEntries(
+    Object.entries(chosen).filter(([, value]) => value !== "auto"),
+  ) as Partial<Choices>;
+  return makeAlgorithm(algorithm.name, {
+    ...overrides,
+    klHorizon: algorithm.klHorizon,
+    constantTokens: rollout.maxTokens,
+    maskRetrieved: algorithm.maskRetrieved,
+    ...faithfulChoices(faithful),
   });
+}
+
+/** What the faithful mode chooses differently; nothing where it is off. */
+function faithfulChoices(faithful: Config["faithful"]): Partial<Choices> {
+  return {
+    ...(faithful.observations ? { observationsInAdvantage: true } : {}),
+    ...(faithful.microBatchMean > 0
+      ? { aggregation: "micro-batch-mean", microBatchRows: faithful.microBatchMean }
+      : {}),
+    ...(faithful.groupOfOne ? { groupOfOne: "raw" } : {}),
+    ...(faithful.groupByIndex ? { groupByIndex: true } : {}),
+    ...(faithful.trainerRatios ? { trainerRatios: true } : {}),
+  };
 }
 
 /**

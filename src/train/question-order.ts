@@ -1,4 +1,4 @@
-/** @file Which questions a step trains on: a pure function of (seed, step), so the step number is the whole data cursor. */
+/** @file Which questions come next: a pure function of the seed and of how many have been drawn, so that number is the whole data cursor. */
 import { Random } from "../random.js";
 import type { Question } from "../types.js";
 
@@ -9,21 +9,21 @@ export interface Draw {
   draw: number;
 }
 
-/** The `count` questions of step `step` (from 0): epochs follow each other, each shuffled anew. */
-export function questionsOfStep(questions: readonly Question[], seed: number, step: number, count: number): Draw[] {
-  return itemsOfStep(questions, seed, step, count).map(({ item, draw }) => ({ question: item, draw }));
+/** The next `count` questions after `drawn` of them: epochs follow each other, each shuffled anew. */
+export function drawQuestions(questions: readonly Question[], seed: number, drawn: number, count: number): Draw[] {
+  return drawItems(questions, seed, drawn, count).map(({ item, draw }) => ({ question: item, draw }));
 }
 
 /** The same of anything. */
-export function itemsOfStep<Item>(
+export function drawItems<Item>(
   items: readonly Item[],
   seed: number,
-  step: number,
+  drawn: number,
   count: number,
 ): { item: Item; draw: number }[] {
   const orders = new Map<number, number[]>();
   return Array.from({ length: count }, (_, offset) => {
-    const position = step * count + offset;
+    const position = drawn + offset;
     const draw = Math.floor(position / items.length);
     const order = orders.get(draw) ?? epochOrder(items.length, seed, draw);
     orders.set(draw, order);

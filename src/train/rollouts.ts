@@ -1,33 +1,74 @@
 /** @file The attempts of one step: its questions, `groupSize` times each, with their rewards. */
+import { isPolicyOutcome } from "../algorithms/rows.js";
 import { attemptAll } from "../eval/environment.js";
 import { deriveSeed } from "../random.js";
 import type { Group } from "../types.js";
-import { questionsOfStep, type Draw } from "./question-order.js";
+import { drawQuestions, type Draw } from "./question-order.js";
 import type { Run } from "./run.js";
 
+/** What a step attempted. */
+export interface StepAttempts {
+  /** All of it: what metrics are about. */
+  groups: Group[];
+  /** What is learned from: under dynamic sampling the groups whose rewards differ, else all. */
+  learned: Group[];
+  /** Questions drawn since the beginning of the run: the data cursor. */
+  drawn: number;
+}
+
 /**
- * Attempts the questions of step `step` (from 0). What an attempt samples follows from the seed, its question, how often
- * that was drawn before and its place in the group; never from what else runs.
+ * Attempts the questions of step `step` (from 0), the next ones after `drawn`. What an attempt samples follows from the seed, its question,
+ * how often that was drawn before and its place in the group; never from what else runs.
+ *
+ * Dynamic sampling (DAPO, arXiv:2503.14476, §3.2): groups with equal rewards teach nothing, so further questions take their places, for at
+ * most `algorithm.dynamicSampling` rounds. Departure: the paper goes on without a bound and throws surplus groups away; here exactly the
+ * missing ones are drawn.
  */
-export async function attemptQuestions(run: Run, step: number): Promise<Group[]> {
-  const { config, parts, signal, emit } = run;
+export async function attemptQuestions(run: Run, step: number, drawn: number): Promise<StepAttempts> {
+  const { config, parts } = run;
   const { questionsPerStep, seed } = config.train;
+  const rounds = config.algorithm.dynamicSampling;
+  const groups: Group[] = [];
+  const draw = async (count: number): Promise<void> => {
+    groups.push(...(await attemptDraws(run, step, drawQuestions(parts.questions, seed, drawn, count), groups.length)));
+    drawn += count;
+  };
+  await draw(questionsPerStep);
+  if (rounds === 0) return { groups, learned: groups, drawn };
+  let learned = groups.filter(isInformative);
+  for (let round = 0; round < rounds && learned.length < questionsPerStep; round++) {
+    await draw(questionsPerStep - learned.length);
+    learned = groups.filter(isInformative);
+  }
+  return { groups, learned, drawn };
+}
+
+/** Whether the rewards of a group differ, among the attempts whose end was the policy's doing. */
+function isInformative({ trajectories_G, rewards_G }: Group): boolean {
+  const rewards = rewards_G.filter((_, member) => isPolicyOutcome(trajectories_G[member]));
+  return rewards.some((reward) => reward !== rewards[0]);
+}
+
+/** @param before groups of the same step that have been attempted already, for the progress */
+async function attemptDraws(run: Run, step: number, draws: readonly Draw[], before: number): Promise<Group[]> {
+  const { config, parts, signal, emit } = run;
   const { groupSize } = config.algorithm;
-  const draws = questionsOfStep(parts.questions, seed, step, questionsPerStep);
+  const { temperature, maxConcurrent } = config.rollout;
   const attempts = draws.flatMap((draw) => Array.from({ length: groupSize }, (_, member) => ({ draw, member })));
+  const total = before * groupSize + attempts.length;
   const trajectories = await attemptAll(
     attempts,
     ({ draw, member }, inner) =>
       parts.task.environment(draw.question, {
         policy: parts.policy,
-        temperature: config.rollout.temperature,
-        seed: attemptSeed(seed, draw, member),
+        temperature,
+        seed: attemptSeed(config.train.seed, draw, member),
         signal: inner,
       }),
     {
-      concurrency: config.rollout.maxConcurrent,
+      concurrency: maxConcurrent,
       signal,
-      onDone: (done) => emit({ kind: "progress", phase: "rollout", step, done, total: attempts.length }),
+      onDone: (done) => emit({ kind: "progress", phase: "rollout", step, done: before * groupSize + done, total }),
     },
   );
   return draws.map(({ question }, index) => {

@@ -13,7 +13,7 @@ import { parseConfig, type ConfigInput } from "./config.js";
 import { appendMetrics, readMetrics } from "./metrics-file.js";
 import { pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy, requireOwnLora } from "./parts.js";
-import { itemsOfStep } from "./question-order.js";
+import { drawItems } from "./question-order.js";
 import { writePictures } from "./report.js";
 import { peakMemoryMb, readResult, saveResult } from "./result.js";
 import { inRunFolder, newRunFolder, saveTrajectories } from "./run-folder.js";
@@ -216,8 +216,7 @@ async function takeStep(run: SftRun, state: TrainState): Promise<TrainState> {
   signal?.throwIfAborted();
   const started = performance.now();
   const size = Math.min(config.sft.batch, config.sft.epochs * training.length - state.step * config.sft.batch);
-  // `itemsOfStep` places a step by its size: the last one is as long as the others, and cut.
-  const batch = itemsOfStep(training, config.train.seed, state.step, config.sft.batch).slice(0, size);
+  const batch = drawItems(training, config.train.seed, state.step * config.sft.batch, size);
   const { data_D, tokens } = toBatch(batch.map(({ item }) => item));
   const learningRate = learningRateAt(state.step, steps, {
     ...config.optimizer,

@@ -9,7 +9,7 @@ import { truncateMetrics } from "./metrics-file.js";
 import type { MetricValues } from "./metrics.js";
 
 /** Where a new run begins: before its first step, with the evaluation of the untrained policy still to come. */
-export const startState: TrainState = { step: 0, seconds: 0, algorithm: null, best: null, pending: {} };
+export const startState: TrainState = { step: 0, drawn: 0, seconds: 0, algorithm: null, best: null, pending: {} };
 
 /** What of the folder's checkpoints is told to whoever watches. */
 export type CheckpointEvent =
@@ -73,7 +73,7 @@ export async function restore({
     return { state: startState, resumedFrom: null };
   }
   const { state } = checkpoint;
-  await policy.load(checkpoint.policyFolder);
+  await checkpoint.load(policy);
   await truncateMetrics(folder, state.pending === null ? state.step : state.step - 1);
   return { state, resumedFrom: state.step };
 }
@@ -81,6 +81,11 @@ export async function restore({
 /** Whether an error is nothing but the signal's abort. */
 export function isAbortOf(signal: AbortSignal | undefined, error: unknown): boolean {
   return signal?.aborted === true && error === signal.reason;
+}
+
+/** Steps to take. The original's loop ended before its last one. */
+export function stepsToTake({ train, faithful }: Config): number {
+  return faithful.oneStepLess ? Math.max(0, train.steps - 1) : train.steps;
 }
 
 /** Whether `train.stopAfterSeconds` have been spent on training. */

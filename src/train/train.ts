@@ -1,17 +1,19 @@
 /** @file Training from a configuration: builds the parts, opens or continues the run folder, trains, judges, reports. */
 import path from "node:path";
+import type { Algorithm } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
+import type { Policy } from "../policy/policy.js";
 import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
 import { runLoop } from "./loop.js";
 import { pinConfig, withProtocol } from "./model-folder.js";
-import { loadSplits, makeAlgorithm, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
+import { algorithmOf, loadSplits, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
 import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
 import type { Run, TrainParts } from "./run.js";
-import { isAbortOf, isOutOfTime, restore } from "./steps.js";
+import { isAbortOf, isOutOfTime, restore, stepsToTake } from "./steps.js";
 import { savedReports, testReports } from "./test-reports.js";
 
 export interface TrainOptions extends GivenParts {
@@ -39,7 +41,7 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
   const emit = options.onEvent ?? (() => undefined);
   return inRunFolder(folder, config, "train", async (begin) => {
     const earlier = await readResult(folder);
-    if (earlier !== null && earlier.status === "finished" && earlier.steps >= config.train.steps) {
+    if (earlier !== null && earlier.status === "finished" && earlier.steps >= stepsToTake(config)) {
       emit({ kind: "end", result: earlier });
       return earlier;
     }
@@ -64,8 +66,8 @@ async function withParts<T>(config: Config, given: GivenParts, use: (parts: Trai
   try {
     const policy = await openPolicy(config, given);
     try {
-      const algorithm = given.algorithm ?? makeAlgorithm(config);
-      requireCapabilities(policy.value.capabilities, algorithm.klCoefficient);
+      const algorithm = given.algorithm ?? algorithmOf(config);
+      requireCapabilities(policy.value, algorithm);
       for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
       return await use({ policy: policy.value, task: task.value, algorithm, ...splits });
     } finally {
@@ -77,17 +79,25 @@ async function withParts<T>(config: Config, given: GivenParts, use: (parts: Trai
 }
 
 /** Says before any compute what the engine cannot do. */
-function requireCapabilities(
-  can: { engine: string; training: boolean; reference: boolean },
-  klCoefficient: number,
-): void {
+function requireCapabilities({ capabilities: can, critic }: Policy, algorithm: Algorithm): void {
   if (!can.training) {
     throw new UserError(`The policy engine ${can.engine} cannot train. Use the local engine, or evaluate it instead.`);
   }
-  if (klCoefficient > 0 && !can.reference) {
+  if (algorithm.needs.reference && !can.reference) {
     throw new UserError(
-      `algorithm.kl is ${klCoefficient}, which needs the log-probabilities of the starting policy, and the engine ${can.engine} ` +
+      `algorithm.kl is not 0, which needs the log-probabilities of the starting policy, and the engine ${can.engine} ` +
         "does not keep it. Set algorithm.kl=0 or use the local engine.",
+    );
+  }
+  if (algorithm.needs.values && critic === undefined) {
+    throw new UserError(
+      `The algorithm ${algorithm.name} needs a critic, and the engine ${can.engine} has none. ` +
+        "Use the local engine, or an algorithm that compares attempts instead: algorithm.name=grpo.",
+    );
+  }
+  if (algorithm.objective(algorithm.initialState()).entropy !== 0 && !can.entropy) {
+    throw new UserError(
+      `algorithm.entropy is not 0, and the engine ${can.engine} cannot compute entropies. Set algorithm.entropy=0 or use the local engine.`,
     );
   }
 }
@@ -111,7 +121,8 @@ async function trainIn(run: Run): Promise<TrainResult> {
 
 function announce(run: Run, resumedFrom: number | null): void {
   const { questions, validation, test } = run.parts;
-  const { steps, evalSize, testSize } = run.config.train;
+  const { evalSize, testSize } = run.config.train;
+  const steps = stepsToTake(run.config);
   const counts = {
     train: questions.length,
     validation: Math.min(evalSize, validation.length),
@@ -151,7 +162,7 @@ async function finish(
   state: TrainState,
   reports: Pick<TrainResult, "before" | "after">,
 ): Promise<TrainResult> {
-  const isComplete = state.step >= run.config.train.steps || !isOutOfTime(run.config, state);
+  const isComplete = state.step >= stepsToTake(run.config) || !isOutOfTime(run.config, state);
   const result: TrainResult = {
     folder: run.folder,
     status: isComplete ? "finished" : "out-of-time",

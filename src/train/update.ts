@@ -1,21 +1,23 @@
-/** @file The update of one step: advantages → data → gradients → optimizer steps. */
-import type { Algorithm, AlgorithmState, MadeData } from "../algorithms/algorithm.js";
-import { withKl } from "../algorithms/kl/with-kl.js";
+/** @file The learning of one step: evidence → advantages → updates of the critic → updates of the policy. */
+import type { AdvantageRow, AdvantageStats, Algorithm, AlgorithmState, MadeData } from "../algorithms/algorithm.js";
 import { carriesLoss } from "../algorithms/loss/loss.js";
 import { ratioStats } from "../algorithms/loss/ratio-stats.js";
+import { isEngineLoss, objectiveGradient, type Objective } from "../algorithms/objective.js";
 import { UserError } from "../errors.js";
-import type { Policy } from "../policy/policy.js";
-import { fillEnvironmentLogprobs } from "../algorithms/datum.js";
+import type { ForwardBackwardResult, Policy } from "../policy/policy.js";
+import { Random } from "../random.js";
 import type { Datum, Group } from "../types.js";
 import type { Config } from "./config.js";
+import { updateCritic } from "./critic-update.js";
 import { customLossStep } from "./custom-loss.js";
+import { gatherEvidence, samplerGap } from "./evidence.js";
 import type { MetricValues } from "./metrics.js";
 import { learningRateAt } from "./schedule.js";
 
 export interface Update {
   policy: Policy;
   algorithm: Algorithm;
-  /** The step's groups; each optimizer update takes its share of them. */
+  /** What the step learns from. */
   groups: readonly Group[];
   state: AlgorithmState;
   /** From 0. */
@@ -23,94 +25,143 @@ export interface Update {
   config: Config;
 }
 
+/** What every update of a step has in common. */
+export interface LearningStep extends Omit<Update, "groups"> {
+  rows: readonly AdvantageRow[];
+}
+
 /**
- * Makes `train.updatesPerBatch` optimizer updates.
+ * Makes `train.epochs` × `train.updatesPerBatch` optimizer updates of the policy, and as many of the critic where there is one.
  * @returns their metrics and what the algorithm remembers
- * @throws UserError when the loss or the gradient is not a number
+ * @throws UserError when a loss or a gradient is not a number
  */
-export async function updatePolicy(update: Update): Promise<{ metrics: MetricValues; state: AlgorithmState }> {
+export async function learn(update: Update): Promise<{ metrics: MetricValues; state: AlgorithmState }> {
   const { policy, algorithm, groups, step, config } = update;
-  const learningRate = learningRateAt(step, config.train.steps, config.optimizer);
-  let { state } = update;
-  let metrics: MetricValues = { learningRate, loss: 0, gradNorm: 0, "tokens/trained": 0 };
-  let isFirst = true;
-  for (const share of divide(groups, config.train.updatesPerBatch)) {
+  const evidence = await gatherEvidence(policy, algorithm, algorithm.rows(groups));
+  const { rows, stats, state } = algorithm.advantages(evidence.batch, update.state);
+  const course: LearningStep = { ...update, rows, state };
+  const critic = algorithm.needs.values ? await updateCritic(course, minibatches(course)) : {};
+  const isHeadStart = algorithm.needs.values && step < config.critic.headStart;
+  const { kl, metrics } = isHeadStart ? { kl: stats.rewardKl, metrics: {} } : await updatePolicy(course, stats);
+  return {
+    metrics: { ...advantageMetrics(stats), ...metrics, ...evidence.metrics, ...critic, ...coefficientMetric(state) },
+    state: kl === undefined ? state : algorithm.afterBatch(state, { kl, trajectories: rows.length }),
+  };
+}
+
+/** The updates of the policy. `kl`: of this batch to the frozen start, where it is measured. */
+async function updatePolicy(
+  course: LearningStep,
+  stats: AdvantageStats,
+): Promise<{ kl?: number; metrics: MetricValues }> {
+  const { policy, algorithm, state, step, config } = course;
+  const { steps } = config.train;
+  const learningRate = learningRateAt(step, steps, { ...config.optimizer, fromZero: config.faithful.firstStepAtZero });
+  const objective = algorithm.objective(state);
+  let kl = stats.rewardKl;
+  let metrics: MetricValues = { learningRate, loss: 0, gradNorm: 0, "tokens/trained": 0, "updates/policy": 0 };
+  for (const share of minibatches(course)) {
     const made = algorithm.makeData(share, state);
-    state = made.state;
     // Without a signal there is nothing to follow: an optimizer step would only move by its momentum.
     if (made.data_D.length === 0) continue;
-    const gradient = await accumulate(policy, algorithm, made);
+    const gradient = await accumulate(policy, objective, made);
     requireFinite("loss", gradient.loss, step);
     const { gradNorm } = await policy.optimStep({ ...config.optimizer, learningRate });
     requireFinite("gradient norm", gradNorm, step);
+    const isFirst = metrics["updates/policy"] === 0;
+    // Of the first update: later ones have moved away from what was sampled.
+    if (isFirst) kl = gradient.klPerToken ?? kl;
     metrics = {
       ...metrics,
-      ...lastUpdateMetrics(gradient, made, algorithm.klCoefficient),
-      ...(isFirst ? samplerGap(gradient) : {}),
+      ...(isFirst && !algorithm.needs.currentLogprobs ? samplerGap(made.data_D, gradient.logprobs_D_T) : {}),
+      ...updateMetrics(made, gradient, objective),
       gradNorm,
       loss: (metrics.loss ?? 0) + gradient.loss,
-      "tokens/trained": (metrics["tokens/trained"] ?? 0) + made.stats.lossTokens,
+      "tokens/trained": (metrics["tokens/trained"] ?? 0) + made.lossTokens,
+      "updates/policy": (metrics["updates/policy"] ?? 0) + 1,
     };
-    isFirst = false;
   }
-  return { metrics, state };
+  return { kl, metrics: { ...metrics, ...(kl === undefined ? {} : { kl }) } };
+}
+
+/**
+ * The rows of each update: the batch's groups divided into `updatesPerBatch` shares, for every epoch anew; from the second on in another
+ * order, which follows from the seed.
+ */
+function minibatches({ rows, step, config }: LearningStep): AdvantageRow[][] {
+  const { epochs, updatesPerBatch, seed } = config.train;
+  const groups = [...byGroup(rows).values()];
+  return Array.from({ length: epochs }, (_, epoch) => {
+    const order = epoch === 0 ? groups : new Random(seed, "epoch", step, epoch).shuffle([...groups]);
+    return divide(order, updatesPerBatch).map((share) => share.flat());
+  }).flat();
+}
+
+function byGroup(rows: readonly AdvantageRow[]): Map<number, AdvantageRow[]> {
+  const groups = new Map<number, AdvantageRow[]>();
+  for (const row of rows) {
+    const members = groups.get(row.group);
+    if (members) members.push(row);
+    else groups.set(row.group, [row]);
+  }
+  return groups;
 }
 
 /** `parts` runs of consecutive groups, as equal as can be. */
-function divide(groups: readonly Group[], parts: number): Group[][] {
-  const edge = (part: number): number => Math.round((part * groups.length) / parts);
-  return Array.from({ length: parts }, (_, part) => groups.slice(edge(part), edge(part + 1)));
+function divide<Item>(items: readonly Item[], parts: number): Item[][] {
+  const edge = (part: number): number => Math.round((part * items.length) / parts);
+  return Array.from({ length: parts }, (_, part) => items.slice(edge(part), edge(part + 1)));
 }
 
-interface Gradient {
-  data_D: readonly Datum[];
-  logprobs_D_T: readonly Float32Array[];
-  loss: number;
-  /** In nats per token; only where the loss has a KL. */
-  klPerToken: number;
+interface Gradient extends ForwardBackwardResult {
+  /** In nats; only where the objective has a KL. */
+  klPerToken?: number;
 }
 
-/** Adds the gradient of the algorithm's loss to the policy's. */
-async function accumulate(policy: Policy, algorithm: Algorithm, made: MadeData): Promise<Gradient> {
-  const sequences = made.data_D.map(({ tokens_T }) => tokens_T);
-  const data_D = made.lacksLogprobs
-    ? fillEnvironmentLogprobs(made.data_D, await policy.logprobs(sequences))
-    : made.data_D;
-  if (algorithm.klCoefficient === 0) {
-    return { data_D, klPerToken: 0, ...(await policy.forwardBackward(data_D, made.loss)) };
-  }
-  const reference = await policy.logprobs(sequences, { reference: true });
-  const options = { loss: made.loss, beta: algorithm.klCoefficient, shares_D: made.shares_D };
-  const result = await customLossStep(policy, data_D, (data, logprobs) => withKl(data, logprobs, reference, options));
-  return { data_D, ...result };
+/** Adds the gradient of the objective to the policy's. */
+function accumulate(policy: Policy, objective: Objective, made: MadeData): Promise<Gradient> {
+  const { loss, kl } = objective;
+  if (kl === undefined && isEngineLoss(loss)) return policy.forwardBackward(made.data_D, loss);
+  return customLossStep(policy, made.data_D, (_, logprobs_D_T) => objectiveGradient(objective, made, logprobs_D_T));
 }
 
-function lastUpdateMetrics(gradient: Gradient, made: MadeData, klCoefficient: number): MetricValues {
-  const stats = ratioStats(gradient.data_D, gradient.logprobs_D_T, made.loss);
+function updateMetrics({ data_D }: MadeData, gradient: Gradient, { loss }: Objective): MetricValues {
+  const { logprobs_D_T, entropies_D_T } = gradient;
+  const stats = ratioStats(data_D, logprobs_D_T, loss);
   return {
     "ratio/mean": stats.meanRatio,
     "ratio/max": stats.maxRatio,
     "kl/sampler": stats.kl,
     "ratio/clipped": stats.clipFraction,
-    ...(klCoefficient > 0 ? { kl: gradient.klPerToken } : {}),
+    ...(entropies_D_T === undefined ? {} : { "policy/entropy": meanWhereLoss(data_D, entropies_D_T) }),
   };
 }
 
-/** How far sampler and trainer disagree about the same policy; it should be rounding alone. */
-function samplerGap({ data_D, logprobs_D_T }: Gradient): MetricValues {
+/** Mean over the tokens that carry loss. */
+function meanWhereLoss(data_D: readonly Datum[], values_D_T: readonly Float32Array[]): number {
   let sum = 0;
-  let most = 0;
   let tokens = 0;
   data_D.forEach((datum, row) => {
     for (let t = 0; t < datum.tokens_T.length; t++) {
       if (!carriesLoss(datum, t)) continue;
-      const gap = Math.abs(logprobs_D_T[row][t] - (datum.logprobs_T?.[t] ?? 0));
-      sum += gap;
-      most = Math.max(most, gap);
+      sum += values_D_T[row][t];
       tokens++;
     }
   });
-  return { "policy/samplerGap": sum / Math.max(1, tokens), "policy/samplerGapMax": most };
+  return sum / Math.max(1, tokens);
+}
+
+function advantageMetrics(stats: AdvantageStats): MetricValues {
+  return {
+    "advantage/meanAbsolute": stats.meanAbsoluteAdvantage,
+    "attempts/excluded": stats.excludedTrajectories / Math.max(1, stats.trajectories),
+    ...(stats.explainedVariance === undefined ? {} : { "critic/explainedVariance": stats.explainedVariance }),
+  };
+}
+
+/** β, where a controller moves it. */
+function coefficientMetric({ klCoefficient }: AlgorithmState): MetricValues {
+  return klCoefficient === undefined ? {} : { "kl/coefficient": klCoefficient };
 }
 
 /** @throws UserError when training has diverged; `rate` is the key that sets the learning rate */
