@@ -69,7 +69,7 @@ async function makeRun(
     await policy.optimStep({ ...config.optimizer, learningRate: 0.02 });
     return (await engine.logprobs([tokens_T], {}))[0];
   };
-  const state: TrainState = { step: 1, seconds: 3, algorithm: null, best: null, pending: null };
+  const state: TrainState = { step: 1, drawn: 0, seconds: 3, algorithm: null, best: null, pending: null };
   const first = await step();
   await saveCheckpoint(folder, policy, state, { keep: 2, warn: () => undefined });
   const best = await step();

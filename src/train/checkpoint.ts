@@ -34,12 +34,17 @@ export interface TrainState {
   pending: MetricValues | null;
 }
 
-/** A verified checkpoint: `load` restores the rest. */
+/** A verified checkpoint: `loadCheckpoint` restores the rest. */
 export interface Checkpoint {
   folder: string;
+  policyFolder: string;
   state: TrainState;
-  /** Puts its policy, and its critic where there is one, in place. */
-  load(policy: Policy): Promise<void>;
+}
+
+/** Puts the policy of a checkpoint, and its critic where there is one, in place. */
+export async function loadCheckpoint({ folder, policyFolder }: Checkpoint, policy: Policy): Promise<void> {
+  await policy.load(policyFolder);
+  await policy.critic?.load(path.join(folder, "critic"));
 }
 
 /**
@@ -88,11 +93,7 @@ export async function findCheckpoint(runFolder: string, warn: (message: string) 
     const problem = await manifestProblem(folder);
     if (problem === null) {
       const state = JSON.parse(await readFile(path.join(folder, "state.json"), "utf8")) as TrainState;
-      const load = async (policy: Policy): Promise<void> => {
-        await policy.load(path.join(folder, "policy"));
-        await policy.critic?.load(path.join(folder, "critic"));
-      };
-      return { folder, state, load };
+      return { folder, policyFolder: path.join(folder, "policy"), state };
     }
     warn(`The checkpoint ${folder} is damaged (${problem}) and is passed over.`);
   }

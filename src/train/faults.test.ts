@@ -77,7 +77,7 @@ async function failEach(work: () => Promise<unknown>, check: (error: Error) => P
   return operations;
 }
 
-const state = (step: number): TrainState => ({ step, seconds: 1, algorithm: {}, best: null, pending: null });
+const state = (step: number): TrainState => ({ step, drawn: 0, seconds: 1, algorithm: {}, best: null, pending: null });
 
 async function movedPolicy(): Promise<{ policy: Policy; move: () => Promise<void>; bytes: () => string }> {
   const policy = tabularPolicy({ habits: ["ab"] });

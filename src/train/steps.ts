@@ -3,7 +3,7 @@
  * them, and an orderly end when the signal aborts. What a step is comes from the caller.
  */
 import type { Policy } from "../policy/policy.js";
-import { findCheckpoint, saveCheckpoint, type TrainState } from "./checkpoint.js";
+import { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainState } from "./checkpoint.js";
 import type { Config } from "./config.js";
 import { truncateMetrics } from "./metrics-file.js";
 import type { MetricValues } from "./metrics.js";
@@ -73,7 +73,7 @@ export async function restore({
     return { state: startState, resumedFrom: null };
   }
   const { state } = checkpoint;
-  await checkpoint.load(policy);
+  await loadCheckpoint(checkpoint, policy);
   await truncateMetrics(folder, state.pending === null ? state.step : state.step - 1);
   return { state, resumedFrom: state.step };
 }
