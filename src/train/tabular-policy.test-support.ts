@@ -238,7 +238,8 @@ async function loadArray(folder: string, { weights, gradient, adam }: TrainedArr
   gradient.fill(0);
   for (const [name, values] of Object.entries(adam)) {
     const bytes = await readFile(path.join(folder, `${name}.bin`)).catch(() => null);
-    if (bytes !== null) bytesOf(values).set(bytes);
+    if (bytes === null) values.fill(0);
+    else bytesOf(values).set(bytes);
   }
 }
 
