@@ -28,7 +28,8 @@ export type { OnEvent, TrainEvent } from "./train/events.js";
 export type { TestReports, TrainResult } from "./train/result.js";
 export { readMetrics } from "./train/metrics-file.js";
 export { metricCatalogue, type MetricLine, type MetricName } from "./train/metrics.js";
-export { atlasDemo, paper } from "./recipes/search-r1/recipe.js";
+export { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./recipes/search-r1/recipe.js";
+export { faithful } from "./recipes/search-r1/faithful.js";
 export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
@@ -46,16 +47,34 @@ export { serve, type RunningServer, type ServeOptions } from "./search/server.js
 export { searchEnvironment, type Attempt, type Environment } from "./eval/environment.js";
 export { rollout, type RolloutOptions } from "./rollout/rollout.js";
 export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rollout/trace.js";
-export { atlas, protocols, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
+export { atlas, protocols, r1, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
 export type { RewardFunction } from "./rewards/reward.js";
 export { combineRewards, rewardsFor } from "./rewards/combine.js";
 export { exactMatch, matchesAnswer } from "./rewards/exact-match.js";
 export { normaliseAnswer } from "./rewards/normalise.js";
 
 // Algorithms.
-export type { Algorithm } from "./algorithms/algorithm.js";
-export { grpo, type GrpoOptions } from "./algorithms/grpo.js";
-export { reinforce, type ReinforceOptions } from "./algorithms/reinforce.js";
+export type {
+  AdvantageRow,
+  Advantages,
+  AdvantageStats,
+  Algorithm,
+  AlgorithmState,
+  MadeData,
+  Needs,
+  Row,
+  Rows,
+} from "./algorithms/algorithm.js";
+export { algorithmNames, type AlgorithmName, type Choices } from "./algorithms/choices.js";
+export { makeAlgorithm } from "./algorithms/make.js";
+export { choicesOf } from "./algorithms/named.js";
+export {
+  isEngineLoss,
+  objectiveGradient,
+  type Objective,
+  type ObjectiveGradient,
+  type PolicyLoss,
+} from "./algorithms/objective.js";
 
 // Policies.
 export type { Policy, Sample, SampleOptions } from "./policy/policy.js";

@@ -32,6 +32,7 @@ function engineInWords({ search, algorithm, train }: Config): string {
     bm25: "a real search engine",
     http: "a search server",
     random: "random passages instead of search results (a control)",
+    empty: "a search engine that never finds anything (a control)",
     none: "no search engine at all (a control)",
   };
   const mask = algorithm.maskRetrieved ? "" : ", trained on retrieved text too (an ablation)";

@@ -3,7 +3,7 @@ import { atlasDemo } from "../recipes/search-r1/recipe.js";
 import { mergeConfig, type Config, type ConfigInput } from "../train/config.js";
 import type { TestReports, TrainResult } from "../train/result.js";
 import { printTranscripts, printWorld } from "./demo-stages.js";
-import { collect, configOver, integer, withoutUndefined } from "./run-options.js";
+import { addFaithful, collect, configOver, integer, withoutUndefined } from "./run-options.js";
 import { interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
 import { duration } from "./terminal/format.js";
 import { runTraining } from "./train.js";
@@ -19,6 +19,7 @@ interface Options {
   mask: boolean;
   run?: string;
   quick?: boolean;
+  faithful?: boolean;
   set?: string[];
 }
 
@@ -38,7 +39,8 @@ export const demoVerb: Verb = {
     ["sleuth demo --no-search --seed 1", "the control without a search engine"],
     ["sleuth demo --json", "the numbers, for a program"],
   ],
-  configure: (command) =>
+  configure: (command) => {
+    addFaithful(command);
     command
       .option("--seed <number>", "of question order and sampling", integer(0))
       .option("--steps <number>", "optimisation steps", integer(0))
@@ -51,7 +53,8 @@ export const demoVerb: Verb = {
         "--set <key=value>",
         "set any key of the configuration (see sleuth train --help); may be repeated",
         collect,
-      ),
+      );
+  },
   async run(terminal, given) {
     const started = performance.now();
     const options = given as unknown as Options;
@@ -89,7 +92,7 @@ function demoConfig(options: Options): Config {
     algorithm: { maskRetrieved: mask ? undefined : false },
     run: { folder: run },
   });
-  return configOver(mergeConfig(base, flags), { set: options.set });
+  return configOver(mergeConfig(base, flags), { set: options.set, faithful: options.faithful });
 }
 
 /** The command line that goes on with an interrupted demo. */
@@ -103,6 +106,7 @@ function commandLine(options: Options, folder: string): string {
   if (options.randomRetriever) words.push("--random-retriever");
   if (!options.mask) words.push("--no-mask");
   if (options.quick) words.push("--quick");
+  if (options.faithful) words.push("--faithful");
   return ["npx sleuth demo", ...words, `--run ${folder}`].join(" ");
 }
 

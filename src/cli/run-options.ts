@@ -1,12 +1,15 @@
 /** @file The options that train, eval, ask and demo share, and the configuration they amount to. */
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { parseMemory } from "../engine/memory/limit.js";
+import { presets, type PresetName } from "../recipes/presets.js";
+import { faithful } from "../recipes/search-r1/faithful.js";
 import {
   applySets,
   configKeys,
   groupHelp,
   mergeConfig,
   parseConfig,
+  refuseUnknownKeys,
   type Config,
   type ConfigInput,
 } from "../train/config.js";
@@ -24,6 +27,8 @@ export interface RunOptions {
   searchUrl?: string;
   model?: string;
   memory?: string;
+  preset?: PresetName;
+  faithful?: boolean;
 }
 
 /** Adds --questions --corpus --index --search-url --model --memory --config --set. */
@@ -49,6 +54,31 @@ export function addSettings(command: Command): void {
     .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);
 }
 
+/** Adds --preset and --faithful. */
+export function addRecipeOptions(command: Command): void {
+  command.addOption(
+    new Option("--preset <name>", "begin with these settings; file, flags and --set change them").choices(
+      Object.keys(presets),
+    ),
+  );
+  addFaithful(command);
+}
+
+/** Adds --faithful. */
+export function addFaithful(command: Command): void {
+  command.option(
+    "--faithful",
+    "compute as the released code of Search-R1 does where ours differs: every key of the group faithful, which --set can turn off one by one",
+  );
+}
+
+/** The presets, for the end of a help page. */
+export function presetHelp(): string {
+  const width = Math.max(...Object.keys(presets).map((name) => name.length));
+  const lines = Object.entries(presets).map(([name, { help }]) => `  ${name.padEnd(width)}  ${help}`);
+  return ["\nPresets:", ...lines].join("\n");
+}
+
 /** All keys with their defaults, for the end of a help page. */
 export function configHelp(): string {
   const keys = configKeys();
@@ -63,14 +93,19 @@ export function configHelp(): string {
 }
 
 /**
- * The configuration that file, flags and settings amount to; later ones win: the file, the shared flags, `flags`, `--set`.
+ * The configuration that preset, file, flags and settings amount to; later ones win: preset, file, the shared flags, `flags`, `--set`.
  * @throws UserError for unknown keys, wrong values and contradictions
  */
 export async function configOf(options: RunOptions, flags: ConfigInput = {}): Promise<Config> {
   const file = options.config ?? findConfigFile();
-  const fromFile = file === undefined ? {} : await loadConfig(file);
-  if (file !== undefined) parseConfig(fromFile, file);
-  return configOver(fromFile, options, flags);
+  const preset: ConfigInput = options.preset === undefined ? {} : presets[options.preset].config;
+  if (file === undefined) return configOver(preset, options, flags);
+  const fromFile = await loadConfig(file);
+  refuseUnknownKeys(fromFile, file);
+  const base = mergeConfig(preset, fromFile);
+  // What is wrong without the flags is the file's.
+  parseConfig(base, file);
+  return configOver(base, options, flags);
 }
 
 /** The same over a configuration that is known, for example that of a run. */
@@ -99,7 +134,7 @@ export async function warnAboutPrompt({ model, rollout }: Config, terminal: Term
   );
   // A run whose configuration cannot be read has a model all the same.
   if (trained === undefined) return;
-  const sets = (["protocol", "chat"] as const).flatMap((key) =>
+  const sets = (["protocol", "chat", "context"] as const).flatMap((key) =>
     trained[key] === rollout[key] ? [] : [`--set rollout.${key}=${trained[key]}`],
   );
   if (sets.length > 0)
@@ -114,6 +149,7 @@ function runFlags(options: RunOptions): ConfigInput {
     search: searchUrl === undefined ? {} : { engine: "http" as const, url: searchUrl },
     model: { folder: model },
     run: { memory },
+    faithful: options.faithful ? faithful : {},
   });
 }
 

@@ -9,11 +9,13 @@ import { UserError } from "../errors.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import {
+  addRecipeOptions,
   addRunOptions,
   configHelp,
   configOf,
   configOver,
   integer,
+  presetHelp,
   warnAboutCorpus,
   warnAboutPrompt,
   withoutUndefined,
@@ -46,15 +48,28 @@ export const trainVerb: Verb = {
       "sleuth train --config sleuth.config.ts --search-url http://localhost:8000/retrieve",
       "from a file, with a search server",
     ],
+    [
+      "sleuth train --preset search-r1-ppo --model hf:Qwen/Qwen2.5-0.5B --questions q.jsonl --index index",
+      "with the settings of the paper's PPO script",
+    ],
+    [
+      "sleuth train --preset search-r1-grpo --faithful --set faithful.oneStepLess=false --model … --questions … --index …",
+      "and with the released code's arithmetic, but for one thing",
+    ],
+    [
+      "sleuth train --questions q.jsonl --index index --model … --set rollout.context=question --set rollout.maxSearches=0",
+      "a control: RAG",
+    ],
   ],
   configure: (command) => {
     addRunOptions(command);
+    addRecipeOptions(command);
     command
       .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
       .option("--resume", "go on with the run in --run, with the configuration it was started with")
       .option("--steps <number>", "optimisation steps (train.steps)", integer(0))
       .option("--seed <number>", "of question order, sampling and fresh adapters (train.seed)", integer(0))
-      .addHelpText("after", () => configHelp());
+      .addHelpText("after", () => `${presetHelp()}\n${configHelp()}`);
   },
   async run(terminal, given) {
     const options = given as Options;
@@ -105,5 +120,9 @@ async function configFor(options: Options): Promise<Config> {
   if (!options.resume) return configOf(options, flags);
   if (run === undefined)
     throw new UserError("--resume needs the run to go on with: sleuth train --run runs/… --resume");
+  if (options.preset !== undefined)
+    throw new UserError(
+      `--preset ${options.preset} begins a run, and --resume goes on with the settings that ${run} was begun with. Leave one of them out.`,
+    );
   return configOver(await readRunConfig(run), options, flags);
 }

@@ -12,6 +12,8 @@ export interface Attempt {
   policy: Policy;
   /** 0 is greedy. */
   temperature: number;
+  /** Nucleus that is sampled from. Default 1: everything. */
+  topP?: number;
   /** With the question and the policy it determines the trajectory. */
   seed: number;
   /** Ends the attempt early, as `cancelled`. */

@@ -204,6 +204,11 @@ describe("the protocol of a model that none is named for", () => {
     expect(protocolFor({ specialTokens: new Map(atlas.think.map((tag, id) => [tag, id])) })).toBe("search-r1");
   });
 
+  it("tells an instruct model to answer where it cannot search", () => {
+    for (const family of families) expect(protocolFor(of(family), { canSearch: false }), family).toBe("r1");
+    expect(protocolFor(byteTokenizer(atlas), { canSearch: false })).toBe("atlas");
+  });
+
   it("is chosen before anything asks for it", () => {
     expect(() => protocolNamed("auto")).toThrow(/internal: rollout.protocol is auto/);
   });

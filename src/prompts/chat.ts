@@ -34,12 +34,13 @@ export function usesChat(mode: ChatMode, protocol: Protocol, tokenizer: Tokenize
 /**
  * A prompt as the model reads it.
  * @param prompt what the protocol says, the question in it neutralised
+ * @param options.noStartToken a base model's prompt does not get the token that begins its texts (faithful mode)
  * @throws UserError as `usesChat` does, and when the template refuses a conversation of one user's message
  */
 export function makePrompt(
   prompt: string,
   tokenizer: Tokenizer,
-  options: { mode: ChatMode; protocol: Protocol },
+  options: { mode: ChatMode; protocol: Protocol; noStartToken?: boolean },
 ): Prompt {
   if (usesChat(options.mode, options.protocol, tokenizer)) {
     const template = tokenizer.chatTemplate as ChatTemplate;
@@ -48,7 +49,7 @@ export function makePrompt(
     return { text, tokens_T: tokenizer.encode(text) };
   }
   const tokens_T = tokenizer.encode(prompt);
-  const startIds = tokenizer.startIds ?? [];
+  const startIds = options.noStartToken ? [] : (tokenizer.startIds ?? []);
   if (startIds.length === 0 || startIds.every((id, index) => tokens_T[index] === id)) return { text: prompt, tokens_T };
   return { text: tokenizer.decode(startIds) + prompt, tokens_T: [...startIds, ...tokens_T] };
 }

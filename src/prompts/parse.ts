@@ -15,7 +15,7 @@ export type Action =
  * `text` must be what the policy wrote in this turn and nothing else: prompts and observations hold tags of their own.
  */
 export function parseAction(text: string, protocol: Protocol): Action {
-  const search = firstPair(text, protocol.search);
+  const search = protocol.searches ? firstPair(text, protocol.search) : null;
   const answer = firstPair(text, protocol.answer);
   if (search !== null && (answer === null || search.start < answer.start)) {
     return { kind: "search", query: search.content };
@@ -26,12 +26,22 @@ export function parseAction(text: string, protocol: Protocol): Action {
 /**
  * Where a turn ends: after `</search>`, after `</answer>`, or at any of the model's ends of text; for an instruct model that is also the
  * token with which its chat template ends an assistant's message, whether or not the model's files list it.
+ * @param options.pastAnswer a turn goes on after `</answer>` (faithful mode)
  */
-export function turnStops(tokenizer: Tokenizer, protocol: Protocol): StopConditions {
-  const strings = [protocol.search[1], protocol.answer[1]];
+export function turnStops(
+  tokenizer: Tokenizer,
+  protocol: Protocol,
+  { pastAnswer = false }: { pastAnswer?: boolean } = {},
+): StopConditions {
+  const strings = [...(protocol.searches ? [protocol.search[1]] : []), ...(pastAnswer ? [] : [protocol.answer[1]])];
   // The tag may be one special token or be spelled out; either ends the turn.
   const tokens = strings.map((tag) => tokenizer.specialTokens.get(tag)).filter((id) => id !== undefined);
-  return { tokens: [...new Set([...tokenizer.eosIds, ...endOfTurnIds(tokenizer), ...tokens])], strings };
+  return { tokens: [...new Set([...endIds(tokenizer), ...tokens])], strings };
+}
+
+/** The tokens by which a model says that it has nothing to add. */
+export function endIds(tokenizer: Tokenizer): number[] {
+  return [...tokenizer.eosIds, ...endOfTurnIds(tokenizer)];
 }
 
 /** The first opening tag is enough: if nothing closes it, nothing closes a later one either. */

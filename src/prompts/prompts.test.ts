@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { byteTokenizer } from "../policy/testing.js";
 import { parseAction, turnStops } from "./parse.js";
-import { atlas, searchR1 } from "./protocol.js";
+import { atlas, r1, searchR1 } from "./protocol.js";
 import { renderFailedSearch, renderObservation, renderPrompt } from "./render.js";
 
 describe("render", () => {
@@ -26,6 +26,18 @@ describe("render", () => {
   });
 });
 
+describe("the prompts without search", () => {
+  it("are the released code's, word for word", () => {
+    expect(renderPrompt(r1, { question: "Q?" })).toBe(
+      "Answer the given question. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>. Question: Q?\n",
+    );
+    expect(renderPrompt(r1, { question: "Q?" }, "{question}")).toBe(
+      "Answer the given question with some potentially useful context. You should analyze the question carefully, evaluate the given context (which may or may not be useful), and then generate an accurate and well-reasoned response. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>. Question: Q? Context: {question} \n",
+    );
+    expect(() => renderPrompt(searchR1, { question: "Q?" }, "x")).toThrow(/internal: search-r1 has no prompt/);
+  });
+});
+
 describe("parseAction", () => {
   const cases: [text: string, action: ReturnType<typeof parseAction>][] = [
     ["<search> capital of France </search>", { kind: "search", query: "capital of France" }],
@@ -45,6 +57,11 @@ describe("parseAction", () => {
     expect(parseAction(text, searchR1)).toEqual(action);
   });
 
+  it("knows no search in a protocol without", () => {
+    expect(parseAction("<search>b</search><answer>a</answer>", r1)).toEqual({ kind: "answer", answer: "a" });
+    expect(parseAction("<search>b</search>", r1)).toEqual({ kind: "malformed" });
+  });
+
   it("takes linear time on unclosed tags", () => {
     expect(parseAction("<search>".repeat(200_000), searchR1)).toEqual({ kind: "malformed" });
   });
@@ -57,4 +74,9 @@ it("turns stop at both closing tags, as a token and spelled out, and at the end 
     tokens: [256, special("</search>"), special("</answer>")],
     strings: ["</search>", "</answer>"],
   });
+  expect(turnStops(tokenizer, searchR1, { pastAnswer: true })).toEqual({
+    tokens: [256, special("</search>")],
+    strings: ["</search>"],
+  });
+  expect(turnStops(tokenizer, r1)).toEqual({ tokens: [256, special("</answer>")], strings: ["</answer>"] });
 });

@@ -11,6 +11,13 @@ export interface Protocol {
   name: string;
   /** Prompt template with `{question}`. */
   prompt: string;
+  /**
+   * Prompt template with `{question}` and `{context}`, for passages that are found before the policy writes (`rollout.context`). Absent: they
+   * follow the prompt as an observation.
+   */
+  contextPrompt?: string;
+  /** Whether the policy can search. False: the prompt knows of no search, and search tags are words like any other. */
+  searches: boolean;
   /** Whether the prompt is an instruction: a model with a chat template then gets it as a user's message (`rollout.chat` auto). */
   chat: boolean;
   think: TagPair;
@@ -36,6 +43,7 @@ export const searchR1: Protocol = {
   name: "search-r1",
   prompt:
     "Answer the given question. You must conduct reasoning inside <think> and </think> first every time you get new information. After reasoning, if you find you lack some knowledge, you can call a search engine by <search> query </search> and it will return the top searched results between <information> and </information>. You can search as many times as your want. If you find no further external knowledge needed, you can directly provide the answer inside <answer> and </answer>, without detailed illustrations. For example, <answer> Beijing </answer>. Question: {question}\n",
+  searches: true,
   chat: true,
   think: ["<think>", "</think>"],
   search: ["<search>", "</search>"],
@@ -62,10 +70,26 @@ export const searchR1Short: Protocol = {
     "Answer the question. Think inside <think> and </think>. To look something up, write <search> query </search> and read the results between <information> and </information>. When you know the answer, write <answer> answer </answer>. Question: {question}\n",
 };
 
+/**
+ * Without search: the paper's R1 baseline, and its RAG baseline where passages are found first (the released code's nq.py and nq_rag.py,
+ * typos and the stray space included). One turn, no second chance. The tags of searches are kept from questions and passages all the same.
+ */
+export const r1: Protocol = {
+  ...searchR1,
+  name: "r1",
+  prompt:
+    "Answer the given question. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>. Question: {question}\n",
+  contextPrompt:
+    "Answer the given question with some potentially useful context. You should analyze the question carefully, evaluate the given context (which may or may not be useful), and then generate an accurate and well-reasoned response. You should first have a reasoning process in mind and then provides the answer. Show your reasoning in <think> </think> tags and return the final answer in <answer> </answer> tags, for example <answer> Beijing </answer>. Question: {question} Context: {context} \n",
+  searches: false,
+  invalidAction: null,
+};
+
 /** The built-in world's: the same tags (one special token each), a bare question, no instructions to read. */
 export const atlas: Protocol = {
   name: "atlas",
   prompt: "Question: {question}\n",
+  searches: true,
   chat: false,
   think: ["<think>", "</think>"],
   search: ["<search>", "</search>"],
@@ -82,6 +106,7 @@ export const atlas: Protocol = {
 export const protocols = {
   "search-r1": searchR1,
   "search-r1-short": searchR1Short,
+  r1,
   atlas,
 } as const satisfies Readonly<Record<string, Protocol>>;
 export type ProtocolName = keyof typeof protocols;
@@ -95,10 +120,15 @@ export function protocolNamed(name: ProtocolName | "auto"): Protocol {
 
 /**
  * What `auto` means for a model. The bare question of `atlas` is for models that were raised on its tags: they have them as tokens of their
- * own. Any other has to be told what to do.
+ * own. Any other has to be told what to do: to search, or to answer without.
+ * @param canSearch whether a search of the policy would be answered
  */
-export function protocolFor(tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">): ProtocolName {
+export function protocolFor(
+  tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">,
+  { canSearch = true }: { canSearch?: boolean } = {},
+): ProtocolName {
   const tags = [atlas.think, atlas.search, atlas.information, atlas.answer].flat();
   const isRaised = tokenizer.chatTemplate === undefined && tags.every((tag) => tokenizer.specialTokens.has(tag));
-  return isRaised ? "atlas" : "search-r1";
+  if (isRaised) return "atlas";
+  return canSearch ? "search-r1" : "r1";
 }

@@ -1,10 +1,11 @@
-/** @file What the policy gets to read after a search: whole passages, neutralised, within a budget of tokens. */
+/** @file What the policy gets to read of a search: whole passages, neutralised, within a budget of tokens. */
 import type { Neutraliser } from "../prompts/neutralise.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { renderObservation } from "../prompts/render.js";
 import type { Passage, Tokenizer } from "../types.js";
 
-export interface Observation {
+/** Passages as they are shown, in a block of text. */
+export interface Shown {
   text: string;
   tokens_T: number[];
   /** The passages shown, as the engine gave them. */
@@ -15,19 +16,44 @@ export interface Observation {
   neutralised: number;
 }
 
-export interface ObservationOptions {
-  protocol: Protocol;
+export interface ShowOptions {
   tokenizer: Tokenizer;
   neutraliser: Neutraliser;
-  /** Most tokens of the observation. */
+  /** Most tokens of the block. */
   maxTokens: number;
+  /** The block with these passages in it, possibly none. */
+  render: (shown: readonly ShownPassage[]) => Block;
+  /** Faithful mode: a block that is too long is cut, instead of leaving passages out. */
+  cut?: boolean;
+}
+
+export type ShownPassage = Pick<Passage, "title" | "text">;
+
+export interface Block {
+  text: string;
+  tokens_T: number[];
+}
+
+/** The observation of the passages found. Null when not even the empty block fits. */
+export function makeObservation(
+  found: readonly Passage[],
+  options: Omit<ShowOptions, "render"> & { protocol: Protocol },
+): Shown | null {
+  const { protocol, tokenizer } = options;
+  return showPassages(found, {
+    ...options,
+    render: (shown) => {
+      const text = renderObservation(protocol, shown);
+      return { text, tokens_T: tokenizer.encode(text) };
+    },
+  });
 }
 
 /**
- * The observation of the passages found, best first. A passage that does not fit is left out whole and the next one is
- * tried, so the information block is always closed. Null when not even the empty block fits.
+ * The passages found, best first. One that does not fit is left out whole and the next one is tried, so the block is always closed. Null
+ * when not even the block without passages fits.
  */
-export function makeObservation(found: readonly Passage[], options: ObservationOptions): Observation | null {
+export function showPassages(found: readonly Passage[], options: ShowOptions): Shown | null {
   let neutralised = 0;
   const clean = found.map((passage) => {
     const title = options.neutraliser.neutralise(passage.title);
@@ -35,15 +61,19 @@ export function makeObservation(found: readonly Passage[], options: ObservationO
     neutralised += title.count + text.count;
     return { passage, title: title.text, text: text.text };
   });
-  const finish = (shown: readonly CleanPassage[], block: Block): Observation => ({
+  const finish = (shown: readonly CleanPassage[], block: Block): Shown => ({
     ...block,
     passages: shown.map(({ passage }) => passage),
     omittedPassages: found.length - shown.length,
     neutralised,
   });
 
-  const whole = fit(clean, options);
-  if (whole !== null) return finish(clean, whole);
+  const whole = fit(clean, options, options.cut ? Infinity : options.maxTokens);
+  if (whole !== null) {
+    if (whole.tokens_T.length <= options.maxTokens) return finish(clean, whole);
+    const block = cutBlock(whole, options);
+    return finish(begunIn(block.text.length, clean, options), block);
+  }
   let shown: CleanPassage[] = [];
   let block = fit(shown, options);
   if (block === null) return null;
@@ -56,30 +86,40 @@ export function makeObservation(found: readonly Passage[], options: ObservationO
   return finish(shown, block);
 }
 
-interface CleanPassage {
+interface CleanPassage extends ShownPassage {
   passage: Passage;
-  title: string;
-  text: string;
-}
-
-interface Block {
-  text: string;
-  tokens_T: number[];
 }
 
 /** The block with these passages, or null when it is too long or holds structure that the templates did not put there. */
-function fit(shown: readonly CleanPassage[], options: ObservationOptions): Block | null {
-  const { protocol, tokenizer, neutraliser, maxTokens } = options;
-  const text = renderObservation(protocol, shown);
-  const tokens_T = tokenizer.encode(text);
-  if (tokens_T.length > maxTokens) return null;
+function fit(
+  shown: readonly CleanPassage[],
+  { render, neutraliser, tokenizer, ...options }: ShowOptions,
+  maxTokens = options.maxTokens,
+): Block | null {
+  const block = render(shown);
+  if (block.tokens_T.length > maxTokens) return null;
   // Each passage is clean by itself; this catches a tag that forms where two of them, or passage and template, meet.
-  const bare = renderObservation(
-    protocol,
-    shown.map(() => ({ title: "", text: "" })),
-  );
-  const sameTags = neutraliser.countTags(text) === neutraliser.countTags(bare);
+  const bare = render(shown.map(() => ({ title: "", text: "" })));
+  const sameTags = neutraliser.countTags(block.text) === neutraliser.countTags(bare.text);
   const specials = new Set(tokenizer.specialTokens.values());
   const count = (tokens: readonly number[]): number => tokens.filter((token) => specials.has(token)).length;
-  return sameTags && count(tokens_T) === count(tokenizer.encode(bare)) ? { text, tokens_T } : null;
+  return sameTags && count(block.tokens_T) === count(bare.tokens_T) ? block : null;
+}
+
+/** The first tokens of a block; its closing tag is lost, as in Search-R1's code (generation.py:77-91). */
+function cutBlock({ tokens_T }: Block, { tokenizer, maxTokens }: ShowOptions): Block {
+  const kept_T = tokens_T.slice(0, maxTokens);
+  return { text: tokenizer.decode(kept_T), tokens_T: kept_T };
+}
+
+/** The passages that begin within the first `length` characters of the block. */
+function begunIn(length: number, clean: readonly CleanPassage[], { render }: ShowOptions): CleanPassage[] {
+  const whole = render(clean).text;
+  return clean.filter((_, index) => {
+    // Where the block parts from the one in which this passage is another, there the passage begins.
+    const other = render(clean.map((passage, place) => (place === index ? { title: "\0", text: "\0" } : passage))).text;
+    let start = 0;
+    while (start < other.length && whole[start] === other[start]) start++;
+    return start < length;
+  });
 }

@@ -12,21 +12,22 @@
  * 7. A base model's prompt begins with the token that its texts begin with (the released code adds none).
  * 8. An end-of-text token that the policy wrote stays in the row: it was sampled, so it is trained on. (The released code drops it when it
  *    tokenizes the text again.) What the environment says next follows it directly, inside the same assistant's turn.
+ * `faithful` takes back what can be taken back of 1, 3, 7 and 8; docs/papers.md has the table.
  */
 import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../policy/policy.js";
-import { makePrompt, type ChatMode } from "../prompts/chat.js";
+import { makePrompt, type ChatMode, type Prompt } from "../prompts/chat.js";
 import type { Neutraliser } from "../prompts/neutralise.js";
 import { makeNeutraliser } from "../prompts/neutralise.js";
-import { parseAction, turnStops } from "../prompts/parse.js";
+import { endIds, parseAction, turnStops } from "../prompts/parse.js";
 import type { Protocol } from "../prompts/protocol.js";
-import { renderFailedSearch, renderObservation, renderPrompt } from "../prompts/render.js";
+import { renderFailedSearch, renderObservation, renderPassages, renderPrompt } from "../prompts/render.js";
 import { deriveSeed } from "../random.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Question, Tokenizer, Trajectory } from "../types.js";
-import { askSearch } from "./ask-search.js";
+import { askSearch, type SearchOutcome } from "./ask-search.js";
 import { DeadlineError, withDeadline } from "./deadline.js";
-import { makeObservation } from "./observation.js";
+import { makeObservation, showPassages } from "./observation.js";
 import { Row } from "./row.js";
 
 export interface RolloutOptions {
@@ -35,6 +36,11 @@ export interface RolloutOptions {
   protocol: Protocol;
   /** Whether the prompt goes through the model's chat template. Default auto: where it has one and the protocol's prompt is an instruction. */
   chat?: ChatMode;
+  /**
+   * `question`: one search with the question itself comes first, whose passages stand in the prompt or, where the protocol's has no place
+   * for them, in an observation behind it. `maxSearches` does not count it. Default none.
+   */
+  context?: "none" | "question";
   /** Turns that the environment answers; one more turn without search follows. A malformed turn counts as one. */
   maxSearches: number;
   /** Passages asked for per search. */
@@ -45,7 +51,7 @@ export interface RolloutOptions {
   maxObservationTokens: number;
   /** Default 1: training samples the policy's own distribution. 0 is greedy. */
   temperature?: number;
-  /** Default 1. */
+  /** Nucleus that is sampled from; recorded log-probabilities are those of the nucleus. Default 1: everything. */
   topP?: number;
   /** Default 0. Each turn has its own stream derived from it. */
   seed?: number;
@@ -59,11 +65,27 @@ export interface RolloutOptions {
   searchEnabled?: boolean;
   /** Failed searches in a row that are tolerated; one more ends the trajectory as `search-failed`. Default Infinity. */
   maxSearchFailures?: number;
+  /** The released code's ways where ours differ. Default: none of them. */
+  faithful?: FaithfulRollout;
+}
+
+/** Switches of the faithful mode that concern rollouts. */
+export interface FaithfulRollout {
+  /** Observations that are too long are cut to their first tokens. */
+  cutObservations?: boolean;
+  /** A turn goes on past `</answer>`; where `</search>` follows, it ends there, else behind the first `</answer>`. */
+  searchTagFirst?: boolean;
+  /** End-of-text tokens at the end of a turn are taken out of the row, unless they are all of the turn. */
+  dropEndOfText?: boolean;
+  /** A base model's prompt does not begin with its BOS. */
+  noStartToken?: boolean;
 }
 
 type Settings = Required<Omit<RolloutOptions, "signal">> & {
   signal?: AbortSignal;
   neutraliser: Neutraliser;
+  /** Tokens of an observation without passages. */
+  emptyBlock: number;
   /** Tokens the row can have. */
   limit: number;
 };
@@ -73,6 +95,8 @@ export class PromptTooLong extends UserError {}
 
 const DEFAULTS = {
   chat: "auto" as const,
+  context: "none" as const,
+  faithful: {},
   temperature: 1,
   topP: 1,
   seed: 0,
@@ -92,8 +116,11 @@ const DEFAULTS = {
  */
 export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
   const settings = settle(options);
-  const row = startRow(question, settings);
-  let failures = 0;
+  const row = new Row(question.id);
+  const begun = await beginRow(row, question, settings);
+  if (settings.signal?.aborted) return row.finish("cancelled");
+  let failures = begun === "failed" ? 1 : 0;
+  if (failures > settings.maxSearchFailures) return row.finish("search-failed");
   for (let turn = 0; ; turn++) {
     if (row.length >= settings.limit) return row.finish("out-of-tokens");
     const text = await takeTurn(row, turn, settings);
@@ -121,7 +148,7 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
  * @throws UserError as `rollout` does: the prompt leaves no room to write, or no passage could ever be shown
  */
 export function requireRoom(question: Question, options: RolloutOptions): void {
-  startRow(question, settle(options));
+  promptOf(question, settle(options));
 }
 
 function settle(options: RolloutOptions): Settings {
@@ -131,15 +158,17 @@ function settle(options: RolloutOptions): Settings {
   return {
     ...merged,
     limit: Math.min(merged.maxTokens, policy.contextLength),
-    neutraliser: neutraliserFor(protocol, policy.tokenizer, maxObservationTokens),
+    ...preparedFor(protocol, policy.tokenizer, maxObservationTokens),
   };
 }
 
-const neutralisers = new WeakMap<Tokenizer, Map<Protocol, { neutraliser: Neutraliser; emptyBlock: number }>>();
+type Prepared = Pick<Settings, "neutraliser" | "emptyBlock">;
+
+const neutralisers = new WeakMap<Tokenizer, Map<Protocol, Prepared>>();
 
 /** Prepared once per tokenizer and protocol, with the check that an empty information block fits its budget. */
-function neutraliserFor(protocol: Protocol, tokenizer: Tokenizer, maxObservationTokens: number): Neutraliser {
-  const known = neutralisers.get(tokenizer) ?? new Map<Protocol, { neutraliser: Neutraliser; emptyBlock: number }>();
+function preparedFor(protocol: Protocol, tokenizer: Tokenizer, maxObservationTokens: number): Prepared {
+  const known = neutralisers.get(tokenizer) ?? new Map<Protocol, Prepared>();
   neutralisers.set(tokenizer, known);
   const prepared = known.get(protocol) ?? {
     neutraliser: makeNeutraliser(protocol, tokenizer),
@@ -153,26 +182,80 @@ function neutraliserFor(protocol: Protocol, tokenizer: Tokenizer, maxObservation
       `maxObservationTokens is ${maxObservationTokens}, but an information block without any passage takes ${prepared.emptyBlock} tokens in protocol ${protocol.name}: no passage could ever be shown. Set it to ${prepared.emptyBlock} plus the tokens of topK passages.`,
     );
   }
-  return prepared.neutraliser;
+  return prepared;
 }
 
-function startRow(question: Question, settings: Settings): Row {
+/** A question's prompt, by what was found for it beforehand; undefined where nothing was looked for, or has no place in it. */
+type PromptMaker = (context?: string) => Prompt;
+
+/** @throws UserError when the prompt leaves no room to write, with the empty block that stands in it or follows it at least */
+function promptOf(question: Question, settings: Settings): PromptMaker {
+  const { protocol, policy, chat, limit, faithful } = settings;
   // A question is data too: a special token in it would be as real to the model as one in a passage.
-  const asked = settings.neutraliser.neutralise(question.question).text;
-  const { protocol, policy, chat } = settings;
-  const { text, tokens_T } = makePrompt(renderPrompt(protocol, { question: asked }), policy.tokenizer, {
-    mode: chat,
-    protocol,
-  });
-  if (tokens_T.length >= settings.limit) {
-    const source = settings.limit === settings.maxTokens ? "maxTokens" : "the policy's context";
-    throw new PromptTooLong(
-      `Question ${question.id}: its prompt has ${tokens_T.length} tokens and ${source} allows ${settings.limit} for the whole row, so there is no room to write. Shorten the question, leave it out, or raise the limit.`,
-    );
-  }
-  const row = new Row(question.id);
+  const asked = { question: settings.neutraliser.neutralise(question.question).text };
+  const make: PromptMaker = (context) =>
+    makePrompt(renderPrompt(protocol, asked, context), policy.tokenizer, {
+      mode: chat,
+      protocol,
+      noStartToken: faithful.noStartToken,
+    });
+  const place = contextPlace(settings);
+  const { tokens_T } = make(place === "prompt" ? renderPassages(protocol, []) : undefined);
+  const needed = tokens_T.length + (place === "observation" ? settings.emptyBlock : 0);
+  if (needed < limit) return make;
+  const source = limit === settings.maxTokens ? "maxTokens" : "the policy's context";
+  const what = place === "observation" ? "prompt and the empty block behind it have" : "prompt has";
+  throw new PromptTooLong(
+    `Question ${question.id}: its ${what} ${needed} tokens and ${source} allows ${limit} for the whole row, so there is no room to write. Shorten the question, leave it out, or raise the limit.`,
+  );
+}
+
+/** Where passages stand that are found before the policy writes. */
+function contextPlace({ context, protocol }: Settings): "prompt" | "observation" | null {
+  if (context === "none") return null;
+  return protocol.contextPrompt === undefined ? "observation" : "prompt";
+}
+
+/** The prompt, and with `context` what a search with the question itself finds. */
+async function beginRow(row: Row, question: Question, settings: Settings): Promise<SearchEnd | null> {
+  const prompt = promptOf(question, settings);
+  const place = contextPlace(settings);
+  if (place === "prompt") return addContextPrompt(row, question.question, prompt, settings);
+  const { text, tokens_T } = prompt();
   row.addPrompt(text, tokens_T);
-  return row;
+  return place === "observation" ? addSearch(row, question.question, settings) : null;
+}
+
+/** A prompt with passages in it: budgets and failures are those of any search. */
+async function addContextPrompt(row: Row, query: string, prompt: PromptMaker, settings: Settings): Promise<SearchEnd> {
+  const { protocol, policy, neutraliser, maxObservationTokens, limit } = settings;
+  const { passages: found, waitedMs, error } = await search(row, query, settings);
+  const empty = prompt(renderPassages(protocol, []));
+  if (settings.signal?.aborted) {
+    row.addPrompt(empty.text, empty.tokens_T);
+    return "failed";
+  }
+  const shown =
+    error === undefined
+      ? showPassages(found, {
+          tokenizer: policy.tokenizer,
+          neutraliser,
+          maxTokens: Math.min(empty.tokens_T.length + maxObservationTokens, limit - 1),
+          render: (passages) => prompt(renderPassages(protocol, passages)),
+        })
+      : null;
+  const { text, tokens_T } = shown ?? (error === undefined ? empty : prompt(protocol.failedSearch));
+  const { passages = [], omittedPassages = found.length, neutralised = 0 } = shown ?? {};
+  row.addPrompt(text, tokens_T);
+  row.searches.push({
+    query,
+    passages,
+    omittedPassages,
+    neutralised,
+    waitedMs,
+    ...(error === undefined ? {} : { error }),
+  });
+  return error === undefined ? "found" : "failed";
 }
 
 interface Turn {
@@ -184,16 +267,17 @@ interface Turn {
 async function takeTurn(row: Row, turn: number, settings: Settings): Promise<Turn | null> {
   const { policy, signal, temperature, topP, protocol } = settings;
   const maxTokens = Math.min(settings.maxTokensPerTurn, settings.limit - row.length);
-  const stop = turnStops(policy.tokenizer, protocol);
+  const stop = turnStops(policy.tokenizer, protocol, { pastAnswer: settings.faithful.searchTagFirst });
   const seed = deriveSeed(settings.seed, turn);
   const prefix_T = [...row.tokens_T];
   const started = performance.now();
   try {
-    const sample = await withDeadline(
+    const sampled = await withDeadline(
       (inner) => policy.sample(prefix_T, { maxTokens, stop, temperature, topP, seed, signal: inner }),
       { timeoutMs: settings.policyTimeoutMs, signal },
     );
-    checkSample(sample, maxTokens);
+    checkSample(sampled, maxTokens);
+    const sample = keptOf(sampled, settings);
     const written = policy.tokenizer.decode(sample.tokens_T);
     row.addPolicy(written, sample);
     return { written, stopReason: sample.stopReason };
@@ -214,6 +298,30 @@ function checkSample(sample: Sample, maxTokens: number): void {
   }
 }
 
+/** Faithful mode: what the released code keeps of a turn (generation.py:54-75), cut between tokens. Otherwise all of it. */
+function keptOf(sample: Sample, { faithful, protocol, policy: { tokenizer } }: Settings): Sample {
+  const { tokens_T } = sample;
+  let length = tokens_T.length;
+  if (faithful.dropEndOfText) {
+    const ends = new Set(endIds(tokenizer));
+    while (length > 1 && ends.has(tokens_T[length - 1])) length--;
+  }
+  const holds = (count: number, tag: string): boolean => tokenizer.decode(tokens_T.slice(0, count)).includes(tag);
+  const searched = protocol.searches && holds(length, protocol.search[1]);
+  const [, answered] = protocol.answer;
+  if (faithful.searchTagFirst && !searched && holds(length, answered)) {
+    // The fewest tokens whose text holds the tag.
+    let least = 1;
+    while (least < length) {
+      const middle = (least + length) >> 1;
+      if (holds(middle, answered)) length = middle;
+      else least = middle + 1;
+    }
+  }
+  if (length === tokens_T.length) return sample;
+  return { ...sample, tokens_T: tokens_T.slice(0, length), logprobs_T: sample.logprobs_T.slice(0, length) };
+}
+
 /** After a turn that is neither search nor answer: tells the policy so and returns null, or returns why this is the end. */
 function addComplaint(
   row: Row,
@@ -232,20 +340,21 @@ function addComplaint(
   return null;
 }
 
-/** Searches and appends what was found. `no-room`: the search is recorded, but the row cannot hold its block. */
-async function addSearch(row: Row, query: string, settings: Settings): Promise<"found" | "failed" | "no-room"> {
-  const { policy, protocol, neutraliser, limit, topK, searchTimeoutMs, signal } = settings;
+/** `no-room`: the search is recorded, but the row cannot hold its block. */
+type SearchEnd = "found" | "failed" | "no-room";
+
+async function search(row: Row, query: string, settings: Settings): Promise<SearchOutcome> {
+  const { topK, searchTimeoutMs: timeoutMs, signal } = settings;
+  const outcome = await askSearch(settings.search, query, { topK, timeoutMs, signal });
+  row.timing.searchMs += outcome.waitedMs;
+  return outcome;
+}
+
+/** Searches and appends what was found. */
+async function addSearch(row: Row, query: string, settings: Settings): Promise<SearchEnd> {
+  const { policy, protocol, neutraliser, limit, signal, faithful } = settings;
   const tokenizer = policy.tokenizer;
-  const {
-    passages: found,
-    waitedMs,
-    error,
-  } = await askSearch(settings.search, query, {
-    topK,
-    timeoutMs: searchTimeoutMs,
-    signal,
-  });
-  row.timing.searchMs += waitedMs;
+  const { passages: found, waitedMs, error } = await search(row, query, settings);
   if (signal?.aborted) return "failed";
   // One token stays free, so that the policy can at least begin another turn.
   const maxTokens = Math.min(settings.maxObservationTokens, limit - row.length - 1);
@@ -257,7 +366,8 @@ async function addSearch(row: Row, query: string, settings: Settings): Promise<"
     row.addEnvironment(text, tokens_T);
     return "failed";
   }
-  const observation = makeObservation(found, { protocol, tokenizer, neutraliser, maxTokens });
+  const cut = faithful.cutObservations;
+  const observation = makeObservation(found, { protocol, tokenizer, neutraliser, maxTokens, cut });
   const { passages = [], omittedPassages = found.length, neutralised = 0 } = observation ?? {};
   row.searches.push({ query, passages, omittedPassages, neutralised, waitedMs });
   if (observation === null) return "no-room";

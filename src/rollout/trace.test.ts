@@ -1,11 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  fillEnvironmentLogprobs,
-  lacksLogprobs,
-  policyTokenCount,
-  tokenRoles,
-  trajectoryToDatum,
-} from "../algorithms/datum.js";
+import { policyTokenCount, tokenRoles, trajectoryToDatum } from "../algorithms/datum.js";
 import { engineOf, options, passage, question } from "./fixtures.test-support.js";
 import { rollout } from "./rollout.js";
 import { renderTrace, traceFromLine, traceToLine } from "./trace.js";
@@ -28,12 +22,7 @@ describe("datum", () => {
     const datum = trajectoryToDatum(trajectory, { maskRetrieved: false });
     const roles = tokenRoles(trajectory);
     expect([...datum.sampledMask_T]).toEqual(roles.map((role) => (role === "prompt" ? 0 : 1)));
-    expect(lacksLogprobs(datum)).toBe(true);
-    const [filled] = fillEnvironmentLogprobs([datum], [Float32Array.from(datum.tokens_T, () => -3)]);
-    expect([...(filled.logprobs_T ?? [])]).toEqual(
-      roles.map((role) => ({ prompt: 0, policy: -1, environment: -3 })[role]),
-    );
-    expect(lacksLogprobs(filled)).toBe(false);
+    expect([...datum.logprobs_T]).toEqual(roles.map((role) => ({ prompt: 0, policy: -1, environment: NaN })[role]));
   });
 
   it("refuses policy tokens without log-probabilities", async () => {
@@ -72,6 +61,13 @@ describe("trace", () => {
     expect(coloured).toContain("<search>\u001b[36mcapital\u001b[39m</search>");
     expect(coloured).toContain("\u001b[33m<information>");
     expect(coloured).toMatch(/\u001b\[32mParis/);
+  });
+
+  it("paints the policy's queries, whoever else searched", async () => {
+    const context = { ...options(script), context: "question" as const };
+    const text = renderTrace({ trajectory: await rollout(question, context) }, { colors: true });
+    expect(text).toContain("<search>\u001b[36mcapital\u001b[39m</search>");
+    expect(text).toContain("2 searches");
   });
 
   it("sends no escape sequence of a model or a document to the terminal", async () => {

@@ -102,13 +102,15 @@ export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {
     if (role === "prompt") return colors.dim(text);
     if (role === "environment") return colors.yellow(text);
     const isLast = index === trajectory.segments.length - 1;
-    const [paint, content] =
-      isLast && trajectory.answer !== null
-        ? [(inner: string) => colors.bold(colors.green(inner)), trajectory.answer]
-        : [colors.cyan, trajectory.searches[searches]?.query];
-    // A malformed turn is answered by the environment too, but it is no search.
-    if (content !== undefined && text.includes(printable(content))) searches++;
-    return highlight(text, printable(content ?? ""), paint);
+    if (isLast && trajectory.answer !== null)
+      return highlight(text, printable(trajectory.answer), (inner) => colors.bold(colors.green(inner)));
+    // A malformed turn is answered by the environment too, but it is no search; and not every search is the policy's.
+    const asked = trajectory.searches.findIndex(
+      (search, at) => at >= searches && text.includes(printable(search.query)),
+    );
+    if (asked < 0) return text;
+    searches = asked + 1;
+    return highlight(text, printable(trajectory.searches[asked].query), colors.cyan);
   });
   const facts = [
     trajectory.finishReason,

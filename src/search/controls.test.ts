@@ -5,6 +5,7 @@ import { Analyzer } from "./analyzer.js";
 import { CachedEngine } from "./cache.js";
 import type { SearchEngine } from "./engine.js";
 import { highlightMatches, printable, snippet } from "./highlight.js";
+import { EmptyEngine } from "./empty.js";
 import { RandomEngine } from "./random.js";
 
 describe("cache", () => {
@@ -59,6 +60,10 @@ describe("random", () => {
     expect(all.map(({ id }) => id).sort()).toEqual(["0", "1", "2"]);
     expect(await new RandomEngine([], 1).searchBatch(["x"], 10)).toEqual([[]]);
   });
+});
+
+it("empty finds nothing, and says so for every query", async () => {
+  expect(await new EmptyEngine().searchBatch(["a", "b"], 3)).toEqual([[], []]);
 });
 
 describe("highlighting", () => {

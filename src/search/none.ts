@@ -1,16 +1,6 @@
-/** @file The engine that finds nothing: the control for what a policy answers without help. */
-import type { Passage } from "../types.js";
-import { checkCount, checkSignal } from "./engine.js";
-import type { SearchEngine, SearchOptions } from "./engine.js";
+/** @file What stands in for an engine where no search is possible: rollouts do not ask it, and whoever does finds nothing. */
+import { EmptyEngine } from "./empty.js";
 
-export class NoneEngine implements SearchEngine {
-  readonly name = "none";
-
-  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    checkSignal(options.signal);
-    return queries.map(() => []);
-  }
-
-  async close(): Promise<void> {}
+export class NoneEngine extends EmptyEngine {
+  override readonly name = "none";
 }

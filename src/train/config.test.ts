@@ -2,7 +2,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { atlasDemo, paper } from "../recipes/search-r1/recipe.js";
+import { presets } from "../recipes/presets.js";
+import { faithful } from "../recipes/search-r1/faithful.js";
+import { atlasDemo } from "../recipes/search-r1/recipe.js";
 import { findConfigFile, loadConfig } from "./config-file.js";
 import { applySets, configDifferences, configKeys, mergeConfig, parseConfig } from "./config.js";
 
@@ -29,6 +31,8 @@ describe("parseConfig", () => {
     [{ algorithm: { groupSize: 1 } }, /groupSize is 1: GRPO centres rewards.*algorithm.name=reinforce/],
     [{ search: { engine: "http" } }, /search.url is empty/],
     [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
+    [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
+    [{ rollout: { topP: 0 } }, /rollout.topP: /],
     [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
     [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],
     [{ train: { updatesPerBatch: 17 } }, /updatesPerBatch \(17\) exceeds/],
@@ -40,7 +44,17 @@ describe("parseConfig", () => {
   });
 
   it("accepts the recipes", () => {
-    for (const recipe of [atlasDemo, paper]) expect(parseConfig(recipe).algorithm.maskRetrieved).toBe(true);
+    for (const { config } of Object.values(presets)) expect(parseConfig(config).algorithm.maskRetrieved).toBe(true);
+  });
+
+  it("knows no switch of the faithful mode that --faithful would leave off", () => {
+    const off = configKeys().filter(({ group }) => group === "faithful");
+    expect(off.map(({ path }) => path)).toEqual(Object.keys(faithful).map((key) => `faithful.${key}`));
+    for (const { path, default: usual } of off) {
+      expect(usual, path).toBeOneOf([false, 0]);
+      expect(faithful[path.slice("faithful.".length) as keyof typeof faithful], path).toBeTruthy();
+    }
+    expect(parseConfig({ faithful }).faithful).toEqual(faithful);
   });
 
   it("names the keys in which two configurations differ", () => {
@@ -81,7 +95,7 @@ describe("applySets", () => {
     ["trian.steps=4", /trian.steps in --set is not a known key. Did you mean train.steps\?/],
     ["learningRate=1", /Did you mean optimizer.learningRate\?/],
     ["train.steps=lots", /--set train.steps=lots cannot be used: .* Expected integer/],
-    ["search.engine=google", /Expected "bm25" \| "http" \| "random" \| "none"/],
+    ["search.engine=google", /Expected "bm25" \| "http" \| "random" \| "empty" \| "none"/],
     ["train.steps.more=1", /not a known key/],
   ])("refuses --set %s", (set, message) => expect(() => applySets({}, [set])).toThrow(message));
 });

@@ -67,9 +67,11 @@ const fields = {
   },
   search: {
     engine: z
-      .enum(["bm25", "http", "random", "none"])
+      .enum(["bm25", "http", "random", "empty", "none"])
       .default("bm25")
-      .describe("bm25 in this process, a /retrieve server, random passages (a control), or no search at all"),
+      .describe(
+        "bm25 in this process, a /retrieve server, random passages or never any (controls), or no search at all",
+      ),
     topK: count.default(1).describe("passages shown per search"),
     k1: z.number().nonnegative().default(0.9).describe("BM25: saturation of term frequency"),
     b: share.default(0.4).describe("BM25: strength of length normalisation"),
@@ -80,10 +82,10 @@ const fields = {
   },
   rollout: {
     protocol: z
-      .enum(["auto", "atlas", "search-r1", "search-r1-short"])
+      .enum(["auto", "atlas", "search-r1", "search-r1-short", "r1"])
       .default("auto")
       .describe(
-        "tags and prompt by which policy and search talk; auto: atlas for models raised on its tags (atlas-base), else search-r1",
+        "tags and prompt by which policy and search talk; auto: atlas for models raised on its tags (atlas-base), else search-r1, or r1 where no search is possible",
       ),
     chat: z
       .enum(["auto", "always", "never"])
@@ -91,13 +93,25 @@ const fields = {
       .describe(
         "put the prompt through the model's chat template; auto: where the model has one and the protocol's prompt is an instruction",
       ),
-    maxSearches: countOrZero.default(4).describe("searches allowed per question"),
+    context: z
+      .enum(["none", "question"])
+      .default("none")
+      .describe(
+        "question: search once with the question itself before the policy writes; with maxSearches=0 that is RAG",
+      ),
+    maxSearches: countOrZero.default(4).describe("searches the policy may make per question"),
     maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
     maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),
     maxObservationTokens: count
       .default(160)
       .describe("room for one search's passages; what does not fit is left out whole"),
     temperature: positive.default(1).describe("of training rollouts; 1 samples the policy's own distribution"),
+    topP: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(1)
+      .describe("nucleus of training rollouts, whose log-probabilities are then those of the nucleus; 1: everything"),
     maxConcurrent: count.default(128).describe("attempts under way at once; the engine batches what they sample"),
   },
   reward: {
@@ -179,6 +193,11 @@ const fields = {
     cutObservations: off(
       "observations too long for their budget are cut, the closing tag included, instead of leaving passages out",
     ),
+    searchTagFirst: off(
+      "a turn goes on past </answer>: where </search> follows, it ends there, else at </answer>; costs sampled tokens",
+    ),
+    dropEndOfText: off("the end-of-text token of a turn is dropped: neither trained on nor read by later turns"),
+    noStartToken: off("prompts of base models do not begin with the BOS token of their texts"),
   },
   optimizer: {
     learningRate: positive.default(5e-4).describe("peak learning rate of AdamW"),
@@ -349,7 +368,11 @@ export function parseConfig(input: unknown, source = "the configuration"): Confi
   return result.data;
 }
 
-function refuseUnknownKeys(input: unknown, source: string): void {
+/**
+ * @param source as for `parseConfig`
+ * @throws UserError for what is no object of groups of known keys
+ */
+export function refuseUnknownKeys(input: unknown, source: string): void {
   if (!isRecord(input)) throw new UserError(`${source} must be an object of groups such as train and search.`);
   for (const [group, keys] of Object.entries(input)) {
     if (!(group in fields)) throw unknownKey(group, source);
@@ -393,6 +416,12 @@ function refuseContradictions({ search, rollout, reward, algorithm, faithful, tr
   if (search.url !== "" && search.engine !== "http") {
     throw new UserError(
       `search.url is set, but search.engine is ${search.engine} and would not use it. Set search.engine=http or drop the url.`,
+    );
+  }
+  if (rollout.context === "question" && search.engine === "none") {
+    throw new UserError(
+      "rollout.context is question, but search.engine is none: there is nothing to search the question in. " +
+        "For RAG set rollout.maxSearches=0 and keep a search engine; for no search at all set rollout.context=none.",
     );
   }
   if (rollout.maxTokensPerTurn > rollout.maxTokens) {

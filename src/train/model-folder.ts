@@ -92,10 +92,11 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   return withProtocol(pinned, await loadTokenizer(base));
 }
 
-/** The configuration with the protocol that suits the tokenizer's model, where it is `auto`. */
+/** The configuration with the protocol that suits the tokenizer's model and whether it can search, where it is `auto`. */
 export function withProtocol(config: Config, tokenizer: Tokenizer): Config {
   if (config.rollout.protocol !== "auto") return config;
-  return { ...config, rollout: { ...config.rollout, protocol: protocolFor(tokenizer) } };
+  const canSearch = config.search.engine !== "none" && config.rollout.maxSearches > 0;
+  return { ...config, rollout: { ...config.rollout, protocol: protocolFor(tokenizer, { canSearch }) } };
 }
 
 /** What adapters call their base: names of the Hub mean the same everywhere, paths only when they are whole. */

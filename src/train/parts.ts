@@ -20,6 +20,7 @@ import type { Policy } from "../policy/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { combineRewards, rewardsFor } from "../rewards/combine.js";
 import { exactMatch } from "../rewards/exact-match.js";
+import { isWellFormed } from "../rewards/format.js";
 import type { RewardFunction } from "../rewards/reward.js";
 import { batchedSearch } from "../rollout/batched-search.js";
 import { requireRoom } from "../rollout/rollout.js";
@@ -27,6 +28,7 @@ import { Bm25Engine } from "../search/bm25/engine.js";
 import { openIndex } from "../search/bm25/open.js";
 import { loadCorpus } from "../search/corpus.js";
 import type { SearchEngine } from "../search/engine.js";
+import { EmptyEngine } from "../search/empty.js";
 import { HttpEngine } from "../search/http.js";
 import { NoneEngine } from "../search/none.js";
 import { RandomEngine } from "../search/random.js";
@@ -161,6 +163,7 @@ export async function openSearch(config: Config, given: GivenParts = {}): Promis
 async function makeEngine(config: Config): Promise<SearchEngine> {
   const { engine, url, timeoutMs } = config.search;
   if (engine === "none") return new NoneEngine();
+  if (engine === "empty") return new EmptyEngine();
   if (engine === "http") {
     // Half of the time for one request, so that a second try fits into the deadline of the search.
     return batchedSearch(new HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }));
@@ -191,21 +194,33 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
   const searchEnabled = given.search !== undefined || config.search.engine !== "none";
   const options = { ...rolloutSettings(config), search: search.value, searchEnabled };
   const check: Task["requireRoom"] = (question, policy) => requireRoom(question, { ...options, policy });
-  const task: Task = { environment: searchEnvironment(options), ...scores, requireRoom: check };
+  const task: Task = {
+    environment: searchEnvironment(options),
+    ...scores,
+    isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
+    requireRoom: check,
+  };
   return { value: task, close: search.close };
 }
 
 /** How a configuration lets a question be attempted: all but the search engine and the policy. */
-export function rolloutSettings({ search, rollout }: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
+export function rolloutSettings({
+  search,
+  rollout,
+  faithful,
+}: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
+  const { cutObservations, searchTagFirst, dropEndOfText, noStartToken } = faithful;
   return {
     protocol: protocolNamed(rollout.protocol),
     chat: rollout.chat,
+    context: rollout.context,
     topK: search.topK,
     searchTimeoutMs: search.timeoutMs,
     maxSearches: rollout.maxSearches,
     maxTokensPerTurn: rollout.maxTokensPerTurn,
     maxTokens: rollout.maxTokens,
     maxObservationTokens: rollout.maxObservationTokens,
+    faithful: { cutObservations, searchTagFirst, dropEndOfText, noStartToken },
   };
 }
 

@@ -53,7 +53,7 @@ function isInformative({ trajectories_G, rewards_G }: Group): boolean {
 async function attemptDraws(run: Run, step: number, draws: readonly Draw[], before: number): Promise<Group[]> {
   const { config, parts, signal, emit } = run;
   const { groupSize } = config.algorithm;
-  const { temperature, maxConcurrent } = config.rollout;
+  const { temperature, topP, maxConcurrent } = config.rollout;
   const attempts = draws.flatMap((draw) => Array.from({ length: groupSize }, (_, member) => ({ draw, member })));
   const total = before * groupSize + attempts.length;
   const trajectories = await attemptAll(
@@ -62,6 +62,7 @@ async function attemptDraws(run: Run, step: number, draws: readonly Draw[], befo
       parts.task.environment(draw.question, {
         policy: parts.policy,
         temperature,
+        topP,
         seed: attemptSeed(config.train.seed, draw, member),
         signal: inner,
       }),

@@ -7,6 +7,7 @@
  */
 import { trajectoryToDatum } from "../algorithms/datum.js";
 import type { Transcript } from "../data/transcripts.js";
+import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../policy/policy.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { PromptTooLong, rollout } from "../rollout/rollout.js";
@@ -37,6 +38,12 @@ export async function sequenceOf(
 ): Promise<SftSequence | Misfit> {
   const { tokenizer, contextLength } = policy;
   const settings = rolloutSettings(config);
+  if (settings.context === "question") {
+    throw new UserError(
+      "rollout.context is question, but transcripts hold no search with the question itself, so their prompts cannot be written. " +
+        "Set rollout.context=none for the warm-up.",
+    );
+  }
   const replay = new Replay(transcript, tokenizer);
   let trajectory: Trajectory;
   try {

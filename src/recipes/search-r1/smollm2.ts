@@ -31,7 +31,7 @@ export const smollm2 = defineConfig({
   // Short: after one epoch no 2-hop attempt succeeds, after two every fifth one does at temperature 1. The rest is left for reinforcement.
   sft: { transcripts: "atlas", count: 160, epochs: 2, batch: 8, validation: 16, learningRate: 5e-4 },
   reward: { weights: { "exact-match": 1 } },
-  algorithm: { name: "grpo", groupSize: 8, clip: 0.2, kl: 0, normalise: true, maskRetrieved: true },
+  algorithm: { name: "grpo", groupSize: 8, clip: 0.2, kl: 0, std: "sample", maskRetrieved: true },
   optimizer: {
     learningRate: 2e-4,
     schedule: "linear",
