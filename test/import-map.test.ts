@@ -38,9 +38,9 @@ interface Arrow {
   typeOnly: boolean;
 }
 
-/** Types alone may cross: the contract of a policy (policy/policy.ts) says what a loss and a sampler are. */
+/** Types alone may cross: the contracts of a policy (policy/policy.ts, policy/critic.ts) say what a loss, a sampler and a critic are. */
 function isContract({ to, typeOnly }: Arrow): boolean {
-  return typeOnly && to === "policy/policy";
+  return typeOnly && (to === "policy/policy" || to === "policy/critic");
 }
 
 /** Why the map lacks this arrow, or undefined when it has it. Paths are relative to src/, without extension. */

@@ -58,6 +58,13 @@ describe("gradient rules against central differences", () => {
         rope: (g, dy, { inputs: [, positions, cos, sin] }) => [g.rope(dy, positions, cos, sin), null, null, null],
       },
       softmax: { softmax: (g, dy, y) => [g.mul(dy, y)] },
+      tokenEntropies: {
+        // Without the weight of the token's own incoming gradient.
+        tokenEntropies: (g, _, y) => {
+          const slopes = g.entropySlopes(y);
+          return [g.matmul(slopes, y.inputs[1]), g.matmul(slopes, y.inputs[0], { transA: true })];
+        },
+      },
     };
     for (const [op, rule] of Object.entries(broken)) {
       expect(worstError(opCases[op as OpName], { ...gradientRules, ...rule })).toBeGreaterThan(1e-3);

@@ -217,6 +217,18 @@ export const gradientRules: GradientRules = {
       "internal: tokenProbabilities is only made by the rule of tokenLogprobs and has no gradient of its own",
     );
   },
+  // With S the derivative by the logits: dhidden = dy·(S·table), dtable = Sᵀ·(dy·hidden).
+  tokenEntropies: (g, dy, y) => {
+    const [hidden, table] = y.inputs;
+    const column = g.reshape(dy, [...dy.shape, 1]);
+    const slopes = g.entropySlopes(y);
+    return [g.mul(column, g.matmul(slopes, table)), g.matmul(slopes, g.mul(hidden, column), { transA: true })];
+  },
+  entropySlopes: () => {
+    throw new Error(
+      "internal: entropySlopes is only made by the rule of tokenEntropies and has no gradient of its own",
+    );
+  },
   reshape: (g, dy, { inputs: [x] }) => [g.reshape(dy, x.shape)],
   transpose: (g, dy, { attributes: { permutation } }) => {
     const inverse = permutation.map((_, axis) => permutation.indexOf(axis));

@@ -61,6 +61,8 @@ export class Graph {
   tokenLogprobs = (hidden: Node, table: Node, ids: Node): Node =>
     this.node("tokenLogprobs", [hidden, table, ids], NONE);
   tokenProbabilities = (logprobs: Node): Node => this.node("tokenProbabilities", [logprobs], NONE);
+  tokenEntropies = (hidden: Node, table: Node): Node => this.node("tokenEntropies", [hidden, table], NONE);
+  entropySlopes = (entropies: Node): Node => this.node("entropySlopes", [entropies], NONE);
 
   reshape = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });

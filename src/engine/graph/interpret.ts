@@ -207,6 +207,16 @@ const rules: { [K in OpName]: Rule<K> } = {
     const [hidden, table] = node.inputs[0].inputs.map((input) => values.get(input) as Tensor);
     return mapRows(tableLogprobs(hidden, table), (row) => row.map(Math.exp));
   },
+  tokenEntropies: ([hidden, table], _, shape) => {
+    const logprobs = tableLogprobs(hidden, table);
+    return build(shape, ([row]) => entropy(rowOf(logprobs, row)));
+  },
+  entropySlopes: (_, __, ___, node, { values }) => {
+    const [hidden, table] = node.inputs[0].inputs.map((input) => values.get(input) as Tensor);
+    return mapRows(tableLogprobs(hidden, table), (row) =>
+      row.map((logprob) => -Math.exp(logprob) * (logprob + entropy(row))),
+    );
+  },
   reshape: ([x], _, shape) => ({ shape, data: x.data }),
   transpose: ([x], { permutation }, shape) =>
     build(shape, (index) => {
@@ -258,6 +268,12 @@ function tableLogprobs(hidden: Tensor, table: Tensor): Tensor {
   });
   return mapRows(logits, logSoftmaxRow);
 }
+
+/** −Σ p·log p */
+const entropy = (logprobs: Float64Array): number =>
+  -logprobs.reduce((total, logprob) => total + Math.exp(logprob) * logprob, 0);
+const rowOf = ({ shape: [, width], data }: Tensor, row: number): Float64Array =>
+  data.subarray(row * width, (row + 1) * width);
 
 const inverseRms = (row: Float64Array, epsilon: number): number =>
   1 / Math.sqrt(row.reduce((total, value) => total + value * value, 0) / row.length + epsilon);

@@ -43,6 +43,11 @@ const tokenLogprobs = (): OpCase => ({
   inputs: { hidden: normal(3, 4), table: normal(5, 4), ids: tensor([3], [2, 0, 2]) },
 });
 
+const tokenEntropies = (): OpCase => ({
+  build: (g) => g.tokenEntropies(g.input("hidden", ["M", 4]), g.input("table", [5, 4])),
+  inputs: { hidden: normal(3, 4), table: normal(5, 4) },
+});
+
 export const opCases: { [K in OpName]: OpCase } = {
   input: { build: (g) => g.input("x", ["B", 2]), inputs: { x: normal(3, 2) } },
   constant: {
@@ -115,6 +120,9 @@ export const opCases: { [K in OpName]: OpCase } = {
   tokenLogprobs: tokenLogprobs(),
   // Reached through the gradient of tokenLogprobs, where it is made.
   tokenProbabilities: tokenLogprobs(),
+  tokenEntropies: tokenEntropies(),
+  // Reached through the gradient of tokenEntropies, where it is made.
+  entropySlopes: tokenEntropies(),
   reshape: {
     build: (g) => {
       const split = g.reshape(g.input("x", ["B", "L", 6]), ["B", "L", 2, 3]);

@@ -49,6 +49,8 @@ export interface Attributes {
   scatterAddRows: { rows: Dim }; // ids[N], updates[N,d] → [rows,d], rows of equal id summed
   tokenLogprobs: None; // hidden[M,d], table[V,d], ids[M] → [M]: log softmax(hidden·tableᵀ) at each row's id
   tokenProbabilities: None; // a tokenLogprobs node → softmax(hidden·tableᵀ), [M,V]
+  tokenEntropies: None; // hidden[M,d], table[V,d] → [M]: −Σ p·log p of p = softmax(hidden·tableᵀ)
+  entropySlopes: None; // a tokenEntropies node → its derivative by the logits, −p·(log p + H), [M,V]
   reshape: { shape: Shape };
   transpose: { permutation: readonly number[] };
   concat: { axis: number };
@@ -97,6 +99,12 @@ const float1 = ([x]: readonly Node[]): Typed => {
   require(x.dtype === "float32", () => `expected float32, got ${describe([x])}`);
   return { shape: x.shape, dtype: "float32" };
 };
+
+/** What has the size of the logits of an operation over hidden[M,d] and table[V,d]. */
+const logitsOf = ({ inputs: [hidden, table] }: Node): Typed => ({
+  shape: [hidden.shape[0], table.shape[0]],
+  dtype: "float32",
+});
 
 /** Shape and type of each operation's output; throws `internal:` errors where the inputs do not fit. */
 export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
@@ -168,8 +176,16 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   },
   tokenProbabilities: ([logprobs]) => {
     require(logprobs.op === "tokenLogprobs", () => `tokenProbabilities of a ${logprobs.op} node`);
-    const [hidden, table] = logprobs.inputs;
-    return { shape: [hidden.shape[0], table.shape[0]], dtype: "float32" };
+    return logitsOf(logprobs);
+  },
+  tokenEntropies: ([hidden, table]) => {
+    const fits = hidden.shape.length === 2 && table.shape.length === 2 && hidden.shape[1] === table.shape[1];
+    require(fits, () => `tokenEntropies of ${describe([hidden, table])}`);
+    return { shape: [hidden.shape[0]], dtype: "float32" };
+  },
+  entropySlopes: ([entropies]) => {
+    require(entropies.op === "tokenEntropies", () => `entropySlopes of a ${entropies.op} node`);
+    return logitsOf(entropies);
   },
   reshape: ([x], { shape }) => {
     require(product(x.shape) === product(shape), () => `reshape of ${describe([x])} to ${formatShape(shape)}`);

@@ -50,7 +50,7 @@ describe.each(["llama", "qwen2", "qwen3"])("an adapter of %s that PEFT wrote", a
     const { adapter } = await loadAdapterFolder(folder, config);
     const trainer = new Trainer({ config, trainable: parameters }, { ...runtime, microBatchTokens: 64 });
     const errors = async (store: ParameterStore): Promise<number[]> =>
-      (await trainer.logprobs(tokens_D_T, store)).map((row, index) =>
+      (await trainer.logprobs(tokens_D_T, { parameters: store })).map((row, index) =>
         relativeError(row, expected.get(`logprobs.${index}`) as Float32Array),
       );
     expect(Math.max(...(await errors(merged(parameters, adapter))))).toBeLessThan(2e-5);

@@ -31,6 +31,12 @@ const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
     const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: BYTES.float32 };
     return [logits, { ...logits, usedBy: "tokenProbabilities" }];
   },
+  // Beside tokenLogprobs of the same rows, whose logarithms serve here: the probabilities, and their products with them.
+  tokenEntropies: ({ inputs: [hidden, table] }) => {
+    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: BYTES.float32 };
+    return [logits, { ...logits, usedBy: "entropySlopes" }];
+  },
+  entropySlopes: ({ shape }) => [{ shape, bytesEach: BYTES.float32 }],
 };
 
 /** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. */

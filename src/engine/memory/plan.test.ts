@@ -45,6 +45,7 @@ function request(over: Partial<MemoryRequest> = {}): MemoryRequest {
     maxBatch: 32,
     groupSize: 8,
     critic: false,
+    entropy: false,
     heldBytes: 100 * 2 ** 20,
     limitBytes: 64 * GB,
     recompute: "auto",

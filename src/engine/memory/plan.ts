@@ -55,6 +55,8 @@ export interface Workload {
   groupSize: number;
   /** Whether a value function is trained beside the model. */
   critic: boolean;
+  /** Whether the loss has an entropy bonus. */
+  entropy: boolean;
 }
 
 export interface MemoryRequest extends Workload {

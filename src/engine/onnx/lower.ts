@@ -173,6 +173,14 @@ const rules: { [K in OpName]: Rule<K> } = {
     const [hidden, table] = logprobs.inputs.map((input) => names.get(input) as string);
     return emitter.emit("Exp", [tableLogprobs(emitter, hidden, table)]);
   },
+  tokenEntropies: ({ emitter }, [hidden, table]) => emitter.emit("Neg", [negatedEntropies(emitter, hidden, table)]),
+  // Σ p·log p is −H.
+  entropySlopes: ({ emitter, names }, _, { inputs: [entropies] }) => {
+    const [hidden, table] = entropies.inputs.map((input) => names.get(input) as string);
+    const sums = emitter.emit("Unsqueeze", [negatedEntropies(emitter, hidden, table), emitter.int64([1])]);
+    const excess = emitter.emit("Sub", [sums, tableLogprobs(emitter, hidden, table)]);
+    return emitter.emit("Mul", [emitter.emit("Exp", [tableLogprobs(emitter, hidden, table)]), excess]);
+  },
   reshape: (context, [x], { inputs, shape }) =>
     context.emitter.emit("Reshape", [x, reshapeTarget(context, inputs[0].shape, shape)]),
   transpose: ({ emitter }, inputs, { attributes: { permutation } }) =>
@@ -214,5 +222,12 @@ const tableLogprobs = (emitter: OnnxEmitter, hidden: string, table: string): str
   emitter.emit("LogSoftmax", [emitter.emit("Gemm", [hidden, table], { transA: 0, transB: 1, alpha: { float: 1 } })], {
     axis: -1,
   });
+
+/** Σ p·log p of each row of softmax(hidden·tableᵀ); asked for twice, it is computed once. */
+function negatedEntropies(emitter: OnnxEmitter, hidden: string, table: string): string {
+  const logprobs = tableLogprobs(emitter, hidden, table);
+  const terms = emitter.emit("Mul", [emitter.emit("Exp", [logprobs]), logprobs]);
+  return emitter.emit("ReduceSum", [terms, emitter.int64([1])], { keepdims: 0 });
+}
 
 const inverseName = (norm: string): string => `${norm}_inverse`;

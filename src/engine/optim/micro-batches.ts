@@ -2,7 +2,7 @@
  * @file How training sequences are cut into micro-batches: those that begin alike share the computation of their beginning, like lengths
  * go together, so that little is padded, and every micro-batch is bounded, so that memory is.
  */
-import type { Layout } from "../model/training-graph.js";
+import type { Layout } from "../model/sequence-layout.js";
 
 /** What one sequence needs. */
 export interface SequenceSize {

@@ -7,29 +7,32 @@ import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.j
 import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
 import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
-import type { LoraConfig } from "../../engine/model/lora.js";
 import { AdamW } from "../../engine/optim/adamw.js";
 import { loadOptimizer, saveOptimizer } from "../../engine/optim/optimizer-file.js";
 import { Trainer } from "../../engine/optim/forward-backward.js";
 import type {
   AdamOptions,
   ForwardBackwardResult,
+  LogprobOptions,
   LossSpec,
   OptimStepResult,
   PolicyStats,
   Sample,
   SampleOptions,
 } from "../policy.js";
-import { UserError } from "../../errors.js";
 import type { Datum } from "../../types.js";
+import { LocalCritic } from "./critic.js";
 import { contextLengthOf, DEFAULT_BATCH } from "./memory.js";
 import { openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
+import { requireSameLora, savedWith } from "./saved-model.js";
 
 /** Speaks the six verbs of `policy.ts` on the thread that it was made on, which it blocks while it computes. */
 export class LocalEngine {
   readonly contextLength: number;
   readonly memory: MemoryPlan;
+  /** Where one was asked for. */
+  readonly critic?: LocalCritic;
   readonly #options: LocalOptions;
   readonly #opened: OpenedModel;
   /** What is trained as it was at the start. An adapter's is small and kept; a whole model's is read again when first asked for. */
@@ -69,7 +72,9 @@ export class LocalEngine {
     const training = { ...runtime, onRun: (ms: number) => void (this.#runtime.trainRuntimeMs += ms) };
     const sampling = { ...runtime, onRun: (ms: number) => void (this.#runtime.sampleRuntimeMs += ms) };
     const { microBatchTokens, plainTokens, recompute } = memory;
-    this.#trainer = new Trainer(model, { ...training, microBatchTokens, plainTokens, recompute });
+    const batches = { ...training, microBatchTokens, plainTokens, recompute };
+    this.#trainer = new Trainer(model, batches);
+    if (options.critic) this.critic = new LocalCritic(model, batches, savedWith(options));
     this.#optimizer = new AdamW(trainable.flat.length, training);
     this.#backend = new OnnxBackend(model, sampling);
     this.#sampler = new Sampler(this.#backend, {
@@ -87,11 +92,11 @@ export class LocalEngine {
 
   async logprobs(
     sequences: readonly (readonly number[])[],
-    { reference = false }: { reference?: boolean },
+    { reference = false, masks_D_T }: LogprobOptions,
   ): Promise<Float32Array[]> {
-    if (!reference) return this.#trainer.logprobs(sequences);
+    if (!reference) return this.#trainer.logprobs(sequences, { masks_D_T });
     this.#start ??= (await loadModelFolder(this.#options.model)).parameters;
-    return this.#trainer.logprobs(sequences, this.#start);
+    return this.#trainer.logprobs(sequences, { masks_D_T, parameters: this.#start });
   }
 
   async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
@@ -108,11 +113,11 @@ export class LocalEngine {
 
   async save(folder: string, { optimizer = true }: { optimizer?: boolean }): Promise<void> {
     const { config, trainable, base } = this.#opened.model;
-    const { model, base: baseLocation, baseName = baseLocation ?? model } = this.#options;
+    const { baseName, tokenizerFrom } = savedWith(this.#options);
     if (base) {
       await saveAdapterFolder(folder, { adapter: { lora: base.lora, parameters: trainable }, base: baseName, config });
     } else {
-      await saveModelFolder(folder, { config, parameters: trainable, tokenizerFrom: model });
+      await saveModelFolder(folder, { config, parameters: trainable, tokenizerFrom });
     }
     if (optimizer) await saveOptimizer(folder, trainable, this.#optimizer.state);
   }
@@ -143,6 +148,7 @@ export class LocalEngine {
       await this.#backend.release();
       await this.#trainer.release();
       await this.#optimizer.release();
+      await this.critic?.release();
     } finally {
       this.#opened.remove();
     }
@@ -161,14 +167,4 @@ export class LocalEngine {
     this.#backend.invalidate();
     this.#sampler.reset();
   }
-}
-
-function requireSameLora(folder: string, found: LoraConfig, open: LoraConfig): void {
-  const text = ({ rank, alpha, targets }: LoraConfig): string =>
-    `rank ${rank}, alpha ${alpha} on ${[...targets].sort().join(", ")}`;
-  if (text(found) === text(open)) return;
-  throw new UserError(
-    `${folder} holds an adapter with ${text(found)}, but the one that is open has ${text(open)}. ` +
-      "Load a checkpoint of the same run, or start a new run from this adapter.",
-  );
 }

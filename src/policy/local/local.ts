@@ -3,10 +3,12 @@ import { Worker } from "node:worker_threads";
 import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import type { Datum, Tokenizer } from "../../types.js";
+import type { Critic } from "../critic.js";
 import type {
   AdamOptions,
   Capabilities,
   ForwardBackwardResult,
+  LogprobOptions,
   LossSpec,
   OptimStepResult,
   Policy,
@@ -14,7 +16,7 @@ import type {
   Sample,
   SampleOptions,
 } from "../policy.js";
-import { fromWire, type EngineVerbs, type LocalOptions, type Reply, type Verb } from "./protocol.js";
+import { fromWire, type LocalOptions, type Reply, type Verb, type WorkerVerbs } from "./protocol.js";
 
 export type { LocalOptions } from "./protocol.js";
 
@@ -25,7 +27,7 @@ export type { LocalOptions } from "./protocol.js";
 export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
   const tokenizer = await loadTokenizer(options.base ?? options.model);
   const worker = startWorker(options);
-  const policy = new LocalPolicy(worker, tokenizer);
+  const policy = new LocalPolicy(worker, tokenizer, options.critic ?? false);
   await policy.ready;
   return policy;
 }
@@ -55,15 +57,17 @@ class LocalPolicy implements Policy {
   };
   contextLength = 0;
   memory?: MemoryPlan;
+  readonly critic?: Critic;
   readonly ready: Promise<void>;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
   #closed: Error | undefined;
 
-  constructor(worker: Worker, tokenizer: Tokenizer) {
+  constructor(worker: Worker, tokenizer: Tokenizer, hasCritic: boolean) {
     this.#worker = worker;
     this.tokenizer = tokenizer;
+    if (hasCritic) this.critic = this.#makeCritic();
     this.ready = new Promise((resolve, reject) => {
       worker.on("message", (replies: readonly Reply[]) => {
         for (const reply of replies) {
@@ -100,7 +104,7 @@ class LocalPolicy implements Policy {
     });
   }
 
-  logprobs(sequences: readonly (readonly number[])[], options: { reference?: boolean } = {}): Promise<Float32Array[]> {
+  logprobs(sequences: readonly (readonly number[])[], options: LogprobOptions = {}): Promise<Float32Array[]> {
     return this.#call("logprobs", [sequences, options]).result;
   }
 
@@ -131,15 +135,25 @@ class LocalPolicy implements Policy {
     await exited;
   }
 
+  #makeCritic(): Critic {
+    return {
+      values: (...given) => this.#call("critic.values", given).result,
+      forwardBackward: (...given) => this.#call("critic.forwardBackward", given).result,
+      optimStep: (...given) => this.#call("critic.optimStep", given).result,
+      save: (...given) => this.#call("critic.save", given).result,
+      load: (...given) => this.#call("critic.load", given).result,
+    };
+  }
+
   #call<K extends Verb>(
     verb: K,
-    values: Parameters<EngineVerbs[K]>,
-  ): { id: number; result: ReturnType<EngineVerbs[K]> } {
+    values: Parameters<WorkerVerbs[K]>,
+  ): { id: number; result: ReturnType<WorkerVerbs[K]> } {
     const id = this.#nextId++;
-    if (this.#closed) return { id, result: Promise.reject(this.#closed) as ReturnType<EngineVerbs[K]> };
+    if (this.#closed) return { id, result: Promise.reject(this.#closed) as ReturnType<WorkerVerbs[K]> };
     const result = new Promise<never>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
     this.#worker.postMessage({ id, verb, arguments: values });
-    return { id, result: result as unknown as ReturnType<EngineVerbs[K]> };
+    return { id, result: result as unknown as ReturnType<WorkerVerbs[K]> };
   }
 
   #settle(reply: Exclude<Reply, { ready: true }>): void {

@@ -35,6 +35,7 @@ export function planFor(options: LocalOptions, config: ModelConfig, lora: LoraCo
     lossTokens: Math.min(rowTokens, workload.lossTokens ?? rowTokens),
     groupSize: workload.groupSize ?? USUAL_GROUP,
     critic: workload.critic ?? options.critic ?? false,
+    entropy: workload.entropy ?? false,
     contextLength,
     maxBatch: options.maxBatch ?? DEFAULT_BATCH,
     heldBytes: process.memoryUsage.rss(),

@@ -2,9 +2,11 @@
 import type { MemoryPlan, MemoryRequest, Workload } from "../../engine/memory/plan.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import { UserError } from "../../errors.js";
+import type { Critic } from "../critic.js";
 import type {
   AdamOptions,
   ForwardBackwardResult,
+  LogprobOptions,
   LossSpec,
   OptimStepResult,
   PolicyStats,
@@ -51,10 +53,10 @@ export interface LocalOptions {
   cacheBytes?: number;
 }
 
-/** The verbs of the worker with their arguments and results. */
+/** The verbs of the engine with their arguments and results. */
 export interface EngineVerbs {
   sample(prefix_T: readonly number[], options: Omit<SampleOptions, "signal">): Promise<Sample>;
-  logprobs(sequences: readonly (readonly number[])[], options: { reference?: boolean }): Promise<Float32Array[]>;
+  logprobs(sequences: readonly (readonly number[])[], options: LogprobOptions): Promise<Float32Array[]>;
   forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult>;
   optimStep(options: AdamOptions): Promise<OptimStepResult>;
   save(folder: string, options: { optimizer?: boolean }): Promise<void>;
@@ -62,10 +64,12 @@ export interface EngineVerbs {
   stats(): Promise<PolicyStats>;
   close(): Promise<void>;
 }
-export type Verb = keyof EngineVerbs;
+/** Those of the worker: the engine's, and its critic's. */
+export type WorkerVerbs = EngineVerbs & { [K in keyof Critic as `critic.${K}`]: Critic[K] };
+export type Verb = keyof WorkerVerbs;
 
 export type Request =
-  | { [K in Verb]: { id: number; verb: K; arguments: Parameters<EngineVerbs[K]> } }[Verb]
+  | { [K in Verb]: { id: number; verb: K; arguments: Parameters<WorkerVerbs[K]> } }[Verb]
   | { id: number; verb: "abort"; target: number };
 
 export type Reply =

@@ -43,10 +43,17 @@ async function handle(engine: LocalEngine, request: Request): Promise<void> {
 function perform(engine: LocalEngine, request: Exclude<Request, { verb: "abort" }>): Promise<unknown> {
   if (request.verb === "sample") return sample(engine, request.id, request.arguments);
   if (request.verb === "stats") return engine.stats();
-  const call = engine[request.verb] as (...values: unknown[]) => Promise<unknown>;
-  const result = exclusive.then(() => call.apply(engine, request.arguments));
+  const result = exclusive.then(() => call(engine, request.verb, request.arguments));
   exclusive = result.catch(() => {});
   return result;
+}
+
+type Exclusive = Exclude<Request["verb"], "abort" | "sample" | "stats">;
+
+function call(engine: LocalEngine, verb: Exclusive, values: readonly unknown[]): Promise<unknown> {
+  const [target, name] = verb.startsWith("critic.") ? [engine.critic, verb.slice("critic.".length)] : [engine, verb];
+  if (!target) throw new Error(`internal: ${verb} without a critic`);
+  return (target as unknown as Record<string, (...values: unknown[]) => Promise<unknown>>)[name](...values);
 }
 
 async function sample(
