@@ -1,5 +1,6 @@
 /** @file One whole GRPO step with a search turn, on both sides: the same prompts, observations and numbers of tokens. */
-import { grpo } from "../../src/algorithms/grpo.js";
+import { makeAlgorithm } from "../../src/algorithms/make.js";
+import { isEngineLoss } from "../../src/algorithms/objective.js";
 import { createLocalPolicy } from "../../src/policy/local/local.js";
 import type { Policy } from "../../src/policy/policy.js";
 import type { Group, Trajectory } from "../../src/types.js";
@@ -124,8 +125,11 @@ async function attempt(policy: Policy, { prompt_T, seen_T, maxTokens, seed }: At
 }
 
 async function update(policy: Policy, groups: readonly Group[]): Promise<void> {
-  const { data_D, loss } = grpo().makeData(groups, {});
-  await policy.forwardBackward(data_D, loss);
+  const algorithm = makeAlgorithm("grpo");
+  const { rows, state } = algorithm.advantages(algorithm.rows(groups), algorithm.initialState());
+  const { loss } = algorithm.objective(state);
+  if (!isEngineLoss(loss)) throw new Error("internal: GRPO's loss is one that the engine computes");
+  await policy.forwardBackward(algorithm.makeData(rows, state).data_D, loss);
   await policy.optimStep({
     learningRate: 1e-5,
     beta1: 0.9,

@@ -4,7 +4,6 @@
  * split into micro-batches at will.
  */
 import type { Datum } from "../types.js";
-import { carriesLoss } from "./loss/loss.js";
 
 /**
  * - `token-mean`: every token of the batch counts the same (DAPO, arXiv:2503.14476, §3.3).
@@ -14,30 +13,47 @@ import { carriesLoss } from "./loss/loss.js";
  */
 export type Aggregation = "token-mean" | "sequence-mean" | "constant" | "micro-batch-mean";
 
-/** Tokens of a datum that carry loss. */
-export function lossTokens(datum: Datum): number {
+export interface AggregationOptions {
+  /** `constant`: the length to divide by, usually the most tokens a trajectory may write. Default 1. */
+  constantTokens?: number;
+  /** `micro-batch-mean`: sequences of one micro-batch, which follow each other. Default 1. */
+  microBatchRows?: number;
+}
+
+/** Tokens of a sequence that carry loss: all of the mask but index 0, which nothing predicts. */
+export function lossTokens({ sampledMask_T }: Pick<Datum, "sampledMask_T">): number {
   let count = 0;
-  for (let t = 0; t < datum.tokens_T.length; t++) if (carriesLoss(datum, t)) count++;
+  for (let t = 1; t < sampledMask_T.length; t++) count += sampledMask_T[t];
   return count;
 }
 
 /**
  * The share of each token of each sequence, for a batch whose sequences have `tokens_D` tokens that carry loss.
  * A sequence without any has share 0.
- * @param constantTokens For `constant`: the length to divide by, usually the most tokens a trajectory may write.
  */
-export function tokenShares(tokens_D: readonly number[], aggregation: Aggregation, constantTokens = 1): number[] {
-  const total = tokens_D.reduce((sum, tokens) => sum + tokens, 0);
+export function tokenShares(
+  tokens_D: readonly number[],
+  aggregation: Aggregation,
+  { constantTokens = 1, microBatchRows = 1 }: AggregationOptions = {},
+): number[] {
   const sequences = tokens_D.filter((tokens) => tokens > 0).length;
-  return tokens_D.map((tokens) => {
-    if (tokens === 0) return 0;
-    if (aggregation === "token-mean") return 1 / total;
-    return 1 / (sequences * (aggregation === "sequence-mean" ? tokens : constantTokens));
-  });
+  switch (aggregation) {
+    case "token-mean":
+      return shareEqually(tokens_D);
+    case "sequence-mean":
+      return tokens_D.map((tokens) => (tokens === 0 ? 0 : 1 / (sequences * tokens)));
+    case "constant":
+      return tokens_D.map((tokens) => (tokens === 0 ? 0 : 1 / (sequences * constantTokens)));
+    case "micro-batch-mean": {
+      const batches: number[][] = [];
+      for (let d = 0; d < tokens_D.length; d += microBatchRows) batches.push(tokens_D.slice(d, d + microBatchRows));
+      const counted = batches.filter((batch) => batch.some((tokens) => tokens > 0)).length;
+      return batches.flatMap((batch) => shareEqually(batch).map((share) => share / Math.max(1, counted)));
+    }
+  }
 }
 
-/** The datum with `advantage` × `share` on every token that carries loss, those before a search included. */
-export function withAdvantage(datum: Datum, advantage: number, share: number): Datum {
-  const advantages_T = Float32Array.from(datum.tokens_T, (_, t) => (carriesLoss(datum, t) ? advantage * share : 0));
-  return { ...datum, advantages_T };
+function shareEqually(tokens_D: readonly number[]): number[] {
+  const total = tokens_D.reduce((sum, tokens) => sum + tokens, 0);
+  return tokens_D.map((tokens) => (tokens === 0 ? 0 : 1 / total));
 }

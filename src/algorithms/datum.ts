@@ -4,7 +4,7 @@ import type { Datum, Role, Trajectory } from "../types.js";
 export interface DatumOptions {
   /**
    * True (default): only policy tokens carry loss. False is the ablation of the paper's table 4: environment tokens
-   * carry loss too. They were not sampled, so their `logprobs_T` are NaN until `fillEnvironmentLogprobs` puts the
+   * carry loss too. They were not sampled, so their `logprobs_T` are NaN until an algorithm's `withCurrentLogprobs` puts the
    * trainer's own there (taken before the first update on this data); a ratio loss refuses NaN.
    */
   maskRetrieved?: boolean;
@@ -22,21 +22,26 @@ export function policyTokenCount(trajectory: Trajectory): number {
   return count;
 }
 
+/** A trajectory as one training sequence, before anything is said about what it teaches. */
+export interface TrajectoryDatum extends Datum {
+  logprobs_T: Float32Array;
+}
+
 /**
  * The trajectory as one row: its tokens, a mask of those that carry loss, and the log-probabilities at which they were
  * sampled (0 where there is no loss). Advantages are the algorithm's to add.
  * @throws Error (internal) when a policy segment lacks log-probabilities.
  */
-export function trajectoryToDatum(trajectory: Trajectory, options: DatumOptions = {}): Datum {
+export function trajectoryToDatum(trajectory: Trajectory, options: DatumOptions = {}): TrajectoryDatum {
   const { maskRetrieved = true } = options;
   const length = trajectory.segments.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
-  const tokens_T: number[] = [];
+  const tokens_T = new Array<number>(length);
   const sampledMask_T = new Uint8Array(length);
   const logprobs_T = new Float32Array(length);
+  let start = 0;
   for (const segment of trajectory.segments) {
-    const start = tokens_T.length;
     const end = start + segment.tokens_T.length;
-    tokens_T.push(...segment.tokens_T);
+    for (let t = start; t < end; t++) tokens_T[t] = segment.tokens_T[t - start];
     if (segment.role === "policy") {
       if (segment.logprobs_T?.length !== segment.tokens_T.length) {
         throw new Error(
@@ -49,23 +54,7 @@ export function trajectoryToDatum(trajectory: Trajectory, options: DatumOptions 
       sampledMask_T.fill(1, start, end);
       logprobs_T.fill(NaN, start, end);
     }
+    start = end;
   }
   return { tokens_T, sampledMask_T, logprobs_T };
-}
-
-/** Whether some token that carries loss has no log-probability yet. */
-export function lacksLogprobs(datum: Datum): boolean {
-  return datum.logprobs_T?.some(Number.isNaN) ?? false;
-}
-
-/** The data with every missing log-probability (NaN) taken from `logprobs_D_T`, the trainer's current ones. */
-export function fillEnvironmentLogprobs(data_D: readonly Datum[], logprobs_D_T: readonly Float32Array[]): Datum[] {
-  if (data_D.length !== logprobs_D_T.length) {
-    throw new Error(`internal: ${data_D.length} data and log-probabilities of ${logprobs_D_T.length}`);
-  }
-  return data_D.map((datum, row) => {
-    if (!lacksLogprobs(datum)) return datum;
-    const logprobs_T = datum.logprobs_T?.map((logprob, t) => (Number.isNaN(logprob) ? logprobs_D_T[row][t] : logprob));
-    return { ...datum, logprobs_T };
-  });
 }

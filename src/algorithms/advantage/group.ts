@@ -4,8 +4,8 @@
  * 1. The standard deviation is the sample one (n − 1), as in Search-R1's code; the population one and none at all
  *    (Dr. GRPO, arXiv:2503.20783) are options.
  * 2. A group whose rewards are all equal gets exact zeros, not rounding errors divided by ε.
- * 3. A group of one gets advantage 0 and says why. (Search-R1's code kept the raw reward there: that is REINFORCE and
- *    has its own file.)
+ * 3. A group of one gets advantage 0 and says why. Search-R1's code kept the raw reward there, which is REINFORCE without a baseline:
+ *    `groupOfOne: "raw"`.
  */
 
 /** What the centred rewards are divided by. */
@@ -14,6 +14,8 @@ export type GroupStd = "sample" | "population" | "none";
 export interface GroupAdvantageOptions {
   /** Default "sample". */
   std?: GroupStd;
+  /** The advantage of a group of one: 0, or its reward. Default "zero". */
+  groupOfOne?: "zero" | "raw";
   /** Default 1e-6. */
   epsilon?: number;
 }
@@ -29,9 +31,10 @@ export interface GroupAdvantages {
 
 /** Advantages of the trajectories of one question; they sum to 0. */
 export function groupAdvantages(rewards_G: readonly number[], options: GroupAdvantageOptions = {}): GroupAdvantages {
-  const { std = "sample", epsilon = 1e-6 } = options;
+  const { std = "sample", groupOfOne = "zero", epsilon = 1e-6 } = options;
   const size = rewards_G.length;
   if (size === 1) {
+    if (groupOfOne === "raw") return { advantages_G: [...rewards_G], zeroVariance: false };
     const explanation =
       "the group has one trajectory: its reward is its own mean, so the advantage is 0; use groups of two or more, or the algorithm reinforce";
     return { advantages_G: [0], zeroVariance: true, explanation };

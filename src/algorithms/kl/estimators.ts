@@ -3,42 +3,52 @@
  * derivative by the log-probability of the token under π. With d = log π − log ref:
  *
  * k1 = d (unbiased, can be negative) · k2 = d²/2 (biased, low variance) · k3 = exp(−d) + d − 1 (unbiased, never
- * negative; GRPO's, arXiv:2402.03300, eq. 4). k3 is clamped to ±10 as in Search-R1's code, where the clamp is active it
+ * negative; GRPO's, arXiv:2402.03300, eq. 4) · abs = |d|. k3 is clamped to ±10 as in Search-R1's code, where the clamp is active it
  * has no gradient.
+ *
+ * The gradient of an estimate is not always an estimate of the gradient. Inside the loss, on tokens that π sampled, k2's is: E[d·∇log π]
+ * is ∇KL(π ‖ ref). k1's is not: E[∇log π] = 0, so it pulls nowhere on average; k3's is that of KL(ref ‖ π). In the reward the value counts and
+ * not the derivative, and there k1 is the right one.
  */
-
-/** One token's estimate, in nats. */
-export interface KlTerm {
-  value: number;
-  /** ∂value/∂logprob */
-  gradient: number;
-}
-
-/** An estimate from the token's log-probabilities (nats) under the policy and under the reference. */
-export type KlEstimator = (logprob: number, referenceLogprob: number) => KlTerm;
-
-/** d: unbiased, can be negative. */
-export const k1: KlEstimator = (logprob, referenceLogprob) => ({ value: logprob - referenceLogprob, gradient: 1 });
-
-/** d²/2: biased, of low variance. */
-export const k2: KlEstimator = (logprob, referenceLogprob) => {
-  const difference = logprob - referenceLogprob;
-  return { value: 0.5 * difference * difference, gradient: difference };
-};
-
-const K3_LIMIT = 10;
-
-/** exp(−d) + d − 1: unbiased and never negative (GRPO, eq. 4); at most 10. */
-export const k3: KlEstimator = (logprob, referenceLogprob) => {
-  const difference = logprob - referenceLogprob;
-  // exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d).
-  const excess = Math.expm1(-difference);
-  const value = Math.max(0, excess + difference);
-  // k3 is never below zero, so only the upper bound can be met.
-  return value > K3_LIMIT ? { value: K3_LIMIT, gradient: 0 } : { value, gradient: -excess };
-};
 
 /** The estimators by name. */
 export type KlName = "k1" | "k2" | "k3" | "abs";
 
-export const klEstimators: Readonly<Record<KlName, KlEstimator>> = { k1, k2, k3 };
+export const klNames: readonly KlName[] = ["k1", "k2", "k3", "abs"];
+
+/** Where k3 stops growing. */
+const K3_LIMIT = 10;
+
+/** The estimate, in nats, from d = log π − log ref of a token. */
+export function klValue(name: KlName, difference: number): number {
+  switch (name) {
+    case "k1":
+      return difference;
+    case "k2":
+      return 0.5 * difference * difference;
+    case "k3":
+      return k3(difference);
+    case "abs":
+      return Math.abs(difference);
+  }
+}
+
+/** ∂estimate/∂log π. */
+export function klGradient(name: KlName, difference: number): number {
+  switch (name) {
+    case "k1":
+      return 1;
+    case "k2":
+      return difference;
+    case "k3":
+      // k3 is never below zero, so only the upper bound can be met.
+      return k3(difference) >= K3_LIMIT ? 0 : -Math.expm1(-difference);
+    case "abs":
+      return Math.sign(difference);
+  }
+}
+
+/** exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d). */
+function k3(difference: number): number {
+  return Math.min(K3_LIMIT, Math.max(0, Math.expm1(-difference) + difference));
+}

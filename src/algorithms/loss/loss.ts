@@ -12,47 +12,50 @@ export interface TokenLoss {
 export type Logprobs = ArrayLike<number>;
 
 /** The positions that carry loss: the mask, without index 0, which nothing predicts. */
-export function carriesLoss(datum: Datum, t: number): boolean {
+export function carriesLoss(datum: Pick<Datum, "sampledMask_T">, t: number): boolean {
   return t > 0 && datum.sampledMask_T[t] === 1;
 }
 
-/**
- * Sums `term` over the positions that carry loss.
- * @throws Error (internal) when tokens, log-probabilities and mask differ in length
- */
-export function sumTokens(
-  logprobs_T: Logprobs,
-  datum: Datum,
-  term: (t: number) => { loss: number; gradient: number },
-): TokenLoss {
-  const length = datum.tokens_T.length;
-  if (logprobs_T.length !== length || datum.sampledMask_T.length !== length) {
+/** @throws Error (internal) when tokens, log-probabilities and mask differ in length */
+export function requireAligned(logprobs_T: Logprobs, { tokens_T, sampledMask_T }: Datum): void {
+  const length = tokens_T.length;
+  if (logprobs_T.length !== length || sampledMask_T.length !== length) {
     throw new Error(
-      `internal: ${length} tokens with ${logprobs_T.length} log-probabilities and a mask of ${datum.sampledMask_T.length}`,
+      `internal: ${length} tokens with ${logprobs_T.length} log-probabilities and a mask of ${sampledMask_T.length}`,
     );
   }
-  const result: TokenLoss = { loss: 0, gradLogprobs_T: new Float32Array(length) };
-  for (let t = 0; t < length; t++) {
-    if (!carriesLoss(datum, t)) continue;
-    const { loss, gradient } = term(t);
-    result.loss += loss;
-    result.gradLogprobs_T[t] = gradient;
+}
+
+/** What every ratio-based loss reads of a sequence. */
+export interface RatioInput {
+  sampledMask_T: Uint8Array;
+  old_T: Float32Array;
+  advantages_T: Float32Array;
+}
+
+/** @throws Error (internal) when the datum has no old log-probabilities or advantages, or lengths differ */
+export function ratioInput(logprobs_T: Logprobs, datum: Datum): RatioInput {
+  requireAligned(logprobs_T, datum);
+  const { sampledMask_T, logprobs_T: old_T, advantages_T } = datum;
+  if (old_T?.length !== logprobs_T.length || advantages_T?.length !== logprobs_T.length) {
+    throw new Error("internal: a ratio loss needs logprobs_T and advantages_T of every token");
   }
-  return result;
+  return { sampledMask_T, old_T, advantages_T };
 }
 
 /**
- * What every ratio-based loss needs of token t: the ratio new ÷ old, and the advantage.
- * @throws Error (internal) when the datum has no old log-probability or no advantage there
+ * The result of a ratio loss.
+ * @throws Error (internal) when it is no number because a token that carries loss has no old log-probability
  */
-export function ratioAt(logprobs_T: Logprobs, datum: Datum, t: number): { ratio: number; advantage: number } {
-  const old = datum.logprobs_T?.[t];
-  const advantage = datum.advantages_T?.[t];
-  if (old === undefined || advantage === undefined) {
-    throw new Error("internal: a ratio loss needs logprobs_T and advantages_T of every token");
-  }
-  if (Number.isNaN(old)) {
-    throw new Error(`internal: token ${t} carries loss but has no old log-probability; see fillEnvironmentLogprobs`);
-  }
-  return { ratio: Math.exp(logprobs_T[t] - old), advantage };
+export function ratioResult(loss: number, gradLogprobs_T: Float32Array, datum: Datum): TokenLoss {
+  if (Number.isNaN(loss)) requireOldLogprobs(datum);
+  return { loss, gradLogprobs_T };
+}
+
+function requireOldLogprobs(datum: Datum): void {
+  datum.logprobs_T?.forEach((old, t) => {
+    if (Number.isNaN(old) && carriesLoss(datum, t)) {
+      throw new Error(`internal: token ${t} carries loss but has no old log-probability; see withCurrentLogprobs`);
+    }
+  });
 }

@@ -1,7 +1,6 @@
 /** @file The clipped surrogate of PPO (arXiv:1707.06347, eq. 7): −Σ min(r·A, clip(r, 1 − low, 1 + high)·A). */
 import type { Datum } from "../../types.js";
-import type { Logprobs, TokenLoss } from "./loss.js";
-import { ratioAt, sumTokens } from "./loss.js";
+import { ratioInput, ratioResult, type Logprobs, type TokenLoss } from "./loss.js";
 
 /** The ratio is clipped to [1 − clipLow, 1 + clipHigh]. */
 export interface ClipOptions {
@@ -10,12 +9,21 @@ export interface ClipOptions {
 }
 
 /** Where the clipped branch is the smaller one the token has no gradient; elsewhere it is −r·A. */
-export function ppo(logprobs_T: Logprobs, datum: Datum, options: ClipOptions): TokenLoss {
-  const { clipLow, clipHigh } = options;
-  return sumTokens(logprobs_T, datum, (t) => {
-    const { ratio, advantage } = ratioAt(logprobs_T, datum, t);
-    const free = ratio * advantage;
-    const clipped = Math.min(Math.max(ratio, 1 - clipLow), 1 + clipHigh) * advantage;
-    return free <= clipped ? { loss: -free, gradient: -free } : { loss: -clipped, gradient: 0 };
-  });
+export function ppo(logprobs_T: Logprobs, datum: Datum, { clipLow, clipHigh }: ClipOptions): TokenLoss {
+  const { sampledMask_T, old_T, advantages_T } = ratioInput(logprobs_T, datum);
+  const gradLogprobs_T = new Float32Array(logprobs_T.length);
+  let loss = 0;
+  for (let t = 1; t < logprobs_T.length; t++) {
+    if (sampledMask_T[t] === 0) continue;
+    const ratio = Math.exp(logprobs_T[t] - old_T[t]);
+    const free = ratio * advantages_T[t];
+    const clipped = Math.min(Math.max(ratio, 1 - clipLow), 1 + clipHigh) * advantages_T[t];
+    if (free <= clipped) {
+      loss -= free;
+      gradLogprobs_T[t] = -free;
+    } else {
+      loss -= clipped;
+    }
+  }
+  return ratioResult(loss, gradLogprobs_T, datum);
 }

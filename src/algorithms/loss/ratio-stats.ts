@@ -1,13 +1,14 @@
 /** @file How far the policy has moved from the one that sampled the data: numbers for the metrics. */
-import type { LossSpec } from "../../policy/policy.js";
 import type { Datum } from "../../types.js";
-import { k3 } from "../kl/estimators.js";
-import { carriesLoss, ratioAt } from "./loss.js";
-import type { Logprobs } from "./loss.js";
+import { klValue } from "../kl/estimators.js";
+import type { PolicyLoss } from "../objective.js";
+import { sequenceRatio } from "./gspo.js";
+import { ratioInput, type Logprobs } from "./loss.js";
 
 /** Counts and means over a batch. */
 export interface RatioStats {
   tokens: number;
+  /** Of tokens; with GSPO of their sequences. */
   meanRatio: number;
   maxRatio: number;
   /** Share of tokens whose ratio is outside the clip range; 0 for losses without one. */
@@ -17,24 +18,26 @@ export interface RatioStats {
 }
 
 /** Statistics over the tokens that carry loss. */
-export function ratioStats(data_D: readonly Datum[], logprobs_D_T: readonly Logprobs[], loss: LossSpec): RatioStats {
-  const stats: RatioStats = { tokens: 0, meanRatio: 0, maxRatio: 0, clipFraction: 0, kl: 0 };
-  const clips = "clipLow" in loss ? loss : { clipLow: Infinity, clipHigh: Infinity };
-  data_D.forEach((datum, row) => {
-    for (let t = 0; t < datum.tokens_T.length; t++) {
-      if (!carriesLoss(datum, t)) continue;
-      const { ratio } = ratioAt(logprobs_D_T[row], datum, t);
-      stats.tokens++;
-      stats.meanRatio += ratio;
-      stats.maxRatio = Math.max(stats.maxRatio, ratio);
-      stats.clipFraction += ratio < 1 - clips.clipLow || ratio > 1 + clips.clipHigh ? 1 : 0;
+export function ratioStats(data_D: readonly Datum[], logprobs_D_T: readonly Logprobs[], loss: PolicyLoss): RatioStats {
+  const low = "clipLow" in loss ? 1 - loss.clipLow : -Infinity;
+  const high = "clipHigh" in loss ? 1 + loss.clipHigh : Infinity;
+  let [tokens, ratios, maxRatio, clipped, kl] = [0, 0, 0, 0, 0];
+  data_D.forEach((datum, d) => {
+    const logprobs_T = logprobs_D_T[d];
+    const input = ratioInput(logprobs_T, datum);
+    const { sampledMask_T, old_T } = input;
+    const ofSequence = loss.kind === "gspo" ? sequenceRatio(logprobs_T, input).ratio : undefined;
+    for (let t = 1; t < sampledMask_T.length; t++) {
+      if (sampledMask_T[t] === 0) continue;
+      const ratio = ofSequence ?? Math.exp(logprobs_T[t] - old_T[t]);
+      tokens++;
+      ratios += ratio;
+      if (ratio > maxRatio) maxRatio = ratio;
+      if (ratio < low || ratio > high) clipped++;
       // The tokens were drawn from the sampler, so it takes the place of the policy in the estimator.
-      stats.kl += k3((datum.logprobs_T as Float32Array)[t], logprobs_D_T[row][t]).value;
+      kl += klValue("k3", old_T[t] - logprobs_T[t]);
     }
   });
-  const divisor = Math.max(1, stats.tokens);
-  stats.meanRatio /= divisor;
-  stats.clipFraction /= divisor;
-  stats.kl /= divisor;
-  return stats;
+  const divisor = Math.max(1, tokens);
+  return { tokens, meanRatio: ratios / divisor, maxRatio, clipFraction: clipped / divisor, kl: kl / divisor };
 }

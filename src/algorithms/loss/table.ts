@@ -1,23 +1,33 @@
-/** @file The losses by the names that a policy's `forwardBackward` knows: the truth its fast paths are tested against. */
+/**
+ * @file The losses by name: those that a policy's `forwardBackward` knows (the truth its fast paths are tested against), and those that only
+ * TypeScript knows.
+ */
 import type { LossSpec } from "../../policy/policy.js";
 import type { Datum } from "../../types.js";
+import type { PolicyLoss } from "../objective.js";
 import { cispo } from "./cispo.js";
 import { crossEntropy } from "./cross-entropy.js";
+import { dualClipPpo } from "./dual-clip.js";
+import { gspo } from "./gspo.js";
 import { importanceSampling } from "./importance-sampling.js";
 import type { Logprobs, TokenLoss } from "./loss.js";
 import { ppo } from "./ppo.js";
 
-type Spec<K extends LossSpec["kind"]> = Extract<LossSpec, { kind: K }>;
+/** Every loss there is. */
+export type AnyLoss = LossSpec | PolicyLoss;
+type Spec<K extends AnyLoss["kind"]> = Extract<AnyLoss, { kind: K }>;
 
-const losses: { [K in LossSpec["kind"]]: (logprobs_T: Logprobs, datum: Datum, spec: Spec<K>) => TokenLoss } = {
+const losses: { [K in AnyLoss["kind"]]: (logprobs_T: Logprobs, datum: Datum, spec: Spec<K>) => TokenLoss } = {
   cross_entropy: crossEntropy,
   importance_sampling: importanceSampling,
   ppo,
   cispo,
+  "dual-clip": dualClipPpo,
+  gspo,
 };
 
 /** The loss that `spec` names, of one sequence. */
-export function tokenLoss<K extends LossSpec["kind"]>(spec: Spec<K>, logprobs_T: Logprobs, datum: Datum): TokenLoss {
+export function tokenLoss<K extends AnyLoss["kind"]>(spec: Spec<K>, logprobs_T: Logprobs, datum: Datum): TokenLoss {
   return losses[spec.kind as K](logprobs_T, datum, spec);
 }
 
@@ -26,7 +36,7 @@ export function tokenLoss<K extends LossSpec["kind"]>(spec: Spec<K>, logprobs_T:
  * @throws Error (internal) when the lengths differ or a datum lacks what the loss reads
  */
 export function dataLoss(
-  spec: LossSpec,
+  spec: AnyLoss,
   data_D: readonly Datum[],
   logprobs_D_T: readonly Logprobs[],
 ): { loss: number; gradLogprobs_D_T: Float32Array[] } {

@@ -1,0 +1,32 @@
+/** @file What every named algorithm begins with: GRPO as in `grpo.ts`, everything optional switched off. */
+import type { Choices } from "../choices.js";
+
+export const standard: Choices = {
+  advantage: "group",
+  std: "sample",
+  groupOfOne: "zero",
+  baseline: "running-mean",
+  baselineDecay: 0.9,
+  gamma: 1,
+  lambda: 1,
+  whiten: false,
+  loss: "ppo",
+  clipLow: 0.2,
+  clipHigh: 0.2,
+  dualClip: 0,
+  truncatedRatio: 0,
+  trainerRatios: false,
+  aggregation: "token-mean",
+  constantTokens: 512,
+  microBatchRows: 8,
+  kl: 0,
+  klIn: "loss",
+  klEstimator: "k3",
+  klTarget: 0,
+  klHorizon: 10_000,
+  entropy: 0,
+  maskRetrieved: true,
+  overlong: "train",
+  observationsInAdvantage: false,
+  groupByIndex: false,
+};
