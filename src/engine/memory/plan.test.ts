@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import { LORA_TARGETS } from "../model/lora.js";
+import { adapterShapes, LORA_TARGETS } from "../model/lora.js";
+import { elementCount } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
 import { exceedsLimit, planMemory, type MemoryPlan, type MemoryRequest } from "./plan.js";
 
@@ -110,6 +111,37 @@ describe("planMemory", () => {
     expect(difference).toBe(part(planMemory({ ...started, logprobs: "never" }), "weights"));
   });
 
+  it("plans for a critic what it plans for the model, without logits and without another copy of frozen weights", () => {
+    const adapted = planMemory(request({ critic: true }));
+    const names = ["critic's weights", "critic's gradients and optimizer", "critic's activations"];
+    expect(adapted.parts.map(({ name }) => name)).toEqual([
+      ...planMemory(request()).parts.map(({ name }) => name),
+      ...names,
+    ]);
+    const adapter = adapterShapes(wide, lora).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+    expect(part(adapted, "critic's weights")).toBe(adapter + 4 * (wide.hiddenSize + 1));
+    expect(part(adapted, "critic's activations")).toBeGreaterThan(part(adapted, "activations") / 4);
+    expect(part(adapted, "critic's activations")).toBeLessThan(part(adapted, "activations"));
+    const untied = { ...wide, tieWordEmbeddings: false };
+    const full = planMemory(request({ config: untied, lora: undefined, critic: true }));
+    const head = 4 * wide.vocabSize * wide.hiddenSize;
+    expect(part(full, "critic's weights")).toBe(part(full, "weights") - head + 4 * (wide.hiddenSize + 1));
+    expect(part(full, "critic's gradients and optimizer")).toBeGreaterThan(5 * part(full, "critic's weights"));
+    const alone = planMemory(request({ critic: true, groupSize: 1 }));
+    expect(part(alone, "critic's activations")).toBeLessThan(part(adapted, "critic's activations"));
+    expect(planMemory(request({ critic: true, training: false })).parts.map(({ name }) => name)).not.toContain(
+      names[0],
+    );
+  });
+
+  it("plans for an entropy bonus a few times the logits", () => {
+    const common = request({ microBatchTokens: 1024, recompute: "never", groupSize: 1 });
+    const activations = [false, true].map((entropy) => part(planMemory({ ...common, entropy }), "activations"));
+    const logits = 4 * 1024 * wide.vocabSize;
+    expect(activations[1] - activations[0]).toBeGreaterThan(logits);
+    expect(activations[1] - activations[0]).toBeLessThan(5 * logits);
+  });
+
   it("says before any compute what is needed for what, and what can be changed", () => {
     const refusal = (over: Partial<MemoryRequest>): string => {
       try {
@@ -125,6 +157,8 @@ describe("planMemory", () => {
     expect(ofAdapter).not.toMatch(/model\.adapt=lora/);
     expect(refusal({ lora: undefined })).toMatch(/model\.adapt=lora/);
     expect(refusal({ training: false })).toMatch(/Running this model takes/);
+    expect(ofAdapter).not.toMatch(/critic/);
+    expect(refusal({ critic: true })).toMatch(/critic's activations .*without a critic \(algorithm\.name=grpo\)/);
   });
 
   it("keeps a micro-batch that was asked for, whatever it takes", () => {

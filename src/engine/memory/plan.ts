@@ -7,6 +7,7 @@ import { bytesPerPosition, capacityFor } from "../generate/kv-cache.js";
 import { MIN_ROWS } from "../generate/slots.js";
 import type { ModelConfig } from "../model/config.js";
 import type { LoraConfig } from "../model/lora.js";
+import type { Layout } from "../model/sequence-layout.js";
 import { mostLossRows } from "../optim/forward-backward.js";
 import { formatMemory } from "./limit.js";
 import { modelProfiles, type ModelProfiles, type SessionProfile } from "./profiles.js";
@@ -19,6 +20,9 @@ export interface MemoryPart {
     | "sampling"
     | "gradients and optimizer"
     | "activations"
+    | "critic's weights"
+    | "critic's gradients and optimizer"
+    | "critic's activations"
     | "everything else";
   bytes: number;
 }
@@ -110,6 +114,7 @@ function* candidates(request: MemoryRequest): Generator<MemoryPlan> {
         ...standingParts(request, profiles),
         ...(request.sampling ? sampler : []),
         ...(request.training ? trainingParts(request, profiles, trainer) : []),
+        ...(request.training && request.critic ? criticParts(request, profiles, trainer) : []),
       ];
       const totalBytes = parts.reduce((sum, { bytes }) => sum + bytes, 0);
       yield { limitBytes, totalBytes, parts, ...trainer, ...sizes };
@@ -226,28 +231,58 @@ function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: 
   return session.fixedBytes + arena + 3 * outputs + gathered;
 }
 
-/** What gradients add. Each layout has its own session, and a session keeps what its largest run took. */
-function trainingParts(
-  { config, rowTokens, lossTokens, groupSize, logprobs }: MemoryRequest,
-  profiles: ModelProfiles,
-  { microBatchTokens, plainTokens, recompute }: TrainerSizes,
-): MemoryPart[] {
-  const worst = (session: SessionProfile, shapes: readonly BatchShape[], mostLoss: number): number => {
-    const lossRows = Math.max(mostLossRows(config), mostLoss);
-    const runs = shapes.map(({ tokens, ...sizes }) => session.runBytes({ ...sizes, M: Math.min(tokens, lossRows) }));
-    return session.fixedBytes + Math.max(...runs);
-  };
-  const plain = plainShapes(Math.max(plainTokens, rowTokens), rowTokens);
-  const shared = groupSize > 1 ? sharedShapes(microBatchTokens, rowTokens, groupSize) : [];
-  let activations = worst(profiles.training("plain", recompute), plain, lossTokens);
-  if (shared.length > 0) activations += worst(profiles.training("shared", recompute), shared, lossTokens);
-  if (logprobs !== "never") activations += worst(profiles.logprobs(), plain, rowTokens);
-  // The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected.
-  const gradients = 5 * profiles.trainableBytes + profiles.optimizerBytes;
+/** What gradients add. */
+function trainingParts(request: MemoryRequest, profiles: ModelProfiles, sizes: TrainerSizes): MemoryPart[] {
+  const { config, rowTokens, lossTokens, logprobs, entropy } = request;
+  const { recompute } = sizes;
+  const mostRows = Math.max(mostLossRows(config), lossTokens);
+  let activations = inBothLayouts(
+    request,
+    sizes,
+    (layout) => profiles.training(layout, { recompute, entropy }),
+    mostRows,
+  );
+  if (logprobs !== "never") {
+    activations += inBothLayouts(request, sizes, profiles.logprobs, Math.max(mostLossRows(config), rowTokens));
+  }
   return [
-    { name: "gradients and optimizer", bytes: gradients },
+    { name: "gradients and optimizer", bytes: updateBytes(profiles) },
     { name: "activations", bytes: activations },
   ];
+}
+
+/** What a value function adds; it has no logits, so every token of a micro-batch may have a value. */
+function criticParts(request: MemoryRequest, { critic }: ModelProfiles, sizes: TrainerSizes): MemoryPart[] {
+  const { recompute } = sizes;
+  const activations =
+    inBothLayouts(request, sizes, (layout) => critic.training(layout, recompute), Infinity) +
+    inBothLayouts(request, sizes, critic.values, Infinity);
+  return [
+    { name: "critic's weights", bytes: critic.trainableBytes },
+    { name: "critic's gradients and optimizer", bytes: updateBytes(critic) },
+    { name: "critic's activations", bytes: activations },
+  ];
+}
+
+/** The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected. */
+const updateBytes = (trained: { trainableBytes: number; optimizerBytes: number }): number =>
+  5 * trained.trainableBytes + trained.optimizerBytes;
+
+/** Each layout has its own session, and a session keeps what its largest run took. */
+function inBothLayouts(
+  { rowTokens, groupSize }: MemoryRequest,
+  { microBatchTokens, plainTokens }: TrainerSizes,
+  sessionOf: (layout: Layout) => SessionProfile,
+  mostRows: number,
+): number {
+  const worst = (layout: Layout, shapes: readonly BatchShape[]): number => {
+    if (shapes.length === 0) return 0;
+    const session = sessionOf(layout);
+    const runs = shapes.map(({ tokens, ...sizes }) => session.runBytes({ ...sizes, M: Math.min(tokens, mostRows) }));
+    return session.fixedBytes + Math.max(...runs);
+  };
+  const shared = groupSize > 1 ? sharedShapes(microBatchTokens, rowTokens, groupSize) : [];
+  return worst("plain", plainShapes(Math.max(plainTokens, rowTokens), rowTokens)) + worst("shared", shared);
 }
 
 /** The graph's named sizes, and how many tokens they amount to. */
@@ -279,12 +314,13 @@ function sharedShapes(tokens: number, rowTokens: number, groupSize: number): Bat
 }
 
 function doesNotFit(request: MemoryRequest, { totalBytes, limitBytes, parts }: MemoryPlan): UserError {
-  const { training, lora, rowTokens, recompute } = request;
+  const { training, critic, lora, rowTokens, recompute } = request;
   const needs = [...parts].sort((a, b) => b.bytes - a.bytes).map(({ name, bytes }) => `${name} ${formatMemory(bytes)}`);
   const remedies = [
     "allow more with --memory (run.memory)",
     ...(training ? [`shorten the longest attempt (rollout.maxTokens, now ${rowTokens})`] : []),
     ...(training && recompute === "never" ? ["let activations be computed again (run.recompute=auto)"] : []),
+    ...(training && critic ? ["train without a critic (algorithm.name=grpo)"] : []),
     ...(training && !lora ? ["train an adapter instead of all weights (model.adapt=lora)"] : []),
     "take a smaller model",
   ];

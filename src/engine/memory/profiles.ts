@@ -11,6 +11,8 @@ import { elementCount, parameterShapes, type ParameterShape, type ParameterStore
 import { samplingGraph } from "../model/sampling-graph.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { logprobGraph, trainingGraph } from "../model/training-graph.js";
+import { valueGraph, valueTrainingGraph } from "../model/value-graph.js";
+import { trunkConfig, valueShapes } from "../model/value-model.js";
 import type { EngineModel } from "../model/weights.js";
 import { adamGraph } from "../optim/adamw.js";
 import { memoryProfile } from "./peak-bytes.js";
@@ -38,9 +40,18 @@ export interface ModelProfiles {
   /** Copies of weights that the sampling session makes for the processor. */
   packedBytes: () => number;
   sampling: () => SessionProfile;
-  training: (layout: Layout, recompute: boolean) => SessionProfile;
-  logprobs: () => SessionProfile;
+  training: (layout: Layout, options: { recompute: boolean; entropy: boolean }) => SessionProfile;
+  logprobs: (layout: Layout) => SessionProfile;
   /** The optimizer works on one parameter at a time. */
+  optimizerBytes: number;
+  critic: CriticProfiles;
+}
+
+/** Of a value function beside the model: all of its weights are trained. */
+export interface CriticProfiles {
+  trainableBytes: number;
+  training: (layout: Layout, recompute: boolean) => SessionProfile;
+  values: (layout: Layout) => SessionProfile;
   optimizerBytes: number;
 }
 
@@ -60,17 +71,30 @@ export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined)
         base: { lora: { rank: 1, alpha: 1, targets: [] }, tensors: stored(shapes) },
       };
   const sampling = once(() => samplingGraph(sampled));
-  const largest = Math.max(...trained.map(({ shape }) => elementCount(shape)));
   return {
     weightBytes: bytesOf(shapes),
     trainableBytes: bytesOf(trained),
     packedBytes: once(() => packedBytes(sampling(), lora === undefined)),
     sampling: once(() => sessionProfile(sampling())),
-    training: onceEach((layout: Layout, recompute: boolean) =>
-      sessionProfile(trainingGraph(model, "ppo", { layout, recompute })),
+    training: onceEach((layout: Layout, options: { recompute: boolean; entropy: boolean }) =>
+      sessionProfile(trainingGraph(model, "ppo", { layout, ...options })),
     ),
-    logprobs: once(() => sessionProfile(logprobGraph(model))),
-    optimizerBytes: optimizerBytes(largest),
+    logprobs: onceEach((layout: Layout) => sessionProfile(logprobGraph(model, layout))),
+    optimizerBytes: optimizerBytes(trained),
+    critic: criticProfiles(model),
+  };
+}
+
+function criticProfiles({ config, base }: EngineModel): CriticProfiles {
+  const shapes = valueShapes(config, base?.lora);
+  const model: EngineModel = { config: trunkConfig(config), trainable: placeholder(shapes), base };
+  return {
+    trainableBytes: bytesOf(shapes),
+    training: onceEach((layout: Layout, recompute: boolean) =>
+      sessionProfile(valueTrainingGraph(model, { layout, recompute })),
+    ),
+    values: onceEach((layout: Layout) => sessionProfile(valueGraph(model, layout))),
+    optimizerBytes: optimizerBytes(shapes),
   };
 }
 
@@ -101,9 +125,9 @@ function packedBytes(graph: Graph, copied: boolean): number {
   return bytes(packed) + (copied ? bytes(plain) : 0);
 }
 
-function optimizerBytes(largest: number): number {
+function optimizerBytes(trained: readonly ParameterShape[]): number {
   const { runBytes, outputBytes } = sessionProfile(adamGraph());
-  const sizes = { N: largest };
+  const sizes = { N: Math.max(...trained.map(({ shape }) => elementCount(shape))) };
   return runBytes(sizes) + outputBytes(sizes);
 }
 
