@@ -28,7 +28,7 @@ describe("parseConfig", () => {
     [{ train: { steps: "many" } }, /train.steps: .*expected number/],
     [{ train: { steps: -1 } }, /train.steps: /],
     [{ search: { engine: "google" } }, /search.engine: .*"bm25"/],
-    [{ algorithm: { groupSize: 1 } }, /groupSize is 1: GRPO centres rewards.*algorithm.name=reinforce/],
+    [{ algorithm: { groupSize: 1 } }, /groupSize is 1: grpo compares.*algorithm.name=reinforce/],
     [{ search: { engine: "http" } }, /search.url is empty/],
     [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
     [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
@@ -41,6 +41,7 @@ describe("parseConfig", () => {
 
   it("allows a group of one where it makes sense", () => {
     expect(parseConfig({ algorithm: { name: "reinforce", groupSize: 1 } }).algorithm.groupSize).toBe(1);
+    expect(parseConfig({ algorithm: { groupSize: 1 }, faithful: { groupOfOne: true } }).algorithm.name).toBe("grpo");
   });
 
   it("accepts the recipes", () => {
@@ -93,7 +94,7 @@ describe("applySets", () => {
   it.each([
     ["train.steps", /has no value/],
     ["trian.steps=4", /trian.steps in --set is not a known key. Did you mean train.steps\?/],
-    ["learningRate=1", /Did you mean optimizer.learningRate\?/],
+    ["learningRate=1", /Did you mean critic.learningRate or optimizer.learningRate or sft.learningRate\?/],
     ["train.steps=lots", /--set train.steps=lots cannot be used: .* Expected integer/],
     ["search.engine=google", /Expected "bm25" \| "http" \| "random" \| "empty" \| "none"/],
     ["train.steps.more=1", /not a known key/],

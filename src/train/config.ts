@@ -382,13 +382,13 @@ export function refuseUnknownKeys(input: unknown, source: string): void {
   }
 }
 
-/** An unknown key, with the nearest of all keys: by its whole path, or by its last part if someone forgot the group. */
+/** An unknown key, with the nearest of all keys: those of its name if someone forgot the group, else by its whole path. */
 function unknownKey(path: string, source: string): UserError {
   const paths = configKeys().map((key) => key.path);
   const last = path.slice(path.lastIndexOf(".") + 1);
-  const byName = paths.find((known) => known.slice(known.indexOf(".") + 1) === last);
+  const byName = paths.filter((known) => known.slice(known.indexOf(".") + 1) === last).join(" or ");
   const groups = Object.keys(fields);
-  const hint = byName ?? (path.includes(".") ? nearest(path, paths) : nearest(path, [...groups, ...paths]));
+  const hint = byName !== "" ? byName : nearest(path, path.includes(".") ? paths : [...groups, ...paths]);
   const suggestion = hint === undefined ? `The groups are ${groups.join(", ")}.` : `Did you mean ${hint}?`;
   return new UserError(`${path} in ${source} is not a known key. ${suggestion} sleuth train --help lists all keys.`);
 }
