@@ -26,11 +26,22 @@ const reward = (_: Question, { segments, texts }: Trajectory): number => {
   return (written.split("e").length - 1) / Math.max(1, written.length);
 };
 
-const config = (folder: string, start: ConfigInput["model"]): ConfigInput => ({
+const withKl: ConfigInput["algorithm"] = { kl: 0.01 };
+/** Everything at once: a critic, KL in the reward with a controller, an entropy bonus, several updates. */
+const withCritic: ConfigInput["algorithm"] = {
+  name: "ppo",
+  kl: 0.01,
+  klTarget: 0.01,
+  entropy: 0.001,
+  truncatedRatio: 2,
+};
+
+const config = (folder: string, start: ConfigInput["model"], algorithm: ConfigInput["algorithm"]): ConfigInput => ({
   model: start,
   run: { folder, threads: 2 },
   rollout: { maxTokensPerTurn: 8, maxTokens: 96, maxObservationTokens: 20, maxSearches: 1 },
-  algorithm: { groupSize: 4, kl: 0.01 },
+  algorithm: { groupSize: 4, ...algorithm },
+  critic: { learningRate: 0.01 },
   optimizer: { learningRate: 0.01, warmupSteps: 1 },
   train: {
     ...{ steps: 4, questionsPerStep: 3, testSize: 0, checkpointEvery: 1 },
@@ -57,36 +68,62 @@ async function outcome(folder: string): Promise<{ metrics: unknown[]; policy: Ma
   const metrics = (await readMetrics(folder)).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasuredTime(name))),
   );
-  const saved = path.join(folder, "checkpoints/step-000004/policy");
-  const names = (await readdir(saved)).sort();
+  const saved = path.join(folder, "checkpoints/step-000004");
+  const names = (await readdir(saved, { recursive: true }))
+    .filter((name) => /\.\w+$/.test(name) && !/state|manifest/.test(name))
+    .sort();
   const files = await Promise.all(names.map((name) => readFile(path.join(saved, name))));
   return { metrics, policy: new Map(names.map((name, index) => [name, files[index]])) };
 }
 
 it.each([
-  ["all weights", () => ({ folder: model.folder }), "model.safetensors"],
-  ["a new adapter", () => ({ folder: model.folder, adapt: "lora" as const, loraRank: 4 }), "adapter_model.safetensors"],
-  ["an adapter that was trained before", async () => ({ folder: await trainedAdapter() }), "adapter_model.safetensors"],
+  ["all weights", () => ({ folder: model.folder }), "model.safetensors", withKl],
+  [
+    "a new adapter",
+    () => ({ folder: model.folder, adapt: "lora" as const, loraRank: 4 }),
+    "adapter_model.safetensors",
+    withKl,
+  ],
+  [
+    "an adapter that was trained before",
+    async () => ({ folder: await trainedAdapter() }),
+    "adapter_model.safetensors",
+    withKl,
+  ],
+  ["all weights and a critic", () => ({ folder: model.folder }), "model.safetensors", withCritic],
+  [
+    "a new adapter and a critic",
+    () => ({ folder: model.folder, adapt: "lora" as const, loraRank: 4 }),
+    "adapter_model.safetensors",
+    withCritic,
+  ],
 ])(
   "on the local engine too, a run that trains %s, stops and continues ends bit for bit like one that does not",
-  async (name, start, weights) => {
+  async (name, start, weights, algorithm) => {
     const parts: TrainOptions = { search: new NoneEngine(), questions, reward };
     const from = await start();
     const straight = path.join(model.folder, `${name}, straight`);
-    expect((await train(config(straight, from), parts)).status).toBe("finished");
+    expect((await train(config(straight, from, algorithm), parts)).status).toBe("finished");
     const stopped = path.join(model.folder, `${name}, stopped`);
     const controller = new AbortController();
     const stopAtStep2: TrainOptions["onEvent"] = (event) => {
       if (event.kind === "progress" && event.phase === "rollout" && event.step === 2)
         controller.abort(new Error("stop"));
     };
-    const first = await train(config(stopped, from), { ...parts, signal: controller.signal, onEvent: stopAtStep2 });
+    const first = await train(config(stopped, from, algorithm), {
+      ...parts,
+      signal: controller.signal,
+      onEvent: stopAtStep2,
+    });
     expect(first).toMatchObject({ status: "interrupted", steps: 2 });
-    expect((await train(config(stopped, from), parts)).status).toBe("finished");
+    expect((await train(config(stopped, from, algorithm), parts)).status).toBe("finished");
     const [expected, actual] = [await outcome(straight), await outcome(stopped)];
     expect(actual.metrics).toEqual(expected.metrics);
-    expect([...expected.policy.keys()]).toEqual(expect.arrayContaining([weights, "optimizer.safetensors"]));
+    expect([...expected.policy.keys()]).toEqual(
+      expect.arrayContaining([`policy/${weights}`, "policy/optimizer.safetensors"]),
+    );
     for (const [file, bytes] of expected.policy) expect(actual.policy.get(file)?.equals(bytes), file).toBe(true);
+    expect([...expected.policy.keys()].some((file) => file.startsWith("critic/"))).toBe(algorithm === withCritic);
     expect(expected.metrics).toHaveLength(5);
     const lines = await readMetrics(straight);
     const gaps = lines.flatMap((line) => line["policy/samplerGapMax"] ?? []);
