@@ -150,6 +150,8 @@ function runFlags(options: RunOptions): ConfigInput {
     model: { folder: model },
     run: { memory },
     faithful: options.faithful ? faithful : {},
+    // The released code has no watch.
+    watch: { action: options.faithful ? "warn" : undefined },
   });
 }
 

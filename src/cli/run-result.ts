@@ -49,6 +49,7 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
   const { bold } = terminal.colors;
   const kept = result.best === null ? "" : `, best checkpoint of step ${result.best.step}`;
   terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
+  printWatch(terminal, result);
   printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
     ["best", "the best model; sleuth export writes it for other tools"],
@@ -56,6 +57,20 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
     ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],
   ]);
+}
+
+/** What the collapse watch did, where it did anything. */
+function printWatch(terminal: Terminal, { watch }: TrainResult): void {
+  if (watch === undefined) return;
+  const { rollbacks, learningRateScale, stopped } = watch;
+  const times = rollbacks === 1 ? "once" : `${rollbacks} times`;
+  const did = `rolled back ${times}; learning rates ended at ${learningRateScale} of their course`;
+  terminal.print(terminal.colors.yellow(stopped ?? `The collapse watch ${did}. docs/collapse.md says what to change.`));
+}
+
+/** 1 for a run that the collapse watch ended: scripts should not take it for a success. */
+export function exitStatusOf({ status }: Pick<TrainResult, "status">): number {
+  return status === "stopped" ? 1 : 0;
 }
 
 /** Those of the files that are there, with what they hold. */

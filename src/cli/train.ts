@@ -21,7 +21,7 @@ import {
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
-import { interruptedAnswer, printNext, printReports, printRun, printGain } from "./run-result.js";
+import { exitStatusOf, interruptedAnswer, printNext, printReports, printRun, printGain } from "./run-result.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { TrainingPanel } from "./terminal/training-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -90,7 +90,7 @@ export const trainVerb: Verb = {
       [`npx sleuth ask "…" --run ${result.folder}`, "ask it something"],
       [`npx sleuth eval --run ${result.folder}`, "evaluate it again, or on other questions"],
     ]);
-    return { ...result, memory, runDir: result.folder };
+    return { ...result, memory, runDir: result.folder, exitStatus: exitStatusOf(result) };
   },
 };
 

@@ -1,6 +1,7 @@
 /** @file Evaluation: the same environment and rewards as in training, no gradient. */
 import type { Policy } from "../policy/policy.js";
 import { deriveSeed } from "../random.js";
+import type { FormatOptions } from "../rewards/format.js";
 import type { Question, Trajectory } from "../types.js";
 import { attemptAll, type Environment } from "./environment.js";
 import { toEvaluation, type Evaluation } from "./evaluation.js";
@@ -15,6 +16,8 @@ export interface Task {
   reward: Score;
   /** What evaluations report: 1 for a right answer, else 0. */
   exactMatch: Score;
+  /** Whether an attempt kept to the protocol, where there is one. */
+  isWellFormed?: (trajectory: Trajectory, options: FormatOptions) => boolean;
   /** Throws a `UserError` for a question that the environment could never attempt with this policy. */
   requireRoom?: (question: Question, policy: Policy) => void;
 }

@@ -11,6 +11,7 @@ import type { Policy } from "../policy/policy.js";
 import { writeError, writeFileDurably, replaceFolder } from "./durable.js";
 import { manifestProblem, writeManifest } from "./manifest.js";
 import type { MetricValues } from "./metrics.js";
+import type { WatchState } from "./watch/watch.js";
 
 /** The validation score that chose the best checkpoint. */
 export interface BestScore {
@@ -30,6 +31,8 @@ export interface TrainState {
   /** What the algorithm carries from step to step, for example a running-mean baseline. */
   algorithm: AlgorithmState | null;
   best: BestScore | null;
+  /** What the collapse watch remembers; absent in runs without one. */
+  watch?: WatchState;
   /** Metrics of a step whose evaluation was interrupted: it is evaluated first when the run continues. */
   pending: MetricValues | null;
 }
@@ -114,8 +117,13 @@ async function checkpointFolders(runFolder: string): Promise<string[]> {
 }
 
 /** Writes the best policy so far to `best/`: a plain model folder without optimizer state, and `best.json` beside its files. */
-export async function saveBest(runFolder: string, policy: Policy, best: BestScore): Promise<void> {
-  const folder = path.join(runFolder, "best");
+export async function saveBest(
+  runFolder: string,
+  policy: Policy,
+  best: Pick<BestScore, "step"> & Partial<BestScore>,
+  name: "best" | "healthy" = "best",
+): Promise<void> {
+  const folder = path.join(runFolder, name);
   try {
     await replaceFolder(folder, async (temporary) => {
       await policy.save(temporary, { optimizer: false });
@@ -124,9 +132,9 @@ export async function saveBest(runFolder: string, policy: Policy, best: BestScor
     });
   } catch (error) {
     throw writeError(
-      `the best checkpoint ${folder}`,
+      `the ${name} checkpoint ${folder}`,
       error,
-      "The best one before it is intact. Make room, then start the same run again.",
+      "The one before it is intact. Make room, then start the same run again.",
     );
   }
 }

@@ -242,6 +242,21 @@ const fields = {
     seed: z.int().nonnegative().default(0).describe("of question order, sampling and fresh adapters"),
     stopAfterSeconds: z.number().nonnegative().default(0).describe("stop at the first step after this time; 0: never"),
   },
+  watch: {
+    action: z
+      .enum(["warn", "stop", "rollback"])
+      .default("rollback")
+      .describe("when a collapse is seen: only tell, end the run, or put the best checkpoint back and learn slower"),
+    patience: count.default(5).describe("steps for which a warning may stay before it is acted on; alarms are at once"),
+    window: z.int().min(8).default(30).describe("steps of the run's own past that the present is compared with"),
+    rollbackFactor: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.5)
+      .describe("roll-back: what learning rates are multiplied by for the rest of the run"),
+    maxRollbacks: countOrZero.default(3).describe("roll-backs of one run; the next collapse ends it"),
+  },
   sft: {
     transcripts: z
       .string()
@@ -287,6 +302,7 @@ export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
   faithful: "the original code's arithmetic where ours differs, one switch each; --faithful turns on all",
   optimizer: "AdamW and its learning rate",
   train: "the loop",
+  watch: "the collapse watch (docs/collapse.md)",
   sft: "the supervised warm-up (sleuth sft)",
   run: "the run folder and the machine",
 };
@@ -303,6 +319,7 @@ export const configSchema = z.strictObject({
   faithful: z.strictObject(fields.faithful).prefault({}),
   optimizer: z.strictObject(fields.optimizer).prefault({}),
   train: z.strictObject(fields.train).prefault({}),
+  watch: z.strictObject(fields.watch).prefault({}),
   sft: z.strictObject(fields.sft).prefault({}),
   run: z.strictObject(fields.run).prefault({}),
 });

@@ -11,14 +11,14 @@ import { requireFinite, type LearningStep } from "./update.js";
  * @throws UserError when a loss or a gradient is not a number
  */
 export async function updateCritic(
-  { policy, step, config }: LearningStep,
+  { policy, step, learningRateScale, config }: LearningStep,
   shares: readonly (readonly AdvantageRow[])[],
 ): Promise<MetricValues> {
   const critic = criticOf(policy);
   const { learningRate: peak, warmupSteps, clip } = config.critic;
   const learningRate = learningRateAt(step, config.train.steps, {
     ...config.optimizer,
-    learningRate: peak,
+    learningRate: learningRateScale * peak,
     warmupSteps,
     fromZero: config.faithful.firstStepAtZero,
   });

@@ -5,6 +5,7 @@ import type { Group } from "../types.js";
 import type { BestScore } from "./checkpoint.js";
 import type { MetricValues } from "./metrics.js";
 import type { TrainResult } from "./result.js";
+import type { WatchState } from "./watch/watch.js";
 
 export type TrainEvent =
   | {
@@ -34,6 +35,8 @@ export type TrainEvent =
   | { kind: "evaluation"; phase: Exclude<Phase, "rollout">; step: number; evaluation: Evaluation }
   | { kind: "best"; best: BestScore; folder: string }
   | { kind: "checkpoint"; step: number; folder: string }
+  /** The collapse watch has news: signals have come or gone, or it has acted. */
+  | ({ kind: "watch"; step: number; messages: string[] } & Pick<WatchState, "open" | "rollbacks" | "learningRateScale">)
   /** Stopped by the signal; the same command continues it. */
   | { kind: "interrupted"; step: number; folder: string; message: string }
   | { kind: "end"; result: TrainResult };

@@ -4,7 +4,6 @@
  * everything there is to save, and a run that was stopped anywhere ends like one that was not.
  */
 import type { TrainState } from "./checkpoint.js";
-import { appendMetrics } from "./metrics-file.js";
 import { peakMemoryMb } from "./result.js";
 import type { MetricValues } from "./metrics.js";
 import type { Group } from "../types.js";
@@ -15,6 +14,8 @@ import { rolloutMetrics } from "./step-metrics.js";
 import { isOutOfTime, runSteps, secondsLeft, stepsToTake, type Course } from "./steps.js";
 import { learn } from "./update.js";
 import { validate } from "./validation.js";
+import { canUndo, isStopped, underWatch } from "./watch/act.js";
+import { learningRateScaleAt } from "./watch/watch.js";
 
 /**
  * Trains from `state` to the last step.
@@ -48,7 +49,11 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
     groups: learned,
     state: state.algorithm ?? algorithm.initialState(),
     step: state.step,
+    learningRateScale: learningRateScaleAt(state.watch, state.step, run.config.optimizer.warmupSteps),
     config: run.config,
+  }).catch((error: unknown) => {
+    if (!canUndo(run, state, error)) throw error;
+    return { metrics: { "watch/diverged": 1 }, state: state.algorithm };
   });
   const stepSeconds = secondsSince(started);
   const runtime = (await runtimeSeconds(run)) - runtimeBefore;
@@ -56,7 +61,7 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const step = state.step + 1;
   const seconds = state.seconds + stepSeconds;
   const metrics: MetricValues = {
-    ...rolloutMetrics(groups, task.exactMatch),
+    ...rolloutMetrics(groups, task),
     ...(run.config.algorithm.dynamicSampling === 0 ? {} : { "groups/learned": learned.length }),
     ...update.metrics,
     "time/total": seconds,
@@ -84,14 +89,16 @@ function allSearchesFailed(step: number, groups: readonly Group[]): string {
 /** Evaluates if it is time to, and writes the step's line. */
 async function settleStep(run: Run, state: TrainState, pending: MetricValues): Promise<TrainState> {
   const { evalEvery } = run.config.train;
-  const due = isLast(run, state) || (evalEvery > 0 && state.step % evalEvery === 0);
+  const isEvaluated = isLast(run, state) || (evalEvery > 0 && state.step % evalEvery === 0);
+  // A policy that has diverged cannot be sampled from.
+  const due = isEvaluated && pending["watch/diverged"] !== 1;
   const { metrics, best } = due ? await validate(run, state) : { metrics: {}, best: state.best };
-  await appendMetrics(run.folder, { step: state.step, ...pending, ...metrics });
-  return { ...state, best, pending: null };
+  const line = { step: state.step, ...pending, ...metrics };
+  return underWatch(run, { ...state, best, pending: null }, line, isLast(run, state));
 }
 
 function isLast(run: Run, state: TrainState): boolean {
-  return state.step >= stepsToTake(run.config) || isOutOfTime(run.config, state);
+  return state.step >= stepsToTake(run.config) || isOutOfTime(run.config, state) || isStopped(run, state);
 }
 
 /** Time inside the runtime's own calls, in seconds. */

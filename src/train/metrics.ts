@@ -32,11 +32,25 @@ export const metricCatalogue = {
   "finish/malformed": { unit: "share", meaning: "trajectories ended by a turn that is neither a search nor an answer" },
   "finish/search-failed": { unit: "share", meaning: "trajectories ended by a search that failed" },
   "finish/cancelled": { unit: "share", meaning: "trajectories that were cancelled" },
+  "format/wellFormed": {
+    unit: "share",
+    meaning:
+      "trajectories that follow the protocol: every turn is one search or, at last, one answer, with a thought before it or none, and nothing else",
+  },
+  "format/withThoughts": { unit: "share", meaning: "well-formed trajectories with a thought in every turn" },
   "tokens/policy": { unit: "tokens", meaning: "tokens per trajectory written by the policy" },
   "tokens/total": { unit: "tokens", meaning: "tokens per trajectory, prompt and passages included" },
   "tokens/trained": { unit: "tokens", meaning: "tokens of the sequences that carried loss in this step" },
+  "tokens/repeated": {
+    unit: "share",
+    meaning: "the policy's tokens that lie in 8 tokens which the same turn has already held",
+  },
   "groups/zeroVariance": { unit: "share", meaning: "groups whose rewards are all equal: nothing to learn from them" },
   "policy/surprise": { unit: "nats", meaning: "mean −log p of sampled tokens, an estimate of the policy's entropy" },
+  "policy/correctLogprob": {
+    unit: "nats",
+    meaning: "mean log p of the sampled tokens of right answers' trajectories; absent where none was right",
+  },
   "policy/samplerGap": {
     unit: "nats",
     meaning: "mean |trainer − sampler log-probability| before the step's first update",
@@ -89,6 +103,16 @@ export const metricCatalogue = {
   },
   gradNorm: { unit: "norm", meaning: "global gradient norm before clipping, of the last update" },
   learningRate: { unit: "rate", meaning: "learning rate of the step" },
+  "watch/learningRateScale": { unit: "ratio", meaning: "what the collapse watch multiplies the learning rate by" },
+  "watch/rollbacks": { unit: "roll-backs", meaning: "roll-backs of the collapse watch so far" },
+  "watch/diverged": {
+    unit: "steps",
+    meaning: "1 where the loss or the gradient was no number: nothing was learned from the step",
+  },
+  "watch/rolledBackTo": {
+    unit: "steps",
+    meaning: "the step whose policy was put back after this one; absent where the watch did nothing",
+  },
   "time/total": { unit: "s", meaning: "training time so far, evaluations left out" },
   "time/step": { unit: "s", meaning: "whole step, without evaluation and checkpoint" },
   "time/rollout": { unit: "s", meaning: "rollouts" },

@@ -81,7 +81,7 @@ const inner = width - margin.left - margin.right;
 const style = `
   .bg{fill:#ffffff}.ink{fill:#1f2328}.soft{fill:#59636e}.grid{stroke:#d9dee3}
   .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}.dash{stroke-width:1.4;stroke-dasharray:4 3;opacity:.85}
-  .band{opacity:.16;stroke:none}
+  .band{opacity:.16;stroke:none}.mark{stroke:#cf222e;stroke-width:1.2;stroke-dasharray:2 3}
   .s-blue{stroke:#0969da}.s-orange{stroke:#bc4c00}.s-green{stroke:#1a7f37}.s-grey{stroke:#818b98}.s-purple{stroke:#8250df}
   .f-blue{fill:#0969da}.f-orange{fill:#bc4c00}.f-green{fill:#1a7f37}.f-grey{fill:#818b98}.f-purple{fill:#8250df}
   text{font-family:ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
@@ -153,6 +153,7 @@ function drawPanel(panel: Panel, lines: readonly MetricLine[], xOf: XOf, xMaximu
     `<text class="ink" x="${margin.left}" y="${top + 16}" font-size="13" font-weight="600">${escape(panel.title)}</text>`,
     drawLegend(present, top + 16),
     drawGrid(panel, yMinimum, yMaximum, xMaximum, x, y),
+    drawRollbacks(lines, xOf, x, frameTop, panel.height),
     ...present.map((series) => drawBand(series, lines, xOf, x, y)),
     ...present.map((series) => drawLine(series, lines, xOf, x, y)),
   ].join("\n");
@@ -173,6 +174,20 @@ function drawGrid(panel: Panel, yMinimum: number, yMaximum: number, xMaximum: nu
       `<text class="soft" x="${round(x(value))}" y="${round(y(yMinimum) + 17)}" font-size="11" text-anchor="middle">${round(value)}</text>`,
   );
   return [...rows, ...columns].join("");
+}
+
+/** Where the collapse watch put an earlier policy back. */
+function drawRollbacks(lines: readonly MetricLine[], xOf: XOf, x: Scale, top: number, height: number): string {
+  const marks = lines.flatMap((line) => {
+    const to = line["watch/rolledBackTo"];
+    if (to === undefined) return [];
+    const at = round(x(xOf(line)));
+    return [
+      `<line class="mark" x1="${at}" x2="${at}" y1="${top}" y2="${top + height}"/>` +
+        `<text class="soft" x="${at + 4}" y="${top + height - 6}" font-size="10">↶ ${to}</text>`,
+    ];
+  });
+  return marks.join("");
 }
 
 /** Right-aligned, drawn from the last entry to the first; 6.2 px is the mean width of a character at this size. */

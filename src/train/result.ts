@@ -16,14 +16,19 @@ export interface TestReports {
 export interface TrainResult {
   /** The run folder. */
   folder: string;
-  /** `interrupted`: the same command continues it, and the reports after training are missing. */
-  status: "finished" | "out-of-time" | "interrupted";
+  /**
+   * `interrupted`: the same command continues it, and the reports after training are missing. `stopped`: the collapse watch ended it, and
+   * `watch.stopped` says why.
+   */
+  status: "finished" | "out-of-time" | "interrupted" | "stopped";
   /** Steps completed, over all starts. */
   steps: number;
   /** Seconds of training, evaluations left out. */
   seconds: number;
   /** The checkpoint that was kept; its model folder is `best/`. */
   best: BestScore | null;
+  /** What the collapse watch did; absent where it did nothing. */
+  watch?: { rollbacks: number; learningRateScale: number; stopped: string | null };
   before: TestReports | null;
   after: TestReports | null;
   /** Largest resident memory of the process, in MB. */

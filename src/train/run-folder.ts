@@ -55,6 +55,9 @@ const changeable = new Set([
   "train.keepCheckpoints",
   "train.saveTrajectories",
   "rollout.maxConcurrent",
+  "watch.action",
+  "watch.patience",
+  "watch.maxRollbacks",
   "run.folder",
   "run.threads",
   "run.memory",
@@ -80,7 +83,7 @@ export async function openRun(folder: string, config: Config, kind: RunKind = "t
   const unlock = await lockRun(folder);
   try {
     for (const part of [".", "checkpoints", "trajectories"]) await removeUnfinished(path.join(folder, part));
-    await recoverFolder(path.join(folder, "best"));
+    for (const kept of ["best", "healthy"]) await recoverFolder(path.join(folder, kept));
     await recordStart(folder, kind);
   } catch (error) {
     await unlock();

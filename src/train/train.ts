@@ -15,6 +15,7 @@ import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
 import type { Run, TrainParts } from "./run.js";
 import { isAbortOf, isOutOfTime, restore, stepsToTake } from "./steps.js";
 import { savedReports, testReports } from "./test-reports.js";
+import { isStopped } from "./watch/act.js";
 
 export interface TrainOptions extends GivenParts {
   onEvent?: OnEvent;
@@ -41,7 +42,11 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
   const emit = options.onEvent ?? (() => undefined);
   return inRunFolder(folder, config, "train", async (begin) => {
     const earlier = await readResult(folder);
-    if (earlier !== null && earlier.status === "finished" && earlier.steps >= stepsToTake(config)) {
+    const isOver =
+      earlier?.status === "stopped"
+        ? config.watch.action !== "warn"
+        : earlier?.status === "finished" && earlier.steps >= stepsToTake(config);
+    if (earlier !== null && isOver) {
       emit({ kind: "end", result: earlier });
       return earlier;
     }
@@ -163,12 +168,14 @@ async function finish(
   reports: Pick<TrainResult, "before" | "after">,
 ): Promise<TrainResult> {
   const isComplete = state.step >= stepsToTake(run.config) || !isOutOfTime(run.config, state);
+  const status = isComplete ? "finished" : "out-of-time";
   const result: TrainResult = {
     folder: run.folder,
-    status: isComplete ? "finished" : "out-of-time",
+    status: isStopped(run, state) ? "stopped" : status,
     steps: state.step,
     seconds: state.seconds,
     best: state.best,
+    ...watchResult(state),
     ...reports,
     peakMemoryMb: peakMemoryMb(),
   };
@@ -176,6 +183,13 @@ async function finish(
   await saveResult(result);
   run.emit({ kind: "end", result });
   return result;
+}
+
+/** Nothing where the watch did nothing. */
+function watchResult({ watch }: TrainState): Pick<TrainResult, "watch"> {
+  if (watch === undefined || (watch.rollbacks === 0 && watch.stopped === null)) return {};
+  const { rollbacks, learningRateScale, stopped } = watch;
+  return { watch: { rollbacks, learningRateScale, stopped } };
 }
 
 function interrupted(run: Run, state: TrainState): TrainResult {

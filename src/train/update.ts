@@ -22,6 +22,8 @@ export interface Update {
   state: AlgorithmState;
   /** From 0. */
   step: number;
+  /** Multiplies learning rates. */
+  learningRateScale: number;
   config: Config;
 }
 
@@ -54,9 +56,10 @@ async function updatePolicy(
   course: LearningStep,
   stats: AdvantageStats,
 ): Promise<{ kl?: number; metrics: MetricValues }> {
-  const { policy, algorithm, state, step, config } = course;
+  const { policy, algorithm, state, step, learningRateScale, config } = course;
   const { steps } = config.train;
-  const learningRate = learningRateAt(step, steps, { ...config.optimizer, fromZero: config.faithful.firstStepAtZero });
+  const learningRate =
+    learningRateScale * learningRateAt(step, steps, { ...config.optimizer, fromZero: config.faithful.firstStepAtZero });
   const objective = algorithm.objective(state);
   let kl = stats.rewardKl;
   let metrics: MetricValues = { learningRate, loss: 0, gradNorm: 0, "tokens/trained": 0, "updates/policy": 0 };
@@ -164,11 +167,22 @@ function coefficientMetric({ klCoefficient }: AlgorithmState): MetricValues {
   return klCoefficient === undefined ? {} : { "kl/coefficient": klCoefficient };
 }
 
-/** @throws UserError when training has diverged; `rate` is the key that sets the learning rate */
+/** A loss or a gradient that is no number. `rate` is the key that sets the learning rate. */
+export class DivergedError extends UserError {
+  readonly rate: string;
+
+  constructor(message: string, rate: string) {
+    super(message);
+    this.rate = rate;
+  }
+}
+
+/** @throws DivergedError when training has diverged; `rate` is the key that sets the learning rate */
 export function requireFinite(what: string, value: number, step: number, rate = "optimizer.learningRate"): void {
   if (Number.isFinite(value)) return;
-  throw new UserError(
+  throw new DivergedError(
     `The ${what} of step ${step + 1} is ${value}: training has diverged. Checkpoints from before are intact; ` +
       `start a new run with a lower ${rate}, or a lower optimizer.maxGradNorm.`,
+    rate,
   );
 }

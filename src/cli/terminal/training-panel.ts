@@ -4,6 +4,7 @@ import { bar, duration, percent, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 
 type StepEvent = Extract<TrainEvent, { kind: "step" }>;
+type WatchEvent = Extract<TrainEvent, { kind: "watch" }>;
 type EvaluationEvent = Extract<TrainEvent, { kind: "evaluation" }>;
 
 /** What the loop is doing, for people. */
@@ -27,6 +28,7 @@ export class TrainingPanel {
   readonly #greedy: number[] = [];
   readonly #sampled: number[] = [];
   #activity = "starting";
+  #watch = "nothing to report";
 
   constructor(terminal: Terminal, now: () => number = Date.now) {
     this.#terminal = terminal;
@@ -53,6 +55,10 @@ export class TrainingPanel {
         break;
       case "evaluation":
         this.#takeEvaluation(event);
+        break;
+      case "watch":
+        for (const message of event.messages) this.#terminal.note(this.#terminal.progressColors.yellow(message));
+        this.#watch = watchLine(event);
         break;
       case "best":
       case "checkpoint":
@@ -103,6 +109,7 @@ export class TrainingPanel {
       this.#curve("exact match, validation", this.#greedy, colors.green),
       ...(this.#sampled.length > 0 ? [this.#curve("  at temperature 1", this.#sampled, colors.green)] : []),
       `  ${"reward".padEnd(24)}${reward.padStart(8)}  searches per question ${searches}`,
+      `  ${"collapse watch".padEnd(24)}${this.#watch}`,
       colors.dim(`  ${this.#activity}`),
     ];
   }
@@ -124,4 +131,11 @@ export class TrainingPanel {
     if (this.#sampled.length > 0) parts.push(`validation at T=1 ${percent(this.#sampled[this.#sampled.length - 1])}`);
     return [...parts, time, this.#activity].join(", ");
   }
+}
+
+/** What the collapse watch sees and has done. */
+function watchLine({ open, rollbacks, learningRateScale }: WatchEvent): string {
+  const signs =
+    open.length === 0 ? "nothing to report" : open.map(({ signal, severity }) => `${severity}: ${signal}`).join(", ");
+  return rollbacks === 0 ? signs : `${signs} (${rollbacks} rolled back, learning rate ×${learningRateScale})`;
 }

@@ -1,0 +1,117 @@
+/** @file What the collapse watch does to a run: it tells, it keeps something to go back to, it rolls back, it stops. */
+import path from "node:path";
+import { saveBest, type TrainState } from "../checkpoint.js";
+import { appendMetrics } from "../metrics-file.js";
+import type { MetricLine, MetricValues } from "../metrics.js";
+import type { Run } from "../run.js";
+import { DivergedError } from "../update.js";
+import { adviceFor } from "./advice.js";
+import {
+  freshWatch,
+  isTroubled,
+  rolledBack,
+  watchStep,
+  type Decision,
+  type Verdict,
+  type WatchState,
+} from "./watch.js";
+
+/**
+ * Looks at a step that is complete, writes its line, and does what the watch decides. The caller writes a checkpoint after a roll-back before
+ * anything else happens, so that what was put back is never looked for again.
+ * @param isLast nothing is gained by going back when nothing follows
+ */
+export async function underWatch(run: Run, state: TrainState, line: MetricLine, isLast: boolean): Promise<TrainState> {
+  const settings = run.config.watch;
+  const before = state.watch ?? freshWatch;
+  const verdict = watchStep(before, line, settings);
+  const decision = isLast && line["watch/diverged"] !== 1 ? null : verdict.decision;
+  let watch = await keepTarget(run, state, verdict);
+  if (decision?.kind === "stop") watch = { ...watch, stopped: stopMessage(run, state, decision) };
+  if (decision?.kind === "rollback") watch = rolledBack(watch, state.step, settings, decision);
+  const isBack = decision?.kind === "rollback";
+  const to = isBack ? { "watch/rolledBackTo": watch.target?.step } : {};
+  await appendMetrics(run.folder, { ...line, ...interventions(watch), ...to });
+  tell(run, before, watch, state.step, [
+    ...verdict.news.map(({ cause, signal, severity }) =>
+      severity === "note" ? `Step ${line.step}: ${cause}.` : `Step ${line.step}: ${cause}. ${adviceFor(signal)}`,
+    ),
+    ...(decision?.kind === "rollback" ? [rollbackMessage(watch, state, decision)] : []),
+    ...(watch.stopped !== null && before.stopped === null ? [watch.stopped] : []),
+  ]);
+  if (!isBack || watch.target === null) return { ...state, watch };
+  await run.parts.policy.load(path.join(run.folder, watch.target.folder));
+  return { ...state, algorithm: watch.target.algorithm, watch };
+}
+
+/** Whether the error is a divergence of the policy that a roll-back can undo; else the run ends with it. */
+export function canUndo({ config }: Pick<Run, "config">, { watch }: TrainState, error: unknown): boolean {
+  if (!(error instanceof DivergedError) || error.rate !== "optimizer.learningRate") return false;
+  const { action, maxRollbacks } = config.watch;
+  return action === "rollback" && watch !== undefined && watch.target !== null && watch.rollbacks < maxRollbacks;
+}
+
+/** Whether the watch has ended the run. With `watch.action=warn` it goes on regardless. */
+export function isStopped({ config }: Pick<Run, "config">, { watch }: TrainState): boolean {
+  return config.watch.action !== "warn" && watch !== undefined && watch.stopped !== null;
+}
+
+/**
+ * What a roll-back would put back: the best checkpoint. Where none is chosen (no validation questions, or `train.keepBest=last`), the watch keeps
+ * a policy of its own, `healthy/`, renewed with the checkpoints while no sign of trouble is on.
+ */
+async function keepTarget(
+  { config, folder, parts }: Run,
+  state: TrainState,
+  { state: watch }: Verdict,
+): Promise<WatchState> {
+  if (config.watch.action !== "rollback") return watch;
+  const { step, best, algorithm } = state;
+  if (best !== null && config.train.keepBest !== "last") {
+    return best.step === step ? { ...watch, target: { folder: "best", step, algorithm } } : watch;
+  }
+  if (step % config.train.checkpointEvery !== 0 || isTroubled(watch)) return watch;
+  await saveBest(folder, parts.policy, { step }, "healthy");
+  return { ...watch, target: { folder: "healthy", step, algorithm } };
+}
+
+/** Nothing until the watch has done something. */
+function interventions({ rollbacks, learningRateScale }: WatchState): MetricValues {
+  return rollbacks === 0 ? {} : { "watch/rollbacks": rollbacks, "watch/learningRateScale": learningRateScale };
+}
+
+/** Tells whoever watches when something has changed. */
+function tell(run: Run, before: WatchState, watch: WatchState, step: number, messages: string[]): void {
+  const signalsOf = ({ open }: WatchState): string =>
+    open.map(({ signal, severity }) => `${signal} ${severity}`).join();
+  if (messages.length === 0 && signalsOf(before) === signalsOf(watch)) return;
+  const { open, rollbacks, learningRateScale } = watch;
+  run.emit({ kind: "watch", step, open, rollbacks, learningRateScale, messages });
+}
+
+function rollbackMessage(
+  { target, learningRateScale, rollbacks }: WatchState,
+  { step }: TrainState,
+  { cause }: Decision,
+): string {
+  return (
+    `Collapse watch, step ${step}: ${cause}. Rolled back to the policy of step ${target?.step} (${target?.folder}/), roll-back ${rollbacks}; ` +
+    `learning rates are multiplied by ${learningRateScale} from here on.`
+  );
+}
+
+function stopMessage(run: Run, state: TrainState, { cause, signals }: Decision): string {
+  const { action, maxRollbacks } = run.config.watch;
+  const { rollbacks = 0, target = null } = state.watch ?? {};
+  const because =
+    action === "stop"
+      ? ""
+      : target === null
+        ? " There is nothing to roll back to."
+        : ` It was rolled back ${rollbacks} times, which is all that watch.maxRollbacks=${maxRollbacks} allows.`;
+  const kept = state.best === null ? "" : ` The best checkpoint, of step ${state.best.step}, is kept.`;
+  return (
+    `The collapse watch stopped the run after step ${state.step}: ${cause}.${because}${kept} ` +
+    `Next: start a new run. ${adviceFor(signals[0])} To go on with this one regardless, set watch.action=warn.`
+  );
+}

@@ -1,0 +1,197 @@
+/**
+ * @file The collapse watch: from findings to decisions. Everything here is a pure function of plain data, which is saved with the run: a run
+ * that was stopped and continued decides as one that was not. What a decision does is `act.ts`.
+ */
+import type { AlgorithmState } from "../../algorithms/algorithm.js";
+import type { MetricLine, MetricName } from "../metrics.js";
+import { detect, type Finding, type Signal } from "./detectors.js";
+import { recentSteps } from "./series.js";
+
+export interface WatchSettings {
+  action: "warn" | "stop" | "rollback";
+  patience: number;
+  window: number;
+  rollbackFactor: number;
+  maxRollbacks: number;
+}
+
+/** What the watch remembers. */
+export interface WatchState {
+  /** The last lines, with the metrics that detectors read. */
+  lines: MetricLine[];
+  /** Signals that are on. */
+  open: OpenSignal[];
+  rollbacks: number;
+  /** Multiplies learning rates. */
+  learningRateScale: number;
+  /** Steps completed when the last roll-back was made; warm-up begins anew there. */
+  restartedAt: number | null;
+  /** What a roll-back would put back: the step, and what the algorithm remembered then. */
+  target: RollbackTarget | null;
+  /** Why the run was stopped. */
+  stopped: string | null;
+}
+
+export interface RollbackTarget {
+  /** Inside the run folder. */
+  folder: "best" | "healthy";
+  step: number;
+  algorithm: AlgorithmState | null;
+}
+
+interface OpenSignal extends Pick<Finding, "signal" | "severity" | "sinceStep"> {
+  lastStep: number;
+}
+
+export interface Decision {
+  kind: "rollback" | "stop";
+  cause: string;
+  signals: Signal[];
+  /** The first step that shows it. */
+  sinceStep: number;
+}
+
+export interface Verdict {
+  state: WatchState;
+  /** Of this step. */
+  findings: Finding[];
+  /** Those to tell about: new ones, and those that have grown worse. */
+  news: Finding[];
+  decision: Decision | null;
+}
+
+export const freshWatch: WatchState = {
+  lines: [],
+  open: [],
+  rollbacks: 0,
+  learningRateScale: 1,
+  restartedAt: null,
+  target: null,
+  stopped: null,
+};
+
+/** So many signals at once are an alarm, though each alone is but a warning. */
+const signalsTogether = 3;
+
+/** A signal that is off for longer has ended. */
+const stepsToForget = 2;
+
+const rank = { note: 0, warn: 1, alarm: 2 } as const;
+
+/** Looks at the line of a step that was just completed. */
+export function watchStep(before: WatchState, line: MetricLine, settings: WatchSettings): Verdict {
+  const lines = [...before.lines, watchedPart(line)].slice(-settings.window);
+  const findings = worstPerSignal(detect(lines));
+  const known = new Map(before.open.map((each) => [each.signal, each]));
+  const news = findings.filter(
+    ({ signal, severity }) => rank[severity] > rank[known.get(signal)?.severity ?? "note"] || !known.has(signal),
+  );
+  for (const { signal, severity, sinceStep } of findings) {
+    const open = known.get(signal);
+    const worst = open !== undefined && rank[open.severity] > rank[severity] ? open.severity : severity;
+    known.set(signal, { signal, severity: worst, sinceStep: open?.sinceStep ?? sinceStep, lastStep: line.step });
+  }
+  const open = [...known.values()].filter(({ lastStep }) => line.step - lastStep <= stepsToForget);
+  const state = { ...before, lines, open };
+  return { state, findings, news, decision: decide(state, findings, line.step, settings) };
+}
+
+/** What to do about the findings of a step. */
+function decide(
+  state: WatchState,
+  findings: readonly Finding[],
+  step: number,
+  settings: WatchSettings,
+): Decision | null {
+  if (settings.action === "warn") return null;
+  const isSettling = state.restartedAt !== null && step - state.restartedAt < recentSteps;
+  if (isSettling && !findings.some(({ signal }) => signal === "divergence")) return null;
+  const serious = findings.filter(({ severity }) => severity !== "note");
+  const lasting = serious.filter(({ signal }) => {
+    const open = state.open.find((each) => each.signal === signal);
+    return open !== undefined && step - open.sinceStep >= settings.patience;
+  });
+  const isAlarm = serious.some(({ severity }) => severity === "alarm") || serious.length >= signalsTogether;
+  const reasons = isAlarm ? serious : lasting;
+  if (reasons.length === 0) return null;
+  const sinceStep = Math.min(
+    ...state.open
+      .filter(({ signal }) => reasons.some((each) => each.signal === signal))
+      .map(({ sinceStep }) => sinceStep),
+  );
+  const cause = `${reasons.map((each) => each.cause).join("; ")} (since step ${sinceStep})`;
+  const canRollBack =
+    settings.action === "rollback" && state.rollbacks < settings.maxRollbacks && state.target !== null;
+  return { kind: canRollBack ? "rollback" : "stop", cause, signals: reasons.map(({ signal }) => signal), sinceStep };
+}
+
+/**
+ * The state after the policy of `state.target` was put back. Lines up to its step and from before the trouble stay: they are the healthy past of
+ * the very policy that goes on. Everything later is forgotten.
+ */
+export function rolledBack(
+  state: WatchState,
+  step: number,
+  { rollbackFactor }: WatchSettings,
+  { sinceStep }: Decision,
+): WatchState {
+  const { target } = state;
+  if (target === null) throw new Error("internal: a roll-back without a target");
+  return {
+    ...state,
+    lines: state.lines.filter((line) => line.step <= target.step && line.step < sinceStep),
+    open: [],
+    rollbacks: state.rollbacks + 1,
+    learningRateScale: state.learningRateScale * rollbackFactor,
+    restartedAt: step,
+  };
+}
+
+/** Whether a sign of trouble is on. */
+export function isTroubled({ open }: WatchState): boolean {
+  return open.some(({ severity }) => severity !== "note");
+}
+
+/** What learning rates of step `step` (from 0) are multiplied by: after a roll-back the optimizer is fresh, and warm-up runs again. */
+export function learningRateScaleAt(state: WatchState | undefined, step: number, warmupSteps: number): number {
+  if (state === undefined || state.restartedAt === null) return 1;
+  const warmth = Math.min(1, (step - state.restartedAt + 1) / (warmupSteps + 1));
+  return state.learningRateScale * warmth;
+}
+
+/** The metrics that detectors read. */
+const watched: readonly MetricName[] = [
+  "em/train",
+  "em/validation",
+  "em/validation/high",
+  "em/validation/sampled",
+  "em/validation/sampled/high",
+  "reward/mean",
+  "searches/perQuestion",
+  "format/wellFormed",
+  "format/withThoughts",
+  "tokens/repeated",
+  "groups/zeroVariance",
+  "policy/surprise",
+  "policy/correctLogprob",
+  "gradNorm",
+  "kl",
+  "kl/sampler",
+  "watch/diverged",
+];
+
+function watchedPart(line: MetricLine): MetricLine {
+  const part: MetricLine = { step: line.step };
+  for (const name of watched) if (line[name] !== undefined) part[name] = line[name];
+  return part;
+}
+
+/** One finding per signal: training and validation may both say that right answers fall. */
+function worstPerSignal(findings: readonly Finding[]): Finding[] {
+  const worst = new Map<Signal, Finding>();
+  for (const finding of findings) {
+    const other = worst.get(finding.signal);
+    if (other === undefined || rank[finding.severity] > rank[other.severity]) worst.set(finding.signal, finding);
+  }
+  return [...worst.values()];
+}
