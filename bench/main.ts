@@ -11,6 +11,7 @@ const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   engine: () => import("./engine.js"),
   step: () => import("./step.js"),
   memory: () => import("./memory.js"),
+  rl: () => import("./arithmetic.js"),
   search: () => import("./search.js"),
   peer: () => import("./peer.js"),
 };

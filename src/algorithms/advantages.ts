@@ -98,8 +98,10 @@ function klPenalty(
 
 /** 1 − Var(R − V)/Var(R); undefined where returns do not vary. */
 function explainedVariance(returns_N: Float64Array, values_N: Float64Array): number | undefined {
+  const errors_N = new Float64Array(returns_N.length);
+  for (let n = 0; n < returns_N.length; n++) errors_N[n] = returns_N[n] - values_N[n];
   const total = variance(returns_N);
-  return total > 0 ? 1 - variance(returns_N.map((value, n) => value - values_N[n])) / total : undefined;
+  return total > 0 ? 1 - variance(errors_N) / total : undefined;
 }
 
 function variance(values_N: Float64Array): number {

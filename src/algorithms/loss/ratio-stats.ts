@@ -1,6 +1,5 @@
 /** @file How far the policy has moved from the one that sampled the data: numbers for the metrics. */
 import type { Datum } from "../../types.js";
-import { klValue } from "../kl/estimators.js";
 import type { PolicyLoss } from "../objective.js";
 import { sequenceRatio } from "./gspo.js";
 import { ratioInput, type Logprobs } from "./loss.js";
@@ -29,13 +28,15 @@ export function ratioStats(data_D: readonly Datum[], logprobs_D_T: readonly Logp
     const ofSequence = loss.kind === "gspo" ? sequenceRatio(logprobs_T, input).ratio : undefined;
     for (let t = 1; t < sampledMask_T.length; t++) {
       if (sampledMask_T[t] === 0) continue;
-      const ratio = ofSequence ?? Math.exp(logprobs_T[t] - old_T[t]);
+      const logRatio = logprobs_T[t] - old_T[t];
+      const excess = Math.expm1(logRatio);
+      const ratio = ofSequence ?? 1 + excess;
       tokens++;
       ratios += ratio;
       if (ratio > maxRatio) maxRatio = ratio;
       if (ratio < low || ratio > high) clipped++;
-      // The tokens were drawn from the sampler, so it takes the place of the policy in the estimator.
-      kl += klValue("k3", old_T[t] - logprobs_T[t]);
+      // k3 of the sampler, which drew the tokens and so takes the place of the policy in the estimator.
+      kl += Math.max(0, excess - logRatio);
     }
   });
   const divisor = Math.max(1, tokens);
