@@ -1,0 +1,341 @@
+/**
+ * @file The papers' questions: what they found, which cells ask the same here, and what each finding says of two cells. What holds here
+ * is computed. Only reasons are written by hand, each for one verdict, so that they disappear when the numbers turn.
+ *
+ * P1 is Search-R1 (arXiv:2503.09516), P2 its empirical study (arXiv:2505.15117). Averages are over their seven test sets.
+ */
+import type { VariantName } from "./cells.js";
+import type { Measure } from "./outcome.js";
+import type { Expectation, Verdict } from "./verdict.js";
+
+export interface Claim {
+  /** The finding as a sentence about here. */
+  text: string;
+  /** Where it stands. */
+  source: string;
+  left: VariantName;
+  right: VariantName;
+  measure: Measure;
+  expect: Expectation;
+  /** Why that may be, by verdict. */
+  why?: Partial<Record<Verdict, string>>;
+}
+
+export interface Row {
+  variant: VariantName;
+  /** Differences are from this one; the table's reference where none is named. */
+  against?: VariantName;
+  /** Show the policy before its training. */
+  untrained?: { title: string };
+}
+
+export interface Table {
+  /** Of its picture. */
+  name: string;
+  question: string;
+  /** What the papers report, one line each. */
+  papers: readonly string[];
+  reference: VariantName;
+  rows: readonly Row[];
+  claims: readonly Claim[];
+  /** What a reader must know of the cells. */
+  note?: string;
+}
+
+const row = (variant: VariantName): Row => ({ variant });
+
+export const tables: readonly Table[] = [
+  {
+    name: "algorithms",
+    question: "Which algorithm?",
+    papers: [
+      "P1 table 3, average EM of PPO and GRPO: 7B base .431 and .350, 7B instruct .385 and .396, 3B base .303 and .312, 3B instruct .325 and .336. GRPO was faster at first and collapsed in all four; PPO was slower, because of its critic, and stable.",
+      "P1 table 8: a group of one, which is REINFORCE, reached .410 where groups of five reached .350 (7B base).",
+    ],
+    reference: "grpo",
+    rows: ["grpo", "ppo", "reinforce", "rloo", "reinforce++"].map((name) => row(name as VariantName)),
+    claims: [
+      {
+        text: "GRPO learns faster than PPO.",
+        source: "P1, beside table 3",
+        left: "grpo",
+        right: "ppo",
+        measure: "area",
+        expect: "higher",
+      },
+      {
+        text: "In the end PPO and GRPO are about as good.",
+        source: "P1 table 3, three of four models",
+        left: "ppo",
+        right: "grpo",
+        measure: "sampled",
+        expect: "equal",
+      },
+      {
+        text: "GRPO falls further from its best than PPO does.",
+        source: "P1, beside table 3",
+        left: "grpo",
+        right: "ppo",
+        measure: "drop",
+        expect: "higher",
+      },
+      {
+        text: "REINFORCE ends above GRPO.",
+        source: "P1 table 8",
+        left: "reinforce",
+        right: "grpo",
+        measure: "sampled",
+        expect: "higher",
+      },
+    ],
+    note: "All five learn from batches of the same shape: 15 questions, 8 attempts each. Only the advantages differ, and PPO's critic.",
+  },
+  {
+    name: "mask",
+    question: "Must retrieved tokens be masked?",
+    papers: [
+      "P1 tables 4 and 6, average EM of PPO with and without the mask: 7B base .431 and .343, 3B base .303 and .262.",
+    ],
+    reference: "grpo",
+    rows: [row("grpo"), row("grpo-no-mask"), row("ppo"), { variant: "ppo-no-mask", against: "ppo" }],
+    claims: [
+      {
+        text: "With the mask PPO ends higher than without.",
+        source: "P1 tables 4 and 6",
+        left: "ppo",
+        right: "ppo-no-mask",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "With the mask GRPO ends higher than without.",
+        source: "P1 tables 4 and 6, there of PPO",
+        left: "grpo",
+        right: "grpo-no-mask",
+        measure: "sampled",
+        expect: "higher",
+      },
+    ],
+  },
+  {
+    name: "group-size",
+    question: "How many attempts per question?",
+    papers: ["P1 table 8, average EM of GRPO by group size (7B base): 1 .410, 3 .363, 5 .350."],
+    reference: "group-5",
+    rows: ["group-1", "group-3", "group-5", "grpo"].map((name) => row(name as VariantName)),
+    claims: [
+      {
+        text: "Groups of one with the raw reward end higher than groups of five.",
+        source: "P1 table 8",
+        left: "group-1",
+        right: "group-5",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "Groups of three end higher than groups of five.",
+        source: "P1 table 8",
+        left: "group-3",
+        right: "group-5",
+        measure: "sampled",
+        expect: "higher",
+      },
+    ],
+    note: "120 attempts a step in every row: 120, 40, 24 and 15 questions. In the papers' scripts larger groups came on top of the same 512 questions. GRPO in the last row is the other tables' reference, with groups of 8.",
+  },
+  {
+    name: "top-k",
+    question: "How many passages per search?",
+    papers: ["P1 table 7, average EM of PPO by passages (7B base): 1 .375, 3 .431, 5 .400."],
+    reference: "warm",
+    rows: [
+      row("warm"),
+      row("warm-top-3"),
+      row("warm-top-5"),
+      row("grpo"),
+      { variant: "top-3", against: "grpo" },
+      { variant: "top-5", against: "grpo" },
+    ],
+    claims: [
+      {
+        text: "Three passages end higher than one (from a warm start).",
+        source: "P1 table 7",
+        left: "warm-top-3",
+        right: "warm",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "Three passages end higher than five (from a warm start).",
+        source: "P1 table 7",
+        left: "warm-top-3",
+        right: "warm-top-5",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "Three passages end higher than one (from the base).",
+        source: "P1 table 7",
+        left: "top-3",
+        right: "grpo",
+        measure: "sampled",
+        expect: "higher",
+      },
+    ],
+    note: "The base was raised on one page per search. The warm start has read transcripts with as many passages as the training that follows shows, so its rows ask the papers' question; the rows from the base ask whether reinforcement alone teaches to read several. A question of three searches leaves no room for five passages each within the base's 512 tokens.",
+  },
+  {
+    name: "start",
+    question: "A base model or one that knows the protocol?",
+    papers: [
+      "P1 table 2, average EM of Search-R1 (PPO) from base and instruct models: 7B .431 and .385, 3B .303 and .325; table 5: 14B .479 and .433.",
+      "P1, on base and instruct models: instruct models start higher and learn faster; with training the difference nearly vanishes.",
+    ],
+    reference: "grpo",
+    rows: [
+      { variant: "grpo", untrained: { title: "the base, untrained" } },
+      row("grpo"),
+      { variant: "warm", untrained: { title: "the warm start, before reinforcement" } },
+      row("warm"),
+    ],
+    claims: [
+      {
+        text: "A model that knows the protocol learns faster.",
+        source: "P1, on base and instruct models",
+        left: "warm",
+        right: "grpo",
+        measure: "area",
+        expect: "higher",
+      },
+      {
+        text: "In the end both are about as good.",
+        source: "P1, on base and instruct models",
+        left: "warm",
+        right: "grpo",
+        measure: "sampled",
+        expect: "equal",
+      },
+    ],
+    note: "What instruction tuning gave the papers' models, a short supervised warm-up gives here: 192 transcripts of one and two searches about training countries, three times.",
+  },
+  {
+    name: "rewards",
+    question: "Which reward?",
+    papers: [
+      "P2 table 1 beside P1 table 3, average EM with a format reward (λ = 0.2) and without: 7B base GRPO .420 and .350, PPO .434 and .431. It converges faster; too large a weight learns the format instead of the answer.",
+      "P2: a reward for retrieving the answer adds little, or hurts as its weight grows.",
+    ],
+    reference: "grpo",
+    rows: ["grpo", "format", "format-small", "warm", "warm-format", "retrieval"].map((name) =>
+      name === "warm-format" ? { variant: name, against: "warm" } : row(name as VariantName),
+    ),
+    claims: [
+      {
+        text: "The format reward with the papers' weight makes GRPO end higher.",
+        source: "P2 table 1",
+        left: "format",
+        right: "grpo",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "It makes GRPO learn faster.",
+        source: "P2",
+        left: "format",
+        right: "grpo",
+        measure: "area",
+        expect: "higher",
+      },
+      {
+        text: "Too large a format weight does harm: a quarter of it does better.",
+        source: "P2",
+        left: "format-small",
+        right: "format",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "From a warm start the format reward makes GRPO end higher.",
+        source: "P2 table 1, there of base models",
+        left: "warm-format",
+        right: "warm",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "The retrieval reward is no gain.",
+        source: "P2",
+        left: "retrieval",
+        right: "grpo",
+        measure: "sampled",
+        expect: "not-higher",
+      },
+    ],
+    note: "The format reward with λ = 0.2 is the second paper's whole scale: 1 for a right answer in form, 0.8 for one out of form, 0.2 for form alone, 0.1 for any answer. The small one is EM + 0.05 for form.",
+  },
+  {
+    name: "search",
+    question: "What does search add, and how good must the engine be?",
+    papers: [
+      "P1 table 2, average EM: Search-R1 7B base .431, reinforcement without search (R1) .276, RAG .304; 3B base .303, .229 and .270.",
+      "P2, average EM by the engine in training: random passages .241, BM25 .352, E5 with HNSW .379, E5 exact .430. With a weak engine the model learns to avoid searching, or to search too often.",
+      "Su's re-examination (blog, May 2026): with random passages every model stops searching within 150 steps; with empty results PPO comes to search three or four times.",
+    ],
+    reference: "grpo",
+    rows: ["grpo", "no-search", "rag", "random", "empty"].map((name) => row(name as VariantName)),
+    claims: [
+      {
+        text: "Searching ends higher than reinforcement without search.",
+        source: "P1 table 2",
+        left: "grpo",
+        right: "no-search",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "Searching ends higher than RAG.",
+        source: "P1 table 2",
+        left: "grpo",
+        right: "rag",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "RAG ends higher than no search.",
+        source: "P1 table 2",
+        left: "rag",
+        right: "no-search",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "BM25 ends higher than random passages.",
+        source: "P2",
+        left: "grpo",
+        right: "random",
+        measure: "sampled",
+        expect: "higher",
+      },
+      {
+        text: "With random passages the model learns to search less.",
+        source: "P2",
+        left: "random",
+        right: "grpo",
+        measure: "searches",
+        expect: "lower",
+      },
+      {
+        text: "With empty results, which cost nothing, it searches more than with random passages.",
+        source: "the blog, there of PPO",
+        left: "empty",
+        right: "random",
+        measure: "searches",
+        expect: "higher",
+      },
+    ],
+    note: "RAG is trained as well here: the question is searched once, the passage stands before the model's first word, and it may not search. The papers' RAG was not trained.",
+  },
+];
+
+/** EM differences below this would not matter, for findings that say that there is none. */
+export const margin = 0.05;
