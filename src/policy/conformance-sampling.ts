@@ -18,10 +18,16 @@ export function prefixOf(policy: Policy, length: number, salt = 0): number[] {
 }
 
 /** Log-probabilities of every token of the vocabulary after `prefix_T`. */
-async function distribution(policy: Policy, prefix_T: readonly number[]): Promise<number[]> {
+export async function distribution(policy: Policy, prefix_T: readonly number[]): Promise<number[]> {
   const sequences = Array.from({ length: policy.tokenizer.vocabSize }, (_, token) => [...prefix_T, token]);
   const logprobs = await policy.logprobs(sequences);
   return logprobs.map((row) => row[prefix_T.length]);
+}
+
+/** Long enough to be worth sharing, where the context has room for that; what follows differs in length. */
+export function behindOnePrompt(policy: Policy): number[][] {
+  const prompt_T = prefixOf(policy, Math.min(60, policy.contextLength - 12), 50);
+  return [4, 9, 6].map((length, row) => [...prompt_T, ...prefixOf(policy, length, 60 + row)]);
 }
 
 function expectSameSample(sample: Sample, expected: Sample): void {
@@ -170,6 +176,24 @@ export const samplingCases: readonly ConformanceCase[] = [
       }
       const alone = await Promise.all(sequences.map(async (sequence) => (await policy.logprobs([sequence]))[0]));
       rows.forEach((row, index) => expectNear(row, alone[index], 1e-4));
+    },
+  },
+  {
+    name: "masked logprobs are those without masks, behind a common prompt too",
+    async run({ policy }) {
+      const sequences = [...behindOnePrompt(policy), prefixOf(policy, 9), prefixOf(policy, 1)];
+      const random = new Random("masks");
+      const masks_D_T = sequences.map((tokens_T) => Uint8Array.from(tokens_T, () => (random.next() < 0.5 ? 1 : 0)));
+      masks_D_T[3].fill(0);
+      for (const reference of [false, true]) {
+        const all_D_T = await policy.logprobs(sequences, { reference });
+        const masked_D_T = await policy.logprobs(sequences, { reference, masks_D_T });
+        masked_D_T.forEach((row, index) => {
+          const expected = all_D_T[index].map((logprob, t) => (masks_D_T[index][t] === 1 ? logprob : 0));
+          expectNear(row, expected, 1e-4);
+          expect([...row].every((logprob, t) => (t > 0 && masks_D_T[index][t] === 1) === logprob < 0)).toBe(true);
+        });
+      }
     },
   },
   {

@@ -8,10 +8,13 @@ import { Random } from "../random.js";
 import { customLossStep } from "../train/custom-loss.js";
 import type { Datum } from "../types.js";
 import type { ConformanceCase } from "./conformance.js";
-import { expectNear, prefixOf } from "./conformance-sampling.js";
+import { distribution, expectNear, prefixOf } from "./conformance-sampling.js";
+import type { Critic } from "./critic.js";
 import type { AdamOptions, LossSpec, Policy } from "./policy.js";
 
-const adam: AdamOptions = {
+export { behindOnePrompt } from "./conformance-sampling.js";
+
+export const adam: AdamOptions = {
   learningRate: 1e-2,
   beta1: 0.9,
   beta2: 0.95,
@@ -21,10 +24,12 @@ const adam: AdamOptions = {
   maxGradNorm: 1,
 };
 
-/** Measures the accumulated gradient and clears it; the weights stay. */
-const still: AdamOptions = { ...adam, learningRate: 0, weightDecay: 0, maxGradNorm: 0 };
+export const bold: AdamOptions = { ...adam, learningRate: 0.05 };
 
-const crossEntropy: LossSpec = { kind: "cross_entropy" };
+/** Measures the accumulated gradient and clears it; the weights stay. */
+export const still: AdamOptions = { ...adam, learningRate: 0, weightDecay: 0, maxGradNorm: 0 };
+
+export const crossEntropy: LossSpec = { kind: "cross_entropy" };
 const ratioLosses: readonly LossSpec[] = [
   { kind: "importance_sampling" },
   { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 },
@@ -32,7 +37,7 @@ const ratioLosses: readonly LossSpec[] = [
 ];
 
 /** Sequences of different lengths with holes in their masks, and weights of both signs. */
-function makeData(policy: Policy, count: number): Datum[] {
+export function makeData(policy: Policy, count: number): Datum[] {
   return Array.from({ length: count }, (_, row) => {
     const random = new Random("datum", row);
     const tokens_T = prefixOf(policy, 5 + 3 * (row % 6), 100 + row);
@@ -60,8 +65,8 @@ async function makeRatioData(policy: Policy, count: number): Promise<Datum[]> {
 }
 
 /** Two ways to one gradient, the second with its sign turned: together they must cancel. */
-async function expectSameGradient(
-  policy: Policy,
+export async function expectSameGradient(
+  policy: Pick<Policy, "optimStep">,
   add: () => Promise<void>,
   subtract: () => Promise<void>,
 ): Promise<void> {
@@ -73,18 +78,90 @@ async function expectSameGradient(
   expect((await policy.optimStep(still)).gradNorm / gradNorm, "what is left of the gradient").toBeLessThan(1e-3);
 }
 
-function sequencesOf(data_D: readonly Datum[]): number[][] {
+/** Puts the weights back after `run`, for cases that would change a shared policy. */
+export async function restoring<T>(
+  target: Pick<Policy | Critic, "save" | "load">,
+  run: (restore: () => Promise<void>) => Promise<T>,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    await target.save(folder);
+    try {
+      await run(() => target.load(folder));
+    } finally {
+      await target.load(folder);
+    }
+  });
+}
+
+/**
+ * The accumulated gradient against central differences: a small step along it and one against it change the loss by its squared norm.
+ * The weights are put back.
+ */
+export async function expectGradientOf(
+  target: Pick<Policy | Critic, "optimStep" | "save" | "load">,
+  backward: () => Promise<number>,
+): Promise<void> {
+  const start = await backward();
+  const { gradNorm } = await target.optimStep(still);
+  expect(gradNorm).toBeGreaterThan(1e-3);
+  // Without moments and with an ε far above every gradient, AdamW is plain gradient descent.
+  const epsilon = 1e6;
+  const rate = (0.001 * Math.abs(start)) / gradNorm ** 2;
+  const lossAfter = async (learningRate: number): Promise<number> => {
+    await backward();
+    await target.optimStep({ ...still, learningRate: learningRate * epsilon, beta1: 0, beta2: 0, epsilon });
+    const loss = await backward();
+    await target.optimStep(still);
+    return loss;
+  };
+  await restoring(target, async (restore) => {
+    const against = await lossAfter(-rate);
+    await restore();
+    const slope = (against - (await lossAfter(rate))) / (2 * rate);
+    expect(Math.abs(slope / gradNorm ** 2 - 1), `numeric ${slope}, computed ${gradNorm ** 2}`).toBeLessThan(0.02);
+  });
+}
+
+/** A loss in two passes, with its gradient's sign turned. Returns the loss. */
+async function subtractSlowly(policy: Policy, data_D: readonly Datum[], spec: LossSpec): Promise<number> {
+  const { loss } = await customLossStep(policy, data_D, (data, logprobs) => {
+    const { loss, gradLogprobs_D_T } = dataLoss(spec, data, logprobs);
+    return { loss, gradLogprobs_D_T: gradLogprobs_D_T.map((row) => row.map((gradient) => -gradient)) };
+  });
+  return loss;
+}
+
+export function sequencesOf<T extends { tokens_T: readonly number[] }>(data_D: readonly T[]): T["tokens_T"][] {
   return data_D.map(({ tokens_T }) => tokens_T);
 }
 
-async function trainSteps(policy: Policy, data_D: readonly Datum[], steps: number): Promise<void> {
+/** With advantages of 0: nothing but the entropy bonus moves the policy. */
+function makeEntropyData(policy: Policy, count: number): Datum[] {
+  return makeData(policy, count).map(({ tokens_T, sampledMask_T }, row) => {
+    const random = new Random("entropy", row);
+    return {
+      tokens_T,
+      sampledMask_T,
+      logprobs_T: new Float32Array(tokens_T.length).fill(-1),
+      advantages_T: new Float32Array(tokens_T.length),
+      entropyWeights_T: Float32Array.from(tokens_T, () => (random.next() < 0.8 ? 0.1 * random.next() : 0)),
+    };
+  });
+}
+
+export async function trainSteps(
+  policy: Policy,
+  data_D: readonly Datum[],
+  steps: number,
+  options = adam,
+): Promise<void> {
   for (let step = 0; step < steps; step++) {
     await policy.forwardBackward(data_D, crossEntropy);
-    await policy.optimStep(adam);
+    await policy.optimStep(options);
   }
 }
 
-async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
+export async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const parent = await mkdtemp(join(tmpdir(), "sleuth-conformance-"));
   try {
     await run(join(parent, "checkpoint"));
@@ -186,16 +263,88 @@ export const trainingCases: readonly ConformanceCase[] = [
           fast = (await policy.forwardBackward(data_D, spec)).loss;
         },
         async () => {
-          const result = await customLossStep(policy, data_D, (data, logprobs) => {
-            const { loss, gradLogprobs_D_T } = dataLoss(spec, data, logprobs);
-            return { loss, gradLogprobs_D_T: gradLogprobs_D_T.map((row) => row.map((gradient) => -gradient)) };
-          });
-          slow = result.loss;
+          slow = await subtractSlowly(policy, data_D, spec);
         },
       );
       expect(fast).toBeCloseTo(slow, 3);
     },
   })),
+  {
+    name: "entropy: what is reported is −Σ p·log p",
+    async run({ policy }) {
+      const [datum] = makeEntropyData(policy, 1);
+      const { loss, entropies_D_T } = await policy.forwardBackward([datum], ratioLosses[1]);
+      await policy.optimStep(still);
+      const [entropies_T] = entropies_D_T ?? [];
+      let expected = 0;
+      for (const [t, weight] of datum.entropyWeights_T?.entries() ?? []) {
+        const carries = t > 0 && datum.sampledMask_T[t] === 1 && weight !== 0;
+        if (!carries) continue;
+        const logprobs = await distribution(policy, datum.tokens_T.slice(0, t));
+        const entropy = -logprobs.reduce((sum, logprob) => sum + Math.exp(logprob) * logprob, 0);
+        expect(entropies_T[t]).toBeCloseTo(entropy, 3);
+        expected -= weight * entropy;
+      }
+      expect(loss).toBeLessThan(-0.01);
+      expect(loss).toBeCloseTo(expected, 3);
+      const without = { ...datum, entropyWeights_T: undefined };
+      expect((await policy.forwardBackward([without], ratioLosses[1])).entropies_D_T).toBeUndefined();
+      await policy.optimStep(still);
+    },
+  },
+  {
+    name: "entropy: its gradient is that of central differences",
+    async run({ practised }) {
+      const policy = await practised();
+      const data_D = makeEntropyData(policy, 4);
+      await expectGradientOf(policy, async () => (await policy.forwardBackward(data_D, ratioLosses[1])).loss);
+    },
+  },
+  {
+    name: "entropy: it adds to the gradient of any loss",
+    async run({ practised }) {
+      const policy = await practised();
+      const bonus_D = makeEntropyData(policy, 4);
+      const ratio_D = await makeRatioData(policy, 4);
+      const joined_D = ratio_D.map((datum, row) => ({ ...datum, entropyWeights_T: bonus_D[row].entropyWeights_T }));
+      const negated_D = bonus_D.map(({ tokens_T, sampledMask_T, entropyWeights_T }) => ({
+        tokens_T,
+        sampledMask_T,
+        weights_T: new Float32Array(tokens_T.length),
+        entropyWeights_T: entropyWeights_T?.map((weight) => -weight),
+      }));
+      for (const spec of ratioLosses) {
+        let both = 0;
+        let parts = 0;
+        await expectSameGradient(
+          policy,
+          async () => {
+            both = (await policy.forwardBackward(joined_D, spec)).loss;
+          },
+          async () => {
+            parts = await subtractSlowly(policy, ratio_D, spec);
+            parts -= (await policy.forwardBackward(negated_D, crossEntropy)).loss;
+          },
+        );
+        expect(both).toBeCloseTo(parts, 3);
+      }
+    },
+  },
+  {
+    name: "entropy: steps for it raise it",
+    async run({ practised }) {
+      const policy = await practised();
+      const data_D = makeEntropyData(policy, 4);
+      const losses: number[] = [];
+      await restoring(policy, async () => {
+        for (let step = 0; step < 6; step++) {
+          losses.push((await policy.forwardBackward(data_D, ratioLosses[1])).loss);
+          await policy.optimStep(bold);
+        }
+      });
+      expect(losses.at(-1)).toBeLessThan(1.002 * losses[0]);
+    },
+  },
   {
     name: "samples follow the weights",
     async run({ make }) {

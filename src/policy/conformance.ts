@@ -4,13 +4,17 @@
  * Needs vitest, so it is no part of the published package.
  */
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { criticCases } from "./conformance-critic.js";
 import { samplingCases } from "./conformance-sampling.js";
 import { trainingCases } from "./conformance-training.js";
+import { practise } from "./conformance-practise.js";
 import type { Policy } from "./policy.js";
 
 export interface ConformanceContext {
   /** Shared by all cases: gradients may be computed and measured, but no weight is changed, and nobody closes it. */
   policy: Policy;
+  /** Another one shared by all cases in the same way: it and its critic have taken some steps, so that nothing is at its start. */
+  practised(): Promise<Policy>;
   /** A fresh policy with the same weights as the shared one, closed after the case. */
   make(): Promise<Policy>;
 }
@@ -28,8 +32,8 @@ export interface ConformanceSkip {
 
 /**
  * Declares the suite.
- * @param makePolicy Makes a policy; all of them with the same weights, a context of at least 48 tokens, and a
- *   vocabulary small enough to try every token (at most a few hundred).
+ * @param makePolicy Makes a policy; all of them with the same weights, a context of at least 48 tokens, a
+ *   vocabulary small enough to try every token (at most a few hundred), and a critic.
  */
 export function policyConformance(
   name: string,
@@ -37,7 +41,7 @@ export function policyConformance(
   options: { skip?: readonly ConformanceSkip[]; timeoutMs?: number } = {},
 ): void {
   const { skip = [], timeoutMs = 60_000 } = options;
-  const cases = [...samplingCases, ...trainingCases];
+  const cases = [...samplingCases, ...trainingCases, ...criticCases];
   const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   for (const test of reasons.keys()) {
     if (!cases.some((one) => one.name === test))
@@ -46,6 +50,8 @@ export function policyConformance(
 
   describe(`${name} conforms to the contract of a policy`, () => {
     let policy: Policy;
+    let shared: Promise<Policy> | undefined;
+    const practised = (): Promise<Policy> => (shared ??= Promise.resolve(makePolicy()).then(practise));
     const opened: Policy[] = [];
     const make = async (): Promise<Policy> => {
       const fresh = await makePolicy();
@@ -58,12 +64,15 @@ export function policyConformance(
     afterEach(async () => {
       await Promise.all(opened.splice(0).map((fresh) => fresh.close()));
     }, timeoutMs);
-    afterAll(() => policy.close(), timeoutMs);
+    afterAll(async () => {
+      await policy.close();
+      await (await shared)?.close();
+    }, timeoutMs);
 
     for (const { name: test, run } of cases) {
       const reason = reasons.get(test);
       if (reason !== undefined) it.skip(`${test} (skipped: ${reason})`, () => {});
-      else it(test, () => run({ policy, make }), timeoutMs);
+      else it(test, () => run({ policy, practised, make }), timeoutMs);
     }
   });
 }

@@ -64,8 +64,12 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
     calls,
     capabilities: { engine: "scripted", training: false, reference: true, exactResume: false, entropy: false },
     sample,
-    logprobs: (sequences) =>
-      Promise.resolve(sequences.map((tokens_T) => Float32Array.from(tokens_T, (_, index) => (index ? logprob : 0)))),
+    logprobs: (sequences, { masks_D_T } = {}) =>
+      Promise.resolve(
+        sequences.map((tokens_T, row) =>
+          Float32Array.from(tokens_T, (_, t) => (t === 0 || masks_D_T?.[row][t] === 0 ? 0 : logprob)),
+        ),
+      ),
     forwardBackward: () => cannot("forwardBackward"),
     optimStep: () => cannot("optimStep"),
     save: () => cannot("save"),

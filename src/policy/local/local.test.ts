@@ -5,14 +5,14 @@ import { policyConformance } from "../conformance.js";
 import { createLocalPolicy } from "./local.js";
 import { makeTinyModel } from "./tiny-model.test-support.js";
 
-const model = await makeTinyModel();
+const model = await makeTinyModel(1, {}, { sharpness: 10 });
 afterAll(() => model.remove());
 const open = () => createLocalPolicy({ model: model.folder, threads: 1 });
+const openWithCritic = (adapt: "full" | "lora") => () =>
+  createLocalPolicy({ model: model.folder, threads: 1, adapt, critic: true });
 
-const openAdapted = () => createLocalPolicy({ model: model.folder, threads: 1, adapt: "lora" });
-
-policyConformance("the local policy", open);
-policyConformance("the local policy with an adapter", openAdapted);
+policyConformance("the local policy", openWithCritic("full"));
+policyConformance("the local policy with an adapter", openWithCritic("lora"));
 
 describe("the local policy", () => {
   it("computes a group's prompt once and a second turn's new tokens only", async () => {

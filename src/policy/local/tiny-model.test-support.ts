@@ -5,7 +5,7 @@ import path from "node:path";
 import { saveModelFolder } from "../../engine/io/model-folder.js";
 import { trainBpe } from "../../engine/io/train-bpe.js";
 import type { ModelConfig } from "../../engine/model/config.js";
-import { initParameters } from "../../engine/model/parameters.js";
+import { initParameters, parameter } from "../../engine/model/parameters.js";
 import { tinyConfig } from "../../engine/model/tiny-config.test-support.js";
 import { atlas } from "../../prompts/protocol.js";
 
@@ -14,8 +14,15 @@ export interface TinyModel {
   remove(): Promise<void>;
 }
 
-/** Makes the folder under the system's temporary directory. */
-export async function makeTinyModel(seed = 1, overrides: Partial<ModelConfig> = {}): Promise<TinyModel> {
+/**
+ * Makes the folder under the system's temporary directory.
+ * @param options.sharpness multiplies the embeddings, and with them the logits: at 1 all tokens are nearly equally likely
+ */
+export async function makeTinyModel(
+  seed = 1,
+  overrides: Partial<ModelConfig> = {},
+  { sharpness = 1 } = {},
+): Promise<TinyModel> {
   const root = await mkdtemp(path.join(tmpdir(), "sleuth-tiny-"));
   const tokenizerFrom = path.join(root, "tokenizer");
   await mkdir(tokenizerFrom);
@@ -37,6 +44,9 @@ export async function makeTinyModel(seed = 1, overrides: Partial<ModelConfig> = 
     ...overrides,
   });
   const folder = path.join(root, "model");
-  await saveModelFolder(folder, { config, parameters: initParameters(config, seed), tokenizerFrom });
+  const parameters = initParameters(config, seed);
+  const embeddings = parameter(parameters, "model.embed_tokens.weight");
+  embeddings.set(embeddings.map((value) => sharpness * value));
+  await saveModelFolder(folder, { config, parameters, tokenizerFrom });
   return { folder, remove: () => rm(root, { recursive: true, force: true }) };
 }
