@@ -48,8 +48,8 @@ export { searchEnvironment, type Attempt, type Environment } from "./eval/enviro
 export { rollout, type RolloutOptions } from "./rollout/rollout.js";
 export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rollout/trace.js";
 export { atlas, protocols, r1, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
-export type { RewardFunction } from "./rewards/reward.js";
-export { combineRewards, rewardsFor } from "./rewards/combine.js";
+export type { Reward, RewardFunction, RewardMoment } from "./rewards/reward.js";
+export { combineRewards, rewardsFor, stagedReward, type RewardSettings, type RewardStage } from "./rewards/combine.js";
 export { exactMatch, matchesAnswer } from "./rewards/exact-match.js";
 export { normaliseAnswer } from "./rewards/normalise.js";
 

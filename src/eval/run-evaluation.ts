@@ -2,9 +2,11 @@
 import type { Policy } from "../policy/policy.js";
 import { deriveSeed } from "../random.js";
 import type { FormatOptions } from "../rewards/format.js";
+import type { Reward } from "../rewards/reward.js";
 import type { Question, Trajectory } from "../types.js";
-import { attemptAll, type Environment } from "./environment.js";
+import type { Environment } from "./environment.js";
 import { toEvaluation, type Evaluation } from "./evaluation.js";
+import { attemptAndScore } from "./scored-attempts.js";
 
 /** Scores one trajectory. */
 export type Score = (question: Question, trajectory: Trajectory) => number;
@@ -12,8 +14,8 @@ export type Score = (question: Question, trajectory: Trajectory) => number;
 /** What a policy is trained and evaluated on. */
 export interface Task {
   environment: Environment;
-  /** What training maximises. */
-  reward: Score;
+  /** What training maximises; without a step, what it maximises in the end. */
+  reward: Reward;
   /** What evaluations report: 1 for a right answer, else 0. */
   exactMatch: Score;
   /** Whether an attempt kept to the protocol, where there is one. */
@@ -49,10 +51,11 @@ export async function runEvaluation(
     return task.environment(question, { policy, temperature, seed: own, signal: inner });
   };
   const onDone = (done: number): void => onProgress?.(done, questions.length);
-  const trajectories = await attemptAll(questions, attempt, { concurrency, signal, onDone });
+  const score = (question: Question, trajectory: Trajectory, inner: AbortSignal): number | Promise<number> =>
+    task.reward(question, trajectory, { signal: inner });
+  const attempts = await attemptAndScore(questions, attempt, score, { concurrency, signal, onDone });
   const records = questions.map((question, index) => {
-    const trajectory = trajectories[index];
-    const reward = task.reward(question, trajectory);
+    const { trajectory, reward } = attempts[index];
     return { question, trajectory, reward, exactMatch: task.exactMatch(question, trajectory) };
   });
   return toEvaluation(records, { temperature, seconds: (performance.now() - started) / 1000 });

@@ -6,13 +6,16 @@
  *
  * Departures: 1. The released scorer walks the whole text after a ChatML marker, so only one model family could ever be
  * valid, a passage with a tag in it made a trajectory invalid, and so did the end-of-text token. Here only policy turns
- * are looked at, and they are known by role. 2. No answer scores as no answer; the original took the prompt's example.
+ * are looked at, and they are known by role; the token with which a model ends its turn may stand behind its last tag.
+ * 2. A thought that the chat template has begun (or left empty) at the end of the prompt belongs to the first turn.
+ * 3. No answer scores as no answer; the original took the prompt's example. 4. Retrieval looks for whole words in passages
+ * (`retrieval.ts`).
  */
 import type { Protocol, TagPair } from "../prompts/protocol.js";
 import { protocolTags } from "../prompts/render.js";
 import type { Trajectory } from "../types.js";
 import { exactMatch } from "./exact-match.js";
-import { normaliseAnswer } from "./normalise.js";
+import { retrievedAnswer } from "./retrieval.js";
 import type { RewardFunction } from "./reward.js";
 
 export interface FormatOptions {
@@ -22,8 +25,10 @@ export interface FormatOptions {
 
 /** Whether every turn of the policy follows the protocol. */
 export function isWellFormed(trajectory: Trajectory, protocol: Protocol, options: FormatOptions = {}): boolean {
+  if (trajectory.finishReason !== "answered") return false;
   const turns = trajectory.texts.filter((_, index) => trajectory.segments[index].role === "policy");
-  if (trajectory.finishReason !== "answered" || turns.length === 0) return false;
+  if (turns.length === 0) return false;
+  turns[0] = begunThought(trajectory, protocol.think) + turns[0];
   return turns.every(
     (text, index) => turnKind(text, protocol, options) === (index < turns.length - 1 ? "search" : "answer"),
   );
@@ -58,22 +63,26 @@ export function searchR1FormatReward(protocol: Protocol, weights: SearchR1Format
   };
 }
 
-/** Whether a right answer is a substring of a passage that was shown (both normalised). */
-export function retrievedAnswer(trajectory: Trajectory, answers: readonly string[]): boolean {
-  const passages = trajectory.searches.flatMap((search) =>
-    search.passages.map(({ title, text }) => `${title} ${text}`),
-  );
-  const normalised = passages.map(normaliseAnswer);
-  return answers.map(normaliseAnswer).some((answer) => normalised.some((passage) => passage.includes(answer)));
+/** What the prompt ends with of a thought: its opening tag, or a thought without words. Chat templates of reasoning models write either. */
+function begunThought({ segments, texts }: Trajectory, [open, close]: TagPair): string {
+  const prompt = segments[0].role === "prompt" ? texts[0].trimEnd() : "";
+  if (prompt.endsWith(open)) return open;
+  if (!prompt.endsWith(close)) return "";
+  const thought = prompt.slice(prompt.lastIndexOf(open));
+  return thought.startsWith(open) && thought.slice(open.length, -close.length).trim() === "" ? thought : "";
 }
+
+/** The token with which a model ends its turn, as its tokenizer spells it: `<|im_end|>`, `<｜end▁of▁sentence｜>`, `</s>`, … */
+const END_OF_TURN = /\s*(?:<\|[\w-]+\|>|<｜[\w▁-]+｜>|<\/s>|<eos>|<end_of_turn>|<turn\|>)\s*$/u;
 
 /** What a whole turn is, or null when it is not `<think>…</think>` and one action. */
 function turnKind(text: string, protocol: Protocol, options: FormatOptions): "search" | "answer" | null {
   const { thinkRequired = true } = options;
   const tags = protocolTags(protocol);
-  const afterThink = takePair(text.trim(), protocol.think, tags);
+  const turn = text.replace(END_OF_TURN, "").trim();
+  const afterThink = takePair(turn, protocol.think, tags);
   if (afterThink === null && thinkRequired) return null;
-  const action = (afterThink ?? text).trim();
+  const action = afterThink ?? turn;
   if (takePair(action, protocol.search, tags) === "") return "search";
   return takePair(action, protocol.answer, tags) === "" ? "answer" : null;
 }

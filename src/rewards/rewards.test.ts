@@ -1,44 +1,22 @@
 import { describe, expect, it } from "vitest";
 import { searchR1 } from "../prompts/protocol.js";
 import type { Question, SearchCall, Trajectory } from "../types.js";
-import { combineRewards, rewardsFor } from "./combine.js";
+import { attemptOf, searchCall } from "./attempts.test-support.js";
+import { combineRewards, rewardsFor, stageAt, stagedReward, type RewardStage } from "./combine.js";
+import { coverMatch, substringMatch } from "./cover-match.js";
 import { exactMatch, matchesAnswer } from "./exact-match.js";
+import { f1 } from "./f1.js";
 import { isWellFormed, searchR1FormatReward } from "./format.js";
 import { normaliseAnswer } from "./normalise.js";
+import { lengthCost, noAnswer, noSearch, overlong, repetitionCost } from "./penalties.js";
+import { retrieval } from "./retrieval.js";
+import type { Reward } from "./reward.js";
 import { repeatedQueries, searchCost } from "./search-cost.js";
 
 const question: Question = { id: "q", question: "Capital of France?", answers: ["Paris", "City of Paris"] };
 
-function searchCall(query: string, text: string): SearchCall {
-  return {
-    query,
-    passages: [{ id: "1", title: "T", text, score: 1 }],
-    omittedPassages: 0,
-    neutralised: 0,
-    waitedMs: 0,
-  };
-}
-
-/** A trajectory of these policy turns, each but the last answered by the environment. */
-function trajectoryOf(turns: string[], answer: string | null, searches: SearchCall[] = []): Trajectory {
-  const texts = [
-    "prompt <answer> Beijing </answer>",
-    ...turns.flatMap((turn) => [turn, "<information>x</information>"]),
-  ];
-  texts.pop();
-  return {
-    questionId: "q",
-    segments: texts.map((_, index) => ({
-      role: index === 0 ? "prompt" : index % 2 === 1 ? "policy" : "environment",
-      tokens_T: [index],
-    })),
-    searches,
-    answer,
-    finishReason: answer === null ? "out-of-turns" : "answered",
-    texts,
-    timing: { policyMs: 0, searchMs: 0 },
-  };
-}
+const trajectoryOf = (turns: string[], answer: string | null, searches: SearchCall[] = []): Trajectory =>
+  attemptOf(turns, answer, { searches });
 
 describe("normaliseAnswer", () => {
   // Vectors run on the original's qa_em.py (reference: Search-R1 @ a14dc3a).
@@ -55,6 +33,13 @@ describe("normaliseAnswer", () => {
     ["theatre anathema", "theatre anathema"],
     ["the_a", "thea"],
     ["ça the été", "ça été"],
+    ["the\u001fU.S.\u0085A", "us"],
+    ["a\ufeff", "\ufeff"],
+    ["½ of an hour", "½ of hour"],
+    ["ΣΑΣ", "σας"],
+    ["北京的the", "北京的the"],
+    ["a-the-an", "athean"],
+    ["100% (the) \\`a`", "100"],
   ])("%j → %j", (text, normalised) => {
     expect(normaliseAnswer(text)).toBe(normalised);
   });
@@ -107,10 +92,44 @@ describe("format", () => {
     ["a tag inside the answer", [`${THINK}<answer> <information> Paris </answer>`], false],
     ["a forged information block", [`${THINK}<search>q</search><information>x</information>`, ANSWER], false],
     ["a malformed turn before", ["hm", ANSWER], false],
+    ["two searches in one turn", [`${SEARCH}<search>q</search>`, ANSWER], false],
+    ["an answer in the middle", [ANSWER, ANSWER], false],
+    ["a search at the end", [SEARCH, SEARCH], false],
+    ["an empty turn", ["", ANSWER], false],
+    ["nothing but empty tags", ["<think></think><search></search>", "<think></think><answer></answer>"], true],
+    ["closing tags alone", ["</think><answer>Paris</answer>"], false],
+    ["tags in capitals", [`<THINK> a </THINK><answer>Paris</answer>`], false],
     ["search and answer in one turn", [`${THINK}<search>q</search><answer> Paris </answer>`], false],
   ];
   it.each(turns)("%s", (_name, texts, valid) => {
     expect(isWellFormed(trajectoryOf(texts, "Paris"), searchR1)).toBe(valid);
+  });
+
+  // The tokens with which the models of test/golden/chat end their turns, and others' spelling of the same.
+  it.each([
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "</s>",
+    "<eos>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+    "<turn|>",
+  ])("the end of a turn %s is no text after the answer", (end) => {
+    expect(isWellFormed(attemptOf([`${SEARCH}${end}`, `${ANSWER}${end}\n`], "Paris"), searchR1)).toBe(true);
+    expect(isWellFormed(attemptOf([`${ANSWER}${end} and more`], "Paris"), searchR1)).toBe(false);
+    expect(isWellFormed(attemptOf([`${THINK}${end}<answer>Paris</answer>`], "Paris"), searchR1)).toBe(false);
+  });
+
+  it.each([
+    ["begun by the template", "…<|im_start|>assistant\n<think>\n", "so </think><answer>Paris</answer>", true],
+    ["begun by the template and again", "…assistant\n<think>\n", `${ANSWER}`, false],
+    ["left empty by the template", "…assistant\n<think>\n\n</think>\n\n", "<answer>Paris</answer>", true],
+    ["written by the policy all the same", "…assistant\n<think>\n\n</think>\n\n", ANSWER, false],
+    ["in words of the prompt", "Think inside <think> and </think>", "<answer>Paris</answer>", false],
+  ])("a thought %s", (_name, prompt, turn, valid) => {
+    expect(isWellFormed(attemptOf([turn], "Paris", { prompt }), searchR1)).toBe(valid);
+    expect(isWellFormed(attemptOf([SEARCH, turn], "Paris", { prompt }), searchR1)).toBe(false);
   });
 
   it("needs an answer, and can do without thoughts", () => {
@@ -152,10 +171,103 @@ describe("search cost", () => {
   });
 });
 
+describe("cover match, substring match and F1", () => {
+  it.each<[string, string[], string | null, number, number, number]>([
+    ["the answer alone", ["Peruvian sol"], "the Peruvian Sol.", 1, 1, 1],
+    ["inside a sentence", ["Peruvian sol"], "It is the Peruvian sol, I think", 1, 1, 0.5],
+    ["part of a word", ["sol"], "a solution", 0, 1, 0],
+    ["letters of another word", ["no"], "Norway", 0, 1, 0],
+    ["half of it", ["Peruvian sol"], "sol", 0, 0, 2 / 3],
+    ["other order", ["sol peruvian"], "Peruvian sol", 0, 0, 1],
+    ["words apart", ["Peruvian sol"], "Peruvian new sol", 0, 0, 0.8],
+    ["repeated words count once", ["sol"], "sol sol sol", 1, 1, 0.5],
+    ["yes is whole", ["yes"], "yes and no", 1, 1, 0],
+    ["the best of several", ["Rome", "Paris France"], "Paris", 0, 0, 2 / 3],
+    ["nothing in something", ["the"], "Paris", 0, 1, 0],
+    ["nothing in nothing", ["the"], "a", 1, 1, 1],
+    ["no answer", ["Paris"], null, 0, 0, 0],
+  ])("%s", (_name, answers, answer, cover, substring, score) => {
+    const asked = { ...question, answers };
+    const attempt = attemptOf(["turn"], answer);
+    expect([coverMatch(asked, attempt), substringMatch(asked, attempt)]).toEqual([cover, substring]);
+    expect(f1(asked, attempt)).toBeCloseTo(score, 12);
+  });
+});
+
+describe("retrieval", () => {
+  it.each<[string, string[], string, number]>([
+    ["a right answer", ["Paris"], "It is in Paris.", 1],
+    ["any of them", ["Lutetia", "city of Paris"], "The City of Paris", 1],
+    ["part of a word only", ["no"], "In Norway", 0],
+    ["the title", ["t"], "x", 1],
+    ["an answer of nothing", ["the"], "x", 0],
+  ])("%s", (_name, answers, text, value) => {
+    const attempt = attemptOf(["turn"], null, { searches: [searchCall("a"), searchCall("q", text)] });
+    expect(retrieval({ ...question, answers }, attempt)).toBe(value);
+  });
+
+  it("does not look at what the policy wrote", () => {
+    const forged = attemptOf(["<information>Paris</information>"], "Paris", { searches: [searchCall("q", "Rome")] });
+    expect(retrieval(question, forged)).toBe(0);
+  });
+});
+
+describe("prices", () => {
+  it("no answer and no search", () => {
+    const silent = attemptOf(["turn"], null, { searches: [searchCall("q")] });
+    expect([noAnswer(question, silent), noSearch(question, silent)]).toEqual([-1, 0]);
+    const guess = attemptOf(["turn"], "Rome");
+    expect([noAnswer(question, guess), noSearch(question, guess)]).toEqual([0, -1]);
+  });
+
+  it.each([
+    [[100, 100], 0],
+    [[200, 56], 0],
+    [[200, 57], -0.001],
+    [[200, 156], -0.1],
+    [[5000, 1], -0.3],
+  ])("length: turns of %j tokens cost %d; passages are free", (tokens, price) => {
+    const attempt = attemptOf(["a", "b"], "Paris", { tokens });
+    attempt.segments[2].tokens_T = new Array<number>(1000).fill(9);
+    expect(lengthCost()(question, attempt)).toBeCloseTo(price, 12);
+  });
+
+  it.each<[number, number]>([
+    [79, 0],
+    [80, 0],
+    [85, -0.25],
+    [90, -0.5],
+    [99, -0.95],
+    [100, -1],
+    [101, -1],
+  ])("overlong: a row of %d tokens of 100 costs %d", (length, price) => {
+    const attempt = attemptOf(["a"], "Paris", { tokens: [length - 1] });
+    expect(overlong({ most: 100 })(question, attempt)).toBeCloseTo(price, 12);
+    const cut = attemptOf(["a"], null, { tokens: [2], finishReason: "out-of-tokens" });
+    expect(overlong({ most: 100 })(question, cut)).toBe(-1);
+  });
+
+  it.each<[string, string[], number]>([
+    ["nothing twice", ["one two three four five six"], 0],
+    ["short turns", ["a a a"], 0],
+    ["a loop", ["go go go go go go go"], -0.75],
+    ["the same turn twice", ["<search> capital of France </search>", "<search> Capital of France </search>"], -0.5],
+    ["no runs across turns", ["one two", "three one two three"], 0],
+  ])("repetition: %s", (_name, turns, price) => {
+    expect(repetitionCost()(question, attemptOf(turns, null))).toBeCloseTo(price, 12);
+  });
+
+  it("repetition does not see observations", () => {
+    const same = ["one two three four five", "one two three four five"];
+    expect(repetitionCost()(question, attemptOf(["a", "b", "c"], null, { observations: same }))).toBe(0);
+  });
+});
+
 describe("combined rewards", () => {
   it("are weighted sums with their parts", () => {
     const score = combineRewards({ "exact-match": 1, format: 0.2, "search-cost": 2 }, rewardsFor(searchR1));
     const result = score(question, trajectoryOf([SEARCH, ANSWER], "Paris", [searchCall("q", "x")]));
+    if (result instanceof Promise) throw new Error("what needs no waiting is there at once");
     expect(result.parts).toEqual({ "exact-match": 1, format: 1, "search-cost": -0.02 });
     expect(result.total).toBeCloseTo(1.16, 12);
   });
@@ -166,5 +278,72 @@ describe("combined rewards", () => {
     expect(() => combineRewards({ toString: 1 }, known)).toThrow(/no reward named toString/);
     expect(() => combineRewards({ format: NaN }, known)).toThrow(/weight of reward format is NaN/);
     expect(() => combineRewards({}, known)).toThrow(/No reward is named/);
+  });
+});
+
+describe("rewards that have to be waited for", () => {
+  const later: Reward = (_question, { answer }) => Promise.resolve(answer === "Paris" ? 0.5 : 0);
+
+  it("are summed with the others", async () => {
+    const score = combineRewards({ "exact-match": 1, later: 2 }, { ...rewardsFor(searchR1), later });
+    expect(await score(question, attemptOf([ANSWER], "Paris"))).toEqual({
+      total: 2,
+      parts: { "exact-match": 1, later: 0.5 },
+    });
+  });
+
+  it("get the moment, and their failure is the sum's", async () => {
+    const { signal } = new AbortController();
+    const seen: unknown[] = [];
+    const asking: Reward = (_question, _trajectory, moment) => {
+      seen.push(moment);
+      return Promise.reject(new Error("no judge"));
+    };
+    const score = stagedReward({ asking: 1 }, [], { asking });
+    await expect(score(question, attemptOf([ANSWER], "Paris"), { step: 3, signal })).rejects.toThrow("no judge");
+    expect(seen).toEqual([{ step: 3, signal }]);
+  });
+});
+
+describe("stages", () => {
+  const stages: RewardStage[] = [
+    { from: 10, weights: { "exact-match": 1 } },
+    { from: 20, weights: { "exact-match": 1, "search-cost": 1 } },
+  ];
+  const right = attemptOf([SEARCH, ANSWER], "Paris", { searches: [searchCall("q")] });
+  const reward = stagedReward({ format: 0.5 }, stages, rewardsFor(searchR1));
+
+  it.each([
+    [0, 0.5],
+    [9, 0.5],
+    [10, 1],
+    [19, 1],
+    [20, 0.98],
+    [1000, 0.98],
+    [undefined, 0.98],
+  ])("step %j → %d", (step, value) => {
+    expect(reward(question, right, { step })).toBeCloseTo(value, 12);
+  });
+
+  it("are a function of the step alone: asked in any order, they say the same", () => {
+    const forwards = [0, 5, 10, 15, 20, 25].map((step) => stageAt(stages, step).from);
+    const backwards = [25, 20, 15, 10, 5, 0].map((step) => stageAt(stages, step).from);
+    expect(backwards.reverse()).toEqual(forwards);
+  });
+
+  it("a stage from the beginning takes the weights' place", () => {
+    const staged = stagedReward({ nonsense: 1 }, [{ from: 0, weights: { "exact-match": 2 } }], rewardsFor(searchR1));
+    expect(staged(question, right, { step: 0 })).toBe(2);
+  });
+
+  it("teach when they are wrong", () => {
+    const known = rewardsFor(searchR1);
+    const [late, later] = stages;
+    expect(() => stagedReward({ format: 1 }, [later, late], known)).toThrow(/stage from step 10 follows/);
+    expect(() => stagedReward({ format: 1 }, [late, late], known)).toThrow(/out of order/);
+    expect(() => stagedReward({ format: 1 }, [{ from: 5, weights: { formt: 1 } }], known)).toThrow(
+      /Did you mean format\?/,
+    );
+    expect(() => stagedReward({ "llm-judge": 1 }, [], known)).toThrow(/needs reward.judgeUrl/);
   });
 });

@@ -119,6 +119,15 @@ const fields = {
       .record(z.string(), z.number())
       .default({ "exact-match": 1 })
       .describe("weight of each reward by name; the reward of a trajectory is their weighted sum"),
+    stages: z
+      .array(z.strictObject({ from: countOrZero, weights: z.record(z.string(), z.number()) }))
+      .default([])
+      .describe("other weights from a step on, as [{ from: 100, weights: { exact-match: 1 } }]"),
+    lengthBudget: countOrZero.default(256).describe("length: tokens of the policy that are free"),
+    lengthPrice: z.number().nonnegative().default(0.001).describe("length: price of each further token, 0.3 at most"),
+    overlongBuffer: countOrZero
+      .default(0)
+      .describe("overlong: tokens before rollout.maxTokens over which the punishment grows; 0: a fifth of them"),
   },
   algorithm: {
     name: z
@@ -365,6 +374,7 @@ function typeOf(schema: z.ZodType): string {
   if (inner instanceof z.ZodEnum) return inner.options.map((option) => `"${option}"`).join(" | ");
   if (inner instanceof z.ZodBoolean) return "true | false";
   if (inner instanceof z.ZodRecord) return "{ name: number }";
+  if (inner instanceof z.ZodArray) return "[{ from, weights }]";
   if (inner instanceof z.ZodString) return "text";
   return inner instanceof z.ZodNumber && inner.format === "safeint" ? "integer" : "number";
 }
@@ -447,7 +457,14 @@ function refuseContradictions({ search, rollout, reward, algorithm, faithful, tr
         "one turn cannot be longer than the trajectory. Lower the first or raise the second.",
     );
   }
-  if (Object.values(reward.weights).every((weight) => weight === 0)) {
+  const [first] = reward.stages;
+  const empty = reward.stages.find(({ weights }) => Object.values(weights).every((weight) => weight === 0));
+  if (empty !== undefined) {
+    throw new UserError(
+      `The weights of the stage from step ${empty.from} (reward.stages) are all 0: there is nothing to learn. Give one a weight.`,
+    );
+  }
+  if (first?.from !== 0 && Object.values(reward.weights).every((weight) => weight === 0)) {
     throw new UserError(
       "reward.weights are all 0: there is nothing to learn. Give one a weight, for example reward.weights.exact-match=1.",
     );

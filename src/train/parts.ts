@@ -18,10 +18,9 @@ import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { Policy } from "../policy/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
-import { combineRewards, rewardsFor } from "../rewards/combine.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import { isWellFormed } from "../rewards/format.js";
-import type { RewardFunction } from "../rewards/reward.js";
+import type { Reward, RewardFunction } from "../rewards/reward.js";
 import { batchedSearch } from "../rollout/batched-search.js";
 import { requireRoom } from "../rollout/rollout.js";
 import { Bm25Engine } from "../search/bm25/engine.js";
@@ -35,6 +34,7 @@ import { RandomEngine } from "../search/random.js";
 import type { Question } from "../types.js";
 import { parseConfig, type Config } from "./config.js";
 import { locateModel } from "./model-folder.js";
+import { openReward } from "./open-reward.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
@@ -43,8 +43,8 @@ export interface GivenParts {
   search?: SearchEngine;
   /** Takes the place of the whole turn loop; `search` and the keys of `rollout` are then not used. */
   environment?: Environment;
-  /** Takes the place of `reward.weights`. */
-  reward?: RewardFunction;
+  /** Takes the place of the whole group `reward`. May be asynchronous; it is told the step. */
+  reward?: Reward;
   /** What evaluations count as right. Default: exact match after SQuAD normalisation. */
   exactMatch?: RewardFunction;
   algorithm?: Algorithm;
@@ -183,12 +183,11 @@ async function openBm25({ data, search }: Config): Promise<Bm25Engine> {
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */
 export async function openTask(config: Config, given: GivenParts = {}): Promise<Opened<Task>> {
   const protocol = protocolNamed(config.rollout.protocol);
-  const combined = given.reward === undefined ? combineRewards(config.reward.weights, rewardsFor(protocol)) : null;
-  const reward: RewardFunction =
-    given.reward ?? ((question, trajectory) => combined?.(question, trajectory).total ?? 0);
-  const scores = { reward, exactMatch: given.exactMatch ?? exactMatch };
+  const reward =
+    given.reward === undefined ? await openReward(config) : { value: given.reward, close: () => Promise.resolve() };
+  const scores = { reward: reward.value, exactMatch: given.exactMatch ?? exactMatch };
   if (given.environment !== undefined) {
-    return { value: { environment: given.environment, ...scores }, close: () => Promise.resolve() };
+    return { value: { environment: given.environment, ...scores }, close: reward.close };
   }
   const search = await openSearch(config, given);
   const searchEnabled = given.search !== undefined || config.search.engine !== "none";
@@ -200,7 +199,11 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
     requireRoom: check,
   };
-  return { value: task, close: search.close };
+  const close = async (): Promise<void> => {
+    await reward.close();
+    await search.close();
+  };
+  return { value: task, close };
 }
 
 /** How a configuration lets a question be attempted: all but the search engine and the policy. */

@@ -1,6 +1,6 @@
 /** @file The attempts of one step: its questions, `groupSize` times each, with their rewards. */
 import { isPolicyOutcome } from "../algorithms/rows.js";
-import { attemptAll } from "../eval/environment.js";
+import { attemptAndScore } from "../eval/scored-attempts.js";
 import { deriveSeed } from "../random.js";
 import type { Group } from "../types.js";
 import { drawQuestions, type Draw } from "./question-order.js";
@@ -56,7 +56,7 @@ async function attemptDraws(run: Run, step: number, draws: readonly Draw[], befo
   const { temperature, topP, maxConcurrent } = config.rollout;
   const attempts = draws.flatMap((draw) => Array.from({ length: groupSize }, (_, member) => ({ draw, member })));
   const total = before * groupSize + attempts.length;
-  const trajectories = await attemptAll(
+  const scored = await attemptAndScore(
     attempts,
     ({ draw, member }, inner) =>
       parts.task.environment(draw.question, {
@@ -66,6 +66,7 @@ async function attemptDraws(run: Run, step: number, draws: readonly Draw[], befo
         seed: attemptSeed(config.train.seed, draw, member),
         signal: inner,
       }),
+    ({ draw }, trajectory, inner) => parts.task.reward(draw.question, trajectory, { step, signal: inner }),
     {
       concurrency: maxConcurrent,
       signal,
@@ -73,8 +74,12 @@ async function attemptDraws(run: Run, step: number, draws: readonly Draw[], befo
     },
   );
   return draws.map(({ question }, index) => {
-    const trajectories_G = trajectories.slice(index * groupSize, (index + 1) * groupSize);
-    return { question, trajectories_G, rewards_G: trajectories_G.map((each) => parts.task.reward(question, each)) };
+    const members = scored.slice(index * groupSize, (index + 1) * groupSize);
+    return {
+      question,
+      trajectories_G: members.map(({ trajectory }) => trajectory),
+      rewards_G: members.map(({ reward }) => reward),
+    };
   });
 }
 
