@@ -69,6 +69,20 @@ describe("peakBytes, counted by hand", () => {
     expect(peakBytes(g, { M: 5 })).toBeGreaterThanOrEqual(most);
     expect(peakBytes(g, { M: 5 })).toBeLessThan(most + 4 * 5 * 8 * FLOAT);
   });
+
+  it("counts what an entropy bonus adds to logits", () => {
+    const g = new Graph();
+    const hidden = g.input("hidden", ["M", 8]);
+    const table = g.input("table", [1000, 8]);
+    const logprobs = g.tokenLogprobs(hidden, table, g.input("ids", ["M"], "int32"));
+    const entropies = g.tokenEntropies(hidden, table);
+    const loss = g.reduceSum(g.add(logprobs, entropies), [0]);
+    g.output("gradient", gradients(g, loss, [hidden])[0]);
+    // Logarithms, probabilities and their products; then both gradients' factors.
+    const logits = 5 * 1000 * FLOAT;
+    expect(peakBytes(g, { M: 5 })).toBeGreaterThanOrEqual(3 * logits);
+    expect(peakBytes(g, { M: 5 })).toBeLessThan(5 * logits);
+  });
 });
 
 describe("memoryProfile of a training graph", () => {

@@ -106,6 +106,23 @@ describe("the local policy", () => {
     await broken.remove();
   });
 
+  it("has a critic only where one was asked for, and says what is wrong with a critic's folder", async () => {
+    const policy = await createLocalPolicy({ model: model.folder, threads: 1, critic: true });
+    const other = await open();
+    expect(other.critic).toBeUndefined();
+    expect(policy.memory?.parts.map(({ name }) => name)).toContain("critic's weights");
+    const folder = path.join(model.folder, "policy-alone");
+    await policy.save(folder);
+    await expect(policy.critic?.load(folder)).rejects.toThrow(/value_head\.safetensors/);
+    await expect(policy.critic?.load(folder)).rejects.toHaveProperty("name", "UserError");
+    const adapted = await createLocalPolicy({ model: model.folder, threads: 1, critic: true, adapt: "lora" });
+    const ofCritic = path.join(model.folder, "critic");
+    await adapted.critic?.save(ofCritic);
+    await writeFile(path.join(ofCritic, "value_head.safetensors"), "nonsense");
+    await expect(adapted.critic?.load(ofCritic)).rejects.toThrow(/value_head\.safetensors/);
+    for (const one of [policy, other, adapted]) await one.close();
+  });
+
   it("passes on what the system says, so that a full disk is told from a bug", async () => {
     const policy = await open();
     const insideAFile = path.join(model.folder, "config.json", "saved");
