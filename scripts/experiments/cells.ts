@@ -87,9 +87,12 @@ const groups = (size: number): string[] => [
 ];
 const attemptsPerStep = 120;
 
+// The critic is as small as the policy and learns as fast.
+const ppo = ["algorithm.name=ppo", "critic.learningRate=5e-4"];
+
 export const variants = [
   { name: "grpo", title: "GRPO", settings: [], cost: 50 },
-  { name: "ppo", title: "PPO", settings: ["algorithm.name=ppo"], cost: 110 },
+  { name: "ppo", title: "PPO", settings: ppo, cost: 110 },
   { name: "reinforce", title: "REINFORCE, running mean as baseline", settings: ["algorithm.name=reinforce"], cost: 55 },
   { name: "rloo", title: "RLOO", settings: ["algorithm.name=rloo"], cost: 55 },
   { name: "reinforce++", title: "REINFORCE++", settings: ["algorithm.name=reinforce++"], cost: 55 },
@@ -97,7 +100,7 @@ export const variants = [
   {
     name: "ppo-no-mask",
     title: "PPO, no mask",
-    settings: ["algorithm.name=ppo", "algorithm.maskRetrieved=false"],
+    settings: [...ppo, "algorithm.maskRetrieved=false"],
     cost: 120,
   },
   {
