@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
-const below = ["data", "prompts", "search", "rollout", "rewards", "algorithms", "policy", "engine"] as const;
+const below = ["data", "prompts", "http", "search", "rollout", "rewards", "algorithms", "policy", "engine"] as const;
 
 /**
  * What each folder may import, in the order in which a question travels. Arrows point downward; `rollout` joins policy, prompts and
@@ -15,10 +15,12 @@ const below = ["data", "prompts", "search", "rollout", "rewards", "algorithms", 
 const map: Readonly<Record<string, readonly string[]>> = {
   data: ["prompts", "search", "rewards", "engine"],
   prompts: [],
-  search: [],
+  http: [],
+  // An engine behind a server, and a judge, are asked in the same way.
+  search: ["http"],
   rollout: ["prompts", "search", "policy"],
   // A format reward asks whether a text keeps a protocol.
-  rewards: ["prompts"],
+  rewards: ["prompts", "http"],
   algorithms: [],
   policy: ["engine"],
   engine: [],

@@ -7,7 +7,7 @@ import { UserError } from "../errors.js";
 import { SearchError } from "./engine.js";
 import { HttpEngine } from "./http.js";
 import type { HttpSettings, HttpTools } from "./http.js";
-import { parseRetryAfter } from "./retry.js";
+import { parseRetryAfter } from "../http/retry.js";
 
 const url = "http://search.test/retrieve";
 const document = (id: string) => ({ document: { id, contents: `"T${id}"\ntext ${id}` }, score: 2 });

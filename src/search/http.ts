@@ -1,26 +1,21 @@
 /** @file Any server that speaks Search-R1's `/retrieve`, as a search engine: ours, theirs, or a colleague's. */
-import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../errors.js";
+import { excerpt, postJson, realTools, type HttpTools, type PostSettings } from "../http/post.js";
+import { defaultRetry, HttpError } from "../http/retry.js";
 import type { Passage } from "../types.js";
 import { SearchError, checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
-import { Retryable, defaultRetry, parseRetryAfter, withRetries } from "./retry.js";
-import type { RetrySettings, RetryTools } from "./retry.js";
 import { WireError, fromAnswer } from "./wire.js";
 
-export interface HttpSettings extends RetrySettings {
+export type { HttpTools } from "../http/post.js";
+
+export interface HttpSettings extends PostSettings {
   /** The server, with or without `/retrieve`. */
   url: string;
-  /** Longest time for one request, answer included. Milliseconds. */
-  timeoutMs: number;
   /** Most queries in one request. */
   chunkSize: number;
   /** Most requests at once. */
   concurrency: number;
-  /** Largest answer that is read. Bytes. */
-  maxAnswerBytes: number;
-  /** Sent with every request, for example an authorization. */
-  headers: Record<string, string>;
 }
 
 const defaults: Omit<HttpSettings, "url"> = {
@@ -31,29 +26,6 @@ const defaults: Omit<HttpSettings, "url"> = {
   maxAnswerBytes: 256 * 1024 * 1024,
   headers: {},
 };
-
-/** What the engine takes from its surroundings; tests bring their own. */
-export interface HttpTools extends RetryTools {
-  fetch: typeof fetch;
-  /** Milliseconds since 1970. */
-  now: () => number;
-}
-
-const realTools: HttpTools = {
-  fetch: (input, init) => fetch(input, init),
-  now: Date.now,
-  random: Math.random,
-  sleep: async (ms, signal) => {
-    try {
-      await delay(ms, undefined, { signal });
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    }
-  },
-};
-
-const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
  * Asks each distinct query once, in chunks. Requests that time out, cannot connect, break off, or are answered with 408,
@@ -105,31 +77,17 @@ export class HttpEngine implements SearchEngine {
     this.closed.abort(this.error("the engine is closed", false));
   }
 
-  private ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  private async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     const body = JSON.stringify({ queries, topk: k, return_scores: true });
-    return withRetries(() => this.request(body, queries.length, k, signal), this.settings, this.tools, signal);
-  }
-
-  private async request(body: string, count: number, k: number, signal: AbortSignal): Promise<Passage[][]> {
-    const { timeoutMs, headers } = this.settings;
-    const timeout = AbortSignal.timeout(timeoutMs);
     let text: string;
     try {
-      const response = await this.tools.fetch(this.url, {
-        method: "POST",
-        headers: { "content-type": "application/json", accept: "application/json", ...headers },
-        body,
-        signal: AbortSignal.any([signal, timeout]),
-      });
-      if (!response.ok) throw await this.statusError(response);
-      text = await this.readText(response);
+      text = await postJson(this.url, body, this.settings, this.tools, { signal });
     } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof Retryable || error instanceof SearchError) throw error;
-      const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : `the request failed: ${reasonOf(error)}`;
-      throw new Retryable({ error: this.error(why, true, undefined, error) });
+      if (!(error instanceof HttpError)) throw error;
+      const { why, isRetryable, status, tries } = error;
+      throw this.error(why, isRetryable, status, error, tries);
     }
-    return this.parse(text, count, k);
+    return this.parse(text, queries.length, k);
   }
 
   private parse(text: string, count: number, k: number): Passage[][] {
@@ -148,37 +106,8 @@ export class HttpEngine implements SearchEngine {
     }
   }
 
-  private async statusError(response: Response): Promise<Error> {
-    const { status } = response;
-    const text = await this.readText(response).catch(() => "");
-    const isRetryable = retryableStatuses.has(status);
-    const error = this.error(
-      `the server answered ${status}${text === "" ? "" : `: ${excerpt(text)}`}`,
-      isRetryable,
-      status,
-    );
-    if (!isRetryable) return error;
-    return new Retryable({
-      error,
-      retryAfterMs: parseRetryAfter(response.headers.get("retry-after"), this.tools.now()),
-    });
-  }
-
-  private async readText(response: Response): Promise<string> {
-    const { maxAnswerBytes } = this.settings;
-    const pieces: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      bytes += piece.length;
-      if (bytes > maxAnswerBytes)
-        throw this.error(`the answer is larger than ${maxAnswerBytes} bytes`, false, response.status);
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces).toString("utf8");
-  }
-
-  private error(why: string, isRetryable: boolean, status?: number, cause?: unknown): SearchError {
-    return new SearchError(`Search server ${this.url}: ${why}.`, {
+  private error(why: string, isRetryable: boolean, status?: number, cause?: unknown, tries = 1): SearchError {
+    return new SearchError(`Search server ${this.url}: ${why}.${tries === 1 ? "" : ` (tried ${tries} times)`}`, {
       engine: this.name,
       isRetryable,
       url: this.url,
@@ -204,19 +133,6 @@ function retrieveUrl(url: string): string {
     );
   if (parsed.pathname === "/") parsed.pathname = "/retrieve";
   return parsed.toString();
-}
-
-/** fetch hides the reason ("connection refused") in a cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  if (!(cause instanceof Error)) return error.message;
-  return cause.message || (cause as NodeJS.ErrnoException).code || error.message;
-}
-
-function excerpt(text: string): string {
-  const line = text.replace(/\s+/g, " ").trim();
-  return JSON.stringify(line.length > 200 ? `${line.slice(0, 200)}…` : line);
 }
 
 function chunksOf<T>(items: readonly T[], size: number): T[][] {

@@ -1,5 +1,4 @@
 /** @file Trying again: which failures deserve it, how long to wait, and never after the caller has given up. */
-import { SearchError } from "./engine.js";
 
 export interface RetrySettings {
   /** Further tries after the first. */
@@ -26,27 +25,49 @@ export interface RetryTools {
   random: () => number;
 }
 
-/** A retryable failure that says when to come back. */
-export interface RetryHint {
-  error: SearchError;
-  /** What the server asked for. Milliseconds. */
-  retryAfterMs?: number;
+/** A request that failed. Those who asked make an error of their own of it. */
+export class HttpError extends Error {
+  readonly url: string;
+  /** What went wrong, for a sentence that names the server. */
+  readonly why: string;
+  /** Whether the same request may succeed later. */
+  readonly isRetryable: boolean;
+  readonly status?: number;
+  /** How often it was tried. */
+  readonly tries: number;
+
+  constructor(
+    why: string,
+    details: { url: string; isRetryable: boolean; status?: number; tries?: number; cause?: unknown },
+  ) {
+    const tries = details.tries ?? 1;
+    super(`${details.url}: ${why}${tries === 1 ? "" : ` (tried ${tries} times)`}`, { cause: details.cause });
+    this.name = "HttpError";
+    this.url = details.url;
+    this.why = why;
+    this.isRetryable = details.isRetryable;
+    this.status = details.status;
+    this.tries = tries;
+  }
 }
 
-/** Carries a hint through `throw`. */
+/** A failure that is worth another try, and when to come back. */
 export class Retryable extends Error {
-  readonly hint: RetryHint;
+  readonly error: HttpError;
+  /** What the server asked for. Milliseconds. */
+  readonly retryAfterMs?: number;
 
-  constructor(hint: RetryHint) {
-    super(hint.error.message);
-    this.hint = hint;
+  constructor(error: HttpError, retryAfterMs?: number) {
+    super(error.message);
+    this.error = error;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
 /**
  * Runs `attempt` until it succeeds, fails for good, or the tries are used up. Only `Retryable` failures are tried again;
  * the wait is exponential with full jitter in its upper half, and at least what the server asked for.
- * @throws the `SearchError` inside the last `Retryable`, any other error as it is, the signal's reason once it aborts.
+ * @throws the `HttpError` inside the last `Retryable`, with the number of tries, any other error as it is, the signal's reason once it aborts.
  */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
@@ -61,7 +82,7 @@ export async function withRetries<T>(
     } catch (failure) {
       signal?.throwIfAborted();
       if (!(failure instanceof Retryable)) throw failure;
-      const { error, retryAfterMs = 0 } = failure.hint;
+      const { error, retryAfterMs = 0 } = failure;
       if (tries >= settings.retries || retryAfterMs > settings.maxRetryAfterMs) throw finalError(error, tries + 1);
       const backoff = Math.min(settings.maxDelayMs, settings.firstDelayMs * 2 ** tries);
       await tools.sleep(Math.max(retryAfterMs, backoff * (0.5 + 0.5 * tools.random())), signal);
@@ -78,8 +99,7 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 
-function finalError(error: SearchError, tries: number): SearchError {
-  if (tries === 1) return error;
-  const { engine, isRetryable, url, status } = error;
-  return new SearchError(`${error.message} (tried ${tries} times)`, { engine, isRetryable, url, status, cause: error });
+function finalError(error: HttpError, tries: number): HttpError {
+  const { url, why, isRetryable, status } = error;
+  return new HttpError(why, { url, isRetryable, status, tries, cause: error.cause });
 }

@@ -1,0 +1,123 @@
+/** @file One way to ask a server with JSON: deadlines, retries and bounds on answers, for search engines and judges alike. */
+import { setTimeout as delay } from "node:timers/promises";
+import { HttpError, parseRetryAfter, Retryable, withRetries, type RetrySettings, type RetryTools } from "./retry.js";
+
+export interface PostSettings extends RetrySettings {
+  /** Longest time for one request, answer included. Milliseconds. */
+  timeoutMs: number;
+  /** Largest answer that is read. Bytes. */
+  maxAnswerBytes: number;
+  /** Sent with every request, for example an authorization. */
+  headers: Record<string, string>;
+}
+
+/** What a client takes from its surroundings; tests bring their own. */
+export interface HttpTools extends RetryTools {
+  fetch: typeof fetch;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+export const realTools: HttpTools = {
+  fetch: (input, init) => fetch(input, init),
+  now: Date.now,
+  random: Math.random,
+  sleep: async (ms, signal) => {
+    try {
+      await delay(ms, undefined, { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  },
+};
+
+const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+export interface PostOptions {
+  signal: AbortSignal;
+  /** Waited for before each try, outside of its time. */
+  beforeTry?: (signal: AbortSignal) => Promise<void>;
+}
+
+/**
+ * Posts a body and returns the answer's text. Requests that time out, cannot connect, break off, or are answered with 408, 425, 429 or 5xx
+ * are tried again.
+ * @throws HttpError for a request that failed for good; the signal's reason once it aborts
+ */
+export function postJson(
+  url: string,
+  body: string,
+  settings: PostSettings,
+  tools: HttpTools,
+  { signal, beforeTry }: PostOptions,
+): Promise<string> {
+  const attempt = async (): Promise<string> => {
+    await beforeTry?.(signal);
+    return request(url, body, settings, tools, signal);
+  };
+  return withRetries(attempt, settings, tools, signal);
+}
+
+async function request(
+  url: string,
+  body: string,
+  settings: PostSettings,
+  tools: HttpTools,
+  signal: AbortSignal,
+): Promise<string> {
+  const { timeoutMs, headers, maxAnswerBytes } = settings;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await tools.fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json", ...headers },
+      body,
+      signal: AbortSignal.any([signal, timeout]),
+    });
+    if (!response.ok) throw await statusError(response, url, maxAnswerBytes, tools.now());
+    return await readText(response, url, maxAnswerBytes);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Retryable || error instanceof HttpError) throw error;
+    const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : `the request failed: ${reasonOf(error)}`;
+    throw new Retryable(new HttpError(why, { url, isRetryable: true, cause: error }));
+  }
+}
+
+async function statusError(response: Response, url: string, maxAnswerBytes: number, nowMs: number): Promise<Error> {
+  const { status } = response;
+  const text = await readText(response, url, maxAnswerBytes).catch(() => "");
+  const isRetryable = retryableStatuses.has(status);
+  const why = `the server answered ${status}${text === "" ? "" : `: ${excerpt(text)}`}`;
+  const error = new HttpError(why, { url, isRetryable, status });
+  return isRetryable ? new Retryable(error, parseRetryAfter(response.headers.get("retry-after"), nowMs)) : error;
+}
+
+async function readText(response: Response, url: string, maxAnswerBytes: number): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += piece.length;
+    if (bytes > maxAnswerBytes) {
+      const why = `the answer is larger than ${maxAnswerBytes} bytes`;
+      throw new HttpError(why, { url, isRetryable: false, status: response.status });
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+/** fetch hides the reason ("connection refused") in a cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.message;
+  return cause.message || (cause as NodeJS.ErrnoException).code || error.message;
+}
+
+/** The beginning of an answer, on one line and quoted, for messages. */
+export function excerpt(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return JSON.stringify(line.length > 200 ? `${line.slice(0, 200)}…` : line);
+}
