@@ -1,4 +1,5 @@
 /** @file Named algorithms from groups to data. */
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Group } from "../types.js";
@@ -126,34 +127,28 @@ describe("every algorithm", () => {
   });
 
   it("chooses what its page says", () => {
-    const differences = algorithmNames.map((name) => {
-      const entries = Object.entries(choicesOf(name)).filter(([key, value]) => value !== choicesOf("grpo")[key as keyof Choices]); // prettier-ignore
-      return [name, Object.fromEntries(entries)];
-    });
-    expect(Object.fromEntries(differences)).toEqual({
-      grpo: {},
-      "dr-grpo": { std: "none", aggregation: "constant" },
-      dapo: { clipHigh: 0.28, overlong: "mask" },
-      gspo: { loss: "gspo", clipLow: 3e-4, clipHigh: 4e-4, aggregation: "sequence-mean" },
-      cispo: { loss: "cispo", clipLow: 1, clipHigh: 4 },
-      rloo: { advantage: "rloo", loss: "importance-sampling", klIn: "reward", klEstimator: "k1" },
-      reinforce: { advantage: "reinforce", loss: "importance-sampling", klIn: "reward", klEstimator: "k1" },
-      "reinforce++": {
-        advantage: "reinforce++",
-        baseline: "none",
-        whiten: true,
-        kl: 0.001,
-        klIn: "reward",
-        klEstimator: "k1",
-      },
-      "reinforce++-baseline": {
-        advantage: "reinforce++",
-        baseline: "group-mean",
-        whiten: true,
-        klEstimator: "k2",
-      },
-      ppo: { advantage: "gae", whiten: true, kl: 0.001, klIn: "reward", klEstimator: "k1" },
-    });
+    const page = readFileSync(new URL("../../docs/algorithms.md", import.meta.url), "utf8");
+    const written = (cell: string): string[] => /^`(.*)`$/.exec(cell.trim())?.[1].split(" ") ?? [];
+    const rows = new Map(
+      [...page.slice(0, page.indexOf("## Which tokens")).matchAll(/^\| `([^`]+)` +\|([^|]*)\|/gm)].map(
+        ([, name, cell]) => [name, written(cell)],
+      ),
+    );
+    const keys = Object.keys(choicesOf("grpo")) as (keyof Choices)[];
+    for (const name of algorithmNames) {
+      const chosen = choicesOf(name);
+      const differing = keys.filter((key) => chosen[key] !== choicesOf("grpo")[key]);
+      // A configuration calls the lower clip just clip.
+      const expected = differing.map((key) => `${key === "clipLow" ? "clip" : key}=${chosen[key]}`);
+      expect(rows.get(name)?.sort(), name).toEqual(expected.sort());
+    }
+    const standard = /Its choices: `([^`]+)`,\s*and where they matter `([^`]+)`/.exec(page);
+    const listed = `${standard?.[1]} ${standard?.[2]}`.split(" ");
+    expect(listed).toHaveLength(17);
+    for (const pair of listed) {
+      const [key, value] = pair.split("=");
+      expect(String(choicesOf("grpo")[(key === "clip" ? "clipLow" : key) as keyof Choices]), key).toBe(value);
+    }
   });
 });
 
