@@ -5,6 +5,7 @@
 import type { Algorithm } from "../algorithms/algorithm.js";
 import type { Choices } from "../algorithms/choices.js";
 import { makeAlgorithm } from "../algorithms/make.js";
+import { isEngineLoss } from "../algorithms/objective.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
@@ -74,6 +75,7 @@ export async function openPolicy(
   purpose: Purpose = "reinforcement",
 ): Promise<Opened<Policy>> {
   if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
+  const workload = workloadOf(config, given.algorithm ?? algorithmOf(config), purpose);
   const policy = await createLocalPolicy({
     ...(await locateModel(config.model.folder)),
     adapt: config.model.adapt,
@@ -86,7 +88,7 @@ export async function openPolicy(
     memoryBytes: config.run.memory === "" ? undefined : parseMemory(config.run.memory, "run.memory"),
     recompute: config.run.recompute,
     workload: workloadOf(config, purpose),
-    ...(needsCritic(config, given, purpose) ? { critic: { seed: config.train.seed } } : {}),
+    ...(needsCritic(config, given, purpose) ? { critic: true } : {}),
   });
   return { value: policy, close: () => policy.close() };
 }
@@ -101,15 +103,20 @@ function workloadOf(config: Config, purpose: Purpose): Workload {
   const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
   if (purpose === "supervision") {
     const logprobs = config.sft.validation > 0 ? "current" : "never";
-    return { ...common, lossTokens: written, groupSize: 1, logprobs, critic: false };
+    return { ...common, lossTokens: written, groupSize: 1, logprobs, critic: false, entropy: false };
   }
-  const { needs } = algorithmOf(config);
+  const algorithm = algorithmOf(config);
+  const { needs } = algorithm;
+  const { loss, entropy } = algorithm.objective(algorithm.initialState());
+  const asksForLogprobs = needs.currentLogprobs || !isEngineLoss(loss);
   return {
     ...common,
     lossTokens: config.algorithm.maskRetrieved ? written : maxTokens,
     groupSize: config.algorithm.groupSize,
-    logprobs: needs.reference ? "reference" : needs.currentLogprobs ? "current" : "never",
+    logprobs: needs.reference ? "reference" : asksForLogprobs ? "current" : "never",
+    entropy: algorithm.objective(algorithm.initialState()).entropy !== 0,
     critic: purpose === "reinforcement" && needs.values,
+    entropy: purpose === "reinforcement" && entropy !== 0,
   };
 }
 
