@@ -87,17 +87,13 @@ export async function openPolicy(
     maxBatch: config.rollout.maxConcurrent,
     memoryBytes: config.run.memory === "" ? undefined : parseMemory(config.run.memory, "run.memory"),
     recompute: config.run.recompute,
-    workload: workloadOf(config, purpose),
-    ...(needsCritic(config, given, purpose) ? { critic: true } : {}),
+    workload,
+    critic: workload.critic,
   });
   return { value: policy, close: () => policy.close() };
 }
 
-function needsCritic(config: Config, given: GivenParts, purpose: Purpose): boolean {
-  return purpose === "reinforcement" && (given.algorithm ?? algorithmOf(config)).needs.values;
-}
-
-function workloadOf(config: Config, purpose: Purpose): Workload {
+function workloadOf(config: Config, algorithm: Algorithm, purpose: Purpose): Workload {
   const { maxTokens, maxSearches, maxTokensPerTurn } = config.rollout;
   const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
   const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
@@ -105,7 +101,6 @@ function workloadOf(config: Config, purpose: Purpose): Workload {
     const logprobs = config.sft.validation > 0 ? "current" : "never";
     return { ...common, lossTokens: written, groupSize: 1, logprobs, critic: false, entropy: false };
   }
-  const algorithm = algorithmOf(config);
   const { needs } = algorithm;
   const { loss, entropy } = algorithm.objective(algorithm.initialState());
   const asksForLogprobs = needs.currentLogprobs || !isEngineLoss(loss);
@@ -114,7 +109,6 @@ function workloadOf(config: Config, purpose: Purpose): Workload {
     lossTokens: config.algorithm.maskRetrieved ? written : maxTokens,
     groupSize: config.algorithm.groupSize,
     logprobs: needs.reference ? "reference" : asksForLogprobs ? "current" : "never",
-    entropy: algorithm.objective(algorithm.initialState()).entropy !== 0,
     critic: purpose === "reinforcement" && needs.values,
     entropy: purpose === "reinforcement" && entropy !== 0,
   };
@@ -191,8 +185,10 @@ async function openBm25({ data, search }: Config): Promise<Bm25Engine> {
 export async function openTask(config: Config, given: GivenParts = {}): Promise<Opened<Task>> {
   const protocol = protocolNamed(config.rollout.protocol);
   const reward =
-    given.reward === undefined ? await openReward(config) : { value: given.reward, close: () => Promise.resolve() };
-  const scores = { reward: reward.value, exactMatch: given.exactMatch ?? exactMatch };
+    given.reward === undefined
+      ? await openReward(config)
+      : { value: { reward: given.reward }, close: () => Promise.resolve() };
+  const scores = { ...reward.value, exactMatch: given.exactMatch ?? exactMatch };
   if (given.environment !== undefined) {
     return { value: { environment: given.environment, ...scores }, close: reward.close };
   }

@@ -25,7 +25,7 @@ async function hashingPolicy(folder: string, batches: { weight: number; tokens: 
   const absent = () => Promise.reject(new Error("not used"));
   return {
     tokenizer,
-    capabilities: { engine: "hashing", training: true, reference: false, exactResume: true },
+    capabilities: { engine: "hashing", training: true, reference: false, exactResume: true, entropy: false },
     contextLength: 512,
     sample: (_, { maxTokens }) =>
       Promise.resolve({ tokens_T: Array<number>(maxTokens).fill(0), logprobs_T: [], stopReason: "length" }),

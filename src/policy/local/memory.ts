@@ -34,7 +34,7 @@ export function planFor(options: LocalOptions, config: ModelConfig, lora: LoraCo
     rowTokens,
     lossTokens: Math.min(rowTokens, workload.lossTokens ?? rowTokens),
     groupSize: workload.groupSize ?? USUAL_GROUP,
-    critic: workload.critic ?? options.critic ?? false,
+    critic: options.critic ?? workload.critic ?? false,
     entropy: workload.entropy ?? false,
     contextLength,
     maxBatch: options.maxBatch ?? DEFAULT_BATCH,
