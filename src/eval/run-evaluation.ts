@@ -2,6 +2,7 @@
 import type { Policy } from "../policy/policy.js";
 import { deriveSeed } from "../random.js";
 import type { FormatOptions } from "../rewards/format.js";
+import type { JudgeReport } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
 import type { Question, Trajectory } from "../types.js";
 import type { Environment } from "./environment.js";
@@ -16,6 +17,8 @@ export interface Task {
   environment: Environment;
   /** What training maximises; without a step, what it maximises in the end. */
   reward: Reward;
+  /** What became of a judge's judgements since the last call, where there is one. */
+  takeJudgeReport?: () => JudgeReport;
   /** What evaluations report: 1 for a right answer, else 0. */
   exactMatch: Score;
   /** Whether an attempt kept to the protocol, where there is one. */

@@ -128,6 +128,40 @@ const fields = {
     overlongBuffer: countOrZero
       .default(0)
       .describe("overlong: tokens before rollout.maxTokens over which the punishment grows; 0: a fifth of them"),
+    judgeUrl: z
+      .string()
+      .default("")
+      .describe("llm-judge: a server with OpenAI's chat completions, as http://127.0.0.1:11434/v1"),
+    judgeModel: z.string().default("").describe("llm-judge: the model, as its server calls it"),
+    judgePrompt: z
+      .string()
+      .default("")
+      .describe(
+        "llm-judge: other instructions, with {question}, {answers}, {answer} and {verdict}; empty: Sleuth's own",
+      ),
+    judgeScale: z
+      .enum(["yes-no", "score"])
+      .default("yes-no")
+      .describe("llm-judge: right or wrong, or a number from 0 to 1"),
+    judgeBody: z
+      .record(z.string(), z.unknown())
+      .default({ temperature: 0, max_tokens: 1024 })
+      .describe("llm-judge: further fields of each request"),
+    judgeConcurrency: count.default(8).describe("llm-judge: judgements at once"),
+    judgePerMinute: countOrZero
+      .default(0)
+      .describe("llm-judge: requests a minute, further tries included; 0: no limit"),
+    judgeTimeoutMs: count
+      .default(30_000)
+      .describe("llm-judge: longest wait for one request; it is tried three times more"),
+    judgeCache: z
+      .string()
+      .default("")
+      .describe("llm-judge: folder in which verdicts are kept; empty: ~/.cache/sleuth/judge; none: ask anew each time"),
+    judgeFailure: z
+      .enum(["exact-match", "stop"])
+      .default("exact-match")
+      .describe("llm-judge: what a judgement becomes that failed after all tries: exact match, or the end of the run"),
   },
   algorithm: {
     name: z
@@ -373,7 +407,8 @@ function typeOf(schema: z.ZodType): string {
   if (inner instanceof z.ZodLiteral) return JSON.stringify(inner.value);
   if (inner instanceof z.ZodEnum) return inner.options.map((option) => `"${option}"`).join(" | ");
   if (inner instanceof z.ZodBoolean) return "true | false";
-  if (inner instanceof z.ZodRecord) return "{ name: number }";
+  if (inner instanceof z.ZodRecord)
+    return inner.valueType instanceof z.ZodNumber ? "{ name: number }" : "{ name: value }";
   if (inner instanceof z.ZodArray) return "[{ from, weights }]";
   if (inner instanceof z.ZodString) return "text";
   return inner instanceof z.ZodNumber && inner.format === "safeint" ? "integer" : "number";

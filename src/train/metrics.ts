@@ -8,6 +8,10 @@ interface MetricInfo {
 /** The catalogue. Means over a step are over all its trajectories unless they say otherwise. */
 export const metricCatalogue = {
   "reward/mean": { unit: "reward", meaning: "mean reward of the step's trajectories" },
+  "reward/judgeFailed": {
+    unit: "share",
+    meaning: "trajectories whose judgement failed and that exact match scored instead, where a language model judges",
+  },
   "em/train": { unit: "share", meaning: "exact match of the step's sampled trajectories, on training questions" },
   "em/validation": { unit: "share", meaning: "greedy exact match on validation questions" },
   "em/validation/low": { unit: "share", meaning: "lower end of its 95 % interval" },

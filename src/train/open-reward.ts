@@ -1,21 +1,34 @@
-/** @file The reward of a configuration: its named weights, in their stages. */
+/** @file The reward of a configuration: its named weights, in their stages, and the judge where one is named. */
+import os from "node:os";
+import path from "node:path";
+import { UserError } from "../errors.js";
+import type { Task } from "../eval/run-evaluation.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { rewardsFor, stagedReward } from "../rewards/combine.js";
+import { noCache, openVerdictCache } from "../rewards/judge/cache.js";
+import { Judge, judgeKeyVariable } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
 import type { Config } from "./config.js";
 import type { Opened } from "./parts.js";
 
 /**
  * The reward of a configuration, in all its stages.
- * @throws UserError for unknown names, weights that are no numbers and stages that are out of order
+ * @throws UserError for unknown names, weights that are no numbers, stages that are out of order, and a judge that is not described
  */
-export async function openReward(config: Config): Promise<Opened<Reward>> {
+export async function openReward(config: Config): Promise<Opened<Pick<Task, "reward" | "takeJudgeReport">>> {
   const { weights, stages } = config.reward;
-  return { value: stagedReward(weights, stages, namedRewards(config)), close: () => Promise.resolve() };
+  const isNamed = [weights, ...stages.map((stage) => stage.weights)].some((named) => Object.hasOwn(named, "llm-judge"));
+  const judge = isNamed ? await openJudge(config) : undefined;
+  const reward = stagedReward(weights, stages, namedRewards(config, judge?.reward));
+  if (judge === undefined) return { value: { reward }, close: () => Promise.resolve() };
+  return { value: { reward, takeJudgeReport: () => judge.takeReport() }, close: () => judge.close() };
 }
 
 /** Every reward that a configuration can name, with its settings. */
-export function namedRewards({ rollout, reward, faithful }: Config, judge?: Reward): Record<string, Reward> {
+export function namedRewards(
+  { rollout, reward, faithful }: Pick<Config, "rollout" | "reward" | "faithful">,
+  judge?: Reward,
+): Record<string, Reward> {
   return rewardsFor(protocolNamed(rollout.protocol), {
     textScoring: faithful.textScoring,
     maxTokens: rollout.maxTokens,
@@ -23,4 +36,38 @@ export function namedRewards({ rollout, reward, faithful }: Config, judge?: Rewa
     length: { budget: reward.lengthBudget, perToken: reward.lengthPrice },
     judge,
   });
+}
+
+/**
+ * The judge of a configuration; its key comes from the environment.
+ * @throws UserError where it is not described, and for a folder of verdicts that cannot be written
+ */
+export async function openJudge({ reward }: Pick<Config, "reward">): Promise<Judge> {
+  for (const [key, example] of [
+    ["judgeUrl", "http://127.0.0.1:11434/v1"],
+    ["judgeModel", "qwen2.5:7b"],
+  ] as const) {
+    if (reward[key] !== "") continue;
+    throw new UserError(
+      `llm-judge is named as a reward, but reward.${key} is empty. Set it, for example reward.${key}=${example}.`,
+    );
+  }
+  const { judgeCache: folder } = reward;
+  return new Judge({
+    url: reward.judgeUrl,
+    model: reward.judgeModel,
+    prompt: reward.judgePrompt === "" ? undefined : reward.judgePrompt,
+    scale: reward.judgeScale,
+    body: reward.judgeBody,
+    key: process.env[judgeKeyVariable]?.trim(),
+    concurrency: reward.judgeConcurrency,
+    perMinute: reward.judgePerMinute,
+    timeoutMs: reward.judgeTimeoutMs,
+    onFailure: reward.judgeFailure,
+    cache: folder === "none" ? noCache : await openVerdictCache(folder === "" ? defaultCacheFolder() : folder),
+  });
+}
+
+function defaultCacheFolder(): string {
+  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "sleuth", "judge");
 }
