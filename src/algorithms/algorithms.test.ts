@@ -222,6 +222,15 @@ describe("grpo", () => {
     expect(data_D[0].advantages_T!.slice(2).every((advantage) => advantage > 0)).toBe(true);
   });
 
+  it("gives the first token of a row nothing: nobody predicted it", () => {
+    const batch = makeAlgorithm("grpo").rows([groupOf([1, 0], [trajectoryOfShape("www"), trajectoryOfShape("www")])]);
+    expect([...batch.rows[0].advantageMask_T]).toEqual([0, 1, 1]);
+    const { rows, stats } = makeAlgorithm("grpo").advantages(batch, {});
+    expect(rows[0].advantages_T[0]).toBe(0);
+    expect(stats.meanAbsoluteAdvantage).toBeCloseTo(rows[0].advantages_T[1], 6);
+    expect(makeAlgorithm("grpo").makeData(rows, {}).lossTokens).toBe(4);
+  });
+
   it("compares questions of different datasets whose ids end alike where the original did", () => {
     const groups = [groupOf([1], undefined, "nq_12"), groupOf([0], undefined, "hotpot_12"), groupOf([1], undefined, "x")]; // prettier-ignore
     const faithful = makeAlgorithm("grpo", { groupByIndex: true });
@@ -358,6 +367,15 @@ describe("log-probabilities of the trainer", () => {
     const { data_D } = algorithm.makeData(judged, {});
     expect(data_D[0].advantages_T![2] / data_D[0].advantages_T![3]).toBeCloseTo(3, 5);
     expect(judged[0].advantages_T[2]).toBe(judged[0].advantages_T[3]);
+  });
+
+  it("correct nothing where nothing was sampled", () => {
+    const algorithm = makeAlgorithm("grpo", { truncatedRatio: 1.5, maskRetrieved: false });
+    const batch = algorithm.rows([groupOf([1, 0], [trajectoryOfShape("pwo"), trajectoryOfShape("pwo")])]);
+    const trainer = batch.rows.map(() => Float32Array.of(0, -0.1, -2));
+    const [row] = algorithm.withCurrentLogprobs(batch.rows, trainer);
+    expect(row.logprobs_T).toEqual(trainer[0]);
+    expect(row.correction_T).toEqual(Float32Array.of(1, 1, 1));
   });
 });
 

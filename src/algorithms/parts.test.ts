@@ -66,6 +66,7 @@ describe("reinforce advantages", () => {
     expect(first).toMatchObject({ advantages_D: [1, 0], state: { baseline: 0.5 } });
     const second = reinforceAdvantages([1], [0], first.state, { decay: 0.5 });
     expect(second).toMatchObject({ advantages_D: [0.5], state: { baseline: 0.75 } });
+    expect(reinforceAdvantages([1], [0], { baseline: 0.5 }, { decay: 0.75 }).state).toEqual({ baseline: 0.625 });
   });
 
   it("keep raw rewards without a baseline, and the state of an empty batch", () => {
