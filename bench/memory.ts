@@ -15,9 +15,26 @@ const cases: readonly MemoryCase[] = [
   { name: "lora.m1024", adapt: "lora", microBatchTokens: 1024, recompute: "never", training: true },
   { name: "lora.m2048", adapt: "lora", microBatchTokens: 2048, recompute: "never", training: true },
   { name: "lora.m2048.recompute", adapt: "lora", microBatchTokens: 2048, recompute: "always", training: true },
+  {
+    name: "lora.m1024.critic",
+    adapt: "lora",
+    microBatchTokens: 1024,
+    recompute: "never",
+    training: true,
+    critic: true,
+  },
+  {
+    name: "lora.m1024.entropy",
+    adapt: "lora",
+    microBatchTokens: 1024,
+    recompute: "never",
+    training: true,
+    entropy: true,
+  },
   { name: "full.m512", adapt: "full", microBatchTokens: 512, recompute: "never", training: true },
   { name: "full.m1024", adapt: "full", microBatchTokens: 1024, recompute: "never", training: true },
   { name: "full.m1024.recompute", adapt: "full", microBatchTokens: 1024, recompute: "always", training: true },
+  { name: "full.m512.critic", adapt: "full", microBatchTokens: 512, recompute: "never", training: true, critic: true },
 ];
 
 export const parts = cases.map(({ name }) => name);

@@ -10,6 +10,10 @@ export interface MemoryCase {
   microBatchTokens: number;
   recompute: "always" | "never";
   training: boolean;
+  /** A value function beside the policy. */
+  critic?: boolean;
+  /** An entropy bonus. */
+  entropy?: boolean;
 }
 
 export interface MemoryFigures {
@@ -25,7 +29,7 @@ const TURN = 64;
 const GROUP = 8;
 const SAMPLED = 64;
 
-const { adapt, microBatchTokens, recompute, training } = JSON.parse(process.argv[2]) as MemoryCase;
+const { adapt, microBatchTokens, recompute, training, critic, entropy } = JSON.parse(process.argv[2]) as MemoryCase;
 const engine = await LocalEngine.open({
   model: SMOLLM2,
   adapt,
@@ -34,22 +38,20 @@ const engine = await LocalEngine.open({
   maxBatch: SAMPLED,
   microBatchTokens,
   recompute,
-  workload: { training, rowTokens: ROW, lossTokens: 2 * TURN, groupSize: GROUP },
+  critic,
+  workload: { training, entropy, rowTokens: ROW, lossTokens: 2 * TURN, groupSize: GROUP },
 });
+
+const adam = { learningRate: 1e-5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 
 await sample();
 await sample();
 if (training) {
   for (let step = 0; step < 2; step++) {
-    await engine.forwardBackward([...group(), ...alone()], { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
-    await engine.optimStep({
-      learningRate: 1e-5,
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      maxGradNorm: 1,
-    });
+    const data_D = [...group(), ...alone()];
+    await updateCritic(data_D);
+    await engine.forwardBackward(data_D, { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
+    await engine.optimStep(adam);
     await sample();
   }
 }
@@ -57,6 +59,23 @@ const { totalBytes, parts } = engine.memory;
 const figures: MemoryFigures = { plannedBytes: totalBytes, peakBytes: process.resourceUsage().maxRSS * 1024, parts };
 process.stdout.write(`${JSON.stringify(figures)}\n`);
 await engine.close();
+
+/** Values, and a step towards others. */
+async function updateCritic(data_D: readonly Datum[]): Promise<void> {
+  if (!engine.critic) return;
+  const sequences = data_D.map(({ tokens_T }) => tokens_T);
+  const masks_D_T = data_D.map(({ sampledMask_T }) => sampledMask_T);
+  const values_D_T = await engine.critic.values(sequences, masks_D_T);
+  const targets = data_D.map(({ tokens_T, sampledMask_T }, row) => ({
+    tokens_T,
+    mask_T: sampledMask_T,
+    returns_T: new Float32Array(ROW).fill(1),
+    oldValues_T: values_D_T[row],
+    weights_T: new Float32Array(ROW).fill(1e-3),
+  }));
+  await engine.critic.forwardBackward(targets, { clip: 0.5 });
+  await engine.critic.optimStep(adam);
+}
 
 /** Prompts that leave room for a few tokens. */
 async function sample(): Promise<void> {
@@ -81,5 +100,6 @@ function datum(tokens_T: number[]): Datum {
     sampledMask_T: new Uint8Array(ROW).fill(1, PROMPT, PROMPT + TURN).fill(1, ROW - TURN),
     logprobs_T: new Float32Array(ROW).fill(-1),
     advantages_T: new Float32Array(ROW).fill(1e-3),
+    ...(entropy ? { entropyWeights_T: new Float32Array(ROW).fill(1e-3) } : {}),
   };
 }
