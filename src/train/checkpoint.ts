@@ -3,7 +3,7 @@
  * the seed and the step, so besides the policy (weights and optimizer) only a few numbers need keeping.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { AlgorithmState } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
@@ -139,9 +139,19 @@ export async function saveBest(
   }
 }
 
-/** What `best/` holds; null when it is missing or damaged. */
-export async function readBest(runFolder: string): Promise<BestScore | null> {
-  const folder = path.join(runFolder, "best");
+/** Copies `best/` as it is. */
+export async function copyBest(runFolder: string, name: "healthy"): Promise<void> {
+  const folder = path.join(runFolder, name);
+  try {
+    await replaceFolder(folder, (temporary) => cp(path.join(runFolder, "best"), temporary, { recursive: true }));
+  } catch (error) {
+    throw writeError(`the ${name} checkpoint ${folder}`, error, "Make room, then start the same run again.");
+  }
+}
+
+/** What `best/` (or the watch's `healthy/`, which may have no score) holds; null when it is missing or damaged. */
+export async function readBest(runFolder: string, name: "best" | "healthy" = "best"): Promise<BestScore | null> {
+  const folder = path.join(runFolder, name);
   if (!existsSync(folder) || (await manifestProblem(folder)) !== null) return null;
   return JSON.parse(await readFile(path.join(folder, "best.json"), "utf8")) as BestScore;
 }

@@ -7,6 +7,7 @@ import type { TrainState } from "./checkpoint.js";
 import { peakMemoryMb } from "./result.js";
 import type { MetricValues } from "./metrics.js";
 import type { Group } from "../types.js";
+import { judgeMetrics } from "./judge-metrics.js";
 import { saveTrajectories } from "./run-folder.js";
 import type { Run } from "./run.js";
 import { attemptQuestions } from "./rollouts.js";
@@ -14,7 +15,7 @@ import { rolloutMetrics } from "./step-metrics.js";
 import { isOutOfTime, runSteps, secondsLeft, stepsToTake, type Course } from "./steps.js";
 import { learn } from "./update.js";
 import { validate } from "./validation.js";
-import { canUndo, isStopped, underWatch } from "./watch/act.js";
+import { canUndo, isStopped, protectTarget, underWatch } from "./watch/act.js";
 import { learningRateScaleAt } from "./watch/watch.js";
 
 /**
@@ -41,6 +42,7 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const { policy, algorithm, task } = run.parts;
   const runtimeBefore = await runtimeSeconds(run);
   const started = performance.now();
+  judgeMetrics(run, `before step ${state.step + 1}`);
   const { groups, learned, drawn } = await attemptQuestions(run, state.step, state.drawn);
   const rolloutSeconds = secondsSince(started);
   const update = await learn({
@@ -62,6 +64,7 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const seconds = state.seconds + stepSeconds;
   const metrics: MetricValues = {
     ...rolloutMetrics(groups, task),
+    ...judgeMetrics(run, `of step ${step}`),
     ...(run.config.algorithm.dynamicSampling === 0 ? {} : { "groups/learned": learned.length }),
     ...update.metrics,
     "time/total": seconds,
@@ -87,11 +90,12 @@ function allSearchesFailed(step: number, groups: readonly Group[]): string {
 }
 
 /** Evaluates if it is time to, and writes the step's line. */
-async function settleStep(run: Run, state: TrainState, pending: MetricValues): Promise<TrainState> {
+async function settleStep(run: Run, before: TrainState, pending: MetricValues): Promise<TrainState> {
   const { evalEvery } = run.config.train;
-  const isEvaluated = isLast(run, state) || (evalEvery > 0 && state.step % evalEvery === 0);
+  const isEvaluated = isLast(run, before) || (evalEvery > 0 && before.step % evalEvery === 0);
   // A policy that has diverged cannot be sampled from.
   const due = isEvaluated && pending["watch/diverged"] !== 1;
+  const state = due ? await protectTarget(run, before) : before;
   const { metrics, best } = due ? await validate(run, state) : { metrics: {}, best: state.best };
   const line = { step: state.step, ...pending, ...metrics };
   return underWatch(run, { ...state, best, pending: null }, line, isLast(run, state));

@@ -1,20 +1,12 @@
 /** @file What the collapse watch does to a run: it tells, it keeps something to go back to, it rolls back, it stops. */
 import path from "node:path";
-import { saveBest, type TrainState } from "../checkpoint.js";
+import { copyBest, readBest, saveBest, type TrainState } from "../checkpoint.js";
 import { appendMetrics } from "../metrics-file.js";
 import type { MetricLine, MetricValues } from "../metrics.js";
 import type { Run } from "../run.js";
 import { DivergedError } from "../update.js";
 import { adviceFor } from "./advice.js";
-import {
-  freshWatch,
-  isTroubled,
-  rolledBack,
-  watchStep,
-  type Decision,
-  type Verdict,
-  type WatchState,
-} from "./watch.js";
+import { freshWatch, isTroubled, rolledBack, watchStep, type Decision, type WatchState } from "./watch.js";
 
 /**
  * Looks at a step that is complete, writes its line, and does what the watch decides. The caller writes a checkpoint after a roll-back before
@@ -25,8 +17,8 @@ export async function underWatch(run: Run, state: TrainState, line: MetricLine, 
   const settings = run.config.watch;
   const before = state.watch ?? freshWatch;
   const verdict = watchStep(before, line, settings);
-  const decision = isLast && line["watch/diverged"] !== 1 ? null : verdict.decision;
-  let watch = await keepTarget(run, state, verdict);
+  let watch = await keepTarget(run, state, verdict.state);
+  const decision = isLast && line["watch/diverged"] !== 1 ? null : await feasible(run, watch, verdict.decision);
   if (decision?.kind === "stop") watch = { ...watch, stopped: stopMessage(run, state, decision) };
   if (decision?.kind === "rollback") watch = rolledBack(watch, state.step, settings, decision);
   const isBack = decision?.kind === "rollback";
@@ -57,22 +49,38 @@ export function isStopped({ config }: Pick<Run, "config">, { watch }: TrainState
 }
 
 /**
- * What a roll-back would put back: the best checkpoint. Where none is chosen (no validation questions, or `train.keepBest=last`), the watch keeps
- * a policy of its own, `healthy/`, renewed with the checkpoints while no sign of trouble is on.
+ * Before an evaluation while a sign of trouble is on: what a roll-back would put back is copied to `healthy/`, since the evaluation may find a new
+ * best, of a policy in trouble, and overwrite it.
  */
-async function keepTarget(
-  { config, folder, parts }: Run,
-  state: TrainState,
-  { state: watch }: Verdict,
-): Promise<WatchState> {
-  if (config.watch.action !== "rollback") return watch;
+export async function protectTarget({ folder }: Run, state: TrainState): Promise<TrainState> {
+  const { watch } = state;
+  if (watch?.target?.folder !== "best" || !isTroubled(watch)) return state;
+  if ((await readBest(folder))?.step !== watch.target.step) return state;
+  await copyBest(folder, "healthy");
+  return { ...state, watch: { ...watch, target: { ...watch.target, folder: "healthy" } } };
+}
+
+/**
+ * What a roll-back would put back: the best checkpoint. Where none is chosen (no validation questions, or `train.keepBest=last`), the watch keeps
+ * a policy of its own, renewed with the checkpoints. Nothing is renewed while a sign of trouble is on.
+ */
+async function keepTarget({ config, folder, parts }: Run, state: TrainState, watch: WatchState): Promise<WatchState> {
+  if (config.watch.action !== "rollback" || isTroubled(watch)) return watch;
   const { step, best, algorithm } = state;
   if (best !== null && config.train.keepBest !== "last") {
     return best.step === step ? { ...watch, target: { folder: "best", step, algorithm } } : watch;
   }
-  if (step % config.train.checkpointEvery !== 0 || isTroubled(watch)) return watch;
+  if (step % config.train.checkpointEvery !== 0) return watch;
   await saveBest(folder, parts.policy, { step }, "healthy");
   return { ...watch, target: { folder: "healthy", step, algorithm } };
+}
+
+/** The decision; a roll-back to what is missing or damaged ends the run instead. */
+async function feasible({ folder }: Run, { target }: WatchState, decision: Decision | null): Promise<Decision | null> {
+  if (decision?.kind !== "rollback" || target === null) return decision;
+  if ((await readBest(folder, target.folder))?.step === target.step) return decision;
+  const kept = path.join(folder, target.folder);
+  return { ...decision, kind: "stop", cause: `${decision.cause}; ${kept}, to roll back to, is missing or damaged` };
 }
 
 /** Nothing until the watch has done something. */
@@ -102,13 +110,13 @@ function rollbackMessage(
 
 function stopMessage(run: Run, state: TrainState, { cause, signals }: Decision): string {
   const { action, maxRollbacks } = run.config.watch;
-  const { rollbacks = 0, target = null } = state.watch ?? {};
+  const { rollbacks = 0 } = state.watch ?? {};
   const because =
     action === "stop"
       ? ""
-      : target === null
-        ? " There is nothing to roll back to."
-        : ` It was rolled back ${rollbacks} times, which is all that watch.maxRollbacks=${maxRollbacks} allows.`;
+      : rollbacks >= maxRollbacks
+        ? ` It was rolled back ${rollbacks} times, which is all that watch.maxRollbacks=${maxRollbacks} allows.`
+        : " There is nothing to roll back to.";
   const kept = state.best === null ? "" : ` The best checkpoint, of step ${state.best.step}, is kept.`;
   return (
     `The collapse watch stopped the run after step ${state.step}: ${cause}.${because}${kept} ` +

@@ -5,7 +5,7 @@
  * What a healthy run does as it converges (entropy falls, groups agree, gradients grow noisier, searches settle) is no sign by itself: those
  * detectors ask whether right answers are lost.
  */
-import type { MetricLine } from "../metrics.js";
+import type { MetricLine, MetricName } from "../metrics.js";
 import { median, recentSteps, seriesOf, type Series } from "./series.js";
 
 /** `note`: worth knowing, no collapse; `warn`: acted on when it stays; `alarm`: acted on at once. */
@@ -121,13 +121,12 @@ const entropy: Detector = (lines) => {
 
 /** Entropy is gone, groups agree, and what they agree on is wrong: nothing is left to learn from. */
 const certainty: Detector = (lines) => {
-  const recent = lines.slice(-recentSteps);
-  const levelOf = (metric: "policy/surprise" | "groups/zeroVariance" | "em/train"): number | undefined => {
-    const values = recent.flatMap((line) => line[metric] ?? []);
-    return values.length < recentSteps ? undefined : median(values);
-  };
-  const [surprise, agreeing, em] = [levelOf("policy/surprise"), levelOf("groups/zeroVariance"), levelOf("em/train")];
-  if (surprise === undefined || agreeing === undefined || em === undefined) return null;
+  const [surprise, agreeing, em] = [
+    recentLevel(lines, "policy/surprise"),
+    recentLevel(lines, "groups/zeroVariance"),
+    recentLevel(lines, "em/train"),
+  ];
+  if (surprise === null || agreeing === null || em === null) return null;
   if (surprise > 0.05 || agreeing < 0.8 || em > 0.5) return null;
   const lost = lostAnswers(lines) >= 0.2 || em < 0.05;
   const cause = `the policy is certain of wrong answers: ${nats(surprise)} per token, ${percent(agreeing)} of the groups agree, ${percent(em)} are right`;
@@ -189,18 +188,17 @@ const searches: Detector = (lines) => {
 
 /** The policy runs away: from its start, or within one batch from the policy that sampled. */
 const drift: Detector = (lines) => {
-  const inBatch = seriesOf(lines, "kl/sampler");
-  if (inBatch !== null && inBatch.now >= 0.05 && inBatch.now >= 5 * inBatch.usual) {
-    const severity = inBatch.now >= 0.5 ? "alarm" : "warn";
-    const cause = `updates of one batch lead the policy away from what was sampled: KL ${nats(inBatch.now)} per token, after ${nats(inBatch.usual)}`;
+  const inBatch = recentLevel(lines, "kl/sampler");
+  const severity = graded(inBatch ?? 0, 0.1, 0.3);
+  if (inBatch !== null && severity !== null) {
+    const cause = `updates of one batch lead the policy away from what was sampled: KL ${nats(inBatch)} per token`;
     return { signal: "drift", severity, cause };
   }
   const fromStart = seriesOf(lines, "kl");
   if (fromStart === null || fromStart.now - fromStart.highest < 0.5 || fromStart.now < 5 * fromStart.highest)
     return null;
-  const severity = fromStart.now >= 20 * fromStart.highest ? "alarm" : "warn";
   const cause = `the policy runs away from its start: KL ${nats(fromStart.now)} per token, after at most ${nats(fromStart.highest)}`;
-  return { signal: "drift", severity, cause };
+  return { signal: "drift", severity: fromStart.now >= 20 * fromStart.highest ? "alarm" : "warn", cause };
 };
 
 /** Groups agree for want of any right answer: not a collapse, but nothing is learned. */
@@ -217,6 +215,12 @@ const noSignal: Detector = (lines) => {
 /** A fall of a share below the best level held; noise asks for more. */
 function gradedFall({ highest, now, noise }: Series, warn: number, alarm: number): "warn" | "alarm" | null {
   return graded(highest - now, Math.max(warn, 3 * noise), Math.max(alarm, 4 * noise));
+}
+
+/** The median of the last steps, where they all have the metric: for thresholds that need no past. */
+function recentLevel(lines: readonly MetricLine[], metric: MetricName): number | null {
+  const values = lines.slice(-recentSteps).flatMap((line) => line[metric] ?? []);
+  return values.length < recentSteps ? null : median(values);
 }
 
 /** A norm of 0 says that there was nothing to learn. */

@@ -40,6 +40,8 @@ export interface RollbackTarget {
 }
 
 interface OpenSignal extends Pick<Finding, "signal" | "severity" | "sinceStep"> {
+  /** The steps at which it was first and last found. */
+  firstStep: number;
   lastStep: number;
 }
 
@@ -89,7 +91,8 @@ export function watchStep(before: WatchState, line: MetricLine, settings: WatchS
   for (const { signal, severity, sinceStep } of findings) {
     const open = known.get(signal);
     const worst = open !== undefined && rank[open.severity] > rank[severity] ? open.severity : severity;
-    known.set(signal, { signal, severity: worst, sinceStep: open?.sinceStep ?? sinceStep, lastStep: line.step });
+    const { sinceStep: since = sinceStep, firstStep = line.step } = open ?? {};
+    known.set(signal, { signal, severity: worst, sinceStep: since, firstStep, lastStep: line.step });
   }
   const open = [...known.values()].filter(({ lastStep }) => line.step - lastStep <= stepsToForget);
   const state = { ...before, lines, open };
@@ -109,7 +112,7 @@ function decide(
   const serious = findings.filter(({ severity }) => severity !== "note");
   const lasting = serious.filter(({ signal }) => {
     const open = state.open.find((each) => each.signal === signal);
-    return open !== undefined && step - open.sinceStep >= settings.patience;
+    return open !== undefined && step - open.firstStep >= settings.patience;
   });
   const isAlarm = serious.some(({ severity }) => severity === "alarm") || serious.length >= signalsTogether;
   const reasons = isAlarm ? serious : lasting;
