@@ -1,4 +1,4 @@
-/** @file Where the time of the demo's training step goes, and what it takes in memory. */
+/** @file Where the time of the demo's training step goes, what it takes in memory, and what a critic adds to it. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -7,13 +7,21 @@ import { atlasDemo } from "../src/recipes/search-r1/recipe.js";
 import { mergeConfig } from "../src/train/config.js";
 import type { MetricName, MetricValues } from "../src/train/metrics.js";
 import { train } from "../src/train/train.js";
-import type { BenchGroup } from "./bench.js";
+import type { BenchContext, BenchGroup } from "./bench.js";
+import { ppoOverGrpo } from "./step/ppo-over-grpo.js";
 
 /** The first steps build sessions and are left out. */
 const warmUp = 2;
 const measured = 6;
 
-export const bench: BenchGroup = async ({ report, note }) => {
+export const parts = ["demo", "ppoOverGrpo"];
+
+export const bench: BenchGroup = async (context) => {
+  if (context.wants("demo")) await demoStep(context);
+  if (context.wants("ppoOverGrpo")) await ppoOverGrpo(context);
+};
+
+async function demoStep({ report, note }: BenchContext): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "sleuth-bench-"));
   const steps: MetricValues[] = [];
   try {
@@ -36,4 +44,4 @@ export const bench: BenchGroup = async ({ report, note }) => {
   report({ name: "step.trainShare", value: meanOf("time/train") / seconds, unit: "share" });
   report({ name: "step.outsideRuntimeShare", value: meanOf("time/outsideRuntime"), unit: "share" });
   report({ name: "step.peakMemory", value: steps.at(-1)?.["memory/peak"] ?? 0, unit: "MB" });
-};
+}
