@@ -12,6 +12,7 @@ import { whiten } from "./advantage/whiten.js";
 import { tokenShares } from "./aggregate.js";
 import { nextCoefficient } from "./kl/controller.js";
 import { klGradient, klNames, klValue } from "./kl/estimators.js";
+import { isMoved } from "./loss/loss.js";
 import { ratioStats } from "./loss/ratio-stats.js";
 import { dataLoss, tokenLoss, type AnyLoss } from "./loss/table.js";
 import { isEngineLoss, objectiveGradient, type PolicyLoss } from "./objective.js";
@@ -379,6 +380,19 @@ describe("ratio statistics", () => {
     expect(stats.kl).toBeCloseTo((2 - Math.log(2) - 1) / 2, 6);
     expect(ratioStats([datum], [logprobs_T], { kind: "importance_sampling" }).clipFraction).toBe(0);
     expect(ratioStats([], [], { kind: "importance_sampling" })).toMatchObject({ tokens: 0, meanRatio: 0 });
+  });
+
+  it("leave out tokens whose log-probability was not computed", () => {
+    const row = { ...datum, advantages_T: Float32Array.of(0, 1, 0, 0) };
+    const computed = [0, -1, 0, 0];
+    const polluted = ratioStats([row], [computed], { kind: "ppo", ...clips });
+    expect(polluted.maxRatio).toBeCloseTo(Math.E, 6);
+    expect(ratioStats([row], [computed], { kind: "ppo", ...clips }, isMoved)).toEqual({
+      ...{ tokens: 1, meanRatio: 1, maxRatio: 1, clipFraction: 0, kl: 0 },
+    });
+    // An entropy bonus has them computed.
+    const bonus = { ...row, entropyWeights_T: Float32Array.of(0, 0.1, 0.1, 0) };
+    expect(ratioStats([bonus], [logprobs_T], { kind: "ppo", ...clips }, isMoved).tokens).toBe(2);
   });
 
   it("are those of whole sequences with GSPO", () => {

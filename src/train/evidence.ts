@@ -1,5 +1,6 @@
 /** @file What an algorithm asks to know of a batch before it makes advantages: values and log-probabilities, taken before any update. */
 import type { Algorithm, Rows } from "../algorithms/algorithm.js";
+import { carriesLoss } from "../algorithms/loss/loss.js";
 import type { Critic } from "../policy/critic.js";
 import type { Policy } from "../policy/policy.js";
 import type { Datum } from "../types.js";
@@ -43,20 +44,24 @@ export function criticOf({ critic, capabilities }: Policy): Critic {
   return critic;
 }
 
-/** How far sampler and trainer disagree about the same policy; it should be rounding alone. */
-export function samplerGap(
-  rows: readonly Pick<Datum, "sampledMask_T" | "logprobs_T" | "advantages_T">[],
+/**
+ * How far sampler and trainer disagree about the same policy; it should be rounding alone.
+ * @param isKnown whose current log-probability was computed; default all that carry loss
+ */
+export function samplerGap<Known extends Pick<Datum, "sampledMask_T" | "logprobs_T">>(
+  rows: readonly Known[],
   current_D_T: readonly Float32Array[],
+  isKnown: (row: Known, t: number) => boolean = carriesLoss,
 ): MetricValues {
   let sum = 0;
   let most = 0;
   let tokens = 0;
-  rows.forEach(({ sampledMask_T, logprobs_T, advantages_T }, row) => {
+  rows.forEach((row, d) => {
+    const { sampledMask_T, logprobs_T } = row;
     for (let t = 1; t < sampledMask_T.length; t++) {
-      // Retrieved tokens were not sampled: without the mask theirs are missing. Tokens without advantage are not computed.
-      if (logprobs_T === undefined || sampledMask_T[t] === 0 || Number.isNaN(logprobs_T[t])) continue;
-      if (advantages_T?.[t] === 0) continue;
-      const gap = Math.abs(current_D_T[row][t] - logprobs_T[t]);
+      // Retrieved tokens were not sampled: without the mask theirs are missing.
+      if (logprobs_T === undefined || Number.isNaN(logprobs_T[t]) || !isKnown(row, t)) continue;
+      const gap = Math.abs(current_D_T[d][t] - logprobs_T[t]);
       sum += gap;
       most = Math.max(most, gap);
       tokens++;

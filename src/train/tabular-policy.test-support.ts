@@ -5,7 +5,7 @@
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { carriesLoss } from "../algorithms/loss/loss.js";
+import { carriesLoss, isMoved } from "../algorithms/loss/loss.js";
 import { tokenLoss } from "../algorithms/loss/table.js";
 import type { Critic, ValueDatum, ValueLoss } from "../policy/critic.js";
 import type { AdamOptions, LossSpec, Policy, Sample, SampleOptions } from "../policy/policy.js";
@@ -136,6 +136,12 @@ export function tabularPolicy({ protocol = atlas, habits, critic = true }: Tabul
     forwardBackward: (data_D, spec) => {
       const logprobs_D_T = data_D.map((datum) => logprobsOf(weights, datum.tokens_T));
       let loss = data_D.reduce((sum, datum, row) => sum + backward(datum, logprobs_D_T[row], spec), 0);
+      // Engines compute no log-probability where nothing is moved.
+      if (spec.kind !== "cross_entropy") {
+        data_D.forEach((datum, row) => {
+          logprobs_D_T[row].forEach((_, t, logprobs_T) => void (isMoved(datum, t) || (logprobs_T[t] = 0)));
+        });
+      }
       const withEntropy = data_D.flatMap((datum) => (datum.entropyWeights_T ? [datum] : []));
       if (withEntropy.length === 0) return Promise.resolve({ loss, logprobs_D_T });
       if (withEntropy.length < data_D.length) throw new Error("internal: some data have entropyWeights_T, others not");

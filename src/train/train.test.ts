@@ -93,6 +93,16 @@ describe("train", () => {
     expect(lines.every((line) => (line["policy/samplerGapMax"] ?? 0) < 1e-5)).toBe(true);
   });
 
+  it("ratios are of tokens that were computed: attempts without reward or baseline have none", async () => {
+    const config = tinyConfig(path.join(root, "run"), { steps: 1 });
+    const result = await train({ ...config, algorithm: { name: "reinforce", groupSize: 4 } }, tinyParts());
+    const [, line] = await readMetrics(result.folder);
+    expect(line["reward/mean"]).toBeGreaterThan(0);
+    expect(line["reward/mean"]).toBeLessThan(1);
+    expect(line["ratio/max"]).toBeCloseTo(1, 4);
+    expect(line["kl/sampler"]).toBeCloseTo(0, 6);
+  });
+
   it("tells a watcher everything, in order", async () => {
     const events: TrainEvent[] = [];
     const config = tinyConfig(path.join(root, "run"), { steps: 2 });

@@ -1,6 +1,6 @@
 /** @file The learning of one step: evidence → advantages → updates of the critic → updates of the policy. */
 import type { AdvantageRow, AdvantageStats, Algorithm, AlgorithmState, MadeData } from "../algorithms/algorithm.js";
-import { carriesLoss } from "../algorithms/loss/loss.js";
+import { carriesLoss, isMoved } from "../algorithms/loss/loss.js";
 import { ratioStats } from "../algorithms/loss/ratio-stats.js";
 import { isEngineLoss, objectiveGradient, type Objective } from "../algorithms/objective.js";
 import { UserError } from "../errors.js";
@@ -76,7 +76,9 @@ async function updatePolicy(
     if (isFirst) kl = gradient.klPerToken ?? kl;
     metrics = {
       ...metrics,
-      ...(isFirst && !algorithm.needs.currentLogprobs ? samplerGap(made.data_D, gradient.logprobs_D_T) : {}),
+      ...(isFirst && !algorithm.needs.currentLogprobs
+        ? samplerGap(made.data_D, gradient.logprobs_D_T, gradient.isKnown)
+        : {}),
       ...updateMetrics(made, gradient, objective),
       gradNorm,
       loss: (metrics.loss ?? 0) + gradient.loss,
@@ -119,18 +121,25 @@ function divide<Item>(items: readonly Item[], parts: number): Item[][] {
 interface Gradient extends ForwardBackwardResult {
   /** In nats; only where the objective has a KL. */
   klPerToken?: number;
+  /** Whose log-probability was computed. */
+  isKnown: (datum: Datum, t: number) => boolean;
 }
 
 /** Adds the gradient of the objective to the policy's. */
-function accumulate(policy: Policy, objective: Objective, made: MadeData): Promise<Gradient> {
+async function accumulate(policy: Policy, objective: Objective, made: MadeData): Promise<Gradient> {
   const { loss, kl } = objective;
-  if (kl === undefined && isEngineLoss(loss)) return policy.forwardBackward(made.data_D, loss);
-  return customLossStep(policy, made.data_D, (_, logprobs_D_T) => objectiveGradient(objective, made, logprobs_D_T));
+  if (kl === undefined && isEngineLoss(loss)) {
+    return { ...(await policy.forwardBackward(made.data_D, loss)), isKnown: isMoved };
+  }
+  const custom = await customLossStep(policy, made.data_D, (_, logprobs_D_T) =>
+    objectiveGradient(objective, made, logprobs_D_T),
+  );
+  return { ...custom, isKnown: carriesLoss };
 }
 
 function updateMetrics({ data_D }: MadeData, gradient: Gradient, { loss }: Objective): MetricValues {
-  const { logprobs_D_T, entropies_D_T } = gradient;
-  const stats = ratioStats(data_D, logprobs_D_T, loss);
+  const { logprobs_D_T, entropies_D_T, isKnown } = gradient;
+  const stats = ratioStats(data_D, logprobs_D_T, loss, isKnown);
   return {
     "ratio/mean": stats.meanRatio,
     "ratio/max": stats.maxRatio,

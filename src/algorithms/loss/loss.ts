@@ -16,6 +16,11 @@ export function carriesLoss(datum: Pick<Datum, "sampledMask_T">, t: number): boo
   return t > 0 && datum.sampledMask_T[t] === 1;
 }
 
+/** Of the tokens that carry loss, those that a pass with a loss on ratios moves. Engines compute no others: they return 0 for their log-probabilities. */
+export function isMoved(datum: Pick<Datum, "sampledMask_T" | "advantages_T" | "entropyWeights_T">, t: number): boolean {
+  return carriesLoss(datum, t) && ((datum.advantages_T?.[t] ?? 0) !== 0 || (datum.entropyWeights_T?.[t] ?? 0) !== 0);
+}
+
 /** @throws Error (internal) when tokens, log-probabilities and mask differ in length */
 export function requireAligned(logprobs_T: Logprobs, { tokens_T, sampledMask_T }: Datum): void {
   const length = tokens_T.length;

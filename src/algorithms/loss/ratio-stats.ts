@@ -2,7 +2,7 @@
 import type { Datum } from "../../types.js";
 import type { PolicyLoss } from "../objective.js";
 import { sequenceRatio } from "./gspo.js";
-import { ratioInput, type Logprobs } from "./loss.js";
+import { carriesLoss, ratioInput, type Logprobs } from "./loss.js";
 
 /** Counts and means over a batch. */
 export interface RatioStats {
@@ -16,8 +16,16 @@ export interface RatioStats {
   kl: number;
 }
 
-/** Statistics over the tokens that carry loss. */
-export function ratioStats(data_D: readonly Datum[], logprobs_D_T: readonly Logprobs[], loss: PolicyLoss): RatioStats {
+/**
+ * Statistics over the tokens that carry loss.
+ * @param isKnown whose log-probability was computed; default all that carry loss
+ */
+export function ratioStats(
+  data_D: readonly Datum[],
+  logprobs_D_T: readonly Logprobs[],
+  loss: PolicyLoss,
+  isKnown: (datum: Datum, t: number) => boolean = carriesLoss,
+): RatioStats {
   const low = "clipLow" in loss ? 1 - loss.clipLow : -Infinity;
   const high = "clipHigh" in loss ? 1 + loss.clipHigh : Infinity;
   let [tokens, ratios, maxRatio, clipped, kl] = [0, 0, 0, 0, 0];
@@ -27,7 +35,7 @@ export function ratioStats(data_D: readonly Datum[], logprobs_D_T: readonly Logp
     const { sampledMask_T, old_T } = input;
     const ofSequence = loss.kind === "gspo" ? sequenceRatio(logprobs_T, input).ratio : undefined;
     for (let t = 1; t < sampledMask_T.length; t++) {
-      if (sampledMask_T[t] === 0) continue;
+      if (!isKnown(datum, t)) continue;
       const logRatio = logprobs_T[t] - old_T[t];
       const excess = Math.expm1(logRatio);
       const ratio = ofSequence ?? 1 + excess;
