@@ -63,7 +63,7 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
 function printWatch(terminal: Terminal, { watch }: TrainResult): void {
   if (watch === undefined) return;
   const { rollbacks, learningRateScale, stopped } = watch;
-  const times = rollbacks === 1 ? "once" : `${rollbacks} times`;
+  const times = rollbacks.length === 1 ? "once" : `${rollbacks.length} times`;
   const did = `rolled back ${times}; learning rates ended at ${learningRateScale} of their course`;
   terminal.print(terminal.colors.yellow(stopped ?? `The collapse watch ${did}. docs/collapse.md says what to change.`));
 }

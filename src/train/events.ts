@@ -36,7 +36,10 @@ export type TrainEvent =
   | { kind: "best"; best: BestScore; folder: string }
   | { kind: "checkpoint"; step: number; folder: string }
   /** The collapse watch has news: signals have come or gone, or it has acted. */
-  | ({ kind: "watch"; step: number; messages: string[] } & Pick<WatchState, "open" | "rollbacks" | "learningRateScale">)
+  | ({ kind: "watch"; step: number; messages: string[]; rollbacks: number } & Pick<
+      WatchState,
+      "open" | "learningRateScale"
+    >)
   /** Stopped by the signal; the same command continues it. */
   | { kind: "interrupted"; step: number; folder: string; message: string }
   | { kind: "end"; result: TrainResult };

@@ -5,6 +5,7 @@ import path from "node:path";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import type { BestScore } from "./checkpoint.js";
 import { writeFileDurably } from "./durable.js";
+import type { WatchState } from "./watch/watch.js";
 
 /** The evaluations of one policy on the test questions. */
 export interface TestReports {
@@ -28,7 +29,7 @@ export interface TrainResult {
   /** The checkpoint that was kept; its model folder is `best/`. */
   best: BestScore | null;
   /** What the collapse watch did; absent where it did nothing. */
-  watch?: { rollbacks: number; learningRateScale: number; stopped: string | null };
+  watch?: Pick<WatchState, "rollbacks" | "learningRateScale" | "stopped">;
   before: TestReports | null;
   after: TestReports | null;
   /** Largest resident memory of the process, in MB. */

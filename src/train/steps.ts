@@ -39,11 +39,11 @@ export async function runSteps(course: Course, start: TrainState): Promise<Train
   let saved = state.step;
   try {
     for (;;) {
-      const rollbacks = state.watch?.rollbacks ?? 0;
+      const rollbacks = state.watch?.rollbacks.length ?? 0;
       if (state.pending !== null) state = await course.settle(state, state.pending);
       const ended = course.isLast(state);
       // What a roll-back put back may be overwritten later: the checkpoint keeps it.
-      const isRolledBack = (state.watch?.rollbacks ?? 0) !== rollbacks;
+      const isRolledBack = (state.watch?.rollbacks.length ?? 0) !== rollbacks;
       if (isRolledBack || (state.step !== saved && (ended || state.step % config.train.checkpointEvery === 0))) {
         await checkpoint(course, state);
         saved = state.step;

@@ -187,7 +187,7 @@ async function finish(
 
 /** Nothing where the watch did nothing. */
 function watchResult({ watch }: TrainState): Pick<TrainResult, "watch"> {
-  if (watch === undefined || (watch.rollbacks === 0 && watch.stopped === null)) return {};
+  if (watch === undefined || (watch.rollbacks.length === 0 && watch.stopped === null)) return {};
   const { rollbacks, learningRateScale, stopped } = watch;
   return { watch: { rollbacks, learningRateScale, stopped } };
 }

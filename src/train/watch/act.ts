@@ -40,7 +40,7 @@ export async function underWatch(run: Run, state: TrainState, line: MetricLine, 
 export function canUndo({ config }: Pick<Run, "config">, { watch }: TrainState, error: unknown): boolean {
   if (!(error instanceof DivergedError) || error.rate !== "optimizer.learningRate") return false;
   const { action, maxRollbacks } = config.watch;
-  return action === "rollback" && watch !== undefined && watch.target !== null && watch.rollbacks < maxRollbacks;
+  return action === "rollback" && watch !== undefined && watch.target !== null && watch.rollbacks.length < maxRollbacks;
 }
 
 /** Whether the watch has ended the run. With `watch.action=warn` it goes on regardless. */
@@ -85,7 +85,9 @@ async function feasible({ folder }: Run, { target }: WatchState, decision: Decis
 
 /** Nothing until the watch has done something. */
 function interventions({ rollbacks, learningRateScale }: WatchState): MetricValues {
-  return rollbacks === 0 ? {} : { "watch/rollbacks": rollbacks, "watch/learningRateScale": learningRateScale };
+  return rollbacks.length === 0
+    ? {}
+    : { "watch/rollbacks": rollbacks.length, "watch/learningRateScale": learningRateScale };
 }
 
 /** Tells whoever watches when something has changed. */
@@ -94,7 +96,7 @@ function tell(run: Run, before: WatchState, watch: WatchState, step: number, mes
     open.map(({ signal, severity }) => `${signal} ${severity}`).join();
   if (messages.length === 0 && signalsOf(before) === signalsOf(watch)) return;
   const { open, rollbacks, learningRateScale } = watch;
-  run.emit({ kind: "watch", step, open, rollbacks, learningRateScale, messages });
+  run.emit({ kind: "watch", step, open, rollbacks: rollbacks.length, learningRateScale, messages });
 }
 
 function rollbackMessage(
@@ -103,14 +105,14 @@ function rollbackMessage(
   { cause }: Decision,
 ): string {
   return (
-    `Collapse watch, step ${step}: ${cause}. Rolled back to the policy of step ${target?.step} (${target?.folder}/), roll-back ${rollbacks}; ` +
+    `Collapse watch, step ${step}: ${cause}. Rolled back to the policy of step ${target?.step} (${target?.folder}/), roll-back ${rollbacks.length}; ` +
     `learning rates are multiplied by ${learningRateScale} from here on.`
   );
 }
 
 function stopMessage(run: Run, state: TrainState, { cause, signals }: Decision): string {
   const { action, maxRollbacks } = run.config.watch;
-  const { rollbacks = 0 } = state.watch ?? {};
+  const rollbacks = state.watch?.rollbacks.length ?? 0;
   const because =
     action === "stop"
       ? ""

@@ -61,7 +61,7 @@ describe("a run that collapses", () => {
     expect(scoreOf(watched.lines.at(-1) as MetricLine)).toBeGreaterThan(0.95);
     expect(watched.result).toMatchObject({
       status: "finished",
-      watch: { rollbacks: 1, learningRateScale: 0.5, stopped: null },
+      watch: { rollbacks: [{ step: 15, to: 10 }], learningRateScale: 0.5, stopped: null },
     });
 
     // Until then the watch changes nothing; steps and questions go on; the learning rate is halved, after warming up again.
@@ -130,7 +130,7 @@ describe("a run that collapses", () => {
 
   it("is stopped when that is asked for, with the cause, and its best checkpoint is what is left", async () => {
     const { result, lines } = await wholeRun("stop", { action: "stop" });
-    expect(result).toMatchObject({ status: "stopped", steps: 15, best: { step: 10 }, watch: { rollbacks: 0 } });
+    expect(result).toMatchObject({ status: "stopped", steps: 15, best: { step: 10 }, watch: { rollbacks: [] } });
     expect(result.watch?.stopped).toMatch(
       /stopped the run after step 15: entropy explodes: .*\(since step \d+\).*The best checkpoint, of step 10, is kept.*learningRate.*watch.action=warn/,
     );
@@ -145,13 +145,13 @@ describe("a run that collapses", () => {
 
   it("is stopped after as many roll-backs as are allowed", async () => {
     const { result } = await wholeRun("often", { maxRollbacks: 1, rollbackFactor: 1 }, { steps: 40 });
-    expect(result).toMatchObject({ status: "stopped", watch: { rollbacks: 1, learningRateScale: 1 } });
+    expect(result).toMatchObject({ status: "stopped", watch: { rollbacks: [{ to: 10 }], learningRateScale: 1 } });
     expect(result.watch?.stopped).toMatch(/rolled back 1 times, which is all that watch.maxRollbacks=1 allows/);
   }, 60_000);
 
   it("goes back to a policy that the watch kept, where no best one is chosen", async () => {
     const { result, lines } = await wholeRun("unjudged", {}, { evalEvery: 0, keepBest: "last" });
-    expect(result).toMatchObject({ status: "finished", watch: { rollbacks: 1 } });
+    expect(result).toMatchObject({ status: "finished", watch: { rollbacks: [{ to: 10 }] } });
     const rollback = lines.find((line) => line["watch/rolledBackTo"] !== undefined);
     expect(rollback?.["watch/rolledBackTo"]).toBe(10);
     expect(existsSync(path.join(folderOf("unjudged"), "healthy", "weights.bin"))).toBe(true);
@@ -176,7 +176,7 @@ describe("a loss that is no number", () => {
       config("nan"),
       withNan((call) => call === 5),
     );
-    expect(result).toMatchObject({ status: "finished", steps: 8, watch: { rollbacks: 1 } });
+    expect(result).toMatchObject({ status: "finished", steps: 8, watch: { rollbacks: [{ step: 5, to: 4 }] } });
     const lines = await readMetrics(folderOf("nan"));
     expect(lines[5]).toMatchObject({ step: 5, "watch/diverged": 1, "watch/rolledBackTo": 4 });
     expect(lines[5].loss).toBeUndefined();

@@ -30,6 +30,7 @@ function watchRun(
   });
 }
 
+const made = { step: 4, to: 2, cause: "x" };
 const frayed = { "format/wellFormed": 0.8 };
 const broken = { "format/wellFormed": 0.3 };
 const repeat = (values: MetricValues, times: number): MetricValues[] => Array.from({ length: times }, () => values);
@@ -94,7 +95,7 @@ describe("the watch", () => {
     expect(lastOf({}, {})).toBe("rollback");
     expect(lastOf({ action: "stop" }, {})).toBe("stop");
     expect(lastOf({}, { target: null })).toBe("stop");
-    expect(lastOf({}, { rollbacks: 2 })).toBe("stop");
+    expect(lastOf({}, { rollbacks: [made, made] })).toBe("stop");
     expect(lastOf({ maxRollbacks: 0 }, {})).toBe("stop");
   });
 
@@ -128,7 +129,8 @@ describe("a roll-back", () => {
 
   it("keeps the healthy past of the policy that is put back, and forgets the rest", () => {
     expect(state.lines.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(state).toMatchObject({ open: [], rollbacks: 1, learningRateScale: 0.5, restartedAt: 11 });
+    expect(state).toMatchObject({ open: [], learningRateScale: 0.5, restartedAt: 11 });
+    expect(state.rollbacks).toEqual([{ step: 11, to: 6, cause: collapsed.decision?.cause }]);
     expect(rolledBack(state, 20, settings, collapsed.decision as Decision).learningRateScale).toBe(0.25);
   });
 

@@ -21,7 +21,7 @@ export interface WatchState {
   lines: MetricLine[];
   /** Signals that are on. */
   open: OpenSignal[];
-  rollbacks: number;
+  rollbacks: Rollback[];
   /** Multiplies learning rates. */
   learningRateScale: number;
   /** Steps completed when the last roll-back was made; warm-up begins anew there. */
@@ -30,6 +30,13 @@ export interface WatchState {
   target: RollbackTarget | null;
   /** Why the run was stopped. */
   stopped: string | null;
+}
+
+/** One roll-back: after which step, to which, and why. */
+export interface Rollback {
+  step: number;
+  to: number;
+  cause: string;
 }
 
 export interface RollbackTarget {
@@ -65,7 +72,7 @@ export interface Verdict {
 export const freshWatch: WatchState = {
   lines: [],
   open: [],
-  rollbacks: 0,
+  rollbacks: [],
   learningRateScale: 1,
   restartedAt: null,
   target: null,
@@ -124,7 +131,7 @@ function decide(
   );
   const cause = `${reasons.map((each) => each.cause).join("; ")} (since step ${sinceStep})`;
   const canRollBack =
-    settings.action === "rollback" && state.rollbacks < settings.maxRollbacks && state.target !== null;
+    settings.action === "rollback" && state.rollbacks.length < settings.maxRollbacks && state.target !== null;
   return { kind: canRollBack ? "rollback" : "stop", cause, signals: reasons.map(({ signal }) => signal), sinceStep };
 }
 
@@ -136,7 +143,7 @@ export function rolledBack(
   state: WatchState,
   step: number,
   { rollbackFactor }: WatchSettings,
-  { sinceStep }: Decision,
+  { sinceStep, cause }: Decision,
 ): WatchState {
   const { target } = state;
   if (target === null) throw new Error("internal: a roll-back without a target");
@@ -144,7 +151,7 @@ export function rolledBack(
     ...state,
     lines: state.lines.filter((line) => line.step <= target.step && line.step < sinceStep),
     open: [],
-    rollbacks: state.rollbacks + 1,
+    rollbacks: [...state.rollbacks, { step, to: target.step, cause }],
     learningRateScale: state.learningRateScale * rollbackFactor,
     restartedAt: step,
   };
