@@ -311,6 +311,19 @@ describe("reinforce", () => {
   });
 });
 
+describe("a batch without a signal", () => {
+  it("has no data, whatever makes its advantages 0", () => {
+    const wrong = [groupOf([0, 0]), groupOf([0, 0])];
+    expect(make("reinforce", wrong)).toMatchObject({ data_D: [], shares_D: [], lossTokens: 0, tokens: 0 });
+    expect(make("grpo", [groupOf([0])], { groupOfOne: "raw" }).data_D).toEqual([]);
+    expect(make("reinforce++-baseline", [groupOf([0.1, 0.1, 0.1])]).data_D).toEqual([]);
+    expect(make("reinforce++", [groupOf([0.1, 0.1, 0.1])], { kl: 0 }).data_D).toEqual([]);
+    // What holds for all tokens is a signal, and one right attempt is.
+    expect(make("reinforce", wrong, { entropy: 0.01 }).data_D).toHaveLength(4);
+    expect(make("reinforce", [groupOf([0, 1])]).data_D).toHaveLength(2);
+  });
+});
+
 describe("ppo", () => {
   it("says what the critic should have said, and how much it knew", () => {
     const algorithm = makeAlgorithm("ppo", { kl: 0 });

@@ -9,7 +9,9 @@ import type { Choices } from "./choices.js";
  *
  * 1. Rows without signal are left out of the data and of the mean, unless the loss has a KL or an entropy bonus, which hold for them too.
  *    Search-R1's code counted them, and so does `micro-batch-mean`.
- * 2. Trajectories that ran out of tokens carry no loss with `overlong: "mask"`, nor do they count in the mean.
+ * 2. Where every advantage is 0 (raw rewards that are all 0) and nothing else holds, there are no data: an optimizer step would only move by
+ *    its momentum. Single rows of that kind stay, they count in the mean.
+ * 3. Trajectories that ran out of tokens carry no loss with `overlong: "mask"`, nor do they count in the mean.
  */
 export function makeData(rows: readonly AdvantageRow[], choices: Choices): MadeData {
   const hasKl = choices.kl > 0 && choices.klIn === "loss";
@@ -30,7 +32,10 @@ export function makeData(rows: readonly AdvantageRow[], choices: Choices): MadeD
     made.tokens += row.tokens_T.length;
     if (hasKl) references_D_T.push(row.referenceLogprobs_T as Float32Array);
   });
-  return hasKl ? { ...made, referenceLogprobs_D_T: references_D_T } : made;
+  if (hasKl) return { ...made, referenceLogprobs_D_T: references_D_T };
+  const isIdle =
+    choices.entropy === 0 && made.data_D.every(({ advantages_T }) => advantages_T?.every((one) => one === 0));
+  return isIdle ? { data_D: [], shares_D: [], lossTokens: 0, tokens: 0 } : made;
 }
 
 function datumOf(row: AdvantageRow, share: number, entropy: number): Datum {

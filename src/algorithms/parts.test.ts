@@ -141,6 +141,7 @@ describe("token advantages", () => {
     expect(whitened_N.reduce((sum, value) => sum + value * value, 0) / 3).toBeCloseTo(1, 7);
     close(whiten(Float64Array.of(5)), [0]);
     close(whiten(Float64Array.of(2, 2)), [0, 0]);
+    expect([...whiten(new Float64Array(3).fill(0.1))]).toEqual([0, 0, 0]);
     close(whiten(new Float64Array(0)), []);
   });
 });
@@ -197,6 +198,7 @@ describe("the controller of β", () => {
     expect(nextCoefficient(1, { kl: 5, trajectories: 10 }, steering)).toBeCloseTo(1.02, 12);
     expect(nextCoefficient(2, { kl: 0, trajectories: 10 }, steering)).toBeCloseTo(1.96, 12);
     expect(nextCoefficient(2, { kl: 0.1, trajectories: 10 }, steering)).toBe(2);
+    expect(nextCoefficient(2, { kl: 0, trajectories: 1000 }, steering)).toBeCloseTo(1.6, 12);
   });
 });
 
