@@ -49,6 +49,10 @@ export const measures = {
   greedy: { title: "greedy test EM", of: ({ after }: Outcome) => after.greedy },
   area: { title: "validation EM at T = 1, mean over the course of training", of: ({ curve }: Outcome) => area(curve) },
   searches: { title: "searches per test question at T = 1", of: ({ after }: Outcome) => after.sampledSearches },
+  searchesGained: {
+    title: "searches per test question at T = 1, after training less before",
+    of: ({ after, before }: Outcome) => after.sampledSearches - before.sampledSearches,
+  },
   drop: {
     title: "validation EM at T = 1 lost between its best and the last step",
     of: ({ curve }: Outcome) => bestOf(curve) - lastOf(curve),

@@ -53,7 +53,7 @@ function intro(all: readonly Outcome[], cells: number, command: string): string 
   const hours = all.reduce((sum, { wallSeconds }) => sum + wallSeconds, 0) / 3600;
   return `Made by \`${command}\` from ${all.length} runs of \`sleuth train\`, at commit ${commits.join(", ") || "–"}.${missing} The runs took ${hours.toFixed(1)} hours of one
 thread each, with other runs beside them. Model, world and test are those of the demo (\`docs/atlas.md\`); ${n} test questions about countries that neither the base nor training has
-seen, a third each of one, two and three searches. Training is shorter and slower than the demo's (30 steps of 120 attempts, learning rate 3e-4), so that differences show before everything is learned.
+seen, a third each of one, two and three searches. Training is shorter and slower than the demo's (${valueOf("train.steps")} steps of 120 attempts, learning rate ${valueOf("optimizer.learningRate")}), so that differences show before everything is learned.
 
 How to read it:
 
@@ -63,10 +63,16 @@ How to read it:
   every run, for the level of a single number.
 - **Differences are paired**: each seed with itself, since a seed is an order of questions and the test's own draws.
 - **Learning** is the mean of validation EM at T = 1 over the course of training: what is learned early counts more.
+- **Searches** are per test question at T = 1, **step** is the kept checkpoint's, **s** the seconds of the training steps; all three are means over seeds.
 - **Collapsed** counts runs whose last validation EM at T = 1 was less than half of their best.
 - A finding **holds** or **does not hold** only where the whole interval says so. For findings that two things are about equal, a difference below ${margin} EM counts as none. Of twenty differences that are nothing but chance, one would look
   real all the same.
 - This is a model of 0.9 M parameters in a small world. What does not hold here may well hold there.`;
+}
+
+/** Of a setting that all cells share. */
+function valueOf(key: string): string {
+  return shared.find((setting) => setting.startsWith(`${key}=`))?.slice(key.length + 1) ?? "";
 }
 
 function summary(outcomes: Outcomes): string {
@@ -133,21 +139,24 @@ function rowOf(row: Row, table: Table, outcomes: Outcomes): string {
 /** A finding, what was measured, what follows and why that may be. */
 function sentence(claim: Claim, outcomes: Outcomes): string {
   const { verdict, difference } = examine(claim, outcomes);
-  const [left, right] = [claim.left, claim.right].map((name) => variantOf(name).title);
-  const values = [claim.left, claim.right].map((name) => {
+  const sides = [claim.left, ...(claim.right === undefined ? [] : [claim.right])].map((name) => {
     const { value } = overSeeds(of(outcomes, name).map(measures[claim.measure].of));
-    return Number.isNaN(value) ? "–" : value.toFixed(3);
+    return `${variantOf(name).title} ${value.toFixed(3)}`;
   });
   const measured =
     verdict === "not run"
       ? ""
-      : ` ${left} ${values[0]}, ${right} ${values[1]}: difference ${signedInterval(difference)} in ${measures[claim.measure].title}, ${difference.n} seeds.`;
+      : ` ${sides.join(", ")}: difference ${signedInterval(difference)} in ${measures[claim.measure].title}, ${difference.n} seeds.`;
   const why = claim.why?.[verdict];
   return `- _${claim.text}_ (${claim.source}) ${verdictMark(verdict)}.${measured}${why === undefined ? "" : ` ${why}`}`;
 }
 
 function examine(claim: Claim, outcomes: Outcomes): { verdict: Verdict; difference: SeedEstimate } {
-  const difference = differenceOf(claim.measure, claim.left, claim.right, outcomes);
+  const { measure, left, right } = claim;
+  const difference =
+    right === undefined
+      ? overSeeds(of(outcomes, left).map(measures[measure].of))
+      : differenceOf(measure, left, right, outcomes);
   return { verdict: judge(claim.expect, difference, { margin }), difference };
 }
 
