@@ -122,6 +122,19 @@ it("saves the critic with the policy, and trains it alone in its head start", as
   );
 });
 
+it("β rests while the policy does, and moves from the first step after the head start", async () => {
+  const folder = path.join(root, "β in the head start");
+  const algorithm = { name: "ppo", kl: 0.01, klTarget: 0.02, klHorizon: 50 } as const;
+  const config = { ...configOf(folder, algorithm, { steps: 4 }), critic: { ...critic, headStart: 2 } };
+  await train(config, tinyParts());
+  const lines = (await readMetrics(folder)).slice(1);
+  const coefficients = lines.map((line) => line["kl/coefficient"]);
+  expect(coefficients.slice(0, 3)).toEqual([0.01, 0.01, 0.01]);
+  expect(coefficients[3]).toBeLessThan(0.01);
+  // Nothing has moved yet: what is measured is the sampler's rounding.
+  expect(lines.map((line) => Math.abs(line.kl ?? NaN) < 1e-6)).toEqual([true, true, true, false]);
+});
+
 it("a critic learns what to expect", async () => {
   const folder = path.join(root, "critic");
   await train(configOf(folder, { name: "ppo" }, { steps: 24, evalEvery: 0 }), tinyParts());

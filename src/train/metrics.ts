@@ -95,7 +95,11 @@ export const metricCatalogue = {
     unit: "nats",
     meaning: "k3 divergence per trained token from the policy that sampled, in the last update",
   },
-  kl: { unit: "nats", meaning: "k3 divergence per trained token from the starting policy" },
+  kl: {
+    unit: "nats",
+    meaning:
+      "divergence per trained token from the starting policy, by algorithm.klEstimator, before the step's first update",
+  },
   loss: { unit: "loss", meaning: "summed loss of the step's updates" },
   "loss/perToken": {
     unit: "nats",

@@ -43,11 +43,19 @@ export async function learn(update: Update): Promise<{ metrics: MetricValues; st
   const { rows, stats, state } = algorithm.advantages(evidence.batch, update.state);
   const course: LearningStep = { ...update, rows, state };
   const critic = algorithm.needs.values ? await updateCritic(course, minibatches(course)) : {};
+  // Nothing that a controller could steer: the policy stays where it is.
   const isHeadStart = algorithm.needs.values && step < config.critic.headStart;
   const { kl, metrics } = isHeadStart ? { kl: stats.rewardKl, metrics: {} } : await updatePolicy(course, stats);
   return {
-    metrics: { ...advantageMetrics(stats), ...metrics, ...evidence.metrics, ...critic, ...coefficientMetric(state) },
-    state: kl === undefined ? state : algorithm.afterBatch(state, { kl, trajectories: rows.length }),
+    metrics: {
+      ...advantageMetrics(stats),
+      ...metrics,
+      ...(kl === undefined ? {} : { kl }),
+      ...evidence.metrics,
+      ...critic,
+      ...coefficientMetric(state),
+    },
+    state: kl === undefined || isHeadStart ? state : algorithm.afterBatch(state, { kl, trajectories: rows.length }),
   };
 }
 
@@ -86,7 +94,7 @@ async function updatePolicy(
       "updates/policy": (metrics["updates/policy"] ?? 0) + 1,
     };
   }
-  return { kl, metrics: { ...metrics, ...(kl === undefined ? {} : { kl }) } };
+  return { kl, metrics };
 }
 
 /**
