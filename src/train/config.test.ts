@@ -37,11 +37,41 @@ describe("parseConfig", () => {
     [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],
     [{ train: { updatesPerBatch: 17 } }, /updatesPerBatch \(17\) exceeds/],
     [{ train: { evalModes: "greedy" } }, /keepBest is average, which needs/],
+    [
+      { algorithm: { name: "rloo", std: "none" } },
+      /algorithm.std is none, .* no effect .*goes with algorithm.advantage=group/,
+    ],
+    [{ algorithm: { baseline: "group-mean" } }, /algorithm.baseline is group-mean, .* \(grpo, with advantage=group/],
+    [{ algorithm: { gamma: 0.99 } }, /algorithm.gamma is 0.99, .*algorithm.advantage=gae or reinforce\+\+/],
+    [{ algorithm: { name: "reinforce++", lambda: 0.9 } }, /algorithm.lambda is 0.9, .*algorithm.advantage=gae/],
+    [
+      { algorithm: { name: "reinforce", clip: 0.1 } },
+      /algorithm.clip is 0.1, .*importance-sampling, which clips nothing/,
+    ],
+    [{ algorithm: { loss: "importance-sampling", clipHigh: 0.28 } }, /algorithm.clipHigh is 0.28/],
+    [{ algorithm: { klEstimator: "k2" } }, /algorithm.klEstimator is k2, .*kl=0\): it goes with algorithm.kl above 0/],
+    [{ algorithm: { name: "ppo", kl: 0, klIn: "loss" } }, /algorithm.klIn is loss, .*algorithm.kl above 0/],
+    [{ algorithm: { aggregation: "sequence-mean" }, faithful: { microBatchMean: 8 } }, /aggregation is sequence-mean/],
+    [
+      { algorithm: { name: "reinforce", groupSize: 1, dynamicSampling: 2 } },
+      /dynamicSampling is 2, but .*groupSize is 1/,
+    ],
+    [{ algorithm: { name: "ppo" }, critic: { headStart: 50 } }, /headStart \(50\) is not below train.steps \(50\)/],
+    [{ optimizer: { beta1: 1 } }, /optimizer.beta1: /],
   ])("refuses %j", (input, message) => expect(() => parseConfig(input)).toThrow(message));
 
   it("allows a group of one where it makes sense", () => {
     expect(parseConfig({ algorithm: { name: "reinforce", groupSize: 1 } }).algorithm.groupSize).toBe(1);
     expect(parseConfig({ algorithm: { groupSize: 1 }, faithful: { groupOfOne: true } }).algorithm.name).toBe("grpo");
+  });
+
+  it("allows what has no effect where it is what the name has anyway, and where something reads it", () => {
+    const spelled = { std: "sample", clip: 0.2, gamma: 1, lambda: 1, klIn: "reward", klEstimator: "k1" } as const;
+    expect(parseConfig({ algorithm: { name: "reinforce", kl: 0, ...spelled } }).algorithm.name).toBe("reinforce");
+    const used = { name: "ppo", gamma: 0.99, lambda: 0.95, clip: 0.1, klEstimator: "k2" } as const;
+    expect(parseConfig({ algorithm: used, critic: { headStart: 5 } }).algorithm.lambda).toBe(0.95);
+    expect(parseConfig({ algorithm: { advantage: "gae", lambda: 0.95 } }).algorithm.lambda).toBe(0.95);
+    expect(parseConfig({ algorithm: { kl: 0.001, klEstimator: "k2" } }).algorithm.kl).toBe(0.001);
   });
 
   it("accepts the recipes", () => {

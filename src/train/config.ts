@@ -4,12 +4,14 @@
  */
 import { z } from "zod";
 import { algorithmNames } from "../algorithms/choices.js";
-import { choicesOf } from "../algorithms/named.js";
 import { nearest, UserError } from "../errors.js";
+import { refuseAlgorithmContradictions } from "./algorithm-contradictions.js";
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
 const share = z.number().min(0).max(1);
+/** Of a running mean: 1 would never forget its zero at the start. */
+const decay = z.number().min(0).lt(1);
 const positive = z.number().positive();
 
 /** One of the names, or what the algorithm's name implies. */
@@ -250,8 +252,8 @@ const fields = {
       .describe("course of the learning rate after warm-up"),
     finalShare: share.default(0.1).describe("where linear and cosine end, as a share of the peak"),
     warmupSteps: countOrZero.default(3).describe("steps of linear warm-up"),
-    beta1: share.default(0.9).describe("AdamW: decay of the gradient's mean"),
-    beta2: share.default(0.95).describe("AdamW: decay of the gradient's square"),
+    beta1: decay.default(0.9).describe("AdamW: decay of the gradient's mean"),
+    beta2: decay.default(0.95).describe("AdamW: decay of the gradient's square"),
     epsilon: positive.default(1e-8).describe("AdamW: added to the denominator"),
     weightDecay: z.number().nonnegative().default(0).describe("AdamW: decoupled decay of matrices"),
     maxGradNorm: z.number().nonnegative().default(1).describe("gradients are scaled down to this norm; 0: never"),
@@ -456,20 +458,9 @@ function unknownKey(path: string, source: string): UserError {
 }
 
 /** Settings that are each valid but make no sense together. */
-function refuseContradictions({ search, rollout, reward, algorithm, faithful, train }: Config): void {
-  const { advantage, baseline } = choicesOf(algorithm.name);
-  const chosen = algorithm.advantage === "auto" ? advantage : algorithm.advantage;
-  const comparesInGroup =
-    chosen === "rloo" ||
-    (chosen === "group" && !faithful.groupOfOne) ||
-    ((chosen === "reinforce" || chosen === "reinforce++") &&
-      (algorithm.baseline === "auto" ? baseline : algorithm.baseline) === "group-mean");
-  if (comparesInGroup && algorithm.groupSize === 1) {
-    throw new UserError(
-      `algorithm.groupSize is 1: ${algorithm.name} compares the rewards inside a group, so every advantage would be 0. ` +
-        "Use algorithm.groupSize=2 or more, or algorithm.name=reinforce.",
-    );
-  }
+function refuseContradictions(config: Config): void {
+  refuseAlgorithmContradictions(config);
+  const { search, rollout, reward, train } = config;
   if (search.engine === "http" && search.url === "") {
     throw new UserError(
       "search.engine is http, but search.url is empty. Set search.url, for example http://127.0.0.1:8000/retrieve.",
