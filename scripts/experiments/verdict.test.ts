@@ -26,8 +26,9 @@ describe("a verdict needs the whole interval", () => {
     expect(judge(expectation, { value: (low + high) / 2, low, high, n: 5 }, { margin })).toBe(verdict);
   });
 
-  it("is not given on one seed", () => {
-    const one = { value: 0.5, low: -Infinity, high: Infinity, n: 1 };
-    expect(judge("higher", one, { margin })).toBe("not run");
+  it("is not given on two seeds, which agree by chance", () => {
+    const agreeing = { value: 0.5, low: 0.5, high: 0.5 };
+    expect(judge("higher", { ...agreeing, n: 2 }, { margin })).toBe("not run");
+    expect(judge("higher", { ...agreeing, n: 3 }, { margin })).toBe("holds");
   });
 });

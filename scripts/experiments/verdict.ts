@@ -14,12 +14,13 @@ export interface JudgeOptions {
   margin: number;
 }
 
-/**
- * `holds` and `fails` only where the whole 95 % interval says so; `unseen` where it reaches over both.
- */
+/** Seeds without which nothing is said: two can agree by chance, and their interval is then of no width. */
+const LEAST_SEEDS = 3;
+
+/** `holds` and `fails` only where the whole 95 % interval says so; `unseen` where it reaches over both. */
 export function judge(expectation: Expectation, difference: SeedEstimate, { margin }: JudgeOptions): Verdict {
   const { low, high, n } = difference;
-  if (n < 2) return "not run";
+  if (n < LEAST_SEEDS) return "not run";
   switch (expectation) {
     case "higher":
       return low > 0 ? "holds" : high < 0 ? "fails" : "unseen";
@@ -39,5 +40,5 @@ export const verdictWords: Readonly<Record<Verdict, string>> = {
   holds: "holds here",
   fails: "does not hold here",
   unseen: "cannot be seen here",
-  "not run": "not run yet",
+  "not run": "not run yet (or with too few seeds)",
 };
