@@ -50,6 +50,16 @@ describe("curveSvg", () => {
     expect(points(again, "line s-blue")).toEqual(points(svg, "line s-blue"));
   });
 
+  it("marks roll-backs of the collapse watch in every panel, with the step that was put back", () => {
+    const marked = curveSvg(lines.map((line) => (line.step === 7 ? { ...line, "watch/rolledBackTo": 5 } : line)));
+    const marks = [...marked.matchAll(/<line class="mark" x1="([\d.]+)"/g)].map((match) => Number(match[1]));
+    expect(marks).toHaveLength(3);
+    const [from, to] = [points(svg, "line s-blue")[0][0], points(svg, "line s-blue")[2][0]];
+    expect(marks[0]).toBeCloseTo(from + 0.7 * (to - from), 1);
+    expect(marked.match(/↶ 5/g)).toHaveLength(3);
+    expect(svg).not.toContain("↶");
+  });
+
   it("stands in a page with the run's figures", () => {
     expect(curveHtml(svg, { title: "x", rows: [["exact <match>", "0.9"]] })).toContain(
       "<th>exact &lt;match&gt;</th><td>0.9</td>",

@@ -170,6 +170,21 @@ describe("TrainingPanel", () => {
     );
   });
 
+  it("has one line for the collapse watch, and prints what it says", () => {
+    const { terminal, stderr, clock } = recordedTerminal({ isTTY: true, environment: { NO_COLOR: "1" } });
+    const panel = new TrainingPanel(terminal, () => clock.ms);
+    panel.onEvent(step);
+    expect(stderr.text).toMatch(/collapse watch +nothing to report/);
+    const open = [{ signal: "format", severity: "warn", sinceStep: 5, firstStep: 7, lastStep: 7 }] as const;
+    const watch = { kind: "watch", step: 7, open: [...open], rollbacks: 1, learningRateScale: 0.5 } as const;
+    panel.onEvent({ ...watch, messages: ["Step 7: the format breaks."] });
+    clock.ms = 10_000;
+    panel.onEvent(step);
+    panel.stop();
+    expect(stderr.text).toContain("Step 7: the format breaks.");
+    expect(stderr.text).toMatch(/collapse watch +warn: format \(1 rolled back, learning rate ×0.5\)/);
+  });
+
   it("draws curves on a terminal", () => {
     const { terminal, stderr, clock } = recordedTerminal({ isTTY: true, environment: { NO_COLOR: "1" } });
     const panel = new TrainingPanel(terminal, () => clock.ms);
