@@ -1,0 +1,69 @@
+import { expect, it } from "vitest";
+import { atlas } from "../prompts/protocol.js";
+import { exactMatch } from "../rewards/exact-match.js";
+import { isWellFormed } from "../rewards/format.js";
+import type { Group, Trajectory } from "../types.js";
+import { rolloutMetrics } from "./step-metrics.js";
+
+const thought = "<think> a </think>";
+
+/** An attempt of one turn. */
+function attempt(
+  text: string,
+  answer: string | null,
+  logprobs_T: number[],
+  tokens_T = logprobs_T.map((_, t) => t),
+): Trajectory {
+  return {
+    questionId: "q",
+    segments: [
+      { role: "prompt", tokens_T: [1, 2] },
+      { role: "policy", tokens_T, logprobs_T },
+    ],
+    searches: [],
+    answer,
+    finishReason: answer === null ? "malformed" : "answered",
+    texts: ["Question: ?", text],
+    timing: { policyMs: 0, searchMs: 0 },
+  };
+}
+
+const task = {
+  exactMatch,
+  isWellFormed: (trajectory: Trajectory, form: { thinkRequired?: boolean }) => isWellFormed(trajectory, atlas, form),
+};
+
+const groups: Group[] = [
+  {
+    question: { id: "q", question: "?", answers: ["Paris"] },
+    trajectories_G: [
+      attempt(`${thought}<answer>Paris</answer>`, "Paris", [-0.1, -0.3]),
+      attempt("<answer>Paris</answer>", "Paris", [-0.5, -0.5]),
+      attempt(`${thought}<answer>Rome</answer>`, "Rome", [-2, -2, -2, -2]),
+      attempt(
+        "hm",
+        null,
+        Array.from({ length: 10 }, () => -1),
+        Array.from({ length: 10 }, () => 7),
+      ),
+    ],
+    rewards_G: [1, 1, 0, 0],
+  },
+];
+
+it("measures form with and without thoughts, repetition, and how likely right attempts were", () => {
+  const metrics = rolloutMetrics(groups, task);
+  expect(metrics["format/wellFormed"]).toBe(0.75);
+  expect(metrics["format/withThoughts"]).toBe(0.5);
+  expect(metrics["tokens/repeated"]).toBe(9 / 18);
+  expect(metrics["policy/correctLogprob"]).toBeCloseTo(-1.4 / 4, 12);
+  expect(metrics["policy/surprise"]).toBeCloseTo(19.4 / 18, 12);
+});
+
+it("leaves out what it cannot know: form without a protocol, right attempts where there are none", () => {
+  const wrong = groups.map((group) => ({ ...group, question: { ...group.question, answers: ["Oslo"] } }));
+  const metrics = rolloutMetrics(wrong, { exactMatch });
+  expect(Object.keys(metrics)).not.toEqual(expect.arrayContaining(["format/wellFormed"]));
+  expect("policy/correctLogprob" in metrics).toBe(false);
+  expect(metrics["em/train"]).toBe(0);
+});
