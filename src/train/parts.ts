@@ -231,7 +231,12 @@ export function rolloutSettings({
 }
 
 /** The algorithm of a configuration: what its name chooses, and what is chosen differently. */
-export function algorithmOf({ algorithm, rollout, faithful }: Config): Algorithm {
+export function algorithmOf(config: Config): Algorithm {
+  return makeAlgorithm(config.algorithm.name, overridesOf(config));
+}
+
+/** What a configuration chooses itself instead of leaving it to the name. */
+export function overridesOf({ algorithm, rollout, faithful }: Config): Partial<Choices> {
   const { clip, clipHigh } = algorithm;
   const chosen = {
     advantage: algorithm.advantage,
@@ -256,13 +261,13 @@ export function algorithmOf({ algorithm, rollout, faithful }: Config): Algorithm
   const overrides = Object.fromEntries(
     Object.entries(chosen).filter(([, value]) => value !== "auto"),
   ) as Partial<Choices>;
-  return makeAlgorithm(algorithm.name, {
+  return {
     ...overrides,
     klHorizon: algorithm.klHorizon,
     constantTokens: rollout.maxTokens,
     maskRetrieved: algorithm.maskRetrieved,
     ...faithfulChoices(faithful),
-  });
+  };
 }
 
 /** What the faithful mode chooses differently; nothing where it is off. */

@@ -259,6 +259,18 @@ describe("folders and configurations that do not fit", () => {
     await expect(train(tinyConfig(path.join(root, "run")), { ...parts, policy })).rejects.toThrow(/cannot train/);
   });
 
+  it("says at once that settings leave little of the algorithm's name", async () => {
+    const warnings: string[] = [];
+    const config = { ...tinyConfig(path.join(root, "run"), { steps: 1 }), critic: { headStart: 2 } };
+    const algorithm = { name: "ppo", groupSize: 4, advantage: "group", kl: 0 } as const;
+    await train(
+      { ...config, algorithm },
+      { ...tinyParts(), onEvent: (event) => void (event.kind === "warning" && warnings.push(event.message)) },
+    );
+    expect(warnings[0]).toMatch(/name=ppo stands for advantage=gae kl=0.001, but this run has advantage=group kl=0\./);
+    expect(warnings[1]).toMatch(/^critic.headStart will not be used: ppo has no critic/);
+  });
+
   it("finds a question that is too long for the row before the first step", async () => {
     const long = { id: "long", question: "x".repeat(200), answers: ["a"] };
     const parts = { ...tinyParts(), validation: tinyQuestions, test: tinyQuestions };

@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
 import type { Policy } from "../policy/policy.js";
+import { algorithmNotes } from "./algorithm-notes.js";
 import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config.js";
 import type { OnEvent } from "./events.js";
@@ -52,6 +53,9 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
     }
     return withParts(config, options, (parts) => {
       begin();
+      if (options.algorithm === undefined) {
+        for (const message of algorithmNotes(config)) emit({ kind: "warning", message });
+      }
       return trainIn({ config, parts, folder, emit, signal: options.signal });
     });
   });
