@@ -68,7 +68,7 @@ export function addRecipeOptions(command: Command): void {
 export function addFaithful(command: Command): void {
   command.option(
     "--faithful",
-    "compute as the released code of Search-R1 does where ours differs: every key of the group faithful, which --set can turn off one by one",
+    "compute as the released code of Search-R1 does where ours differs: every key of the group faithful (--set turns one off again); a collapse is only told of",
   );
 }
 

@@ -41,6 +41,20 @@ describe("what a configuration means for its model", () => {
     const other = { ...byteTokenizer(), specialTokens: new Map<string, number>() };
     expect(withProtocol(parseConfig({}), other).rollout.protocol).toBe("search-r1");
   });
+
+  it.each([
+    [{ search: { engine: "none" } }, "r1"],
+    [{ rollout: { maxSearches: 0 } }, "r1"],
+    [{ rollout: { maxSearches: 0, context: "question" } }, "r1"],
+    [{ rollout: { maxSearches: 1, context: "question" } }, "search-r1"],
+    [{ search: { engine: "empty" } }, "search-r1"],
+    [{ search: { engine: "none" }, rollout: { protocol: "search-r1" } }, "search-r1"],
+  ] as const)("tells a model to answer without search where it cannot search: %j", (settings, protocol) => {
+    const other = { ...byteTokenizer(), specialTokens: new Map<string, number>() };
+    expect(withProtocol(parseConfig(settings), other).rollout.protocol).toBe(protocol);
+    const raised = withProtocol(parseConfig(settings), byteTokenizer()).rollout.protocol;
+    expect(raised).toBe("rollout" in settings && "protocol" in settings.rollout ? protocol : "atlas");
+  });
 });
 
 it("says that there is no such model, and how those of the Hub are named", async () => {
