@@ -36,6 +36,7 @@ describe("help", () => {
     ["train"],
     ["eval"],
     ["ask"],
+    ["rescore"],
     ["export"],
     ["index"],
     ["search"],

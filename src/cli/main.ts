@@ -16,6 +16,7 @@ import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index-corpus.js";
 import { pretrainVerb } from "./pretrain.js";
 import { pullVerb } from "./pull.js";
+import { rescoreVerb } from "./rescore.js";
 import { searchVerb } from "./search.js";
 import { sftVerb } from "./sft.js";
 
@@ -27,6 +28,7 @@ const verbs: readonly Verb[] = [
   trainVerb,
   evalVerb,
   askVerb,
+  rescoreVerb,
   exportVerb,
   indexVerb,
   searchVerb,
