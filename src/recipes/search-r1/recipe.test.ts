@@ -61,6 +61,6 @@ describe("the papers' scripts", () => {
 
 it.each(Object.entries(presets))("%s names rewards that exist", (_name, { config }) => {
   const { rollout, reward } = parseConfig(config);
-  const protocol = protocolNamed(rollout.protocol);
+  const protocol = protocolNamed(rollout.protocol === "auto" ? "search-r1" : rollout.protocol);
   expect(() => combineRewards(reward.weights, rewardsFor(protocol))).not.toThrow();
 });

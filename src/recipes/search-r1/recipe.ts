@@ -52,7 +52,8 @@ const scripts = defineConfig({
   model: { adapt: "full" },
   search: { engine: "bm25", topK: 3, k1: 0.9, b: 0.4 },
   rollout: {
-    protocol: "search-r1",
+    // Search-R1's prompt, or without search the R1 baseline's; atlas-base alone has its own.
+    protocol: "auto",
     chat: "auto",
     maxSearches: 4,
     maxTokensPerTurn: 500,
