@@ -50,13 +50,12 @@ const effects: [keys: [key: Key, choice: keyof Choices][], isUsed: (chosen: Chos
 export function refuseAlgorithmContradictions(config: Config): void {
   const { algorithm, critic, train, faithful } = config;
   const own = choicesOf(algorithm.name);
-  const pick = <Name extends keyof Chosen & Key>(name: Name): Chosen[Name] =>
-    (algorithm[name] === "auto" ? own[name] : algorithm[name]) as Chosen[Name];
+  const { advantage, baseline, loss, kl } = algorithm;
   const chosen: Chosen = {
-    advantage: pick("advantage"),
-    baseline: pick("baseline"),
-    loss: pick("loss"),
-    kl: pick("kl"),
+    advantage: advantage === "auto" ? own.advantage : advantage,
+    baseline: baseline === "auto" ? own.baseline : baseline,
+    loss: loss === "auto" ? own.loss : loss,
+    kl: kl === "auto" ? own.kl : kl,
     microBatchMean: faithful.microBatchMean,
   };
   refuseGroupsOfOne(config, chosen);

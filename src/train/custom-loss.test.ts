@@ -29,3 +29,17 @@ it("sends minus the gradient as cross-entropy weights, at the policy's own log-p
   expect(sent[0].data.map(({ sampledMask_T }) => sampledMask_T)).toEqual(data.map((datum) => datum.sampledMask_T));
   await expect(customLossStep(policy, data, () => ({ loss: 0, gradLogprobs_D_T: [] }))).rejects.toThrow(/internal/);
 });
+
+it("subtracts the entropy bonus from the loss, as engines do", async () => {
+  const [tokens_T, sampledMask_T, entropyWeights_T] = [
+    [1, 2, 3],
+    Uint8Array.of(0, 1, 1),
+    Float32Array.of(0, 0.5, 0.25),
+  ];
+  const policy = {
+    logprobs: () => Promise.resolve([new Float32Array(3)]),
+    forwardBackward: () => Promise.resolve({ loss: 0, logprobs_D_T: [], entropies_D_T: [Float32Array.of(0, 2, 4)] }),
+  };
+  const loss = () => ({ loss: 7, gradLogprobs_D_T: [new Float32Array(3)] });
+  expect((await customLossStep(policy, [{ tokens_T, sampledMask_T, entropyWeights_T }], loss)).loss).toBe(5);
+});

@@ -19,7 +19,7 @@ export type CustomLoss<R extends CustomLossResult> = (
 
 /**
  * Adds the gradient of `lossFunction` to the policy's accumulated gradient, and that of the entropy bonus where the data have one.
- * @returns what the loss function returned, the log-probabilities it was given (0 where no loss is carried), and the entropies.
+ * @returns what the loss function returned, its loss less the bonus; the log-probabilities it was given (0 where no loss is carried), the entropies
  */
 export async function customLossStep<R extends CustomLossResult>(
   policy: Pick<Policy, "logprobs" | "forwardBackward">,
@@ -40,5 +40,15 @@ export async function customLossStep<R extends CustomLossResult>(
     ...(entropyWeights_T === undefined ? {} : { entropyWeights_T }),
   }));
   const { entropies_D_T } = await policy.forwardBackward(weighted_D, { kind: "cross_entropy" });
-  return { ...result, logprobs_D_T, ...(entropies_D_T === undefined ? {} : { entropies_D_T }) };
+  if (entropies_D_T === undefined) return { ...result, logprobs_D_T };
+  return { ...result, loss: result.loss - entropyBonus(data_D, entropies_D_T), logprobs_D_T, entropies_D_T };
+}
+
+/** Σ weight·H, which engines subtract from the losses they know. */
+function entropyBonus(data_D: readonly Datum[], entropies_D_T: readonly Float32Array[]): number {
+  let sum = 0;
+  data_D.forEach(({ entropyWeights_T }, row) => {
+    entropyWeights_T?.forEach((weight, t) => (sum += weight * entropies_D_T[row][t]));
+  });
+  return sum;
 }

@@ -271,6 +271,15 @@ describe("folders and configurations that do not fit", () => {
     expect(warnings[1]).toMatch(/^critic.headStart will not be used: ppo has no critic/);
   });
 
+  it("finds choices that contradict each other before it reads anything", async () => {
+    const config = { ...tinyConfig(path.join(root, "run")), data: { corpus: path.join(root, "missing.jsonl") } };
+    const { policy, questions } = tinyParts();
+    const algorithm = { groupSize: 4, klTarget: 0.1 };
+    await expect(train({ ...config, algorithm }, { policy, questions })).rejects.toThrow(
+      /klTarget is 0.1, but .*kl is 0/,
+    );
+  });
+
   it("finds a question that is too long for the row before the first step", async () => {
     const long = { id: "long", question: "x".repeat(200), answers: ["a"] };
     const parts = { ...tinyParts(), validation: tinyQuestions, test: tinyQuestions };

@@ -69,13 +69,14 @@ export async function resume(folder: string, options: TrainOptions = {}): Promis
 
 /** Opens the parts, and closes those that were opened here. */
 async function withParts<T>(config: Config, given: GivenParts, use: (parts: TrainParts) => Promise<T>): Promise<T> {
+  // Before anything that may be large is read: choices can contradict each other.
+  const algorithm = given.algorithm ?? algorithmOf(config);
   if (given.policy === undefined) await requireOwnLora(config);
   const splits = await loadSplits(config, given);
   const task = await openTask(config, given);
   try {
     const policy = await openPolicy(config, given);
     try {
-      const algorithm = given.algorithm ?? algorithmOf(config);
       requireCapabilities(policy.value, algorithm);
       for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
       return await use({ policy: policy.value, task: task.value, algorithm, ...splits });
