@@ -44,6 +44,20 @@ async function converse(sampler: Sampler, seed: number): Promise<Sample[]> {
 }
 
 describe("the sampler over a model", () => {
+  it("reaches the last position of the context, in the first turn and in later ones", async () => {
+    await withSampler(async (sampler) => {
+      // What follows a turn is computed in pieces of whole eights: the last one reaches beyond the model's positions.
+      for (const first of [480, 490, 500]) {
+        const turn = await sampler.sample(text(first, first), { maxTokens: 3, seed: 1 });
+        const tokens = [...text(first, first), ...turn.tokens_T];
+        const next = [...tokens, ...text(2, 510 - tokens.length)];
+        const last = await sampler.sample(next, { maxTokens: 10, seed: 2 });
+        expect(last).toMatchObject({ stopReason: "length" });
+        expect(last.tokens_T).toHaveLength(2);
+      }
+    });
+  });
+
   const seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
   it("gives every conversation the tokens and log-probabilities that it has alone, to the last bit", async () => {

@@ -30,9 +30,11 @@ export function transformer(
   g: Graph,
   config: ModelConfig,
   weights: Weights,
-  { tokens, positions, dims, attend, onBlock }: Pass,
+  { tokens, positions: given, dims, attend, onBlock }: Pass,
 ): Node {
   const rows = product([dims.batch, dims.length]);
+  // Padding may lie behind the last position that a model knows. What is computed for it is thrown away, but it has to be computed.
+  const positions = g.minimum(given, g.integer(config.maxPositions - 1));
   const embedded = g.gatherRows(weights.get("model.embed_tokens.weight"), tokens);
   let x = g.reshape(embedded, [rows, config.hiddenSize]);
   for (let layer = 0; layer < config.layers; layer++) {

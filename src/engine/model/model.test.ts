@@ -102,15 +102,17 @@ describe.each([
     };
     // Two groups whose prompts differ in length, a prompt that begins like another, and one datum that shares with nobody.
     const grouped = [
-      ...[5, 9, 12].map((length) => behind(first, length, length)),
-      ...[8, 11, 3].map((length) => behind(second, length, length)),
+      ...[5, 9, 20].map((length) => behind(first, length, length)),
+      ...[8, 10, 3].map((length) => behind(second, length, length)),
       behind([...first, 7], 6, 2),
     ];
+    // No row is longer than 71 tokens, but the longer prompt with the longest row behind the other is: padding reaches beyond the model.
+    const model = { config: { ...config, maxPositions: 71 }, trainable: parameters };
     let runs = 0;
     const roomy = { ...options, microBatchTokens: 1000, onRun: () => void runs++ };
-    const again = new Trainer({ config, trainable: parameters }, { ...roomy, recompute: true });
+    const again = new Trainer(model, { ...roomy, recompute: true });
     await again.forwardBackward(grouped, { kind: "cross_entropy" });
-    const together = new Trainer({ config, trainable: parameters }, roomy);
+    const together = new Trainer(model, roomy);
     const sum = await together.forwardBackward(grouped, { kind: "cross_entropy" });
     // Of each: two sessions and a run of each, both groups in the one and the rest in the other. Without shared prompts one run holds all.
     expect(runs).toBe(2 * (2 + 2));
