@@ -39,14 +39,17 @@ async function wholeRun(name: string, watch = {}, over = {}) {
 }
 
 describe("a run that collapses", () => {
+  // Evaluated every four steps: format frays at step 15, and validation falls at step 16.
+  const seldom = { keepCheckpoints: 20, evalEvery: 4 };
   let straight: Awaited<ReturnType<typeof wholeRun>>;
   beforeAll(async () => {
-    straight = await wholeRun("watched", {}, { keepCheckpoints: 20 });
+    straight = await wholeRun("straight", {}, seldom);
+    expect(straight.result.watch?.rollbacks).toMatchObject([{ step: 16, to: 8 }]);
   }, 60_000);
 
   it("is caught before validation falls by ten points, rolled back, and ends healthy", async () => {
     const without = await wholeRun("without", { action: "warn" });
-    const watched = straight;
+    const watched = await wholeRun("watched");
     const evaluated = (lines: MetricLine[]): MetricLine[] =>
       lines.filter((line) => line["em/validation"] !== undefined);
     const best = Math.max(...evaluated(without.lines).map(scoreOf));
@@ -61,7 +64,7 @@ describe("a run that collapses", () => {
     expect(scoreOf(watched.lines.at(-1) as MetricLine)).toBeGreaterThan(0.95);
     expect(watched.result).toMatchObject({
       status: "finished",
-      watch: { rollbacks: [{ step: 15, to: 10 }], learningRateScale: 0.5, stopped: null },
+      watch: { rollbacks: [{ step: 12, to: 10 }], learningRateScale: 0.5, stopped: null },
     });
 
     // Until then the watch changes nothing; steps and questions go on; the learning rate is halved, after warming up again.
@@ -72,22 +75,22 @@ describe("a run that collapses", () => {
     expect(watched.lines[rollback.step + 1].learningRate).toBeCloseTo((0.4 * 0.5) / 11, 12);
     expect(watched.lines.at(-1)?.learningRate).toBeCloseTo(0.2, 12);
     expect(watched.messages.at(-1)).toMatch(
-      /step 15: .* Rolled back to the policy of step 10 \(healthy\/\), roll-back 1; learning rates are multiplied by 0.5/,
+      /step 12: .* Rolled back to the policy of step 10 \(best\/\), roll-back 1; learning rates are multiplied by 0.5/,
     );
     expect(await readFile(path.join(folderOf("watched"), "curve.svg"), "utf8")).toContain("↶ 10");
   }, 60_000);
 
   it("ends to the last bit like one that never stopped, wherever it is stopped: within a window, at the roll-back, right after it", async () => {
-    // Steps 12 (signals are on), 15 (the roll-back) and 16 (settling), each at its event of the step and at the watch's own.
+    // Steps 15 (a signal is on), 16 (the roll-back) and 17 (settling), each at its event of the step and at the watch's own.
     for (const [step, kind] of [
-      [12, "step"],
       [15, "step"],
-      [15, "watch"],
       [16, "step"],
+      [16, "watch"],
+      [17, "step"],
     ] as const) {
       const folder = folderOf(`stopped-${step}-${kind}`);
       const controller = new AbortController();
-      const first = await train(unstableConfig(folder), {
+      const first = await train(unstableConfig(folder, {}, seldom), {
         ...unstableParts(),
         signal: controller.signal,
         onEvent: (event) => {
@@ -96,7 +99,7 @@ describe("a run that collapses", () => {
       });
       expect(first).toMatchObject({ status: "interrupted", steps: step });
       const parts = unstableParts();
-      const result = await train(unstableConfig(folder), parts);
+      const result = await train(unstableConfig(folder, {}, seldom), parts);
       expect(result).toMatchObject({ status: "finished", best: straight.result.best, watch: straight.result.watch });
       expect(await comparable(folder)).toEqual(straight.lines);
       expect(Buffer.compare(Buffer.from(parts.policy.table().buffer), Buffer.from(straight.table.buffer))).toBe(0);
@@ -105,11 +108,11 @@ describe("a run that collapses", () => {
 
   it("continues from the checkpoint of the roll-back, though the best one was overwritten since", async () => {
     const folder = folderOf("killed");
-    await cp(folderOf("watched"), folder, { recursive: true });
+    await cp(folderOf("straight"), folder, { recursive: true });
     await rm(path.join(folder, "result.json"));
     for (const step of [20, 25, 28]) await rm(path.join(folder, `checkpoints/step-0000${step}`), { recursive: true });
     const parts = unstableParts();
-    const result = await train(unstableConfig(folder, {}, { keepCheckpoints: 20 }), parts);
+    const result = await train(unstableConfig(folder, {}, seldom), parts);
     expect(result).toMatchObject({ status: "finished", best: straight.result.best, watch: straight.result.watch });
     expect(await comparable(folder)).toEqual(straight.lines);
     expect(Buffer.compare(Buffer.from(parts.policy.table().buffer), Buffer.from(straight.table.buffer))).toBe(0);
@@ -117,24 +120,24 @@ describe("a run that collapses", () => {
 
   it("is stopped when what it should go back to is damaged", async () => {
     const folder = folderOf("damaged");
-    await cp(folderOf("watched"), folder, { recursive: true });
+    await cp(folderOf("straight"), folder, { recursive: true });
     await rm(path.join(folder, "result.json"));
-    for (const step of [15, 20, 25, 28])
+    for (const step of [16, 20, 25, 28])
       await rm(path.join(folder, `checkpoints/step-0000${step}`), { recursive: true });
-    // The policy of step 10, which only best/ had then, is not there any more: only somebody's deleting can do that.
+    // The policy of step 8, which only best/ had then, is not there any more: only somebody's deleting can do that.
     await rm(path.join(folder, "healthy"), { recursive: true });
-    const result = await train(unstableConfig(folder, {}, { keepCheckpoints: 20 }), unstableParts());
+    const result = await train(unstableConfig(folder, {}, seldom), unstableParts());
     expect(result.status).toBe("stopped");
     expect(result.watch?.stopped).toMatch(/best, to roll back to, is missing or damaged.*nothing to roll back to/);
   }, 60_000);
 
   it("is stopped when that is asked for, with the cause, and its best checkpoint is what is left", async () => {
     const { result, lines } = await wholeRun("stop", { action: "stop" });
-    expect(result).toMatchObject({ status: "stopped", steps: 15, best: { step: 10 }, watch: { rollbacks: [] } });
+    expect(result).toMatchObject({ status: "stopped", steps: 12, best: { step: 10 }, watch: { rollbacks: [] } });
     expect(result.watch?.stopped).toMatch(
-      /stopped the run after step 15: entropy explodes: .*\(since step \d+\).*The best checkpoint, of step 10, is kept.*learningRate.*watch.action=warn/,
+      /stopped the run after step 12: right answers on validation .*\(since step \d+\).*The best checkpoint, of step 10, is kept.*learningRate.*watch.action=warn/,
     );
-    expect(lines).toHaveLength(16);
+    expect(lines).toHaveLength(13);
     // Asked again, it says so again; told to go on regardless, it does.
     const again = await wholeRun("stop", { action: "stop" });
     expect(again.events.map(({ kind }) => kind)).toEqual(["end"]);

@@ -46,10 +46,11 @@ function graded(size: number, warn: number, alarm: number): "warn" | "alarm" | n
   return size >= warn ? "warn" : null;
 }
 
-/** How far training exact match is below the best level that was held; 0 where there is nothing to compare with. */
+/** How far training exact match is below the best level that was held; 0 within what questions differ by, or with nothing to compare. */
 function lostAnswers(lines: readonly MetricLine[]): number {
   const em = seriesOf(lines, "em/train");
-  return em === null ? 0 : Math.max(0, em.highest - em.now);
+  const lost = em === null ? 0 : em.highest - em.now;
+  return em !== null && lost > 2 * em.noise ? lost : 0;
 }
 
 /** Loss or gradient was no number: the step was not learned from. */
@@ -85,7 +86,7 @@ const validation: Detector = (lines) => {
   if (last === undefined || last.step !== lines.at(-1)?.step) return null;
   const best = Math.max(...scored.map(({ value }) => value));
   if (last.high >= best) return null;
-  const severity = graded(best - last.value, 0.05, 0.1);
+  const severity = graded(best - last.value, 0.03, 0.06);
   const cause = `right answers on validation questions fell from ${percent(best)} to ${percent(last.value)}`;
   return severity && { signal: "right answers", severity, cause };
 };
@@ -95,12 +96,17 @@ const validation: Detector = (lines) => {
  * alone happens in healthy runs (harder questions are answered; few groups are left to learn from).
  */
 const likelihood: Detector = (lines) => {
-  const logprob = seriesOf(lines, "policy/correctLogprob");
+  // Of a handful of right attempts the mean says little; and nats per token vary by factors, not by differences.
+  const surprises = lines.map(({ step, "em/train": em = 0, "policy/correctLogprob": logprob }): MetricLine =>
+    em < 0.1 || logprob === undefined ? { step } : { step, "policy/correctLogprob": Math.log(1e-3 - logprob) },
+  );
+  const series = seriesOf(surprises, "policy/correctLogprob");
   const gradient = gradientSeries(lines);
-  if (logprob === null || gradient === null) return null;
-  const [best, now] = [-logprob.highest, -logprob.now];
+  if (series === null || gradient === null) return null;
+  const [best, now] = [Math.exp(series.lowest), Math.exp(series.now)];
   const growth = gradient.now / gradient.usual;
-  if (now - best < 0.03 || now < 2 * best || growth < 1.5) return null;
+  if (now - best < 0.03 || series.now - series.lowest < Math.max(Math.log(2), 3 * series.noise) || growth < 1.5)
+    return null;
   const severity = now - best >= 0.1 || (now >= 2.5 * best && growth >= 2) ? "alarm" : "warn";
   const cause =
     `right answers grow unlikely while gradients grow (lazy likelihood displacement): their tokens went from ` +
@@ -146,7 +152,7 @@ const gradient: Detector = (lines) => {
 /** The protocol is broken: tags that are missing, in the wrong order or never closed. */
 const format: Detector = (lines) => {
   const form = seriesOf(lines, "format/wellFormed");
-  const severity = form && gradedFall(form, 0.1, 0.25);
+  const severity = form && gradedFall(form, 0.15, 0.25);
   const cause = `the format breaks: ${percent(form?.now ?? 0)} of the attempts keep to the protocol, after ${percent(form?.highest ?? 0)}`;
   return severity && { signal: "format", severity, cause };
 };
@@ -175,23 +181,24 @@ const searches: Detector = (lines) => {
   const series = seriesOf(lines, "searches/perQuestion");
   if (series === null) return null;
   const lost = lostAnswers(lines);
-  const { now, highest, usual } = series;
-  if (lost < 0.05) return null;
-  const severity = lost >= 0.15 ? "alarm" : "warn";
-  const numbers = `${now.toFixed(2)} per question, after ${(now < usual ? highest : usual).toFixed(2)}, and right answers are lost`;
+  const { now, highest, usual, noise } = series;
+  if (lost < 0.1 || Math.abs(now - usual) < 3 * noise) return null;
+  const severity = lost >= 0.2 ? "alarm" : "warn";
+  const saying = (what: string, before: number): string =>
+    `the policy ${what}: ${now.toFixed(2)} per question, after ${before.toFixed(2)}, and right answers are lost`;
   if (highest >= 0.5 && now < 0.5 * highest)
-    return { signal: "searches", severity, cause: `the policy stops searching: ${numbers}` };
+    return { signal: "searches", severity, cause: saying("stops searching", highest) };
   if (now > 1.5 * usual && now - usual > 0.5)
-    return { signal: "searches", severity, cause: `the policy searches without end: ${numbers}` };
+    return { signal: "searches", severity, cause: saying("searches without end", usual) };
   return null;
 };
 
 /** The policy runs away: from its start, or within one batch from the policy that sampled. */
 const drift: Detector = (lines) => {
-  const inBatch = recentLevel(lines, "kl/sampler");
-  const severity = graded(inBatch ?? 0, 0.1, 0.3);
-  if (inBatch !== null && severity !== null) {
-    const cause = `updates of one batch lead the policy away from what was sampled: KL ${nats(inBatch)} per token`;
+  const inBatch = seriesOf(lines, "kl/sampler");
+  if (inBatch !== null && inBatch.now >= 0.1 && inBatch.now >= 5 * inBatch.highest) {
+    const severity = inBatch.now >= 0.3 && lostAnswers(lines) >= 0.1 ? "alarm" : "warn";
+    const cause = `updates of one batch lead the policy away from what was sampled: KL ${nats(inBatch.now)} per token, after at most ${nats(inBatch.highest)}`;
     return { signal: "drift", severity, cause };
   }
   const fromStart = seriesOf(lines, "kl");
@@ -243,6 +250,13 @@ export const detectors: readonly Detector[] = [
   drift,
   noSignal,
 ];
+
+/** Whether there is anything to lose: a run that has not found right answers yet wanders, and going back to where it began helps nobody. */
+export function hasLearned(lines: readonly MetricLine[]): boolean {
+  const em = seriesOf(lines, "em/train");
+  const scores = lines.map((line) => Math.max(line["em/validation"] ?? 0, line["em/validation/sampled"] ?? 0));
+  return em === null || em.highest >= 0.1 || Math.max(0, ...scores) >= 0.1;
+}
 
 /** Everything that the detectors find in the lines, the newest last. */
 export function detect(lines: readonly MetricLine[]): Finding[] {

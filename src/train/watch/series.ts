@@ -17,7 +17,7 @@ export interface Series {
   lowest: number;
   /** The median of everything before. */
   usual: number;
-  /** Standard deviation of one step around its neighbours, from the median difference of consecutive steps. */
+  /** Standard deviation of one step around the line through its neighbours: a trend is no noise. */
   noise: number;
 }
 
@@ -39,14 +39,14 @@ export function seriesOf(
   const past = valuesOf(lines.slice(0, -recentSteps));
   if (recent.length < 2 || past.length < leastPast) return null;
   const levels = past.slice(2).map((_, index) => median(past.slice(index, index + recentSteps)));
-  const differences = past.slice(1).map((value, index) => Math.abs(value - past[index]));
+  const bends = past.slice(2).map((value, index) => Math.abs(value - 2 * past[index + 1] + past[index]));
   return {
     now: median(recent),
     highest: Math.max(...levels),
     lowest: Math.min(...levels),
     usual: median(past),
-    // The median of |a − b| of two normal values is 0.954 standard deviations.
-    noise: median(differences) / 0.954,
+    // The median of |a − 2b + c| of normal values is 1.652 standard deviations.
+    noise: median(bends) / 1.652,
   };
 }
 

@@ -31,7 +31,7 @@ function watchRun(
 }
 
 const made = { step: 4, to: 2, cause: "x" };
-const frayed = { "format/wellFormed": 0.8 };
+const frayed = { "format/wellFormed": 0.75 };
 const broken = { "format/wellFormed": 0.3 };
 const repeat = (values: MetricValues, times: number): MetricValues[] => Array.from({ length: times }, () => values);
 const decisions = (verdicts: readonly Verdict[]): (string | undefined)[] =>
@@ -72,7 +72,7 @@ describe("the watch", () => {
 
   it("takes three warnings at once for an alarm", () => {
     const usual = { "kl/sampler": 0.001, "format/wellFormed": 0.95, "tokens/repeated": 0 };
-    const three = { "kl/sampler": 0.2, "format/wellFormed": 0.8, "tokens/repeated": 0.15 };
+    const three = { "kl/sampler": 0.2, "format/wellFormed": 0.75, "tokens/repeated": 0.15 };
     const run = (values: MetricValues): Verdict[] =>
       watchRun([...repeat(usual, 6), ...repeat(values, 2)], { patience: 9 });
     expect(run(three).at(-1)?.decision?.signals.sort()).toEqual(["drift", "format", "repetition"]);

@@ -4,7 +4,7 @@
  */
 import type { AlgorithmState } from "../../algorithms/algorithm.js";
 import type { MetricLine, MetricName } from "../metrics.js";
-import { detect, type Finding, type Signal } from "./detectors.js";
+import { detect, hasLearned, type Finding, type Signal } from "./detectors.js";
 import { recentSteps } from "./series.js";
 
 export interface WatchSettings {
@@ -115,7 +115,8 @@ function decide(
 ): Decision | null {
   if (settings.action === "warn") return null;
   const isSettling = state.restartedAt !== null && step - state.restartedAt < recentSteps;
-  if (isSettling && !findings.some(({ signal }) => signal === "divergence")) return null;
+  const canWait = isSettling || !hasLearned(state.lines);
+  if (canWait && !findings.some(({ signal }) => signal === "divergence")) return null;
   const serious = findings.filter(({ severity }) => severity !== "note");
   const lasting = serious.filter(({ signal }) => {
     const open = state.open.find((each) => each.signal === signal);
