@@ -1,4 +1,7 @@
-/** @file The released scorers, mistakes included: vectors that were run on Search-R1 @ a14dc3a. */
+/**
+ * @file The released scorers, mistakes included. What a prompt's example, a complaint and a trailing token do was seen on Search-R1 @ a14dc3a; the
+ * other rows follow from its source, and golden.test.ts compares with a second implementation.
+ */
 import { describe, expect, it } from "vitest";
 import { searchR1 } from "../prompts/protocol.js";
 import { renderPrompt } from "../prompts/render.js";

@@ -19,7 +19,7 @@ const trajectoryOf = (turns: string[], answer: string | null, searches: SearchCa
   attemptOf(turns, answer, { searches });
 
 describe("normaliseAnswer", () => {
-  // Vectors run on the original's qa_em.py (reference: Search-R1 @ a14dc3a).
+  // The first twelve were run on the original's qa_em.py (Search-R1 @ a14dc3a), the others on test/golden/rewards.py.
   it.each([
     ["The Beatles", "beatles"],
     ["3,000", "3000"],

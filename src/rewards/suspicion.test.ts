@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { atlas, searchR1 } from "../prompts/protocol.js";
 import type { Question, Trajectory } from "../types.js";
 import { attemptOf, searchCall } from "./attempts.test-support.js";
+import { rewardsFor } from "./combine.js";
 import { suspect, suspicions } from "./suspicion.js";
 
 const question: Question = { id: "q", question: "What is the capital of France?", answers: ["Paris"] };
@@ -90,5 +92,14 @@ describe("suspected hacking", () => {
     expect(names(attemptOf([`${THINK}[result]x[/result]<answer>y</answer>`], "y"), {}, other)).toEqual([
       "forged-information",
     ]);
+  });
+});
+
+describe("docs/rewards.md", () => {
+  it("has a row for every reward and every sign, and for nothing else", () => {
+    const page = readFileSync(new URL("../../docs/rewards.md", import.meta.url), "utf8");
+    const rows = [...page.matchAll(/^\| `([\w-]+)` +\|/gm)].map(([, name]) => name);
+    const rewards = Object.keys(rewardsFor(searchR1, { judge: () => 0 }));
+    expect(rows.sort()).toEqual([...rewards, ...suspicions.map(({ name }) => name)].sort());
   });
 });
