@@ -3,7 +3,6 @@
  * The same seed and the same settings but `watch.action`, so both arms are the same run until the watch acts. Resumable: finished runs are kept
  * in runs/collapse.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +13,7 @@ import { readMetrics } from "../src/train/metrics-file.js";
 import type { MetricLine } from "../src/train/metrics.js";
 import { curveSvg } from "../src/train/plot.js";
 import type { TrainResult } from "../src/train/result.js";
+import { readStarts } from "../src/train/run-folder.js";
 import { train } from "../src/train/train.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -34,6 +34,8 @@ const arms = ["without", "watched"] as const;
 type Arm = (typeof arms)[number];
 
 interface Cell {
+  /** Of the code that made it. */
+  commit: string;
   result: TrainResult;
   lines: MetricLine[];
 }
@@ -47,7 +49,8 @@ async function runCell(arm: Arm, seed: number): Promise<Cell> {
       if (event.kind === "watch") for (const message of event.messages) process.stderr.write(`  ${message}\n`);
     },
   });
-  return { result, lines: await readMetrics(folder) };
+  const { starts } = await readStarts(folder);
+  return { commit: starts[0]?.commit ?? "unknown", result, lines: await readMetrics(folder) };
 }
 
 /** Validation exact match, greedy and at temperature 1 averaged: what chooses the best checkpoint. */
@@ -90,7 +93,7 @@ function row(seed: number, without: Cell, watched: Cell): string {
   return `| ${columns.join(" | ")} |`;
 }
 
-function page(commit: string, seeds: readonly number[], cells: ReadonlyMap<string, Cell>): string {
+function page(seeds: readonly number[], cells: ReadonlyMap<string, Cell>): string {
   const cell = (arm: Arm, seed: number): Cell => cells.get(`${arm}-${seed}`) as Cell;
   const rows = seeds.map((seed) => row(seed, cell("without", seed), cell("watched", seed)));
   const causes = seeds.flatMap((seed) =>
@@ -98,10 +101,11 @@ function page(commit: string, seeds: readonly number[], cells: ReadonlyMap<strin
       ({ step, to, cause }) => `- Seed ${seed}, step ${step}, back to ${to}: ${cause}.`,
     ),
   );
+  const commits = [...new Set([...cells.values()].map((each) => each.commit))];
   const seconds = [...cells.values()].map(({ result }) => result.seconds);
   return `# Runs that are made to collapse
 
-Made by \`npm run collapse -- --seeds ${seeds.join(",")}\` at commit ${commit}, one thread. The demo's model on questions of one hop, with a learning rate that warms up over 45 steps to nine times the
+Made by \`npm run collapse -- --seeds ${seeds.join(",")}\` at commit ${commits.join(", ")}, one thread. The demo's model on questions of one hop, with a learning rate that warms up over 45 steps to nine times the
 demo's (4.5e-3), and no clipping of gradients; validated after every step (60 questions, greedy and at temperature 1, averaged: "EM" below). Both arms have the same seed and differ in \`watch.action\` alone
 (\`warn\` and \`rollback\`): they are the same run, bit for bit, until the watch acts.
 
@@ -136,10 +140,9 @@ const program = new Command("collapse")
   .option("--seeds <list>", "seeds, with commas", (text) => text.split(",").map(Number), [0, 1, 2])
   .action(async ({ seeds }: { seeds: number[] }) => {
     mkdirSync(output, { recursive: true });
-    const commit = spawnSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).stdout.trim();
     const cells = new Map<string, Cell>();
     for (const seed of seeds) for (const arm of arms) cells.set(`${arm}-${seed}`, await runCell(arm, seed));
-    writeFileSync(join(output, "collapse.md"), page(commit, seeds, cells));
+    writeFileSync(join(output, "collapse.md"), page(seeds, cells));
     const linesOf = (arm: Arm): MetricLine[] => cells.get(`${arm}-${seeds[0]}`)?.lines ?? [];
     const pictures = [
       curveSvg(linesOf("without"), { title: "Nine times the learning rate, no clipping" }),

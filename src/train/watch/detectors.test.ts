@@ -76,8 +76,30 @@ describe("detectors", () => {
       ["alarm right answers", "alarm certainty"],
       /certain of wrong answers/,
     ],
-    ["format frays", { "format/wellFormed": 0.8 }, ["warn format"], /80 % of the attempts/],
-    ["format breaks", { "format/wellFormed": 0.4 }, ["alarm format"], /40 % of the attempts/],
+    [
+      "format frays, and right answers grow unlikely",
+      { "format/wellFormed": 0.75, "policy/correctLogprob": -0.12 },
+      ["warn format"],
+      /75 % of the attempts/,
+    ],
+    [
+      "format breaks, and the policy is surprised",
+      { "format/wellFormed": 0.4, "policy/surprise": 0.3 },
+      ["alarm format"],
+      /40 % of the attempts/,
+    ],
+    [
+      "format breaks, and answers are lost",
+      { "format/wellFormed": 0.4, "em/train": 0.76, "reward/mean": 0.76 },
+      ["alarm format"],
+      /40 % of the attempts/,
+    ],
+    [
+      "format is let go, and nothing else changes",
+      { "format/wellFormed": 0.4, "format/withThoughts": 0.4 },
+      ["note format"],
+      /40 % of the attempts/,
+    ],
     ["thoughts disappear", { "format/withThoughts": 0.3 }, ["note thoughts"], /30 % of the attempts think/],
     ["the policy repeats itself", { "tokens/repeated": 0.2 }, ["warn repetition"], /20 % of its tokens/],
     ["the policy goes round in circles", { "tokens/repeated": 0.7 }, ["alarm repetition"], /70 % of its tokens/],
@@ -107,7 +129,7 @@ describe("detectors", () => {
 
   it("ask for two of three steps, so that one accident is no sign", () => {
     expect(detect(thenLines({ "format/wellFormed": 0.1, gradNorm: 99, "em/train": 0.2 }, 1))).toEqual([]);
-    expect(told(detect(thenLines({ "format/wellFormed": 0.1 }, 2)))).toEqual(["alarm format"]);
+    expect(told(detect(thenLines({ "format/wellFormed": 0.1, "policy/surprise": 0.5 }, 2)))).toEqual(["alarm format"]);
   });
 
   it("take validation as soon as its interval lies below the best", () => {
@@ -134,7 +156,7 @@ describe("detectors", () => {
   it("say nothing about the first steps, and nothing about lines without their metrics", () => {
     const random = new Random(1, "watch");
     const lines = Array.from({ length: 5 }, (_, index) => healthyLine(index + 1, random));
-    expect(detect([...lines.slice(0, 4), { ...lines[4], "format/wellFormed": 0 }])).toEqual([]);
+    expect(detect([...lines.slice(0, 4), { ...lines[4], "format/wellFormed": 0, "policy/surprise": 9 }])).toEqual([]);
     expect(detect([])).toEqual([]);
     expect(detect(Array.from({ length: 30 }, (_, step) => ({ step })))).toEqual([]);
   });

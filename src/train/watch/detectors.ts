@@ -96,11 +96,7 @@ const validation: Detector = (lines) => {
  * alone happens in healthy runs (harder questions are answered; few groups are left to learn from).
  */
 const likelihood: Detector = (lines) => {
-  // Of a handful of right attempts the mean says little; and nats per token vary by factors, not by differences.
-  const surprises = lines.map(({ step, "em/train": em = 0, "policy/correctLogprob": logprob }): MetricLine =>
-    em < 0.1 || logprob === undefined ? { step } : { step, "policy/correctLogprob": Math.log(1e-3 - logprob) },
-  );
-  const series = seriesOf(surprises, "policy/correctLogprob");
+  const series = unlikeliness(lines);
   const gradient = gradientSeries(lines);
   if (series === null || gradient === null) return null;
   const [best, now] = [Math.exp(series.lowest), Math.exp(series.now)];
@@ -149,13 +145,24 @@ const gradient: Detector = (lines) => {
   return severity && { signal: "gradient", severity, cause };
 };
 
-/** The protocol is broken: tags that are missing, in the wrong order or never closed. */
+/**
+ * The protocol is broken: tags that are missing, in the wrong order or never closed. A reward for answers alone may let form go while everything
+ * else improves (experiments with warm-started models do), so that alone is but noted.
+ */
 const format: Detector = (lines) => {
   const form = seriesOf(lines, "format/wellFormed");
   const severity = form && gradedFall(form, 0.15, 0.25);
   const cause = `the format breaks: ${percent(form?.now ?? 0)} of the attempts keep to the protocol, after ${percent(form?.highest ?? 0)}`;
-  return severity && { signal: "format", severity, cause };
+  return severity && { signal: "format", severity: isUnsettled(lines) ? severity : "note", cause };
 };
+
+/** Whether the policy shows more than a loss of form: answers are lost, or what it writes grows unlikely to itself. */
+function isUnsettled(lines: readonly MetricLine[]): boolean {
+  const [right, surprise] = [unlikeliness(lines), seriesOf(lines, "policy/surprise")];
+  const isUnlikely = right !== null && right.now - right.lowest > Math.max(Math.log(1.8), 2 * right.noise);
+  const isSurprised = surprise !== null && surprise.now > 1.5 * surprise.lowest + Math.max(0.02, 2 * surprise.noise);
+  return lostAnswers(lines) > 0 || isUnlikely || isSurprised;
+}
 
 /** Thoughts disappear while the protocol is kept. Not every task needs them: this never acts on its own. */
 const thoughts: Detector = (lines) => {
@@ -256,6 +263,14 @@ export function hasLearned(lines: readonly MetricLine[]): boolean {
   const em = seriesOf(lines, "em/train");
   const scores = lines.map((line) => Math.max(line["em/validation"] ?? 0, line["em/validation/sampled"] ?? 0));
   return em === null || em.highest >= 0.1 || Math.max(0, ...scores) >= 0.1;
+}
+
+/** log(nats per token) of right attempts. Of a handful of them the mean says little; and nats vary by factors, not by differences. */
+function unlikeliness(lines: readonly MetricLine[]): Series | null {
+  const values = lines.map(({ step, "em/train": em = 0, "policy/correctLogprob": logprob }): MetricLine =>
+    em < 0.1 || logprob === undefined ? { step } : { step, "policy/correctLogprob": Math.log(1e-3 - logprob) },
+  );
+  return seriesOf(values, "policy/correctLogprob");
 }
 
 /** Everything that the detectors find in the lines, the newest last. */

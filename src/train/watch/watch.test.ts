@@ -14,6 +14,9 @@ import {
 const settings: WatchSettings = { action: "rollback", patience: 3, window: 20, rollbackFactor: 0.5, maxRollbacks: 2 };
 const target = { folder: "best" as const, step: 6, algorithm: { baseline: 0.25 } };
 
+const healthy: MetricValues = { "format/wellFormed": 0.95, "tokens/repeated": 0, "policy/surprise": 0.1 };
+const repeat = (values: MetricValues, times: number): MetricValues[] => Array.from({ length: times }, () => values);
+
 /** Steps 1 to 9 with a format that is kept, then these values. */
 function watchRun(
   after: readonly MetricValues[],
@@ -21,8 +24,7 @@ function watchRun(
   start: Partial<WatchState> = {},
 ): Verdict[] {
   let state: WatchState = { ...freshWatch, target, ...start };
-  const healthy = Array.from({ length: 9 }, (): MetricValues => ({ "format/wellFormed": 0.95, "tokens/repeated": 0 }));
-  return [...healthy, ...after].map((values, index) => {
+  return [...repeat(healthy, 9), ...after].map((values, index) => {
     const line: MetricLine = { step: index + 1, ...values };
     const verdict = watchStep(state, line, { ...settings, ...over });
     state = verdict.state;
@@ -31,15 +33,14 @@ function watchRun(
 }
 
 const made = { step: 4, to: 2, cause: "x" };
-const frayed = { "format/wellFormed": 0.75 };
-const broken = { "format/wellFormed": 0.3 };
-const repeat = (values: MetricValues, times: number): MetricValues[] => Array.from({ length: times }, () => values);
+const frayed = { "format/wellFormed": 0.75, "policy/surprise": 0.5 };
+const broken = { "format/wellFormed": 0.3, "policy/surprise": 0.5 };
 const decisions = (verdicts: readonly Verdict[]): (string | undefined)[] =>
   verdicts.map(({ decision }) => decision?.kind);
 
 describe("the watch", () => {
   it("leaves a healthy run alone", () => {
-    const verdicts = watchRun(repeat({ "format/wellFormed": 0.94 }, 10));
+    const verdicts = watchRun(repeat(healthy, 10));
     expect(
       verdicts
         .flatMap(({ news, decision }) => [news, decision])
@@ -64,15 +65,15 @@ describe("the watch", () => {
   });
 
   it("forgets a warning that ends", () => {
-    const verdicts = watchRun([...repeat(frayed, 2), ...repeat({ "format/wellFormed": 0.95 }, 8)]);
+    const verdicts = watchRun([...repeat(frayed, 2), ...repeat(healthy, 8)]);
     expect(verdicts[10].state.open).toHaveLength(1);
     expect(verdicts.at(-1)?.state.open).toEqual([]);
     expect(decisions(verdicts)).toEqual(verdicts.map(() => undefined));
   });
 
   it("takes three warnings at once for an alarm", () => {
-    const usual = { "kl/sampler": 0.001, "format/wellFormed": 0.95, "tokens/repeated": 0 };
-    const three = { "kl/sampler": 0.2, "format/wellFormed": 0.75, "tokens/repeated": 0.15 };
+    const usual = { ...healthy, "kl/sampler": 0.001 };
+    const three = { ...frayed, "kl/sampler": 0.2, "tokens/repeated": 0.15 };
     const run = (values: MetricValues): Verdict[] =>
       watchRun([...repeat(usual, 6), ...repeat(values, 2)], { patience: 9 });
     expect(run(three).at(-1)?.decision?.signals.sort()).toEqual(["drift", "format", "repetition"]);
@@ -109,7 +110,7 @@ describe("the watch", () => {
     const values = [...repeat(frayed, 3), ...repeat(broken, 4)];
     const expected = watchRun(values);
     let state: WatchState = { ...freshWatch, target };
-    const lines = [...repeat({ "format/wellFormed": 0.95, "tokens/repeated": 0 }, 9), ...values];
+    const lines = [...repeat(healthy, 9), ...values];
     const again = lines.map((line, index) => {
       const verdict = watchStep(
         JSON.parse(JSON.stringify(state)) as WatchState,
