@@ -4,7 +4,7 @@ import { mergeConfig, type Config, type ConfigInput } from "../train/config.js";
 import type { TestReports, TrainResult } from "../train/result.js";
 import { printTranscripts, printWorld } from "./demo-stages.js";
 import { addFaithful, collect, configOver, integer, withoutUndefined } from "./run-options.js";
-import { interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
+import { exitStatusOf, interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
 import { duration } from "./terminal/format.js";
 import { runTraining } from "./train.js";
 import type { Verb, VerbAnswer } from "./verb.js";
@@ -78,7 +78,7 @@ export const demoVerb: Verb = {
     terminal.print(
       terminal.colors.dim(`Everything in ${duration(seconds * 1000)}, with ${result.peakMemoryMb} MB at most.`),
     );
-    return demoAnswer(result, seconds);
+    return { ...demoAnswer(result, seconds), exitStatus: exitStatusOf(result) };
   },
 };
 
