@@ -176,8 +176,8 @@ describe("TrainingPanel", () => {
     panel.onEvent(step);
     expect(stderr.text).toMatch(/collapse watch +nothing to report/);
     const open = [{ signal: "format", severity: "warn", sinceStep: 5, firstStep: 7, lastStep: 7 }] as const;
-    const watch = { kind: "watch", step: 7, open: [...open], rollbacks: 1, learningRateScale: 0.5 } as const;
-    panel.onEvent({ ...watch, messages: ["Step 7: the format breaks."] });
+    const messages = ["Step 7: the format breaks."];
+    panel.onEvent({ kind: "watch", step: 7, open: [...open], rollbacks: 1, learningRateScale: 0.5, messages });
     clock.ms = 10_000;
     panel.onEvent(step);
     panel.stop();
