@@ -53,7 +53,7 @@ function intro(all: readonly Outcome[], cells: number, command: string): string 
   const hours = all.reduce((sum, { wallSeconds }) => sum + wallSeconds, 0) / 3600;
   return `Made by \`${command}\` from ${all.length} runs of \`sleuth train\`, at commit ${commits.join(", ") || "–"}.${missing} The runs took ${hours.toFixed(1)} hours of one
 thread each, with other runs beside them. Model, world and test are those of the demo (\`docs/atlas.md\`); ${n} test questions about countries that neither the base nor training has
-seen, a third each of one, two and three searches. Training is shorter and slower than the demo's (${valueOf("train.steps")} steps of 120 attempts, learning rate ${valueOf("optimizer.learningRate")}), so that differences show before everything is learned.
+seen, a third each of one, two and three searches. Training is shorter and slower than the demo's (${valueOf("train.steps")} steps of 120 attempts, learning rate ${valueOf("optimizer.learningRate")}, no KL under any name), so that differences show before everything is learned.
 
 How to read it:
 

@@ -63,6 +63,10 @@ export const tables: readonly Table[] = [
         right: "ppo",
         measure: "area",
         expect: "higher",
+        why: {
+          fails:
+            "A 0.9 M critic starts at 0 and whitening alone already makes its advantages good, so there is no slow start; and GRPO learns nothing from the many early groups in which every attempt fails, while PPO, whitened over the batch, does.",
+        },
       },
       {
         text: "In the end PPO and GRPO are about as good.",
@@ -71,6 +75,9 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "equal",
+        why: {
+          unseen: "PPO is ahead, and the interval leaves open by how much; thirty steps end while both still rise.",
+        },
       },
       {
         text: "GRPO falls further from its best than PPO does.",
@@ -79,6 +86,7 @@ export const tables: readonly Table[] = [
         right: "ppo",
         measure: "drop",
         expect: "higher",
+        why: { unseen: "Nothing falls in thirty steps at this rate; the next table pushes." },
       },
       {
         text: "REINFORCE ends above GRPO.",
@@ -87,6 +95,10 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "higher",
+        why: {
+          holds:
+            "With few right answers the group's deviation makes a group with one right attempt out of eight count like any other, and groups without one count nothing; a baseline over batches keeps what is common to all groups.",
+        },
       },
     ],
     note: "All five learn from batches of the same shape: 15 questions, 8 attempts each. Only the advantages differ, and PPO's critic.",
@@ -136,6 +148,10 @@ export const tables: readonly Table[] = [
         right: "ppo-no-mask",
         measure: "sampled",
         expect: "higher",
+        why: {
+          holds:
+            "Without it a part of every gradient goes into predicting passages about countries that never come again.",
+        },
       },
       {
         text: "With the mask GRPO ends higher than without.",
@@ -161,6 +177,10 @@ export const tables: readonly Table[] = [
         right: "group-5",
         measure: "sampled",
         expect: "higher",
+        why: {
+          holds:
+            "At equal attempts they see five times as many questions, and raw rewards push up every right attempt with full weight while right ones are rare. Nothing is pushed down; in a longer run that may matter.",
+        },
       },
       {
         text: "Groups of three end higher than groups of five.",
@@ -169,6 +189,7 @@ export const tables: readonly Table[] = [
         right: "group-5",
         measure: "sampled",
         expect: "higher",
+        why: { unseen: "The difference is within what seeds differ by." },
       },
     ],
     note: "120 attempts a step in every row: 120, 40, 24 and 15 questions. In the papers' scripts larger groups came on top of the same 512 questions. GRPO in the last row is the other tables' reference, with groups of 8.",
@@ -194,6 +215,10 @@ export const tables: readonly Table[] = [
         right: "warm",
         measure: "sampled",
         expect: "higher",
+        why: {
+          fails:
+            "One passage nearly always holds the fact here (a world of one page per country and topic), so further ones only distract a model of this size. Where retrieval misses more often, more passages can pay.",
+        },
       },
       {
         text: "Three passages end higher than five (from a warm start).",
@@ -210,6 +235,10 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "higher",
+        why: {
+          fails:
+            "The base has been raised on one page per search and does not know where to look among three; reinforcement alone does not teach that in thirty steps.",
+        },
       },
     ],
     note: "The base was raised on one page per search. The warm start has read transcripts with as many passages as the training that follows shows, so its rows ask the papers' question; the rows from the base ask whether reinforcement alone teaches to read several. A question of three searches leaves no room for five passages each within the base's 512 tokens.",
@@ -236,6 +265,7 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "area",
         expect: "higher",
+        why: { holds: "It begins with searches of two hops, which the base has to discover." },
       },
       {
         text: "In the end both are about as good.",
@@ -244,6 +274,10 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "equal",
+        why: {
+          unseen:
+            "The warm start ends a little lower: what it knows of reading comes from sentences in other words than the base was raised on, and copying names becomes less sure.",
+        },
       },
     ],
     note: "What instruction tuning gave the papers' models, a short supervised warm-up gives here: 320 transcripts of one and two searches about training countries, three times.",
@@ -267,6 +301,10 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "higher",
+        why: {
+          fails:
+            "The base is well formed already when it guesses at once, and hardly ever when it searches twice. While right answers are rare, form is what most groups differ in, and GRPO divides by the group's deviation, which blows a small reward up to full size: the model learns to guess in good form. The papers' models were large enough to answer some questions from the start.",
+        },
       },
       {
         text: "It makes GRPO learn faster.",
@@ -275,6 +313,7 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "area",
         expect: "higher",
+        why: { fails: "See above: it learns something else." },
       },
       {
         text: "Too large a format weight does harm: a quarter of it does better.",
@@ -283,6 +322,10 @@ export const tables: readonly Table[] = [
         right: "format",
         measure: "sampled",
         expect: "higher",
+        why: {
+          unseen:
+            "Both do the same harm: where no attempt is right, division by the group's deviation makes the size of the reward irrelevant. An algorithm that does not divide (Dr. GRPO, RLOO) would tell; it was not run.",
+        },
       },
       {
         text: "From a warm start the format reward makes GRPO end higher.",
@@ -299,6 +342,10 @@ export const tables: readonly Table[] = [
         right: "grpo",
         measure: "sampled",
         expect: "not-higher",
+        why: {
+          holds:
+            "Whoever answers right has retrieved the answer; it only tells apart attempts that found it and did not use it, which are rare.",
+        },
       },
     ],
     note: "The format reward with λ = 0.2 is the second paper's whole scale: 1 for a right answer in form, 0.8 for one out of form, 0.2 for form alone, 0.1 for any answer. The small one is EM + 0.05 for form.",
@@ -329,6 +376,10 @@ export const tables: readonly Table[] = [
         right: "rag",
         measure: "sampled",
         expect: "higher",
+        why: {
+          holds:
+            "The question itself finds the first page and not the second, and two thirds of the questions need a second or third.",
+        },
       },
       {
         text: "RAG ends higher than no search.",
@@ -352,6 +403,7 @@ export const tables: readonly Table[] = [
         left: "random",
         measure: "searchesGained",
         expect: "lower",
+        why: { unseen: "There is no reward to follow in either direction: nothing is learned, not even to stop." },
       },
       {
         text: "With empty results, which cost nothing, it comes to search more.",
@@ -359,6 +411,7 @@ export const tables: readonly Table[] = [
         left: "empty",
         measure: "searchesGained",
         expect: "higher",
+        why: { unseen: "As above: no attempt is ever right, so all advantages are 0." },
       },
     ],
     note: "RAG is trained as well here: the question is searched once, the passage stands before the model's first word, and it may not search. The papers' RAG was not trained.",
