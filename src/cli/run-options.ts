@@ -6,13 +6,13 @@ import { faithful } from "../recipes/search-r1/faithful.js";
 import {
   applySets,
   configKeys,
-  groupHelp,
   mergeConfig,
   parseConfig,
   refuseUnknownKeys,
   type Config,
   type ConfigInput,
 } from "../train/config.js";
+import { groupHelp } from "../train/config-fields.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config-file.js";
 import { readRunConfig } from "../train/run-folder.js";
