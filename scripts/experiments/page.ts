@@ -67,7 +67,8 @@ How to read it:
 - **Collapsed** counts runs whose last validation EM at T = 1 was less than half of their best.
 - A finding **holds** or **does not hold** only where the whole interval says so. For findings that two things are about equal, a difference below ${margin} EM counts as none. Of twenty differences that are nothing but chance, one would look
   real all the same.
-- This is a model of 0.9 M parameters in a small world. What does not hold here may well hold there.`;
+- This is a model of 0.9 M parameters in a small world. What does not hold here may well hold there.
+- The reasons behind the verdicts are readings of the results. They were not tested by runs of their own.`;
 }
 
 /** Of a setting that all cells share. */
