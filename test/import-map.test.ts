@@ -16,8 +16,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   data: ["prompts", "search", "rewards", "engine"],
   prompts: [],
   http: [],
-  // An engine behind a server, and a judge, are asked in the same way.
-  search: ["http"],
+  // An engine behind a server, and a judge, are asked in the same way. Encoders run on the engine's runtime with its tokenizers.
+  search: ["http", "engine"],
   rollout: ["prompts", "search", "policy"],
   // A format reward asks whether a text keeps a protocol.
   rewards: ["prompts", "http"],

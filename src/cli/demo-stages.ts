@@ -28,7 +28,7 @@ export function printWorld(terminal: Terminal, config: Config): void {
 }
 
 function engineInWords({ search, algorithm, train }: Config): string {
-  const engines = {
+  const engines: Readonly<Record<string, string>> = {
     bm25: "a real search engine",
     http: "a search server",
     random: "random passages instead of search results (a control)",
@@ -36,7 +36,7 @@ function engineInWords({ search, algorithm, train }: Config): string {
     none: "no search engine at all (a control)",
   };
   const mask = algorithm.maskRetrieved ? "" : ", trained on retrieved text too (an ablation)";
-  return `${engines[search.engine]}${mask}; seed ${train.seed}`;
+  return `${engines[search.engine] ?? `the search engine ${search.engine}`}${mask}; seed ${train.seed}`;
 }
 
 /** Two attempts at one question. */

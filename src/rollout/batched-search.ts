@@ -45,6 +45,7 @@ export function batchedSearch(engine: SearchEngine): SearchEngine {
           reject: (reason) => (release(), reject(reason)),
         });
       }),
+    counts: () => engine.counts?.() ?? {},
     close: () => engine.close(),
   };
 }

@@ -14,6 +14,11 @@ export interface SearchEngine {
    * @throws SearchError when the engine cannot answer.
    */
   searchBatch(queries: readonly string[], k: number, options?: SearchOptions): Promise<Passage[][]>;
+  /**
+   * What the engine has done since it was opened, by name and all of it adding up ("cacheHits", "requests", "spentUsd", …): becomes metrics
+   * of a run and lines of `GET /metrics`. Wrappers give their own numbers with those of the engine inside. Absent: nothing to tell.
+   */
+  counts?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 

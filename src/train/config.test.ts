@@ -27,7 +27,8 @@ describe("parseConfig", () => {
     [[], /must be an object of groups/],
     [{ train: { steps: "many" } }, /train.steps: .*expected number/],
     [{ train: { steps: -1 } }, /train.steps: /],
-    [{ search: { engine: "google" } }, /search.engine: .*"bm25"/],
+    [{ search: { engine: "bing" } }, /search.engine: must be one of bm25, dense/],
+    [{ search: { engine: "bm25+bing" } }, /search.engine: must be one of bm25, dense/],
     [{ algorithm: { groupSize: 1 } }, /groupSize is 1: grpo compares.*algorithm.name=reinforce/],
     [{ search: { engine: "http" } }, /search.url is empty/],
     [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
@@ -126,7 +127,7 @@ describe("applySets", () => {
     ["trian.steps=4", /trian.steps in --set is not a known key. Did you mean train.steps\?/],
     ["learningRate=1", /Did you mean critic.learningRate or optimizer.learningRate or sft.learningRate\?/],
     ["train.steps=lots", /--set train.steps=lots cannot be used: .* Expected integer/],
-    ["search.engine=google", /Expected "bm25" \| "http" \| "random" \| "empty" \| "none"/],
+    ["search.engine=bm25+bing", /must be one of bm25, dense/],
     ["train.steps.more=1", /not a known key/],
   ])("refuses --set %s", (set, message) => expect(() => applySets({}, [set])).toThrow(message));
 });

@@ -1,6 +1,7 @@
 /** @file The configuration of a run: its schema, checks and settings from a command line, all derived from the table of keys. */
 import { z } from "zod";
 import { nearest, UserError } from "../errors.js";
+import { refuseSearchContradictions } from "./search-contradictions.js";
 import { refuseAlgorithmContradictions } from "./algorithm-contradictions.js";
 import { fields } from "./config-fields.js";
 
@@ -113,16 +114,7 @@ function unknownKey(path: string, source: string): UserError {
 function refuseContradictions(config: Config): void {
   refuseAlgorithmContradictions(config);
   const { search, rollout, reward, train } = config;
-  if (search.engine === "http" && search.url === "") {
-    throw new UserError(
-      "search.engine is http, but search.url is empty. Set search.url, for example http://127.0.0.1:8000/retrieve.",
-    );
-  }
-  if (search.url !== "" && search.engine !== "http") {
-    throw new UserError(
-      `search.url is set, but search.engine is ${search.engine} and would not use it. Set search.engine=http or drop the url.`,
-    );
-  }
+  refuseSearchContradictions(search);
   if (rollout.context === "question" && search.engine === "none") {
     throw new UserError(
       "rollout.context is question, but search.engine is none: there is nothing to search the question in. " +

@@ -24,14 +24,10 @@ import { isWellFormed } from "../rewards/format.js";
 import type { Reward, RewardFunction } from "../rewards/reward.js";
 import { batchedSearch } from "../rollout/batched-search.js";
 import { requireRoom } from "../rollout/rollout.js";
-import { Bm25Engine } from "../search/bm25/engine.js";
-import { openIndex } from "../search/bm25/open.js";
+import type { StoredPassage } from "../search/bm25/passages.js";
 import { loadCorpus } from "../search/corpus.js";
 import type { SearchEngine } from "../search/engine.js";
-import { EmptyEngine } from "../search/empty.js";
-import { HttpEngine } from "../search/http.js";
-import { NoneEngine } from "../search/none.js";
-import { RandomEngine } from "../search/random.js";
+import { openEngine } from "../search/open-engine.js";
 import type { Question } from "../types.js";
 import { parseConfig, type Config } from "./config.js";
 import { locateModel } from "./model-folder.js";
@@ -161,24 +157,12 @@ export async function openSearch(config: Config, given: GivenParts = {}): Promis
   return { value: engine, close: () => engine.close() };
 }
 
-async function makeEngine(config: Config): Promise<SearchEngine> {
-  const { engine, url, timeoutMs } = config.search;
-  if (engine === "none") return new NoneEngine();
-  if (engine === "empty") return new EmptyEngine();
-  if (engine === "http") {
-    // Half of the time for one request, so that a second try fits into the deadline of the search.
-    return batchedSearch(new HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }));
-  }
-  const bm25 = await openBm25(config);
-  return engine === "bm25" ? bm25 : new RandomEngine(bm25.passages, config.train.seed);
-}
-
-async function openBm25({ data, search }: Config): Promise<Bm25Engine> {
-  const ranking = { k1: search.k1, b: search.b };
-  if (data.index !== "") return openIndex(data.index, ranking);
-  const passages =
-    data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : await loadCorpus([data.corpus]);
-  return Bm25Engine.fromPassages(passages, ranking);
+/** Searches of one moment go out together: engines batch, servers are asked once. */
+async function makeEngine({ data, search, train }: Config): Promise<SearchEngine> {
+  const passages = async (): Promise<readonly StoredPassage[]> =>
+    data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : loadCorpus([data.corpus]);
+  const engine = await openEngine({ ...search, index: data.index, seed: train.seed }, { passages });
+  return search.engine === "none" ? engine : batchedSearch(engine);
 }
 
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */

@@ -1,0 +1,22 @@
+/** @file What turns texts into vectors: a model in a worker, or an `/v1/embeddings` endpoint. */
+import type { SearchOptions } from "../engine.js";
+
+/** Encoders of the E5 kind read queries and passages differently. */
+export type TextKind = "query" | "passage";
+
+export interface Encoder {
+  /**
+   * Model, pooling, prefixes and normalisation in one line. Kept with every index: vectors of different encoders do not compare, and an
+   * index opened with another encoder is an error.
+   */
+  readonly name: string;
+  /** Numbers in a vector; 0 until the first text was encoded where an endpoint does not say. */
+  readonly dimensions: number;
+  /**
+   * A vector of unit length for each text: row-major, [texts × dimensions]. A text's vector does not depend on the other texts.
+   * @throws SearchError when the model or the endpoint fails; the signal's reason
+   */
+  encode(texts: readonly string[], kind: TextKind, options?: SearchOptions): Promise<Float32Array>;
+  counts?(): Readonly<Record<string, number>>;
+  close(): Promise<void>;
+}
