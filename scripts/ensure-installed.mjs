@@ -52,7 +52,7 @@ export function ensureInstalled() {
   const stamp = wantedStamp();
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
   if (!npmInstalledTheSame()) {
-    process.stderr.write("Installing dependencies (once; about 450 MB on disk) …\n");
+    process.stderr.write("Installing dependencies (once; about 630 MB on disk) …\n");
     // --include=dev: the build and the tests need them even where NODE_ENV says production.
     const npm = npmCommand(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
     // npm's own output goes to stderr: stdout belongs to the command that follows.
