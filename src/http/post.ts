@@ -16,6 +16,11 @@ export interface HttpTools extends RetryTools {
   fetch: typeof fetch;
   /** Milliseconds since 1970. */
   now: () => number;
+  /**
+   * Waited for before each request, further tries included, and outside of its time: where a budget counts and a rate is kept. What it
+   * throws ends the call.
+   */
+  beforeRequest?: (signal: AbortSignal) => Promise<void>;
 }
 
 export const realTools: HttpTools = {
@@ -54,6 +59,7 @@ export function postJson(
 ): Promise<string> {
   const attempt = async (): Promise<string> => {
     await beforeTry?.(signal);
+    await tools.beforeRequest?.(signal);
     return request(url, body, settings, tools, signal);
   };
   return withRetries(attempt, settings, tools, signal);

@@ -3,6 +3,7 @@
  * behind a cache and a budget. `sleuth train`, `search` and `serve search` all open their engines here.
  */
 import { UserError, nearest } from "../errors.js";
+import type { HttpTools } from "../http/post.js";
 import { engineNames } from "./engine-names.js";
 import type { EngineName } from "./engine-names.js";
 import type { SearchEngine } from "./engine.js";
@@ -70,6 +71,11 @@ export interface EngineContext {
   passages?: () => Promise<readonly StoredPassage[]>;
   /** Keys of web engines come from here. Default: the environment of this process. */
   environment?: Readonly<Record<string, string | undefined>>;
+  /**
+   * How servers are asked. Engines hand it on to whatever sends their requests (`postJson` takes it as tools), so that `beforeRequest` runs
+   * before every try: the run's budget and rate are kept there. Tests bring a `fetch`.
+   */
+  http?: Partial<HttpTools>;
 }
 
 /** Opens one engine. Modules are loaded when they are needed: most runs need one. */
@@ -82,8 +88,8 @@ const openers: Partial<Record<EngineName, Opener>> = {
     return new RandomEngine((await openBm25(settings, context)).passages, settings.seed);
   },
   // Half of the time for one request, so that a second try fits into the deadline of the search.
-  http: async ({ url, timeoutMs }) =>
-    new (await import("./http.js")).HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }),
+  http: async ({ url, timeoutMs }, context) =>
+    new (await import("./http.js")).HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }, context.http),
   empty: async () => new (await import("./empty.js")).EmptyEngine(),
   none: async () => new (await import("./none.js")).NoneEngine(),
 };
