@@ -3,7 +3,6 @@ import type { Passage } from "../../types.js";
 import { Analyzer } from "../analyzer.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
-import type { Bm25Data } from "./data.js";
 import { indexInMemory } from "./memory.js";
 import { DamagedPassage, PassagesInMemory } from "./passages.js";
 import type { PassageSource, StoredPassage } from "./passages.js";
@@ -11,6 +10,7 @@ import { Bm25Scorer } from "./scorer.js";
 import type { ScoredPassage } from "./scorer.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
+import type { Bm25Snapshot } from "./snapshot.js";
 
 /** Longest stretch of scoring, in milliseconds, before other work on the same thread gets its turn. */
 const patienceMs = 8;
@@ -24,23 +24,40 @@ export class Bm25Engine implements SearchEngine {
   private readonly scorer: Bm25Scorer;
   private isClosed = false;
 
-  /** Joins parts that belong together; callers use `fromPassages` or `openIndex`. */
-  constructor(data: Bm25Data, passages: PassageSource, analyzer: Analyzer, k1: number, b: number) {
-    checkRanking(k1, b);
-    this.analyzer = analyzer;
+  private constructor(snapshot: Bm25Snapshot, passages: PassageSource) {
+    checkRanking(snapshot.k1, snapshot.b);
+    this.analyzer = new Analyzer(snapshot.analyzer);
     this.passages = passages;
-    this.scorer = new Bm25Scorer(data, k1, b);
+    this.scorer = new Bm25Scorer(snapshot);
   }
 
   /**
-   * Indexes a list of passages in memory. No passages make an engine that finds nothing.
+   * Indexes a list of passages in memory, at once and in this thread. No passages make an engine that finds nothing.
    * @throws UserError for settings out of range.
    */
   static fromPassages(passages: readonly StoredPassage[], settings: Partial<Bm25Settings> = {}): Bm25Engine {
     const { k1, b, analyzer: analyzerSettings } = { ...defaultBm25, ...settings };
     const analyzer = new Analyzer(analyzerSettings);
     const stored = passages.map(({ id, title, text }) => ({ id, title, text }));
-    return new Bm25Engine(indexInMemory(stored, analyzer), new PassagesInMemory(stored), analyzer, k1, b);
+    const segment = indexInMemory(stored, analyzer);
+    const snapshot: Bm25Snapshot = {
+      analyzer: analyzer.settings,
+      k1,
+      b,
+      segments: [segment],
+      passages: stored.length,
+      totalLength: segment.lengths.reduce((sum, length) => sum + length, 0),
+      deletedFrequencies: new Map(),
+    };
+    return new Bm25Engine(snapshot, new PassagesInMemory(stored));
+  }
+
+  /**
+   * Opens an index at hand; `passages` are closed with the engine.
+   * @throws UserError for settings out of range.
+   */
+  static async fromSnapshot(snapshot: Bm25Snapshot, passages: PassageSource): Promise<Bm25Engine> {
+    return new Bm25Engine(snapshot, passages);
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {

@@ -1,23 +1,30 @@
 /** @file An index built in memory from a list of passages. */
 import type { Analyzer } from "../analyzer.js";
-import type { Bm25Data } from "./data.js";
 import { frequencyArray } from "./data.js";
 import { Inverter } from "./inverter.js";
 import type { StoredPassage } from "./passages.js";
+import type { Segment } from "./snapshot.js";
+import { termBlockOf } from "./term-block.js";
 
-export function indexInMemory(passages: readonly StoredPassage[], analyzer: Analyzer): Bm25Data {
+/** One segment with all passages. */
+export function indexInMemory(passages: readonly StoredPassage[], analyzer: Analyzer): Segment {
   const inverter = new Inverter(analyzer);
   for (const { title, text } of passages) inverter.add(title, text);
+  return segmentOf(inverter);
+}
+
+/** What an inverter has gathered, as a segment. */
+export function segmentOf(inverter: Inverter): Segment {
   const run = inverter.takeRun();
   const frequencies = frequencyArray(inverter.maxFrequency, run.frequencies.length);
   frequencies.set(run.frequencies);
   return {
+    firstPassage: 0,
+    terms: termBlockOf(inverter.terms),
     lengths: inverter.lengths.view().slice(),
-    totalLength: inverter.totalLength,
     postingOffsets: offsetsOf(run.counts),
     postingPassages: run.passages,
     postingFrequencies: frequencies,
-    termNumber: (term) => inverter.terms.get(term) ?? -1,
   };
 }
 

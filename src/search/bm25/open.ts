@@ -3,14 +3,13 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Analyzer } from "../analyzer.js";
-import type { Bm25Data } from "./data.js";
 import { Bm25Engine } from "./engine.js";
 import { damaged, fileNames, readManifest } from "./format.js";
 import type { FileName, Manifest } from "./format.js";
 import { PassageFile } from "./passages.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
+import type { Bm25Snapshot, Segment } from "./snapshot.js";
 
 /** Node reads at most 2 GiB at once; smaller pieces let other work on the thread in between. */
 const pieceBytes = 16 * 1024 * 1024;
@@ -59,50 +58,31 @@ async function openGeneration(folder: string, manifest: Manifest, k1: number, b:
   await checkSize(folder, pathOf(fileNames.passages), manifest.files[fileNames.passages].bytes);
   const frequencyKind = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[manifest.frequencyBytes];
   if (frequencyKind === undefined) throw new Error(`internal: frequencies of ${manifest.frequencyBytes} bytes`);
-  const terms = new TermList(
-    Buffer.from(await read(fileNames.terms)),
-    new Uint32Array(await read(fileNames.termOffsets)),
-    new Uint32Array(await read(fileNames.termNumbers)),
-  );
-  const data: Bm25Data = {
+  const segment: Segment = {
+    firstPassage: 0,
+    terms: {
+      text: new Uint8Array(await read(fileNames.terms)),
+      offsets: new Uint32Array(await read(fileNames.termOffsets)),
+      numbers: new Uint32Array(await read(fileNames.termNumbers)),
+    },
     lengths: new Uint32Array(await read(fileNames.lengths)),
-    totalLength: manifest.totalLength,
     postingOffsets: new Uint32Array(await read(fileNames.postingOffsets)),
     postingPassages: new Uint32Array(await read(fileNames.postingPassages)),
     postingFrequencies: new frequencyKind(await read(fileNames.postingFrequencies)),
-    termNumber: (term) => terms.numberOf(term),
   };
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
   const passages = await PassageFile.open(pathOf(fileNames.passages), offsets, checks);
-  return new Bm25Engine(data, passages, new Analyzer(manifest.analyzer), k1, b);
-}
-
-/** The dictionary as one block of text: no object per term, so millions of terms open at once. */
-class TermList {
-  private readonly text: Buffer;
-  private readonly offsets: Uint32Array;
-  private readonly numbers: Uint32Array;
-
-  constructor(text: Buffer, offsets: Uint32Array, numbers: Uint32Array) {
-    this.text = text;
-    this.offsets = offsets;
-    this.numbers = numbers;
-  }
-
-  /** Binary search; terms are sorted as JavaScript compares strings. */
-  numberOf(term: string): number {
-    let low = 0;
-    let high = this.numbers.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const candidate = this.text.toString("utf8", this.offsets[middle], this.offsets[middle + 1]);
-      if (candidate === term) return this.numbers[middle];
-      if (candidate < term) low = middle + 1;
-      else high = middle - 1;
-    }
-    return -1;
-  }
+  const snapshot: Bm25Snapshot = {
+    analyzer: manifest.analyzer,
+    k1,
+    b,
+    segments: [segment],
+    passages: manifest.passages,
+    totalLength: manifest.totalLength,
+    deletedFrequencies: new Map(),
+  };
+  return Bm25Engine.fromSnapshot(snapshot, passages);
 }
 
 async function readSealed(folder: string, path: string, bytes: number, sha256: string): Promise<ArrayBuffer> {

@@ -8,7 +8,8 @@
  * Departures: lengths are exact where Lucene rounds them to eight bits above 39 terms, and sums are float64 where Lucene
  * adds float32. A term repeated in the query weighs as often as it is repeated, as in Anserini.
  */
-import type { Bm25Data } from "./data.js";
+import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import { numberOfTerm } from "./term-block.js";
 
 export interface ScoredPassage {
   /** Number of the passage in the index, from 0 in corpus order. */
@@ -21,56 +22,73 @@ export interface ScoredPassage {
  * `top` runs to its end without waiting.
  */
 export class Bm25Scorer {
-  private readonly data: Bm25Data;
-  /** k1·(1 − b + b·|d| / mean|d|) of each passage. */
-  private readonly norms: Float64Array;
+  private readonly snapshot: Bm25Snapshot;
+  private readonly meanLength: number;
   private readonly scores: Float64Array;
   private readonly touched: Uint32Array;
 
-  constructor(data: Bm25Data, k1: number, b: number) {
-    this.data = data;
-    const count = data.lengths.length;
-    const meanLength = data.totalLength / count || 1;
-    this.norms = new Float64Array(count);
-    for (let passage = 0; passage < count; passage++)
-      this.norms[passage] = k1 * (1 - b + (b * data.lengths[passage]) / meanLength);
-    this.scores = new Float64Array(count);
-    this.touched = new Uint32Array(count);
+  constructor(snapshot: Bm25Snapshot) {
+    this.snapshot = snapshot;
+    this.meanLength = snapshot.totalLength / snapshot.passages || 1;
+    const largest = snapshot.segments.reduce((most, { lengths }) => Math.max(most, lengths.length), 0);
+    this.scores = new Float64Array(largest);
+    this.touched = new Uint32Array(largest);
   }
 
   /** The best `k` passages for a query's terms, best first; equal scores in corpus order. */
   top(queryTerms: readonly string[], k: number): ScoredPassage[] {
-    let touched = 0;
-    for (const [term, count] of countTerms(queryTerms)) touched = this.addTerm(term, count, touched);
-    const best = new TopPassages(Math.min(k, touched));
-    for (let index = 0; index < touched; index++) {
-      const passage = this.touched[index];
-      best.offer(passage, this.scores[passage]);
-      this.scores[passage] = 0;
+    const terms = this.termsOf(queryTerms);
+    const best = new TopPassages(Math.min(k, this.snapshot.passages));
+    for (const [index, segment] of this.snapshot.segments.entries()) {
+      let touched = 0;
+      for (const { weight, numbers } of terms)
+        if (numbers[index] >= 0) touched = this.addTerm(segment, numbers[index], weight, touched);
+      for (let place = 0; place < touched; place++) {
+        const passage = this.touched[place];
+        if (segment.deleted?.[passage] !== 1) best.offer(segment.firstPassage + passage, this.scores[passage]);
+        this.scores[passage] = 0;
+      }
     }
     return best.sorted();
   }
 
+  /** What each distinct term weighs and its number in every segment, in the one order in which shares are added. */
+  private termsOf(queryTerms: readonly string[]): { weight: number; numbers: number[] }[] {
+    const { segments, deletedFrequencies, passages } = this.snapshot;
+    return countTerms(queryTerms).map(([term, count]) => {
+      const encoded = Buffer.from(term);
+      const numbers = segments.map((segment) => numberOfTerm(segment.terms, encoded));
+      const holding = numbers.reduce(
+        (sum, number, index) => sum + (number < 0 ? 0 : postingsOf(segments[index], number)),
+        -(deletedFrequencies.get(term) ?? 0),
+      );
+      return { weight: count * inverseFrequency(holding, passages), numbers };
+    });
+  }
+
   /** Adds one term's share to every passage that holds it; returns how many passages have a score now. */
-  private addTerm(term: string, count: number, touchedBefore: number): number {
-    const { postingOffsets, postingPassages, postingFrequencies } = this.data;
-    const { norms, scores, touched } = this;
-    const number = this.data.termNumber(term);
-    if (number < 0) return touchedBefore;
-    const start = postingOffsets[number];
+  private addTerm(segment: Segment, number: number, weight: number, touchedBefore: number): number {
+    const { postingOffsets, postingPassages, postingFrequencies, lengths } = segment;
+    const { scores, touched, meanLength } = this;
+    const { k1, b } = this.snapshot;
     const end = postingOffsets[number + 1];
-    const weight = count * inverseFrequency(end - start, scores.length);
     let touchedNow = touchedBefore;
-    for (let posting = start; posting < end; posting++) {
+    for (let posting = postingOffsets[number]; posting < end; posting++) {
       const passage = postingPassages[posting];
       const frequency = postingFrequencies[posting];
       const before = scores[passage];
       // Every share is above zero, so zero means "not touched yet".
       if (before === 0) touched[touchedNow++] = passage;
-      scores[passage] = before + weight * (frequency / (frequency + norms[passage]));
+      const norm = k1 * (1 - b + (b * lengths[passage]) / meanLength);
+      scores[passage] = before + weight * (frequency / (frequency + norm));
     }
     return touchedNow;
   }
+}
+
+/** How many passages of a segment hold a term, deleted ones included. */
+function postingsOf({ postingOffsets }: Segment, number: number): number {
+  return postingOffsets[number + 1] - postingOffsets[number];
 }
 
 /** Inverse document frequency of a term that `n` of `N` passages hold. Above zero even when all do. */
