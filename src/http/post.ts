@@ -1,5 +1,6 @@
 /** @file One way to ask a server with JSON: deadlines, retries and bounds on answers, for search engines and judges alike. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { CircuitBreaker } from "./breaker.js";
 import { HttpError, parseRetryAfter, Retryable, withRetries, type RetrySettings, type RetryTools } from "./retry.js";
 
 export interface PostSettings extends RetrySettings {
@@ -43,6 +44,20 @@ export interface PostOptions {
   signal: AbortSignal;
   /** Waited for before each try, outside of its time. */
   beforeTry?: (signal: AbortSignal) => Promise<void>;
+  /** The server's; with it, a server that keeps failing is left alone for a while. */
+  breaker?: CircuitBreaker;
+  /** Added to. */
+  counts?: RequestCounts;
+}
+
+/** What was asked of servers, adding up. */
+export interface RequestCounts {
+  /** Further tries included. */
+  requests: number;
+  /** Further tries alone. */
+  retries: number;
+  /** Calls that failed for good. */
+  failures: number;
 }
 
 /**
@@ -55,19 +70,43 @@ export function postJson(
   body: string,
   settings: PostSettings,
   tools: HttpTools,
-  { signal, beforeTry }: PostOptions,
+  options: PostOptions,
 ): Promise<string> {
-  const attempt = async (): Promise<string> => {
+  return ask(url, body, settings, tools, options);
+}
+
+/** The same with GET. */
+export function getJson(url: string, settings: PostSettings, tools: HttpTools, options: PostOptions): Promise<string> {
+  return ask(url, undefined, settings, tools, options);
+}
+
+async function ask(
+  url: string,
+  body: string | undefined,
+  settings: PostSettings,
+  tools: HttpTools,
+  { signal, beforeTry, breaker, counts = { requests: 0, retries: 0, failures: 0 } }: PostOptions,
+): Promise<string> {
+  let tries = 0;
+  const send = async (): Promise<string> => {
     await beforeTry?.(signal);
     await tools.beforeRequest?.(signal);
+    counts.requests++;
+    if (tries++ > 0) counts.retries++;
     return request(url, body, settings, tools, signal);
   };
-  return withRetries(attempt, settings, tools, signal);
+  const attempt = breaker === undefined ? send : (): Promise<string> => breaker.run(url, send);
+  try {
+    return await withRetries(attempt, settings, tools, signal);
+  } catch (error) {
+    if (error instanceof HttpError) counts.failures++;
+    throw error;
+  }
 }
 
 async function request(
   url: string,
-  body: string,
+  body: string | undefined,
   settings: PostSettings,
   tools: HttpTools,
   signal: AbortSignal,
@@ -76,9 +115,12 @@ async function request(
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await tools.fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json", ...headers },
-      body,
+      ...(body === undefined ? { method: "GET" } : { method: "POST", body }),
+      headers: {
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        accept: "application/json",
+        ...headers,
+      },
       signal: AbortSignal.any([signal, timeout]),
     });
     if (!response.ok) throw await statusError(response, url, maxAnswerBytes, tools.now());
