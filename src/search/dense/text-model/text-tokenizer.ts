@@ -1,0 +1,109 @@
+/**
+ * @file Texts and pairs as an encoder reads them: token ids with what the model's tokenizer puts around them, cut to a length. The ids
+ * are those of Hugging Face's tokenizers with `truncation=True` (golden numbers in `testdata/`).
+ */
+import { Tokenizer } from "@huggingface/tokenizers";
+import { UserError } from "../../../errors.js";
+import { readTemplate, type Template, type TemplateItem } from "./template.js";
+
+/** One text, ready for a model. */
+export interface TokenizedText {
+  ids: number[];
+  /** 0, or 1 for the second text of a pair where the model tells them apart. */
+  types: number[];
+}
+
+/** Characters of a text that are looked at first, for each token that is wanted; few texts have longer tokens. */
+const charactersPerToken = 12;
+
+export class TextTokenizer {
+  private readonly inner: Tokenizer;
+  private readonly template: Template;
+
+  /**
+   * @param json the parsed `tokenizer.json`
+   * @throws UserError naming `source` when it cannot be used
+   */
+  constructor(json: object, source = "tokenizer.json") {
+    this.template = readTemplate((json as { post_processor?: unknown }).post_processor, source);
+    this.inner = open(json, source);
+  }
+
+  /** A text of at most `maxTokens` tokens, those around it included; the end is cut off. */
+  text(text: string, maxTokens: number): TokenizedText {
+    const room = Math.max(0, maxTokens - addedBy(this.template.single));
+    return fill(this.template.single, [this.firstTokens(text, room).slice(0, room)]);
+  }
+
+  /** A pair of at most `maxTokens` tokens; the longer of the two is cut first ("longest_first"). */
+  pair(first: string, second: string, maxTokens: number): TokenizedText {
+    const room = Math.max(0, maxTokens - addedBy(this.template.pair));
+    const [a, b] = [this.firstTokens(first, room), this.firstTokens(second, room)];
+    const [keepA, keepB] = shares(a.length, b.length, room);
+    return fill(this.template.pair, [a.slice(0, keepA), b.slice(0, keepB)]);
+  }
+
+  /**
+   * At least the first `count` tokens. Looks at a beginning of the text that grows until it holds more than enough of them, so that a text of
+   * megabytes costs as much as its first page. Beginnings end at spaces, where tokens end too.
+   */
+  private firstTokens(text: string, count: number): number[] {
+    for (let length = Math.max(1024, count * charactersPerToken); ; length *= 4) {
+      const isWhole = length >= text.length;
+      const beginning = isWhole ? text : text.slice(0, endAtSpace(text, length));
+      const ids: number[] = this.inner.encode(beginning, { add_special_tokens: false }).ids;
+      // What is cut in the middle of a word may be tokenized otherwise: the last tokens do not count.
+      if (isWhole || ids.length >= count + 16) return ids;
+    }
+  }
+}
+
+/** The nearest white space from `length` on, unless that is far away. */
+function endAtSpace(text: string, length: number): number {
+  for (let end = length; end < Math.min(text.length, length + 200); end++) if (/\s/u.test(text[end])) return end;
+  // Not between the halves of a surrogate pair.
+  const code = text.charCodeAt(length);
+  return code >= 0xdc00 && code <= 0xdfff ? length + 1 : length;
+}
+
+function addedBy(template: readonly TemplateItem[]): number {
+  return template.filter((item) => "id" in item).length;
+}
+
+function fill(template: readonly TemplateItem[], texts: readonly number[][]): TokenizedText {
+  const ids: number[] = [];
+  const types: number[] = [];
+  for (const item of template) {
+    for (const id of "id" in item ? [item.id] : (texts[item.text] ?? [])) {
+      ids.push(id);
+      types.push(item.type);
+    }
+  }
+  return { ids, types };
+}
+
+/** How many tokens of each are kept: the strategy "longest_first" of Hugging Face's tokenizers, to the token. */
+function shares(a: number, b: number, room: number): [number, number] {
+  if (a + b <= room) return [a, b];
+  const [short, long] = [Math.min(a, b), Math.max(Math.min(a, b), room - Math.min(a, b))];
+  const half = Math.floor(room / 2);
+  const [keepShort, keepLong] = short + long > room ? [half, half + (room % 2)] : [short, long];
+  return a > b ? [keepLong, keepShort] : [keepShort, keepLong];
+}
+
+function open(json: object, source: string): Tokenizer {
+  const { model } = json as { model?: { type?: string; vocab?: unknown } };
+  if (model?.vocab === undefined)
+    throw new UserError(`${source} has no model vocabulary. Is it a Hugging Face tokenizer.json?`);
+  // Unigram models (SentencePiece) take a run of unknown characters for one token.
+  const isUnigram = model.type === "Unigram" || Array.isArray(model.vocab);
+  try {
+    return new Tokenizer(isUnigram ? { ...json, model: { ...model, fuse_unk: true } } : json, {});
+  } catch (cause) {
+    throw new UserError(
+      `${source} cannot be used: ${(cause as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is not ` +
+        "supported has to be converted there.",
+      { cause },
+    );
+  }
+}
