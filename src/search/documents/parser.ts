@@ -1,0 +1,104 @@
+/** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
+import { UserError } from "../../errors.js";
+import { WorkerPool } from "../workers/pool.js";
+import type { ParseTask } from "./parse-worker.js";
+
+export interface ParserOptions {
+  /** Threads; each takes one document at a time. Default: 1. */
+  workers?: number;
+  /** Longest time for one document, from when a worker takes it up. Default: 20 seconds. */
+  timeoutMs?: number;
+}
+
+export interface ParseOptions {
+  /** Cancels; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Threads that take documents apart. They start with the first document. Whoever makes one closes it. */
+export class DocumentParser {
+  private readonly lanes: Lane[];
+  private readonly timeoutMs: number;
+  private closed = false;
+
+  constructor({ workers = 1, timeoutMs = 20_000 }: ParserOptions = {}) {
+    this.lanes = Array.from({ length: workers }, () => new Lane());
+    this.timeoutMs = timeoutMs;
+  }
+
+  /**
+   * `htmlToText` in a worker.
+   * @throws UserError for a page that takes too long; the signal's reason
+   */
+  htmlToText(html: string, url?: string, options: ParseOptions = {}): Promise<{ title: string; text: string }> {
+    return this.run({ kind: "html-text", html, url }, options);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all(this.lanes.map((lane) => lane.close()));
+  }
+
+  private run<Answer>(task: ParseTask, { signal }: ParseOptions): Promise<Answer> {
+    if (this.closed) return Promise.reject(new Error("internal: this DocumentParser is closed"));
+    const lane = this.lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
+    return lane.run(task, this.timeoutMs, signal) as Promise<Answer>;
+  }
+}
+
+/** One worker, and the documents that wait for it. */
+class Lane {
+  /** Documents that wait or are worked on. */
+  waiting = 0;
+  private pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
+  private last: Promise<unknown> = Promise.resolve();
+
+  /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
+  run(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+    this.waiting++;
+    const answer = this.last.then(() => this.parse(task, timeoutMs, signal)).finally(() => void this.waiting--);
+    this.last = answer.catch(() => undefined);
+    return abandonable(answer, signal);
+  }
+
+  async close(): Promise<void> {
+    const pool = this.pool;
+    this.pool = undefined;
+    await (await pool?.catch(() => undefined))?.close();
+  }
+
+  private async parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+    signal?.throwIfAborted();
+    const pool = await (this.pool ??= openPool());
+    const deadline = new AbortController();
+    const timer = setTimeout(() => {
+      const seconds = Math.round(timeoutMs / 1000);
+      deadline.abort(new UserError(`It takes longer than ${seconds} s to take apart; such documents are left out.`));
+    }, timeoutMs);
+    try {
+      return await pool.run(task, { signal: signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal });
+    } catch (error) {
+      // Only ending the worker stops what it does.
+      if (deadline.signal.aborted || signal?.aborted) await this.close();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+async function openPool(): Promise<WorkerPool<ParseTask, unknown>> {
+  const module = new URL("./parse-worker", import.meta.url);
+  return WorkerPool.open({ name: "documents", module, workers: 1, data: {} });
+}
+
+/** The promise, or the signal's reason as soon as it comes. */
+function abandonable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
