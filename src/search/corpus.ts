@@ -55,11 +55,15 @@ export async function loadCorpus(paths: readonly string[], options: CorpusOption
   return passages;
 }
 
-const shape =
+/** What a line looks like, for messages. */
+export const shape =
   'A line looks like {"id": "1", "title": "Peru", "text": "Lima is the capital."} or {"id": "1", "contents": "\\"Peru\\"\\nLima is the capital."}.';
 
-/** One line as a document. */
-function parseDocument(path: string, line: Line): StoredPassage {
+/**
+ * One line as a document.
+ * @throws UserError naming `path`, line and field
+ */
+export function parseDocument(path: string, line: Line): StoredPassage {
   const place = `${path}:${line.number}`;
   const record = parseRecord(place, line.text, shape);
   const id = idOf(place, record);
@@ -98,7 +102,11 @@ function fieldsOf(record: Record<string, unknown>): string {
   return names.length === 0 ? "no fields" : names.map((name) => `"${name.slice(0, 40)}"`).join(", ");
 }
 
-async function sizeOf(paths: readonly string[]): Promise<number> {
+/**
+ * Bytes of all files together.
+ * @throws UserError when one cannot be read
+ */
+export async function sizeOf(paths: readonly string[]): Promise<number> {
   let total = 0;
   for (const path of paths) {
     try {
@@ -110,12 +118,32 @@ async function sizeOf(paths: readonly string[]): Promise<number> {
   return total;
 }
 
+/** A document's place in its files. */
+export interface DocumentPlace {
+  path: string;
+  line: number;
+  id: string;
+}
+
+/** Finds a document again by its number in the order of reading, from 0. Slow, but only for a message. */
+export async function locateDocument(paths: readonly string[], number: number): Promise<DocumentPlace> {
+  let remaining = number;
+  for (const path of paths) {
+    for await (const lines of readLines(path)) {
+      if (remaining < lines.length) {
+        const line = lines[remaining];
+        return { path, line: line.number, id: parseDocument(path, line).id };
+      }
+      remaining -= lines.length;
+    }
+  }
+  throw new Error(`internal: document ${number} was read once but is not found again`);
+}
+
 /** Remembers where each id stood. */
 class SeenIds {
   private readonly paths: readonly string[];
   private readonly table = new IdTable();
-  /** Documents before each file's first. */
-  private readonly firstOfFile: number[] = [];
   private count = 0;
 
   constructor(paths: readonly string[]) {
@@ -124,29 +152,13 @@ class SeenIds {
 
   /** @throws UserError naming both lines when the id was seen before. */
   async add(id: string, fileIndex: number, lineNumber: number): Promise<void> {
-    if (this.firstOfFile[fileIndex] === undefined) this.firstOfFile[fileIndex] = this.count;
     const earlier = this.table.add(id, this.count++);
     if (earlier === undefined) return;
-    const place = await this.locate(earlier);
+    const place = await locateDocument(this.paths, earlier);
     // A false alarm of the hash: both ids stay, at the price of not noticing a third one.
     if (place.id !== id) return;
     throw new UserError(
       `${this.paths[fileIndex]}:${lineNumber}: field "id": "${id}" stands already in ${place.path}:${place.line}. Ids must be unique.`,
     );
-  }
-
-  /** Finds a document again by its place in the order of reading. Slow, but only for a message. */
-  private async locate(place: number): Promise<{ path: string; line: number; id: string }> {
-    const fileIndex = this.firstOfFile.findLastIndex((first) => first !== undefined && first <= place);
-    const path = this.paths[fileIndex];
-    let remaining = place - this.firstOfFile[fileIndex];
-    for await (const lines of readLines(path)) {
-      if (remaining < lines.length) {
-        const line = lines[remaining];
-        return { path, line: line.number, id: parseDocument(path, line).id };
-      }
-      remaining -= lines.length;
-    }
-    throw new Error(`internal: document ${place} was read from ${path} once but is not found again`);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * @file A set of document ids in bounded memory: 64-bit hashes in typed arrays, 12 to 24 bytes an id, so that a million
+ * @file A set of document ids in bounded memory: 64-bit hashes in typed arrays, 24 to 48 bytes an id, so that a million
  * ids cost tens of megabytes and not hundreds.
  */
 
@@ -20,13 +20,24 @@ export class IdTable {
 
   /** Adds an id. Returns the place of an earlier id with the same hash, or undefined. */
   add(id: string, place: Place): Place | undefined {
+    const [high, low] = hashId(id);
+    return this.addHash(high, low, place);
+  }
+
+  /** The same for an id whose hash is at hand. */
+  addHash(high: number, low: number, place: Place): Place | undefined {
     if (this.size * 2 >= this.slots) this.grow();
-    const [high, low] = hash64(id);
     const slot = this.find(high, low);
     if (this.places[slot] !== 0) return this.places[slot] - 1;
     this.put(slot, high, low, place + 1);
     this.size++;
     return undefined;
+  }
+
+  /** The place of an id with this hash, or undefined. */
+  placeOf(high: number, low: number): Place | undefined {
+    const place = this.places[this.find(high, low)];
+    return place === 0 ? undefined : place - 1;
   }
 
   /** The slot of a hash, or the free slot where it belongs. */
@@ -55,7 +66,7 @@ export class IdTable {
 }
 
 /** Two FNV-like streams with different multipliers, each through murmur3's finalizer. */
-function hash64(text: string): [high: number, low: number] {
+export function hashId(text: string): [high: number, low: number] {
   let a = 0x811c9dc5;
   let b = 0x9747b28c;
   for (let index = 0; index < text.length; index++) {
