@@ -1,0 +1,313 @@
+/** @file Making a LanceDB table of passages and their vectors, and changing it while others search it. */
+import { mkdirSync } from "node:fs";
+import { UserError } from "../../errors.js";
+import type { StoredPassage } from "../bm25/passages.js";
+import { formatContents } from "../contents.js";
+import type { SearchOptions } from "../engine.js";
+import { WorkerPool } from "../workers/pool.js";
+import type { Encoder } from "./encoder.js";
+import { loadArrow, loadLance } from "./lancedb-library.js";
+import type { TableNotes } from "./lancedb-metadata.js";
+import { lanceError, lancePlace } from "./lancedb-storage.js";
+import type { Environment, LancePlace } from "./lancedb-storage.js";
+import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./lancedb-writer.js";
+
+/** Some passages in a row. */
+export interface LanceRows {
+  passages: readonly StoredPassage[];
+  /** [passages × dimensions]; without them the encoder makes them. */
+  vectors_N_E?: Float32Array;
+}
+
+export interface LanceTarget {
+  /** Folder (made if need be) or s3://bucket/folder, gs://…, az://…. */
+  address: string;
+  /** Default "passages". */
+  table?: string;
+  /** Keys and endpoint of object storage. Default: of this process. */
+  environment?: Environment;
+}
+
+export interface LanceTableOptions extends LanceTarget {
+  /** Makes the vectors of passages that come without. Its name is kept with the table. */
+  encoder?: Encoder;
+  /** Name of the encoder that made vectors which come with the passages. */
+  encoderName?: string;
+  /** How the encoder is opened again. */
+  encoderSettings?: { encoder: string; encoderModel: string };
+}
+
+export interface LanceBuildOptions extends LanceTableOptions {
+  /** The passages in a fixed order: the same call goes on where a build that was stopped left off. */
+  rows: AsyncIterable<LanceRows> | Iterable<LanceRows>;
+  /** Tells this source from any other: a table begun from another is not continued. */
+  source?: string;
+  /** Rows that become durable together. */
+  rowsPerCommit?: number;
+  /** A vector index is made from this many rows on; fewer are searched exactly. */
+  indexFrom?: number;
+  index?: Partial<IndexPlan>;
+  signal?: AbortSignal;
+  onProgress?: (progress: LanceProgress) => void;
+}
+
+export interface LanceProgress {
+  stage: "writing" | "indexing";
+  /** Passages that are durable. */
+  passages: number;
+}
+
+export interface LanceBuilt {
+  passages: number;
+  /** How many were there already. */
+  resumedFrom: number;
+  hasIndex: boolean;
+}
+
+const rowsPerTask = 2_000;
+
+/**
+ * Writes passages and vectors into a table, commits every `rowsPerCommit` rows, and makes the index. What was committed survives
+ * everything; the same call goes on after it. Memory: about two commits of rows.
+ * @throws UserError for vectors that do not fit (with the passage's number and id), another source or encoder than the table was begun
+ * with; SearchError when storage or the encoder fails; the signal's reason
+ */
+export async function buildLanceTable(options: LanceBuildOptions): Promise<LanceBuilt> {
+  const { rowsPerCommit = 20_000, indexFrom = 5_000, signal, onProgress = () => {} } = options;
+  const table = await LanceTable.open(options, options.source);
+  try {
+    const resumedFrom = table.count;
+    const last = resumedFrom > 0 ? await table.idAt(resumedFrom - 1) : "";
+    let seen = 0;
+    let pending = 0;
+    for await (const rows of options.rows) {
+      for (const some of slices(rows, rowsPerTask)) {
+        signal?.throwIfAborted();
+        const skipped = Math.min(some.passages.length, Math.max(0, resumedFrom - seen));
+        if (skipped > 0 && seen + skipped === resumedFrom)
+          checkResumed(table.name, some.passages[skipped - 1].id, last, resumedFrom);
+        if (skipped < some.passages.length) {
+          await table.gather(rest(some, skipped), seen + skipped, { signal });
+          pending += some.passages.length - skipped;
+        }
+        seen += some.passages.length;
+        if (pending < rowsPerCommit) continue;
+        await table.append();
+        pending = 0;
+        onProgress({ stage: "writing", passages: table.count });
+      }
+    }
+    signal?.throwIfAborted();
+    if (pending > 0) await table.append();
+    if (seen < resumedFrom)
+      throw new UserError(
+        `The LanceDB table "${table.name}" holds ${resumedFrom} passages, and the source only ${seen}: it is a table of something else, or was added to. Choose another table name.`,
+      );
+    if (table.count === 0) throw new UserError("There are no passages to write: the source is empty.");
+    onProgress({ stage: "indexing", passages: table.count });
+    if (table.count >= indexFrom && table.unindexed > 0) await table.index(options.index);
+    return { passages: table.count, resumedFrom, hasIndex: table.hasIndex };
+  } finally {
+    await table.close();
+  }
+}
+
+/** A table open for writing: by one process at a time, while any number search it. */
+export class LanceTable {
+  readonly name: string;
+  private readonly pool: WorkerPool<WriterTask, WriterAnswer>;
+  private readonly place: LancePlace;
+  private readonly options: LanceTableOptions;
+  private readonly notes: TableNotes;
+  private state: TableState;
+
+  private constructor(
+    name: string,
+    pool: WorkerPool<WriterTask, WriterAnswer>,
+    place: LancePlace,
+    options: LanceTableOptions,
+    notes: TableNotes,
+    state: TableState,
+  ) {
+    this.name = name;
+    this.pool = pool;
+    this.place = place;
+    this.options = options;
+    this.notes = notes;
+    this.state = state;
+  }
+
+  /**
+   * Opens a table made by `buildLanceTable`; one that is not there is made with the first passages.
+   * @throws UserError for tables of other encoders, sources or makers
+   */
+  static async open(options: LanceTableOptions, source?: string): Promise<LanceTable> {
+    // Here, too: so that its absence is said before a worker starts, and once.
+    loadLance();
+    loadArrow();
+    const place = lancePlace(options.address, options.environment);
+    const name = options.table ?? (place.table === "" ? "passages" : place.table);
+    if (!place.isRemote) mkdirSync(place.address, { recursive: true });
+    const data: WriterData = { place, table: name };
+    const module = new URL("./lancedb-writer", import.meta.url);
+    const notes = {
+      encoder: options.encoder?.name ?? options.encoderName,
+      source,
+      encoderSettings: options.encoderSettings,
+    };
+    let pool: WorkerPool<WriterTask, WriterAnswer> | undefined;
+    try {
+      pool = await WorkerPool.open<WriterTask, WriterAnswer>({ name: "lancedb", module, workers: 1, data });
+      const state = (await pool.run({ do: "look" })) as TableState;
+      checkSame(name, "encoder", state.notes.encoder, notes.encoder, state.exists);
+      checkSame(name, "source", state.notes.source, notes.source, state.exists);
+      return new LanceTable(name, pool, place, options, notes, state);
+    } catch (error) {
+      await pool?.close();
+      throw lanceError(`opening the table "${name}"`, error, place);
+    }
+  }
+
+  /** Passages that are durable. */
+  get count(): number {
+    return this.state.rows;
+  }
+
+  get hasIndex(): boolean {
+    return this.state.indexed !== undefined;
+  }
+
+  /** Passages that searches find without the index's help, by looking at each. */
+  get unindexed(): number {
+    return this.count - (this.state.indexed ?? 0);
+  }
+
+  /**
+   * Adds passages; one whose id is there already takes the old one's place. Durable and to be found when this returns.
+   * @throws as `buildLanceTable`
+   */
+  async add(rows: LanceRows, options: SearchOptions = {}): Promise<void> {
+    for (const some of slices(rows, rowsPerTask)) await this.gather(some, this.count, options);
+    await this.run({ do: "replace" }, "adding passages");
+  }
+
+  /** Deletes passages; ids that are not there are no error. Durable when this returns. */
+  async delete(ids: readonly string[]): Promise<void> {
+    if (this.state.exists && ids.length > 0) await this.run({ do: "delete", ids }, "deleting passages");
+  }
+
+  /** Takes new rows into the index and joins small files; searches go on meanwhile. Worth its seconds after some 10 % of changes. */
+  async optimize(): Promise<void> {
+    if (this.state.exists) await this.run({ do: "optimize" }, "optimising");
+  }
+
+  /** Makes the vector index anew. */
+  async index(plan: Partial<IndexPlan> = {}): Promise<void> {
+    const given = { ...planIndex(this.count, this.state.dimensions), ...plan };
+    await this.run({ do: "index", plan: given }, "making the index");
+  }
+
+  /** Id of a row, in the order of writing. */
+  async idAt(row: number): Promise<string> {
+    const answer = await this.ask({ do: "ids", rows: [row] }, "reading");
+    return (answer as { ids: string[] }).ids[0];
+  }
+
+  /** Takes rows in; they are durable after `append`. `first`: number of the first, for messages. */
+  async gather({ passages, vectors_N_E }: LanceRows, first: number, options: SearchOptions = {}): Promise<void> {
+    if (passages.length === 0) return;
+    // A copy: the buffer goes to the worker.
+    const vectors = vectors_N_E === undefined ? await this.encode(passages, options) : vectors_N_E.slice();
+    if (!this.state.exists) {
+      const dimensions = vectors.length / passages.length;
+      if (!Number.isSafeInteger(dimensions) || dimensions === 0)
+        throw new UserError(`${vectors.length} numbers are no vectors for ${passages.length} passages.`);
+      await this.run({ do: "create", dimensions, notes: this.notes }, "making the table");
+    }
+    await this.ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", [
+      vectors.buffer as ArrayBuffer,
+    ]);
+  }
+
+  async append(): Promise<void> {
+    await this.run({ do: "append" }, "writing passages");
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close();
+  }
+
+  private async encode(passages: readonly StoredPassage[], options: SearchOptions): Promise<Float32Array> {
+    const { encoder } = this.options;
+    if (encoder === undefined)
+      throw new UserError("Passages without vectors need an encoder: name one with --encoder, or give the vectors.");
+    return encoder.encode(passages.map(formatContents), "passage", options);
+  }
+
+  private async run(task: WriterTask, doing: string): Promise<void> {
+    this.state = (await this.ask(task, doing)) as TableState;
+  }
+
+  private async ask(task: WriterTask, doing: string, transfer: ArrayBuffer[] = []): Promise<WriterAnswer> {
+    try {
+      return await this.pool.run(task, { transfer });
+    } catch (error) {
+      throw lanceError(`${doing} in "${this.name}"`, error, this.place);
+    }
+  }
+}
+
+/**
+ * Half as many partitions as the root of the rows (500 for a million), a byte for every 8 dimensions. Few k-means iterations over a small
+ * sample: LanceDB's own 50 × 256 take ten times as long and find hardly more.
+ */
+export function planIndex(rows: number, dimensions: number): IndexPlan {
+  return {
+    partitions: Math.max(1, Math.round(Math.sqrt(rows) / 2)),
+    subVectors: subVectors(dimensions),
+    maxIterations: 10,
+    sampleRate: 64,
+  };
+}
+
+/** As near to a eighth of the dimensions as divides them. */
+function subVectors(dimensions: number): number {
+  for (let size = 8; size > 1; size--) if (dimensions % size === 0) return dimensions / size;
+  return dimensions;
+}
+
+function slices({ passages, vectors_N_E }: LanceRows, size: number): LanceRows[] {
+  if (passages.length <= size) return passages.length === 0 ? [] : [{ passages, vectors_N_E }];
+  const dimensions = (vectors_N_E?.length ?? 0) / passages.length;
+  return Array.from({ length: Math.ceil(passages.length / size) }, (_, part) => ({
+    passages: passages.slice(part * size, (part + 1) * size),
+    vectors_N_E: vectors_N_E?.subarray(part * size * dimensions, (part + 1) * size * dimensions),
+  }));
+}
+
+function rest({ passages, vectors_N_E }: LanceRows, skipped: number): LanceRows {
+  const dimensions = (vectors_N_E?.length ?? 0) / passages.length;
+  return { passages: passages.slice(skipped), vectors_N_E: vectors_N_E?.subarray(skipped * dimensions) };
+}
+
+function checkSame(
+  table: string,
+  what: "encoder" | "source",
+  recorded: string | undefined,
+  given: string | undefined,
+  exists: boolean,
+): void {
+  if (!exists || given === undefined || recorded === given) return;
+  const why = what === "encoder" ? "Vectors of different encoders do not compare" : "Going on would mix two corpora";
+  throw new UserError(
+    `The LanceDB table "${table}" was made with the ${what} ${recorded ?? "(not recorded)"}, not ${given}. ${why}: choose another table name, or remove the table.`,
+  );
+}
+
+function checkResumed(table: string, id: string, last: string, rows: number): void {
+  if (id !== last)
+    throw new UserError(
+      `The LanceDB table "${table}" holds ${rows} passages, the last with id "${last}", but passage ${rows} of the source is "${id}": ` +
+        "the source or the table was changed since. Choose another table name, or remove the table.",
+    );
+}

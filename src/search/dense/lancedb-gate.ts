@@ -1,0 +1,76 @@
+/** @file Waiting in order: so many at once, and not for ever. */
+
+/** Lets so many through at once; the others wait in order. */
+export class Gate {
+  private readonly most: number;
+  private inside = 0;
+  private readonly waiting: (() => void)[] = [];
+  private readonly leaving: (() => void)[] = [];
+
+  constructor(most: number) {
+    this.most = most;
+  }
+
+  /**
+   * Runs a task in its turn. A caller that gives up gets its reason at once; a task already begun keeps its place until it is done, so
+   * that callers who give up do not pile up work.
+   */
+  run<Answer>(task: () => Promise<Answer>, signal?: AbortSignal): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const onAbort = (): void => {
+        const place = this.waiting.indexOf(begin);
+        if (place >= 0) this.waiting.splice(place, 1);
+        reject(signal?.reason as Error);
+      };
+      const begin = (): void => {
+        this.inside++;
+        const done = (): void => {
+          signal?.removeEventListener("abort", onAbort);
+          this.inside--;
+          this.waiting.shift()?.();
+          if (this.inside === 0) for (const leave of this.leaving.splice(0)) leave();
+        };
+        task().then(resolve, reject).finally(done);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      if (this.inside < this.most) begin();
+      else this.waiting.push(begin);
+    });
+  }
+
+  /** When nothing is inside any more. */
+  idle(): Promise<void> {
+    if (this.inside === 0) return Promise.resolve();
+    return new Promise((resolve) => this.leaving.push(resolve));
+  }
+}
+
+/**
+ * The promise's answer, or `late` after so many milliseconds. What then still arrives is handed to `discard`.
+ */
+export function withDeadline<Answer>(
+  promise: Promise<Answer>,
+  timeoutMs: number,
+  late: Error,
+  discard: (answer: Answer) => unknown = () => {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      reject(late);
+    }, timeoutMs);
+    promise.then(
+      (answer) => {
+        clearTimeout(timer);
+        if (isLate) discard(answer);
+        else resolve(answer);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error as Error);
+      },
+    );
+  });
+}
