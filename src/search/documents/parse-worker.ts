@@ -1,7 +1,30 @@
 /** @file The worker's side of `DocumentParser`. */
 import { serveTasks } from "../workers/serve-tasks.js";
+import type { ChunkSettings } from "./chunk.js";
 import { htmlToText } from "./html.js";
+import { readDocument } from "./read.js";
+import type { DocumentKind } from "./read.js";
 
-export type ParseTask = { kind: "html-text"; html: string; url?: string };
+export type ParseTask =
+  | { do: "html-to-text"; html: string; url?: string }
+  | { do: "passages"; bytes: Uint8Array; kind: DocumentKind; path: string; settings: ChunkSettings };
 
-await serveTasks(() => ({ run: (task: ParseTask) => htmlToText(task.html, task.url) }));
+/** Passages of one document as lines of a corpus. */
+export interface PassageLines {
+  /** `{"id","title","text"}` and a line break for each, UTF-8. */
+  bytes: Uint8Array<ArrayBuffer>;
+  passages: number;
+}
+
+type Answer = { title: string; text: string } | PassageLines;
+
+await serveTasks(() => ({
+  async run(task: ParseTask): Promise<Answer> {
+    if (task.do === "html-to-text") return htmlToText(task.html, task.url);
+    const { bytes, kind, path, settings } = task;
+    const passages = await readDocument(bytes, kind, path, settings);
+    const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");
+    return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length };
+  },
+  transfer: (answer: Answer) => ("bytes" in answer ? [answer.bytes.buffer] : []),
+}));

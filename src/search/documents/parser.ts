@@ -1,7 +1,9 @@
 /** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
 import { UserError } from "../../errors.js";
 import { WorkerPool } from "../workers/pool.js";
-import type { ParseTask } from "./parse-worker.js";
+import type { ChunkSettings } from "./chunk.js";
+import type { ParseTask, PassageLines } from "./parse-worker.js";
+import type { DocumentKind } from "./read.js";
 
 export interface ParserOptions {
   /** Threads; each takes one document at a time. Default: 1. */
@@ -31,7 +33,21 @@ export class DocumentParser {
    * @throws UserError for a page that takes too long; the signal's reason
    */
   htmlToText(html: string, url?: string, options: ParseOptions = {}): Promise<{ title: string; text: string }> {
-    return this.run({ kind: "html-text", html, url }, options);
+    return this.run({ do: "html-to-text", html, url }, options);
+  }
+
+  /**
+   * `readDocument` in a worker, as lines of a corpus with the ids `path#1`, `path#2`, …
+   * @param bytes of the file; their buffer is handed over
+   * @throws UserError saying what is wrong with the file, without its name; the signal's reason
+   */
+  passages(
+    bytes: Uint8Array<ArrayBuffer>,
+    file: { kind: DocumentKind; path: string },
+    settings: ChunkSettings,
+    options: ParseOptions = {},
+  ): Promise<PassageLines> {
+    return this.run({ do: "passages", bytes, ...file, settings }, options);
   }
 
   async close(): Promise<void> {
@@ -73,10 +89,14 @@ class Lane {
     const deadline = new AbortController();
     const timer = setTimeout(() => {
       const seconds = Math.round(timeoutMs / 1000);
-      deadline.abort(new UserError(`It takes longer than ${seconds} s to take apart; such documents are left out.`));
+      deadline.abort(new UserError(`it takes longer than ${seconds} s to take apart`));
     }, timeoutMs);
     try {
-      return await pool.run(task, { signal: signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal });
+      const transfer = "bytes" in task ? [task.bytes.buffer as ArrayBuffer] : [];
+      return await pool.run(task, {
+        transfer,
+        signal: signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal,
+      });
     } catch (error) {
       // Only ending the worker stops what it does.
       if (deadline.signal.aborted || signal?.aborted) await this.close();

@@ -1,0 +1,170 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Analyzer } from "../analyzer.js";
+import { defaultChunks } from "./chunk.js";
+import { documentKind, readDocument } from "./read.js";
+import type { DocumentKind } from "./read.js";
+import { encryptedPdf, makePdf } from "./pdf.test-support.js";
+
+const read = async (content: string | Uint8Array, kind: DocumentKind, path = "notes/first.md", words = 100) =>
+  readDocument(typeof content === "string" ? Buffer.from(content) : content, kind, path, { ...defaultChunks, words });
+
+const markdown = `---
+title: "The guide"
+tags: [a, b]
+---
+
+Before any heading.
+
+# Start *here* with \`code\`
+
+Text one.
+
+\`\`\`js
+# not a heading
+const x = 1;
+\`\`\`
+
+## Empty
+
+Second level
+------------
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+### Third
+
+- item
+- other
+`;
+
+describe("Markdown", () => {
+  it("is cut at its headings, with code and tables kept", async () => {
+    expect(await read(markdown, "markdown")).toEqual([
+      { title: "The guide", text: "Before any heading." },
+      {
+        title: "The guide › Start here with code",
+        text: "Text one.\n\n```js\n# not a heading\nconst x = 1;\n```",
+      },
+      { title: "The guide › Start here with code", text: "Empty" },
+      { title: "The guide › Start here with code › Second level", text: "| a | b |\n|---|---|\n| 1 | 2 |" },
+      { title: "The guide › Start here with code › Second level › Third", text: "- item\n- other" },
+    ]);
+  });
+
+  it("takes its title from its only top heading, else from its name", async () => {
+    expect(await read("# One\n\na\n\n## Two\n\nb", "markdown")).toEqual([
+      { title: "One", text: "a" },
+      { title: "One › Two", text: "b" },
+    ]);
+    expect((await read("# A\n\na\n\n# B\n\nb", "markdown")).map(({ title }) => title)).toEqual([
+      "first › A",
+      "first › B",
+    ]);
+    expect(await read("---\n\nA rule is no front matter.\n\n---\n\nb", "markdown")).toHaveLength(1);
+  });
+
+  it("keeps every word in its passages and their titles, in order (property)", async () => {
+    const line = fc.constantFrom(
+      "# head one",
+      "## head two",
+      "plain words here",
+      "",
+      "- item",
+      "> quote",
+      "```",
+      "| a | b |",
+      "text",
+      "===",
+      "1. first",
+    );
+    const everyWord = new Analyzer({ stopWords: [], stemmer: "none" });
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { maxLength: 30 }), fc.integer({ min: 3, max: 20 }), async (lines, words) => {
+        const source = lines.join("\n");
+        const wanted = everyWord.terms(source);
+        if (wanted.length === 0) return;
+        const passages = await read(source, "markdown", "x.md", words);
+        // A heading's words are in the titles of what follows it; texts alone keep the order of the rest.
+        const texts = everyWord.terms(passages.map(({ text }) => text).join("\n"));
+        const all = new Set(everyWord.terms(passages.map(({ title, text }) => `${title}\n${text}`).join("\n")));
+        expect(wanted.filter((word) => !all.has(word))).toEqual([]);
+        expect(isSubsequence(texts, wanted)).toBe(true);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+function isSubsequence(short: readonly string[], long: readonly string[]): boolean {
+  let place = 0;
+  for (const word of long) if (word === short[place]) place++;
+  return place === short.length;
+}
+
+describe("text", () => {
+  const text = "Señor Müller isst Äpfel.";
+  it.each([
+    ["UTF-8", Buffer.from(text)],
+    ["UTF-8 with a mark", Buffer.from("\ufeff" + text)],
+    ["UTF-16, little end first", Buffer.from("\ufeff" + text, "utf16le")],
+    ["UTF-16, big end first", Buffer.from("\ufeff" + text, "utf16le").swap16()],
+    ["Latin-1", Buffer.from(text, "latin1")],
+  ])("is read in %s", async (_name, bytes) => {
+    expect(await read(bytes, "text", "a/über.txt")).toEqual([{ title: "über", text }]);
+  });
+
+  it.each([
+    ["empty", "", "it is empty"],
+    ["blank", " \n\n ", "it holds no text"],
+    ["no text at all", Buffer.from([1, 0, 2, 0, 200, 0]), "zero bytes"],
+  ])("that is %s is refused", async (_name, content, why) => {
+    await expect(read(content, "text")).rejects.toThrow(why);
+  });
+});
+
+it("HTML is cut at its headings, without scripts and navigation", async () => {
+  const html = `<html><head><title>Peru</title></head><body><nav>Home</nav><h1>Peru</h1><p>A country.</p>
+    <h2>Capital</h2><p>Lima.</p><script>var secret;</script></body></html>`;
+  expect(await read(html, "html")).toEqual([
+    { title: "Peru", text: "A country." },
+    { title: "Peru › Capital", text: "Lima." },
+  ]);
+});
+
+describe("PDF", () => {
+  it("is read page by page", async () => {
+    const pdf = makePdf({
+      title: "A report",
+      pages: [["The first page is here."], [], ["The third page", "has two lines."]],
+    });
+    expect(await read(pdf, "pdf")).toEqual([
+      { title: "A report › page 1", text: "The first page is here." },
+      { title: "A report › page 3", text: "The third page\nhas two lines." },
+    ]);
+  });
+
+  it.each([
+    ["broken", Buffer.from("%PDF-1.4\nrubbish"), /cannot be read as a PDF/],
+    ["no PDF", Buffer.from("hello"), /cannot be read as a PDF/],
+    ["encrypted", encryptedPdf(), /encrypted/],
+    ["without text", makePdf({ pages: [[]] }), /holds no text/],
+  ])("that is %s is refused", async (_name, bytes, why) => {
+    await expect(read(bytes, "pdf")).rejects.toThrow(why);
+  });
+});
+
+it("kinds are told by the ending, in any case", () => {
+  expect(["a.MD", "b/c.markdown", "x.htm", "x.pdf", "x.rst", "x.png", "Makefile", ".md"].map(documentKind)).toEqual([
+    "markdown",
+    "markdown",
+    "html",
+    "pdf",
+    "text",
+    undefined,
+    undefined,
+    "markdown",
+  ]);
+});

@@ -1,0 +1,70 @@
+/** @file One file of any kind as passages. Takes as long as it takes: runs in a worker (`DocumentParser`). */
+import { UserError } from "../../errors.js";
+import type { ChunkSettings } from "./chunk.js";
+import { decodeText } from "./decode.js";
+import { htmlBlocks, longestHtml } from "./html.js";
+import { readMarkdown } from "./markdown.js";
+import { readPdf } from "./pdf.js";
+import { passagesOf } from "./sections.js";
+import type { ReadDocument, TitledText } from "./sections.js";
+
+export type DocumentKind = "markdown" | "text" | "html" | "pdf";
+
+const endings: Readonly<Record<DocumentKind, readonly string[]>> = {
+  markdown: ["md", "markdown", "mdown", "mkd"],
+  text: ["txt", "text", "rst", "org", "adoc", "asciidoc", "tex", "log"],
+  html: ["html", "htm", "xhtml"],
+  pdf: ["pdf"],
+};
+
+/** The kind that a file's ending says, or undefined. */
+export function documentKind(path: string): DocumentKind | undefined {
+  const ending = /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
+  return (Object.keys(endings) as DocumentKind[]).find((kind) => endings[kind].includes(ending));
+}
+
+/** All endings, for help pages: ".md", … */
+export const documentEndings: readonly string[] = Object.values(endings).flatMap((list) =>
+  list.map((ending) => `.${ending}`),
+);
+
+/**
+ * The passages of a document.
+ * @param path relative to the corpus; its last part stands in for a title that is missing
+ * @throws UserError saying what is wrong with the file, without its name
+ */
+export async function readDocument(
+  bytes: Uint8Array,
+  kind: DocumentKind,
+  path: string,
+  settings: ChunkSettings,
+): Promise<TitledText[]> {
+  if (bytes.length === 0) throw new UserError("it is empty");
+  const passages = passagesOf(await readAs(bytes, kind), nameOf(path), settings);
+  if (passages.length === 0)
+    throw new UserError(kind === "pdf" ? "it holds no text (pages that are pictures have none)" : "it holds no text");
+  return passages;
+}
+
+async function readAs(bytes: Uint8Array, kind: DocumentKind): Promise<ReadDocument> {
+  switch (kind) {
+    case "markdown":
+      return readMarkdown(decodeText(bytes));
+    case "text":
+      return { title: "", blocks: [{ level: 0, text: decodeText(bytes) }] };
+    case "html": {
+      const html = decodeText(bytes);
+      if (html.length > longestHtml)
+        throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
+      return htmlBlocks(html);
+    }
+    case "pdf":
+      return readPdf(bytes);
+  }
+}
+
+/** "guides/first-steps.md" → "first-steps". */
+function nameOf(path: string): string {
+  const last = path.slice(path.lastIndexOf("/") + 1);
+  return last.replace(/(.)\.[^.]+$/, "$1");
+}
