@@ -112,12 +112,7 @@ class BertBuilder {
     const attended = await this.linear(attention, `${base}attention.output.dense`);
     const middle = await this.skipNorm(attended, input, `${base}attention.output.LayerNorm`);
     const wide = emitter.emit("MatMul", [middle, await this.transposed(`${base}intermediate.dense.weight`)]);
-    const active = emitter.emit(
-      "BiasGelu",
-      [wide, await this.constant(`${base}intermediate.dense.bias`)],
-      {},
-      fused,
-    );
+    const active = emitter.emit("BiasGelu", [wide, await this.constant(`${base}intermediate.dense.bias`)], {}, fused);
     const narrow = await this.linear(active, `${base}output.dense`);
     return this.skipNorm(narrow, middle, `${base}output.LayerNorm`);
   }

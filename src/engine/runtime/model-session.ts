@@ -67,7 +67,10 @@ export class ModelSession {
     if (typeof model !== "string") {
       const { bytes, external } = model;
       return new ModelSession(
-        await ort.InferenceSession.create(bytes, external.length > 0 ? { ...settings, externalData: external } : settings),
+        await ort.InferenceSession.create(
+          bytes,
+          external.length > 0 ? { ...settings, externalData: external } : settings,
+        ),
       );
     }
     try {

@@ -9,6 +9,7 @@ import path from "node:path";
 import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "../adapter-folder.js";
 import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
 import { TOKENIZER_FILE } from "../tokenizer-files.js";
+import { ENCODER_OPTIONAL, missingEncoderFiles } from "./encoder-selection.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
 import { OPTIONAL, shardNames } from "./selection.js";
 
@@ -61,7 +62,10 @@ export class ModelCache {
   async setAbsent(commit: string, names: readonly string[]): Promise<void> {
     const folder = path.join(this.folder, ".no_exist", commit);
     await mkdir(folder, { recursive: true });
-    for (const name of names) await writeFile(path.join(folder, name), "", { flag: "a" });
+    for (const name of names) {
+      await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+      await writeFile(path.join(folder, name), "", { flag: "a" });
+    }
   }
 
   /**
@@ -73,13 +77,18 @@ export class ModelCache {
     // Follows links: one that leads nowhere counts as missing.
     const has = (file: string): boolean => existsSync(path.join(folder, file));
     if (name.file !== undefined) return { missing: has(name.file) ? [] : [name.file], unknown: [] };
+    const isAbsent = (file: string): boolean => existsSync(path.join(this.folder, ".no_exist", commit, file));
+    if (name.onnx !== undefined)
+      return {
+        missing: missingEncoderFiles(name.onnx, has),
+        unknown: ENCODER_OPTIONAL.filter((file) => !has(file) && !isAbsent(file)),
+      };
     const isAdapter = has(ADAPTER_CONFIG_FILE) && has(ADAPTER_WEIGHTS_FILE);
     const missing = isAdapter ? [] : [CONFIG_FILE, TOKENIZER_FILE].filter((file) => !has(file));
     if (!has(WEIGHTS_FILE)) {
       if (has(INDEX_FILE)) missing.push(...(await missingShards(folder, has)));
       else if (!isAdapter) missing.push(has(ADAPTER_CONFIG_FILE) ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE);
     }
-    const isAbsent = (file: string): boolean => existsSync(path.join(this.folder, ".no_exist", commit, file));
     return { missing, unknown: OPTIONAL.filter((file) => !has(file) && !isAbsent(file)) };
   }
 

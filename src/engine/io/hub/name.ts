@@ -9,6 +9,8 @@ export interface HubName {
   repository: string;
   /** The one GGUF file that is meant, as a path inside the repository; absent for a folder of safetensors. */
   file?: string;
+  /** Set where an encoder or cross-encoder is meant and not a model that writes: which of its ONNX files, "" or a variant like "fp16". */
+  onnx?: string;
   /** Branch, tag or commit. */
   revision: string;
 }

@@ -7,6 +7,7 @@ import path from "node:path";
 import { UserError } from "../../../errors.js";
 import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
+import { ENCODER_OPTIONAL } from "./encoder-selection.js";
 import { HubError } from "./hub-error.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { withLock } from "./lock.js";
@@ -70,8 +71,20 @@ export async function resolveModel(name: string, options: PullOptions = {}): Pro
 
 /** The same, with a name that will mean the same bytes when a branch has moved on. */
 export async function pinModel(given: string, options: PullOptions = {}): Promise<LocalModel> {
-  if (!isHubName(given)) return { name: given, location: given };
-  const name = parseHubName(given);
+  return isHubName(given) ? pin(parseHubName(given), options) : { name: given, location: given };
+}
+
+/**
+ * `resolveModel` for encoders and cross-encoders: their ONNX file and what says how texts are read.
+ * @param variant which of several ONNX files: "fp16", "quantized", …; "" is onnx/model.onnx or, where there is none, model.safetensors
+ * @throws as `resolveModel` does
+ */
+export async function resolveEncoder(given: string, variant = "", options: PullOptions = {}): Promise<string> {
+  if (!isHubName(given)) return given;
+  return (await pin({ ...parseHubName(given), onnx: variant }, options)).location;
+}
+
+async function pin(name: HubName, options: PullOptions): Promise<LocalModel> {
   const settings = hubSettings(options.environment);
   const cache = new ModelCache(settings.cacheFolder, name);
   const local = (commit: string): LocalModel => ({
@@ -186,9 +199,10 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
       for (const file of chosen) await place(fetching, file);
       if (name.file === undefined) {
         const paths = new Set(listed.map((file) => file.path));
+        const optional = name.onnx === undefined ? OPTIONAL : ENCODER_OPTIONAL;
         await cache.setAbsent(
           commit,
-          OPTIONAL.filter((file) => !paths.has(file)),
+          optional.filter((file) => !paths.has(file)),
         );
       }
       await cache.setCommit(name.revision, commit);

@@ -9,6 +9,7 @@ import {
   TEMPLATE_FILE,
   TOKENIZER_FILE,
 } from "../tokenizer-files.js";
+import { selectEncoderFiles } from "./encoder-selection.js";
 import { isSafePath, type HubName } from "./name.js";
 
 export interface ListedFile {
@@ -43,6 +44,7 @@ export async function selectFiles(
 ): Promise<ListedFile[]> {
   const byPath = new Map(listed.map((file) => [file.path, file]));
   if (name.file !== undefined) return [theGguf(byPath, name.file, name)];
+  if (name.onnx !== undefined) return selectEncoderFiles(listed, name.onnx, name.repository);
   const chosen = listed.filter(({ path }) => OPTIONAL.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
   const single = byPath.get(WEIGHTS_FILE);
   const index = byPath.get(INDEX_FILE);

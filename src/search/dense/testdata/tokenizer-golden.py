@@ -1,7 +1,7 @@
 """
 Writes tokenizer-golden.json: a WordPiece tokenizer (BERT's kind) and a Unigram tokenizer (SentencePiece, as multilingual E5 and bge-m3 use
 it), both small, with the ids that Hugging Face's tokenizers give for awkward texts and pairs.
-Made with tokenizers 0.23.3 and sentencepiece 0.2.3: `python tokenizer-golden.py`
+Made with tokenizers 0.23.3 and sentencepiece 0.2.3: `python tokenizer-golden.py`, then prettier
 """
 import io, json, os
 import sentencepiece

@@ -19,7 +19,8 @@ interface PostProcessor {
   sep?: [string, number];
 }
 
-type TemplatePiece = { SpecialToken: { id: string; type_id: number } } | { Sequence: { id: "A" | "B"; type_id: number } };
+type TemplatePiece =
+  { SpecialToken: { id: string; type_id: number } } | { Sequence: { id: "A" | "B"; type_id: number } };
 
 /**
  * Reads the post-processor; without one nothing is put around texts.
@@ -35,7 +36,12 @@ export function readTemplate(processor: unknown, source: string): Template {
     case "BertProcessing":
       return around(cls!, sep!, [{ id: sep!, type: 0 }], 1);
     case "RobertaProcessing":
-      return around(cls!, sep!, [0, 1].map(() => ({ id: sep!, type: 0 })), 0);
+      return around(
+        cls!,
+        sep!,
+        [0, 1].map(() => ({ id: sep!, type: 0 })),
+        0,
+      );
     case "ByteLevel":
       return bare;
     case "Sequence":
@@ -64,7 +70,12 @@ function around(cls: number, sep: number, between: TemplateItem[], secondType: n
     { text: 0, type: 0 },
     { id: sep, type: 0 },
   ];
-  const pair = [...single.slice(0, 2), ...between, { text: 1 as const, type: secondType }, { id: sep, type: secondType }];
+  const pair = [
+    ...single.slice(0, 2),
+    ...between,
+    { text: 1 as const, type: secondType },
+    { id: sep, type: secondType },
+  ];
   return { single, pair };
 }
 

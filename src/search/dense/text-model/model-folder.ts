@@ -1,0 +1,157 @@
+/** @file A folder with an encoder or a cross-encoder: which of its files are used, and what they say about the model. */
+import { createHash } from "node:crypto";
+import { open, readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { readOptionalJson, readRequiredJson, type Json } from "../../../engine/io/json-file.js";
+import { INDEX_FILE, WEIGHTS_FILE } from "../../../engine/io/safetensors-set.js";
+import { TOKENIZER_FILE } from "../../../engine/io/tokenizer-files.js";
+import { UserError } from "../../../errors.js";
+
+export interface ModelFolder {
+  folder: string;
+  /** The ONNX file; undefined where the graph is made from `model.safetensors`. */
+  onnx: string | undefined;
+  config: Json;
+  /** Most tokens of a text, those that the tokenizer adds included. */
+  maxTokens: number;
+  /** As `1_Pooling/config.json` says; undefined where it says nothing. */
+  pooling: Pooling | undefined;
+  padId: number;
+  /** Twelve hexadecimal digits over weights and tokenizer: the same model elsewhere has the same ones. */
+  fingerprint: string;
+}
+
+/** How the vectors of tokens become one: their mean, or that of the first token. */
+export type Pooling = "mean" | "cls";
+
+/** Without anything said, encoders are taken to have been trained on texts of this many tokens. */
+const usualMaxTokens = 512;
+
+/**
+ * @param location a Hugging Face folder, or an ONNX file in it
+ * @param variant of a folder with several ONNX files: "fp16", "quantized", "int8", "q4"; "" is the one without an ending
+ * @throws UserError naming what is missing
+ */
+export async function readModelFolder(location: string, variant = ""): Promise<ModelFolder> {
+  const { folder, onnx } = await findFiles(location, variant);
+  const config = (await readOptionalJson(path.join(folder, "config.json"))) ?? {};
+  const tokenizer = path.join(folder, TOKENIZER_FILE);
+  if (!(await isFile(tokenizer)))
+    throw new UserError(
+      `${folder} has no ${TOKENIZER_FILE}, and without it no text can be read as the model reads it. Copy it from the model's source.`,
+    );
+  const weights = onnx === undefined ? await weightsIn(folder) : await withExternalData(onnx);
+  return {
+    folder,
+    onnx,
+    config,
+    maxTokens: await maxTokensOf(folder, config),
+    pooling: await poolingOf(folder),
+    padId: typeof config.pad_token_id === "number" ? config.pad_token_id : 0,
+    fingerprint: await fingerprintOf([...weights, tokenizer]),
+  };
+}
+
+async function findFiles(location: string, variant: string): Promise<{ folder: string; onnx: string | undefined }> {
+  const stats = await stat(location).catch(() => undefined);
+  if (stats === undefined) throw new UserError(`There is no model folder ${location}. Check the path.`);
+  if (stats.isFile()) {
+    if (!location.endsWith(".onnx"))
+      throw new UserError(`${location} is no .onnx file. Name a model's folder, or an ONNX file in it.`);
+    const around = path.dirname(path.dirname(path.resolve(location)));
+    const isInside =
+      path.basename(path.dirname(location)) === "onnx" && (await isFile(path.join(around, TOKENIZER_FILE)));
+    return { folder: isInside ? around : path.dirname(location), onnx: location };
+  }
+  const name = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
+  for (const place of [path.join(location, "onnx", name), path.join(location, name)])
+    if (await isFile(place)) return { folder: location, onnx: place };
+  const hasWeights =
+    (await isFile(path.join(location, WEIGHTS_FILE))) || (await isFile(path.join(location, INDEX_FILE)));
+  if (variant === "" && hasWeights) return { folder: location, onnx: undefined };
+  const others = await onnxFiles(location);
+  throw new UserError(
+    `${location} has no onnx/${name}${variant === "" ? ` and no ${WEIGHTS_FILE}` : ""}; ` +
+      (others.length > 0
+        ? `it has ${others.join(", ")}: name one of them as PATH.onnx or by its variant.`
+        : "export it, for example with `optimum-cli export onnx --model NAME FOLDER`."),
+  );
+}
+
+async function onnxFiles(folder: string): Promise<string[]> {
+  const inside = await readdir(path.join(folder, "onnx")).catch(() => []);
+  const beside = await readdir(folder).catch(() => []);
+  return [...inside.map((name) => `onnx/${name}`), ...beside].filter((name) => name.endsWith(".onnx")).slice(0, 8);
+}
+
+async function maxTokensOf(folder: string, config: Json): Promise<number> {
+  const trained = (await readOptionalJson(path.join(folder, "sentence_bert_config.json")))?.max_seq_length;
+  const positions = config.max_position_embeddings;
+  // RoBERTa counts positions from 2.
+  const reserved = /roberta/.test(String(config.model_type)) ? 2 : 0;
+  const possible = typeof positions === "number" && positions > reserved ? positions - reserved : Infinity;
+  return Math.min(typeof trained === "number" && trained > 0 ? trained : usualMaxTokens, possible);
+}
+
+async function poolingOf(folder: string): Promise<Pooling | undefined> {
+  const file = path.join(folder, "1_Pooling", "config.json");
+  const config = await readOptionalJson(file);
+  if (config === undefined) return undefined;
+  const modes = Object.keys(config).filter((key) => key.startsWith("pooling_mode") && config[key] === true);
+  if (modes.length === 1 && modes[0] === "pooling_mode_mean_tokens") return "mean";
+  if (modes.length === 1 && modes[0] === "pooling_mode_cls_token") return "cls";
+  throw new UserError(
+    `${file} asks for ${modes.join(" and ") || "no pooling at all"}; Sleuth can mean_tokens and cls_token. Choose another encoder.`,
+  );
+}
+
+async function weightsIn(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".safetensors")).sort();
+  return names.map((name) => path.join(folder, name));
+}
+
+/** Large exports keep their weights beside the graph, in files that begin with its name. */
+async function withExternalData(onnx: string): Promise<string[]> {
+  const name = path.basename(onnx);
+  const folder = path.dirname(onnx);
+  const names = (await readdir(folder)).filter(
+    (other) => other === name || other.startsWith(`${name}_`) || other === `${name}.data`,
+  );
+  return names.sort().map((other) => path.join(folder, other));
+}
+
+const sampleBytes = 1 << 16;
+const samples = 64;
+
+/** Over size and pieces spread over each file: other weights differ in all of them, and gigabytes are known in milliseconds. */
+async function fingerprintOf(files: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of files) {
+    const handle = await open(file, "r");
+    try {
+      const { size } = await handle.stat();
+      hash.update(`${size} `);
+      const step = Math.max(sampleBytes, Math.floor((size - sampleBytes) / (samples - 1)));
+      const piece = Buffer.alloc(sampleBytes);
+      for (let start = 0; start < size; start += step) {
+        const { bytesRead } = await handle.read(piece, 0, sampleBytes, start);
+        hash.update(piece.subarray(0, bytesRead));
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+  return hash.digest("hex").slice(0, 12);
+}
+
+async function isFile(place: string): Promise<boolean> {
+  return stat(place).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+}
+
+/** @throws UserError when it is missing or no JSON */
+export function readTokenizerJson(folder: string): Promise<Json> {
+  return readRequiredJson(path.join(folder, TOKENIZER_FILE), "Copy it from the model's source.");
+}

@@ -1,0 +1,138 @@
+/** @file An encoder or cross-encoder in worker threads. */
+import { availableParallelism } from "node:os";
+import { UserError } from "../../../errors.js";
+import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
+import type { Pair } from "../../rerank/pair-scorer.js";
+import { WorkerGone, WorkerPool } from "../../workers/pool.js";
+import type { ModelFolder, Pooling } from "./model-folder.js";
+import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
+
+export interface TextModelOptions {
+  /** Threads of JavaScript, each with a copy of the weights. Two encode a corpus faster than one with twice the cores. Default 1. */
+  workers?: number;
+  /** Cores of each. Default: all, divided by `workers`. */
+  threads?: number;
+  /** Most tokens of a text. Default: as the model's files say, else 512. */
+  maxTokens?: number;
+}
+
+/** Texts handed to a worker at a time: what a caller who leaves still waits for nothing, but a worker finishes. */
+const rowsPerTask = 32;
+
+export class TextModel {
+  readonly maxTokens: number;
+  /** Numbers in a vector, or logits of a pair. */
+  readonly width: number;
+  private readonly engine: string;
+  private readonly pool: WorkerPool<ModelTask, ModelAnswer>;
+  private readonly workers: number;
+
+  private constructor(
+    pool: WorkerPool<ModelTask, ModelAnswer>,
+    facts: { engine: string; workers: number; width: number; maxTokens: number },
+  ) {
+    this.pool = pool;
+    this.engine = facts.engine;
+    this.workers = facts.workers;
+    this.width = facts.width;
+    this.maxTokens = facts.maxTokens;
+  }
+
+  /**
+   * Starts the workers and runs the model once.
+   * @param engine for errors: "dense", "rerank"
+   * @param probe what to run it on
+   * @throws UserError when the model's files cannot be used
+   */
+  static async open(
+    engine: string,
+    model: ModelFolder,
+    pooling: Pooling,
+    probe: ModelTask,
+    options: TextModelOptions = {},
+  ): Promise<TextModel> {
+    const { workers = 1, maxTokens = model.maxTokens } = options;
+    if (!Number.isSafeInteger(maxTokens) || maxTokens < 4)
+      throw new UserError(`maxTokens must be a whole number of at least 4, got ${maxTokens}.`);
+    const { threads = Math.max(1, Math.floor(availableParallelism() / workers)) } = options;
+    const data: TextModelData = { model, threads, pooling, maxTokens };
+    const module = new URL("./worker", import.meta.url);
+    const pool = await WorkerPool.open<ModelTask, ModelAnswer>({ name: `${engine} model`, module, workers, data });
+    try {
+      const { width } = await pool.run(probe);
+      return new TextModel(pool, { engine, workers, width, maxTokens });
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+  }
+
+  /** Unit vectors, [texts × width]. */
+  embed(texts: readonly string[], options: SearchOptions = {}): Promise<Float32Array> {
+    return this.each(
+      texts,
+      (text) => text.length,
+      (some) => ({ texts: some }),
+      options,
+    );
+  }
+
+  /** Logits, [pairs × width]. */
+  score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<Float32Array> {
+    const lengthOf = ({ query, passage }: Pair): number => query.length + passage.length;
+    return this.each(
+      pairs,
+      lengthOf,
+      (some) => ({ pairs: some.map(({ query, passage }) => ({ query, passage })) }),
+      options,
+    );
+  }
+
+  /** Ends the workers; calls under way fail. */
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  /** Rows of like length go to one worker together; answers come back in the callers' order. */
+  private async each<Row>(
+    rows: readonly Row[],
+    lengthOf: (row: Row) => number,
+    taskOf: (rows: Row[]) => ModelTask,
+    { signal }: SearchOptions,
+  ): Promise<Float32Array> {
+    checkSignal(signal);
+    const { width } = this;
+    const order = rows.map((_, place) => place).sort((a, b) => lengthOf(rows[b]) - lengthOf(rows[a]) || a - b);
+    const values = new Float32Array(rows.length * width);
+    // One task that fails takes back those that wait.
+    const failed = new AbortController();
+    const anySignal = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+    const starts = Array.from({ length: Math.ceil(rows.length / rowsPerTask) }, (_, task) => task * rowsPerTask);
+    const work = async (): Promise<void> => {
+      for (let first = starts.shift(); first !== undefined; first = starts.shift()) {
+        const places = order.slice(first, first + rowsPerTask);
+        const answer = await this.pool.run(taskOf(places.map((place) => rows[place])), { signal: anySignal });
+        for (const [index, place] of places.entries())
+          values.set(answer.values.subarray(index * width, (index + 1) * width), place * width);
+      }
+    };
+    // One task more than there are workers: none waits for the next one.
+    const lanes = Array.from({ length: Math.min(this.workers + 1, starts.length) }, work);
+    try {
+      await Promise.all(lanes);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(lanes);
+      checkSignal(signal);
+      throw this.failure(error);
+    }
+    return values;
+  }
+
+  private failure(error: unknown): unknown {
+    if (error instanceof UserError || error instanceof SearchError || !(error instanceof Error)) return error;
+    // A worker that died was replaced; what a model computes is computed again in the same way.
+    const isRetryable = error instanceof WorkerGone;
+    return new SearchError(`The model failed: ${error.message}`, { engine: this.engine, isRetryable, cause: error });
+  }
+}

@@ -1,0 +1,125 @@
+/** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
+import { openSafetensors } from "../../../engine/io/safetensors-set.js";
+import { bertGraph } from "../../../engine/model/bert.js";
+import { ModelSession, type ModelFeed, type ModelOutput } from "../../../engine/runtime/model-session.js";
+import { UserError } from "../../../errors.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
+import { batchesOf } from "./batches.js";
+import { readTokenizerJson, type ModelFolder, type Pooling } from "./model-folder.js";
+import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
+import { TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
+
+/** Tokens that go through the model at once, padding included. More is no faster on processors and takes more memory. */
+const tokensPerBatch = 2048;
+
+await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) => {
+  const session = await openSession(model, threads);
+  const tokenizer = new TextTokenizer(await readTokenizerJson(model.folder), `${model.folder}/tokenizer.json`);
+
+  /** What the model says about each row of tokens: [rows × width]. */
+  async function run(
+    rows: TokenizedText[],
+    output: string,
+    read: (output: ModelOutput, row: number, tokens: number) => Float32Array,
+  ): Promise<ModelAnswer> {
+    // A model cannot read nothing at all.
+    for (const row of rows) if (row.ids.length === 0) [row.ids, row.types] = [[model.padId], [0]];
+    const lengths = rows.map(({ ids }) => ids.length);
+    let values: Float32Array | undefined;
+    let width = 0;
+    for (const batch of batchesOf(lengths, tokensPerBatch)) {
+      const result = (await session.run(feedsOf(batch, rows, model.padId), [output]))[output];
+      for (const [place, row] of batch.entries()) {
+        const vector = read(result, place, lengths[row]);
+        width = vector.length;
+        values ??= new Float32Array(rows.length * width);
+        values.set(vector, row * width);
+      }
+    }
+    return { values: values ?? new Float32Array(0), width };
+  }
+
+  return {
+    run(task: ModelTask): Promise<ModelAnswer> {
+      if ("texts" in task) {
+        const output = hiddenOutput(session.outputs);
+        const rows = task.texts.map((text) => tokenizer.text(text, maxTokens));
+        return run(rows, output, (result, row, tokens) => unitVector(pooled(result, row, tokens, pooling)));
+      }
+      const output = session.outputs.includes("logits") ? "logits" : session.outputs[0];
+      const rows = task.pairs.map(({ query, passage }) => tokenizer.pair(query, passage, maxTokens));
+      return run(rows, output, logitsOf);
+    },
+    transfer: ({ values }: ModelAnswer) => [values.buffer as ArrayBuffer],
+  };
+});
+
+async function openSession({ onnx, folder, config }: ModelFolder, threads: number): Promise<ModelSession> {
+  if (onnx !== undefined) return ModelSession.open(onnx, { threads });
+  const weights = await openSafetensors(folder);
+  try {
+    return await ModelSession.open(await bertGraph(config, weights, folder), { threads });
+  } finally {
+    await weights.close();
+  }
+}
+
+/** Rows padded on the right to the longest. */
+function feedsOf(batch: readonly number[], rows: readonly TokenizedText[], padId: number): Record<string, ModelFeed> {
+  const longest = Math.max(...batch.map((row) => rows[row].ids.length));
+  const dims = [batch.length, longest];
+  const ids = new Int32Array(batch.length * longest).fill(padId);
+  const mask = new Int32Array(ids.length);
+  const types = new Int32Array(ids.length);
+  for (const [place, row] of batch.entries()) {
+    ids.set(rows[row].ids, place * longest);
+    types.set(rows[row].types, place * longest);
+    mask.fill(1, place * longest, place * longest + rows[row].ids.length);
+  }
+  return {
+    input_ids: { data: ids, dims },
+    attention_mask: { data: mask, dims },
+    token_type_ids: { data: types, dims },
+  };
+}
+
+/** The output with a vector for each token, or else one that is pooled already. */
+function hiddenOutput(outputs: readonly string[]): string {
+  const known = ["last_hidden_state", "token_embeddings", "sentence_embedding", "pooler_output"];
+  const name = known.find((candidate) => outputs.includes(candidate)) ?? outputs[0];
+  if (name === "logits")
+    throw new UserError("The model has logits and no vectors: it is a classifier or cross-encoder. Name an encoder.");
+  return name;
+}
+
+function pooled({ data, dims }: ModelOutput, row: number, tokens: number, pooling: Pooling): Float32Array {
+  const width = dims[dims.length - 1];
+  if (dims.length === 2) return Float32Array.from(data.subarray(row * width, (row + 1) * width) as Float32Array);
+  if (dims.length !== 3)
+    throw new UserError(`The model's output has ${dims.length} axes instead of 2 or 3: it is no encoder.`);
+  const start = row * dims[1] * width;
+  const sum = new Float64Array(width);
+  const counted = pooling === "cls" ? 1 : tokens;
+  for (let token = 0; token < counted; token++)
+    for (let index = 0; index < width; index++) sum[index] += Number(data[start + token * width + index]);
+  return Float32Array.from(sum, (value) => value / counted);
+}
+
+/** @throws Error for a vector without direction */
+function unitVector(vector: Float32Array): Float32Array {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const length = Math.sqrt(squares);
+  if (!(length > 0 && length < Infinity))
+    throw new Error(
+      "the model gave a vector that is zero or not finite; half-precision models can overflow: use another variant",
+    );
+  return vector.map((value) => value / length);
+}
+
+function logitsOf({ data, dims }: ModelOutput, row: number): Float32Array {
+  const width = dims.length === 1 ? 1 : dims[dims.length - 1];
+  const logits = Float32Array.from(data.subarray(row * width, (row + 1) * width) as Float32Array);
+  if (!logits.every(Number.isFinite)) throw new Error("the model gave a score that is not finite");
+  return logits;
+}
