@@ -16,7 +16,7 @@ export async function readPdf(bytes: Uint8Array): Promise<ReadDocument> {
       const page = await document.getPage(number);
       const { items } = await page.getTextContent();
       const text = textOf(items as readonly TextItem[]);
-      if (text !== "") blocks.push({ level: 1, text: `page ${number}` }, { level: 0, text });
+      if (text !== "") blocks.push({ level: 2, text: `page ${number}` }, { level: 0, text });
       page.cleanup();
     }
     const { info } = await getMeta(document).catch(() => ({ info: {} }));

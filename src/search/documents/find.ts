@@ -1,0 +1,140 @@
+/** @file The documents in files and folders, in a fixed order, with the paths that become their ids. */
+import { readdir, realpath, stat } from "node:fs/promises";
+import { basename, join, resolve, sep } from "node:path";
+import { UserError } from "../../errors.js";
+import { globMatcher } from "./glob.js";
+import { documentEndings, documentKind } from "./read.js";
+import type { DocumentKind } from "./read.js";
+
+export interface FoundDocument {
+  /** Where it lies. */
+  file: string;
+  /** Its folder's name and the path inside it, with "/": what its passages' ids begin with. */
+  path: string;
+  kind: DocumentKind;
+  bytes: number;
+  /** Milliseconds since 1970. */
+  modifiedMs: number;
+}
+
+export interface FindOptions {
+  /** Patterns; with any, only files that fit one are read, whatever their ending (unknown endings as text). */
+  include?: readonly string[];
+  /** Patterns of files and folders that are left out. */
+  exclude?: readonly string[];
+  signal?: AbortSignal;
+}
+
+/** What was named on a command line, told apart. */
+export interface FoundSources {
+  /** JSONL files: everything that is neither a folder nor a document. */
+  corpora: string[];
+  documents: FoundDocument[];
+}
+
+/**
+ * Folders are searched to any depth, in the order of names. Hidden files and folders and node_modules are left out, and links are not
+ * followed where they lead out of the folder or to another folder.
+ * @throws UserError for what cannot be read, a folder without documents, and two documents with one path
+ */
+export async function findSources(paths: readonly string[], options: FindOptions = {}): Promise<FoundSources> {
+  const found: FoundSources = { corpora: [], documents: [] };
+  const [include, exclude] = [options.include ?? [], options.exclude ?? []].map((list) => list.map(globMatcher));
+  for (const path of paths) {
+    const info = await statOf(path);
+    if (info.isDirectory()) {
+      const inside = await findInside(path, { include, exclude, signal: options.signal });
+      if (inside.length === 0) throw nothingIn(path, options);
+      found.documents.push(...inside);
+    } else {
+      const kind = documentKind(path);
+      if (kind === undefined) found.corpora.push(path);
+      else found.documents.push(described(path, basename(resolve(path)), kind, info));
+    }
+  }
+  refuseTwins(found.documents);
+  return found;
+}
+
+interface Matchers {
+  include: readonly ((path: string) => boolean)[];
+  exclude: readonly ((path: string) => boolean)[];
+  signal?: AbortSignal;
+}
+
+async function findInside(root: string, { include, exclude, signal }: Matchers): Promise<FoundDocument[]> {
+  const found: FoundDocument[] = [];
+  const home = await realpath(root);
+  const prefix = basename(resolve(root));
+  const excluded = (path: string): boolean => exclude.some((fits) => fits(path));
+  const visit = async (folder: string, inside: string): Promise<void> => {
+    signal?.throwIfAborted();
+    const entries = await readdir(folder, { withFileTypes: true });
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+      const relative = inside === "" ? entry.name : `${inside}/${entry.name}`;
+      const file = join(folder, entry.name);
+      if (excluded(relative)) continue;
+      if (entry.isDirectory()) {
+        await visit(file, relative);
+        continue;
+      }
+      const isWanted =
+        include.length === 0 ? documentKind(relative) !== undefined : include.some((fits) => fits(relative));
+      if (!isWanted) continue;
+      if (!entry.isFile() && !(entry.isSymbolicLink() && (await leadsInside(file, home)))) continue;
+      const info = await statOf(file);
+      if (info.isFile()) found.push(described(file, idPath(prefix, relative), documentKind(relative) ?? "text", info));
+    }
+  };
+  await visit(root, "");
+  return found;
+}
+
+function idPath(prefix: string, relative: string): string {
+  return prefix === "" ? relative : `${prefix}/${relative}`;
+}
+
+/** Whether a link's end lies in the folder; a link to nothing leads nowhere. */
+async function leadsInside(link: string, home: string): Promise<boolean> {
+  try {
+    return (await realpath(link)).startsWith(home + sep);
+  } catch {
+    return false;
+  }
+}
+
+type FileInfo = Awaited<ReturnType<typeof stat>>;
+
+async function statOf(path: string): Promise<FileInfo> {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    throw new UserError(`${path} cannot be read (${(cause as Error).message}). Check the path.`, { cause });
+  }
+}
+
+function described(file: string, path: string, kind: DocumentKind, info: FileInfo): FoundDocument {
+  return { file, path, kind, bytes: Number(info.size), modifiedMs: Math.round(Number(info.mtimeMs)) };
+}
+
+function nothingIn(folder: string, { include = [], exclude = [] }: FindOptions): UserError {
+  const patterns = include.length + exclude.length > 0 ? " that the patterns let through" : "";
+  return new UserError(
+    `${folder} holds no document${patterns}. Documents end with ${documentEndings.join(", ")}; JSONL files are named one by one.`,
+  );
+}
+
+/** Ids begin with paths, so these must differ. */
+function refuseTwins(documents: readonly FoundDocument[]): void {
+  const seen = new Map<string, string>();
+  for (const { file, path } of documents) {
+    const other = seen.get(path);
+    if (other !== undefined)
+      throw new UserError(
+        `${other} and ${file} would both be called ${path}. Name a folder above them instead, so that their ids differ.`,
+      );
+    seen.set(path, file);
+  }
+}

@@ -1,0 +1,170 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadCorpus } from "../corpus.js";
+import { defaultChunks } from "./chunk.js";
+import { findSources } from "./find.js";
+import type { FoundDocument } from "./find.js";
+import { gatherPassages } from "./gather.js";
+import type { Gathered, GatherOptions } from "./gather.js";
+import { globMatcher } from "./glob.js";
+import { DocumentParser } from "./parser.js";
+import { encryptedPdf, makePdf } from "./pdf.test-support.js";
+
+let base: string;
+let root: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "sleuth-documents-"));
+  root = join(base, "library");
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+function put(path: string, content: string | Uint8Array): void {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), content);
+}
+
+async function pathsOf(...args: Parameters<typeof findSources>): Promise<string[]> {
+  return (await findSources(...args)).documents.map(({ path }) => path);
+}
+
+describe("findSources", () => {
+  it("finds documents in the order of their names, and not what is hidden or leads out", async () => {
+    for (const path of [
+      "b.md",
+      "a/z.txt",
+      "a/A.html",
+      ".git/x.md",
+      "a/.hidden.md",
+      "node_modules/m/readme.md",
+      "x.png",
+    ])
+      put(path, "text");
+    writeFileSync(join(base, "outside.md"), "text");
+    mkdirSync(join(base, "elsewhere"));
+    writeFileSync(join(base, "elsewhere", "far.md"), "text");
+    symlinkSync(join(base, "outside.md"), join(root, "out.md"));
+    symlinkSync(join(root, "b.md"), join(root, "c.md"));
+    symlinkSync(join(base, "elsewhere"), join(root, "linked"));
+    symlinkSync(root, join(root, "loop"));
+    symlinkSync(join(root, "nothing.md"), join(root, "dangling.md"));
+    expect(await pathsOf([root])).toEqual(["library/a/A.html", "library/a/z.txt", "library/b.md", "library/c.md"]);
+    expect(await pathsOf([root], { exclude: ["a", "c.*"] })).toEqual(["library/b.md"]);
+    expect(await pathsOf([root], { include: ["*.png", "a/*.txt"] })).toEqual(["library/a/z.txt", "library/x.png"]);
+  });
+
+  it("tells documents from JSONL files", async () => {
+    put("b.md", "text");
+    put("corpus.jsonl", "{}");
+    const { corpora, documents } = await findSources([join(root, "b.md"), join(root, "corpus.jsonl")]);
+    expect(corpora).toEqual([join(root, "corpus.jsonl")]);
+    expect(documents.map(({ path }) => path)).toEqual(["b.md"]);
+  });
+
+  it("says what is wrong", async () => {
+    await expect(findSources([join(base, "nowhere")])).rejects.toThrow("Check the path");
+    put("x.png", "");
+    await expect(findSources([root])).rejects.toThrow("holds no document");
+    await expect(findSources([root], { include: ["[z-a].md"] })).rejects.toThrow("no pattern");
+    put("one/x.md", "");
+    put("two/x.md", "");
+    await expect(findSources([join(root, "one/x.md"), join(root, "two/x.md")])).rejects.toThrow("both be called x.md");
+  });
+});
+
+it.each([
+  ["*.md", "a/b.md", true],
+  ["*.md", "a/b.mdx", false],
+  ["a/*.md", "a/b/c.md", false],
+  ["a/**", "a/b/c.md", true],
+  ["**/c.md", "c.md", true],
+  ["**/c.md", "a/b/c.md", true],
+  ["draft-?.{md,txt}", "x/draft-1.txt", true],
+  ["[!a]*.md", "abc.md", false],
+  ["[a-c]*.md", "bcd.md", true],
+  ["a+(b).md", "a+(b).md", true],
+  ["{a.md", "{a.md", true],
+])("the pattern %s and %s: %s", (pattern, path, fits) => {
+  expect(globMatcher(pattern)(path)).toBe(fits);
+});
+
+describe("gatherPassages", () => {
+  const parser = new DocumentParser();
+  afterAll(() => parser.close());
+  const gather = async (options: Partial<GatherOptions> = {}): Promise<Gathered> =>
+    gatherPassages(await documents(), {
+      folder: join(base, "gathered"),
+      chunks: defaultChunks,
+      workers: 1,
+      ...options,
+    });
+  const documents = async (): Promise<FoundDocument[]> => (await findSources([root])).documents;
+  const corpus = (): string => readFileSync(join(base, "gathered", "passages.jsonl"), "utf8");
+
+  it("reads a folder of every kind, and names what it leaves out", async () => {
+    put("a.md", "# Lima\n\nThe capital.\n");
+    put("b/c.txt", Buffer.from("Über Lima", "latin1"));
+    put("b/page.html", "<title>Peru</title><nav>Home</nav><p>A country.");
+    put("d.pdf", makePdf({ pages: [["A page."]] }));
+    put("e-broken.pdf", "%PDF-1.4 rubbish");
+    put("f-secret.pdf", encryptedPdf());
+    put("g-empty.md", "");
+    put("h-binary.txt", new Uint8Array([0, 1, 2, 0]));
+    const told: number[] = [];
+    const gathered = await gather({ onProgress: ({ doneBytes, totalBytes }) => told.push(doneBytes / totalBytes) });
+    expect(gathered).toMatchObject({ documents: 4, passages: 4, resumed: 0 });
+    expect(gathered.skipped.map(({ file, why }) => [file.slice(root.length + 1), why])).toEqual([
+      ["e-broken.pdf", expect.stringContaining("cannot be read as a PDF")],
+      ["f-secret.pdf", expect.stringContaining("encrypted")],
+      ["g-empty.md", "it is empty"],
+      ["h-binary.txt", expect.stringContaining("zero bytes")],
+    ]);
+    expect(await loadCorpus([gathered.corpus])).toEqual([
+      { id: "library/a.md#1", title: "Lima", text: "The capital." },
+      { id: "library/b/c.txt#1", title: "c", text: "Über Lima" },
+      { id: "library/b/page.html#1", title: "Peru", text: "A country." },
+      { id: "library/d.pdf#1", title: "d › page 1", text: "A page." },
+    ]);
+    expect(told[0]).toBe(0);
+    expect(told.at(-1)).toBe(1);
+    await expect(gather({ folder: join(base, "other"), strict: true })).rejects.toThrow(/e-broken\.pdf.*--strict/);
+  });
+
+  it("goes on where it was stopped, and reads again what has changed", async () => {
+    for (const name of ["a", "b", "c", "d"]) put(`${name}.md`, `# ${name}\n\nText of ${name}.`);
+    const controller = new AbortController();
+    const reason = new Error("stopped");
+    const stopped = gather({
+      signal: controller.signal,
+      onProgress: (progress) => progress.documents === 2 && controller.abort(reason),
+    });
+    await expect(stopped).rejects.toBe(reason);
+    expect(await gather()).toMatchObject({ documents: 4, resumed: 2 });
+    const whole = corpus();
+    expect(await gather()).toMatchObject({ documents: 4, resumed: 4 });
+    expect(corpus()).toBe(whole);
+    // Killed while writing: a half line in each file, and an entry whose passages never came.
+    const folder = join(base, "gathered");
+    truncateSync(join(folder, "passages.jsonl"), whole.length - 5);
+    appendFileSync(join(folder, "journal.jsonl"), '{"path":"libr');
+    expect(await gather()).toMatchObject({ resumed: 3 });
+    expect(corpus()).toBe(whole);
+    put("b.md", "# b\n\nOther text.");
+    utimesSync(join(root, "b.md"), 1, 1);
+    expect(await gather()).toMatchObject({ resumed: 1 });
+    expect(corpus()).toBe(whole.replace("Text of b.", "Other text."));
+    expect(await gather({ chunks: { words: 50, overlap: 0 } })).toMatchObject({ resumed: 0 });
+  });
+});

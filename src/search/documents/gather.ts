@@ -1,0 +1,245 @@
+/**
+ * @file The passages of many documents, gathered in one corpus file. What is done is written down document by document, so that the same
+ * call goes on where one that was stopped or killed left off: taking documents apart can take longer than indexing them.
+ *
+ * ```
+ * folder/passages.jsonl   passages so far, as lines of a corpus
+ * folder/journal.jsonl    the settings, then one line for each document done: size, time, and where its passages end
+ * ```
+ */
+import { mkdir, open, readFile, rename, writeFile } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../../errors.js";
+import { diskFiles } from "../bm25/files.js";
+import { withLock } from "../bm25/lock.js";
+import type { ChunkSettings } from "./chunk.js";
+import type { FoundDocument } from "./find.js";
+import type { PassageLines } from "./parse-worker.js";
+import { DocumentParser } from "./parser.js";
+
+export interface GatherProgress {
+  /** Of the documents' files. */
+  doneBytes: number;
+  totalBytes: number;
+  documents: number;
+  passages: number;
+}
+
+export interface SkippedDocument {
+  file: string;
+  why: string;
+}
+
+export interface Gathered {
+  /** The corpus file; empty where no document had any text. */
+  corpus: string;
+  documents: number;
+  passages: number;
+  skipped: SkippedDocument[];
+  /** Documents that an earlier call had done. */
+  resumed: number;
+}
+
+export interface GatherOptions {
+  /** Made if need be; belongs to this call. */
+  folder: string;
+  chunks: ChunkSettings;
+  /** A document that cannot be read ends the call. Default: it is left out and named. */
+  strict?: boolean;
+  /** Takes the documents apart; stays open. Default: one of two threads, with 2 minutes for a document. */
+  parser?: DocumentParser;
+  signal?: AbortSignal;
+  onProgress?: (progress: GatherProgress) => void;
+}
+
+/** A larger file is left out: its text would be held in memory several times. */
+export const largestDocument = 64 * 1024 * 1024;
+
+const documentsAhead = 6;
+const journalVersion = 1;
+
+/** A document that is done: what it was, and where its passages end in the corpus file. */
+interface Entry {
+  path: string;
+  bytes: number;
+  modifiedMs: number;
+  passages: number;
+  endByte: number;
+  /** Why it was left out. */
+  skipped?: string;
+}
+
+/**
+ * Takes documents apart, in their order.
+ * @throws UserError when another process gathers in the same folder, and with `strict` for a document that cannot be read; the signal's
+ * reason
+ */
+export async function gatherPassages(documents: readonly FoundDocument[], options: GatherOptions): Promise<Gathered> {
+  await mkdir(options.folder, { recursive: true });
+  return withLock(options.folder, diskFiles, async () => {
+    const journal = await Journal.open(options.folder, options.chunks, documents);
+    try {
+      return await gather(documents, journal, options);
+    } finally {
+      await journal.close();
+    }
+  });
+}
+
+async function gather(
+  documents: readonly FoundDocument[],
+  journal: Journal,
+  options: GatherOptions,
+): Promise<Gathered> {
+  const { chunks, strict = false, signal, onProgress } = options;
+  const totalBytes = documents.reduce((sum, { bytes }) => sum + bytes, 0);
+  const resumed = journal.entries.length;
+  let doneBytes = journal.entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  const tell = (): void => {
+    const { length } = journal.entries;
+    onProgress?.({ doneBytes, totalBytes, documents: length, passages: journal.passages });
+  };
+  tell();
+  const parser = options.parser ?? new DocumentParser({ workers: 2, timeoutMs: 120_000 });
+  try {
+    // So that the workers have something to do while one is written down.
+    const ahead: Promise<Outcome>[] = [];
+    let next = resumed;
+    for (let place = resumed; place < documents.length; place++) {
+      while (next < documents.length && ahead.length < documentsAhead)
+        ahead.push(passagesOf(documents[next++], parser, chunks, signal));
+      const outcome = await (ahead.shift() as Promise<Outcome>);
+      if ("failed" in outcome) throw outcome.failed;
+      const document = documents[place];
+      if (strict && outcome.skipped !== undefined)
+        throw new UserError(`${document.file}: ${outcome.skipped}. Without --strict it would be left out.`);
+      await journal.add(document, outcome);
+      doneBytes += document.bytes;
+      tell();
+    }
+  } finally {
+    if (options.parser === undefined) await parser.close();
+  }
+  const skipped = journal.entries.flatMap(({ skipped: why }, place) =>
+    why === undefined ? [] : [{ file: documents[place].file, why }],
+  );
+  return {
+    corpus: journal.passages === 0 ? "" : join(options.folder, corpusName),
+    documents: documents.length - skipped.length,
+    passages: journal.passages,
+    skipped,
+    resumed,
+  };
+}
+
+type Outcome = { lines?: PassageLines; skipped?: string } | { failed: unknown };
+
+/** Never rejects: it may be waited for much later. */
+async function passagesOf(
+  { file, path, kind, bytes }: FoundDocument,
+  parser: DocumentParser,
+  chunks: ChunkSettings,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
+  if (bytes > largestDocument) return { skipped: `it is larger than ${largestDocument / 1024 / 1024} MB` };
+  try {
+    signal?.throwIfAborted();
+    // A buffer of its own, which is handed over.
+    const content = new Uint8Array(await readFile(file, { signal }));
+    return { lines: await parser.passages(content, { kind, path }, chunks, { signal }) };
+  } catch (error) {
+    if (signal?.aborted) return { failed: signal.reason };
+    if (error instanceof UserError) return { skipped: error.message };
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === undefined
+      ? { skipped: `taking it apart failed (${message})` }
+      : { skipped: `it cannot be read (${message})` };
+  }
+}
+
+const corpusName = "passages.jsonl";
+const journalName = "journal.jsonl";
+
+/** What is done so far, on disk. */
+class Journal {
+  readonly entries: Entry[];
+  passages: number;
+  private readonly corpus: FileHandle;
+  private readonly journal: FileHandle;
+
+  private constructor(entries: Entry[], corpus: FileHandle, journal: FileHandle) {
+    this.entries = entries;
+    this.passages = entries.reduce((sum, { passages }) => sum + passages, 0);
+    this.corpus = corpus;
+    this.journal = journal;
+  }
+
+  /** Keeps what is still true: the documents at the beginning that are as they were, taken apart with the same settings. */
+  static async open(folder: string, chunks: ChunkSettings, documents: readonly FoundDocument[]): Promise<Journal> {
+    const corpus = await open(join(folder, corpusName), "a+");
+    try {
+      const { size } = await corpus.stat();
+      const entries = await readJournal(join(folder, journalName), chunks);
+      const changed = entries.findIndex((entry, place) => entry.endByte > size || !isSame(entry, documents[place]));
+      const valid = changed < 0 ? entries : entries.slice(0, changed);
+      await corpus.truncate(valid.at(-1)?.endByte ?? 0);
+      const path = join(folder, journalName);
+      await writeFile(`${path}.new`, linesOf([{ version: journalVersion, chunks }, ...valid]));
+      await rename(`${path}.new`, path);
+      return new Journal(valid, corpus, await open(path, "a"));
+    } catch (error) {
+      await corpus.close();
+      throw error;
+    }
+  }
+
+  async add(
+    { path, bytes, modifiedMs }: FoundDocument,
+    { lines, skipped }: { lines?: PassageLines; skipped?: string },
+  ): Promise<void> {
+    const begin = this.entries.at(-1)?.endByte ?? 0;
+    if (lines !== undefined) await this.corpus.writeFile(lines.bytes);
+    const entry: Entry = {
+      path,
+      bytes,
+      modifiedMs,
+      passages: lines?.passages ?? 0,
+      endByte: begin + (lines?.bytes.length ?? 0),
+      skipped,
+    };
+    // After the passages: an entry without them would lose them.
+    await this.journal.write(linesOf([entry]));
+    this.entries.push(entry);
+    this.passages += entry.passages;
+  }
+
+  async close(): Promise<void> {
+    await this.corpus.close();
+    await this.journal.close();
+  }
+}
+
+function linesOf(records: readonly object[]): string {
+  return records.map((record) => JSON.stringify(record) + "\n").join("");
+}
+
+/** The entries that a journal holds; none where it is missing, cut off at its head, or of other settings. */
+async function readJournal(path: string, chunks: ChunkSettings): Promise<Entry[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const records: unknown[] = [];
+  for (const line of text.split("\n")) {
+    try {
+      records.push(JSON.parse(line));
+    } catch {
+      // The last line of a journal whose writer was killed, and the nothing behind the last line break.
+      break;
+    }
+  }
+  const [head, ...entries] = records;
+  return JSON.stringify(head) === JSON.stringify({ version: journalVersion, chunks }) ? (entries as Entry[]) : [];
+}
+
+function isSame(entry: Entry, document: FoundDocument | undefined): boolean {
+  return entry.path === document?.path && entry.bytes === document.bytes && entry.modifiedMs === document.modifiedMs;
+}
