@@ -107,7 +107,7 @@ describe("gatherPassages", () => {
     gatherPassages(await documents(), {
       folder: join(base, "gathered"),
       chunks: defaultChunks,
-      workers: 1,
+      parser,
       ...options,
     });
   const documents = async (): Promise<FoundDocument[]> => (await findSources([root])).documents;

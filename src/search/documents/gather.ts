@@ -107,6 +107,7 @@ async function gather(
     const ahead: Promise<Outcome>[] = [];
     let next = resumed;
     for (let place = resumed; place < documents.length; place++) {
+      signal?.throwIfAborted();
       while (next < documents.length && ahead.length < documentsAhead)
         ahead.push(passagesOf(documents[next++], parser, chunks, signal));
       const outcome = await (ahead.shift() as Promise<Outcome>);
