@@ -46,6 +46,8 @@ export interface PostOptions {
   beforeTry?: (signal: AbortSignal) => Promise<void>;
   /** The server's; with it, a server that keeps failing is left alone for a while. */
   breaker?: CircuitBreaker;
+  /** Of a request with a body. Default POST. */
+  method?: "POST" | "PUT";
   /** Added to. */
   counts?: RequestCounts;
 }
@@ -85,7 +87,7 @@ async function ask(
   body: string | undefined,
   settings: PostSettings,
   tools: HttpTools,
-  { signal, beforeTry, breaker, counts = { requests: 0, retries: 0, failures: 0 } }: PostOptions,
+  { signal, beforeTry, breaker, method = "POST", counts = { requests: 0, retries: 0, failures: 0 } }: PostOptions,
 ): Promise<string> {
   let tries = 0;
   const send = async (): Promise<string> => {
@@ -93,7 +95,7 @@ async function ask(
     await tools.beforeRequest?.(signal);
     counts.requests++;
     if (tries++ > 0) counts.retries++;
-    return request(url, body, settings, tools, signal);
+    return request(url, body === undefined ? { method: "GET" } : { method, body }, settings, tools, signal);
   };
   const attempt = breaker === undefined ? send : (): Promise<string> => breaker.run(url, send);
   try {
@@ -106,7 +108,7 @@ async function ask(
 
 async function request(
   url: string,
-  body: string | undefined,
+  what: { method: string; body?: string },
   settings: PostSettings,
   tools: HttpTools,
   signal: AbortSignal,
@@ -115,9 +117,9 @@ async function request(
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await tools.fetch(url, {
-      ...(body === undefined ? { method: "GET" } : { method: "POST", body }),
+      ...what,
       headers: {
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(what.body === undefined ? {} : { "content-type": "application/json" }),
         accept: "application/json",
         ...headers,
       },

@@ -13,6 +13,7 @@ import { EmptyEngine } from "./empty.js";
 import { HttpEngine } from "./http.js";
 import { NoneEngine } from "./none.js";
 import { RandomEngine } from "./random.js";
+import { openOver, remoteProtocols } from "./remote/servers.test-support.js";
 import { createSearchApp, serve } from "./server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-search-"));
@@ -57,6 +58,12 @@ searchConformance("bm25 from files", fromFiles, { runs: 25 });
 searchConformance("cache before bm25", async (...given) => new CachedEngine(await inMemory(...given), 3));
 searchConformance("http, app in process", overHttp);
 searchConformance("http, real port", overPort, { runs: 6 });
+for (const protocol of [remoteProtocols.openSearch, remoteProtocols.qdrant])
+  searchConformance(
+    `${protocol.name}, a server in the test`,
+    async (...given) => openOver(protocol, ...given),
+    protocol === remoteProtocols.qdrant ? { ranking: "own" } : { runs: 10 },
+  );
 searchConformance("random", async (passages) => new RandomEngine(passages, 7), { ranking: "own" });
 searchConformance("none", async () => new NoneEngine(), { ranking: "own" });
 searchConformance("empty", async () => new EmptyEngine(), { ranking: "own" });

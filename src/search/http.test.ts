@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { UserError } from "../errors.js";
 import { SearchError } from "./engine.js";
@@ -103,6 +104,35 @@ describe("asking", () => {
       [{ id: "d", title: "D", text: "w", score: -1.5 }],
       ["1", "2", "3"].map((id) => ({ id, title: `T${id}`, text: `text ${id}`, score: 2 })),
     ]);
+  });
+
+  it("asks without scores where it is told to, and gives passages 1/rank", async () => {
+    const { engine, requests } = scripted(
+      (asked) => Response.json({ result: asked.queries.map(() => [document("x").document, document("y").document]) }),
+      { returnScores: false },
+    );
+    expect((await engine.searchBatch(["a"], 2))[0].map(({ id, score }) => [id, score])).toEqual([
+      ["x", 1],
+      ["y", 0.5],
+    ]);
+    expect(requests[0].return_scores).toBe(false);
+  });
+
+  it("sends the token, and shows it nowhere though the server quotes it", async () => {
+    const seen: unknown[] = [];
+    const engine = new HttpEngine(
+      { url, token: "s3cret", retries: 0 },
+      {
+        fetch: async (_, init) => {
+          seen.push(new Headers(init?.headers).get("authorization"));
+          return new Response("Bearer s3cret is no token of ours", { status: 401 });
+        },
+      },
+    );
+    const failure = await failureOf(engine);
+    expect(seen).toEqual(["Bearer s3cret"]);
+    expect(failure.message).toContain("[secret] is no token of ours");
+    expect(inspect(failure, { depth: 9 })).not.toContain("s3cret");
   });
 
   it("completes an address without a path, keeps one with a path, refuses the rest", () => {

@@ -87,9 +87,9 @@ const openers: Partial<Record<EngineName, Opener>> = {
     const [{ openBm25 }, { RandomEngine }] = [await import("./bm25/open-settings.js"), await import("./random.js")];
     return new RandomEngine((await openBm25(settings, context)).passages, settings.seed);
   },
-  // Half of the time for one request, so that a second try fits into the deadline of the search.
-  http: async ({ url, timeoutMs }, context) =>
-    new (await import("./http.js")).HttpEngine({ url, timeoutMs: Math.ceil(timeoutMs / 2) }, context.http),
+  http: async (settings, context) => (await import("./remote/open.js")).openHttp(settings, context),
+  opensearch: async (settings, context) => (await import("./remote/open.js")).openOpenSearch(settings, context),
+  qdrant: async (settings, context) => (await import("./remote/open.js")).openQdrant(settings, context),
   empty: async () => new (await import("./empty.js")).EmptyEngine(),
   none: async () => new (await import("./none.js")).NoneEngine(),
 };

@@ -50,17 +50,16 @@ export function toAnswer(results: readonly (readonly Passage[])[], withScores: b
 /**
  * Reads an answer to `queryCount` queries. Takes what servers in use send: documents with or without a score around them,
  * without an id (the web servers), as bare text (the reranking server). Passages without a score get 1/rank.
- * Lists longer than `k` are cut to `k`.
  * @throws WireError for anything else.
  */
-export function fromAnswer(answer: unknown, queryCount: number, k: number): Passage[][] {
+export function fromAnswer(answer: unknown, queryCount: number): Passage[][] {
   const result = isObject(answer) ? answer.result : undefined;
   if (!Array.isArray(result)) throw new WireError("result", "must be a list with one list per query");
   if (result.length !== queryCount)
     throw new WireError("result", `must hold one list per query: ${queryCount} queries, ${result.length} lists`);
   return result.map((list: unknown, query) => {
     if (!Array.isArray(list)) throw new WireError(`result[${query}]`, "must be a list");
-    return list.slice(0, k).map((item: unknown, rank) => passageOf(item, rank, `result[${query}][${rank}]`));
+    return list.map((item: unknown, rank) => passageOf(item, rank, `result[${query}][${rank}]`));
   });
 }
 

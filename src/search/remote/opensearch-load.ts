@@ -1,0 +1,105 @@
+/** @file Filling an index of OpenSearch or Elasticsearch with passages, so that it ranks as Search-R1's BM25 does. */
+import { UserError } from "../../errors.js";
+import type { HttpTools } from "../../http/post.js";
+import type { StoredPassage } from "../bm25/passages.js";
+import { formatContents } from "../contents.js";
+import { SearchError } from "../engine.js";
+import { openSearchServer } from "./opensearch.js";
+import type { OpenSearchSettings } from "./opensearch.js";
+import { BadAnswer } from "./remote-server.js";
+import type { RemoteServer } from "./remote-server.js";
+
+export interface LoadSettings extends Partial<OpenSearchSettings> {
+  url: string;
+  /** Name of the index that is made. */
+  collection: string;
+  /** BM25; defaults as Anserini's. */
+  k1?: number;
+  b?: number;
+  shards?: number;
+  replicas?: number;
+  /** Passages in one request. */
+  batch?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Makes an index with one text field, `contents` in Search-R1's form, analysed as English and ranked by BM25 with k1 = 0.9 and b = 0.4, and
+ * writes the passages with their ids; halves of surrogate pairs become U+FFFD. OpenSearch's scores are then k1 + 1 times ours, in the same
+ * order: it keeps a factor that Lucene has dropped. Passages that are there already under the same id are replaced, so a load that broke off can be
+ * repeated; an index that is there keeps its settings.
+ * @returns the number of passages written
+ * @throws UserError where the server refuses the index or a passage; SearchError where it cannot be asked
+ */
+export async function loadIntoOpenSearch(
+  passages: Iterable<StoredPassage> | AsyncIterable<StoredPassage>,
+  settings: LoadSettings,
+  tools: Partial<HttpTools> = {},
+): Promise<number> {
+  const { batch = 1_000, collection, signal } = settings;
+  // A load is as long as the corpus; each request has its own deadline.
+  const server = openSearchServer({ ...settings, deadlineMs: 2 ** 31 - 1 }, tools);
+  const index = `${server.names.url}/${encodeURIComponent(collection)}`;
+  return server.whole(signal, async (whole) => {
+    await makeIndex(server, index, settings, whole);
+    let written = 0;
+    let lines: string[] = [];
+    const flush = async (): Promise<void> => {
+      await write(server, `${index}/_bulk`, lines, whole);
+      written += lines.length;
+      lines = [];
+    };
+    for await (const passage of passages) {
+      const document = JSON.stringify({ contents: wellFormed(formatContents(passage)) });
+      lines.push(`${JSON.stringify({ index: { _id: passage.id } })}\n${document}\n`);
+      if (lines.length >= batch) await flush();
+    }
+    if (lines.length > 0) await flush();
+    await server.json(`${index}/_refresh`, "", whole);
+    return written;
+  });
+}
+
+/** OpenSearch takes half a surrogate pair without a word and then does not find the document. */
+function wellFormed(text: string): string {
+  return Buffer.from(text, "utf8").toString("utf8");
+}
+
+async function makeIndex(
+  server: RemoteServer,
+  index: string,
+  { k1 = 0.9, b = 0.4, shards = 1, replicas = 0, collection }: LoadSettings,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = {
+    settings: {
+      number_of_shards: shards,
+      number_of_replicas: replicas,
+      similarity: { default: { type: "BM25", k1, b } },
+    },
+    mappings: { properties: { contents: { type: "text", analyzer: "english" } } },
+  };
+  try {
+    await server.json(index, JSON.stringify(body), signal, "PUT");
+  } catch (error) {
+    if (!(error instanceof SearchError) || error.status !== 400) throw error;
+    if (error.message.includes("resource_already_exists_exception")) return;
+    throw new UserError(`The index "${collection}" cannot be made: ${error.message}`, { cause: error });
+  }
+}
+
+async function write(server: RemoteServer, url: string, lines: readonly string[], signal: AbortSignal): Promise<void> {
+  const answer = (await server.json(url, lines.join(""), signal)) as { errors?: unknown; items?: unknown } | null;
+  if (answer?.errors === false) return;
+  const failure = server.read(() => firstFailure(answer?.items));
+  throw new UserError(
+    `The server refused a passage: ${failure}. Those before it are written; loading again replaces them.`,
+  );
+}
+
+function firstFailure(items: unknown): string {
+  if (!Array.isArray(items)) throw new BadAnswer('the answer is not what _bulk promises: no list "items"');
+  for (const item of items as { index?: { _id?: unknown; error?: { reason?: unknown } } }[])
+    if (item.index?.error !== undefined) return `${JSON.stringify(item.index._id)}: ${String(item.index.error.reason)}`;
+  throw new BadAnswer("the answer says that something failed, and not what");
+}

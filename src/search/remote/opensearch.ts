@@ -1,0 +1,261 @@
+/** @file OpenSearch and Elasticsearch: an index of passages, searched with `_msearch`. */
+import { UserError, nearest } from "../../errors.js";
+import type { HttpTools } from "../../http/post.js";
+import { HttpError, Retryable } from "../../http/retry.js";
+import type { Passage } from "../../types.js";
+import { SearchError, checkCount } from "../engine.js";
+import type { SearchEngine, SearchOptions } from "../engine.js";
+import { parseFields, readFields, recogniseFields } from "./fields.js";
+import type { PassageFields } from "./fields.js";
+import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import type { RemoteSettings } from "./remote-server.js";
+
+export interface OpenSearchSettings extends RemoteSettings {
+  /** The server, like http://127.0.0.1:9200. */
+  url: string;
+  /** Index or alias; `INDEX/TITLE,TEXT` or `INDEX/TEXT` names the fields, else they are recognised. A field may have a boost: `title^2`. */
+  collection: string;
+  /** User and password, or an API key. Shown nowhere. */
+  username: string;
+  password: string;
+  apiKey: string;
+}
+
+const defaults: Omit<OpenSearchSettings, "url" | "collection"> = {
+  ...defaultRemote,
+  chunkSize: 128,
+  username: "",
+  password: "",
+  apiKey: "",
+};
+
+/** A server refuses a query with more than 1,024 words over all fields; a word and the space behind it have two characters, one in Chinese. */
+const maxQueryCharacters = 1_000;
+
+/**
+ * Ranks by whatever similarity the index has; `loadIntoOpenSearch` makes one that ranks as our own BM25 does. Several fields are searched
+ * by the sum of their scores (`most_fields`). The ids are the documents' `_id`. Queries are cut to 1,000 characters over all fields.
+ */
+export class OpenSearchEngine implements SearchEngine {
+  readonly name = "opensearch";
+  readonly #server: RemoteServer;
+  readonly #address: string;
+  readonly #fields: PassageFields;
+
+  private constructor(server: RemoteServer, address: string, fields: PassageFields) {
+    this.#server = server;
+    this.#address = address;
+    this.#fields = fields;
+  }
+
+  /**
+   * Looks at the index.
+   * @throws UserError where there is no such index, field or permission; SearchError where the server cannot be asked
+   */
+  static async open(
+    given: Partial<OpenSearchSettings> & { url: string; collection: string },
+    tools: Partial<HttpTools> = {},
+  ): Promise<OpenSearchEngine> {
+    const server = openSearchServer(given, tools);
+    const [index, named] = splitCollection(given.collection);
+    const fields = await server.whole(undefined, (signal) => findFields(server, index, named, signal));
+    return new OpenSearchEngine(server, `${server.names.url}/${encodeURIComponent(index)}/_msearch`, fields);
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return this.#server.counts();
+  }
+
+  /** Ends requests under way; they fail with a `SearchError`. */
+  async close(): Promise<void> {
+    this.#server.close();
+  }
+
+  /** A busy server answers 200 and refuses some of the queries in it: those alone are asked again. */
+  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+    const lists = new Map<string, Passage[]>();
+    return this.#server.again(signal, async () => {
+      const open = queries.filter((query) => !lists.has(query));
+      const answer = await this.#server.json(this.#address, this.#body(open, k), signal);
+      const items = this.#server.read(() => itemsOf(answer, open.length));
+      let refused: HttpError | undefined;
+      for (const [index, item] of items.entries()) {
+        const failure = failureOf(item);
+        if (failure === undefined)
+          lists.set(
+            open[index],
+            this.#server.read(() => this.#hitsOf(item, index)),
+          );
+        else if (refused === undefined || refused.isRetryable) refused = this.#refusal(failure);
+      }
+      if (refused === undefined) return queries.map((query) => lists.get(query) as Passage[]);
+      throw refused.isRetryable ? new Retryable(refused) : refused;
+    });
+  }
+
+  #body(queries: readonly string[], k: number): string {
+    const { title, text } = this.#fields;
+    const names = title === undefined ? [text] : [title, text];
+    const longest = Math.floor(maxQueryCharacters / names.length);
+    const head = JSON.stringify({});
+    const lines = queries.map((query) => {
+      const search = {
+        size: k,
+        query: { multi_match: { query: query.slice(0, longest), fields: names, type: "most_fields" } },
+        _source: names.map(withoutBoost),
+        track_total_hits: false,
+      };
+      return `${head}\n${JSON.stringify(search)}\n`;
+    });
+    return lines.join("");
+  }
+
+  #refusal({ why, status }: ItemFailure): HttpError {
+    const isRetryable = status === 429 || status === undefined || status >= 500;
+    return new HttpError(`a query was refused: ${why}`, { url: this.#address, isRetryable, status });
+  }
+
+  #hitsOf(item: unknown, query: number): Passage[] {
+    const hits = (item as { hits?: { hits?: unknown } } | null)?.hits?.hits;
+    if (!Array.isArray(hits)) throw new BadAnswer(`responses[${query}] has no list of hits`);
+    const fields = withoutBoosts(this.#fields);
+    return hits.map((hit: unknown, rank) => {
+      const { _id: id, _score: score, _source: source } = (hit ?? {}) as Record<string, unknown>;
+      const field = `responses[${query}].hits[${rank}]`;
+      if (typeof id !== "string") throw new BadAnswer(`${field}._id must be text`);
+      if (typeof score !== "number" || !Number.isFinite(score))
+        throw new BadAnswer(`${field}._score must be a finite number, got ${JSON.stringify(score)}`);
+      const passage = readFields(source, fields);
+      if (passage === undefined)
+        throw new BadAnswer(`document ${JSON.stringify(id)} has no text in its field "${fields.text}"`);
+      return { id, ...passage, score };
+    });
+  }
+}
+
+/** @throws UserError for an address that does not do */
+export function openSearchServer(
+  given: Partial<OpenSearchSettings> & { url: string },
+  tools: Partial<HttpTools>,
+): RemoteServer {
+  const settings = { ...defaults, ...given };
+  const { username, password, apiKey, headers } = settings;
+  const url = serverUrl(settings.url, "http://127.0.0.1:9200", "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD");
+  const basic = Buffer.from(`${username}:${password}`).toString("base64");
+  const authorization: Record<string, string> =
+    apiKey !== "" ? { authorization: `ApiKey ${apiKey}` } : username !== "" ? { authorization: `Basic ${basic}` } : {};
+  return new RemoteServer(
+    { name: "opensearch", title: "OpenSearch server", url: url.toString().replace(/\/+$/, "") },
+    { ...settings, headers: { ...authorization, ...headers } },
+    tools,
+    username === "" ? [apiKey, password] : [apiKey, password, basic],
+  );
+}
+
+interface ItemFailure {
+  why: string;
+  status?: number;
+}
+
+function itemsOf(answer: unknown, count: number): unknown[] {
+  const items = (answer as { responses?: unknown } | null)?.responses;
+  if (!Array.isArray(items)) throw new BadAnswer('the answer is not what _msearch promises: no list "responses"');
+  if (items.length !== count)
+    throw new BadAnswer(`the answer is not what _msearch promises: ${count} queries, ${items.length} responses`);
+  return items;
+}
+
+/** What is wrong with one answer inside of a 200. Results of some shards only are no results. */
+function failureOf(item: unknown): ItemFailure | undefined {
+  const { error, status, timed_out: isLate, _shards: shards } = (item ?? {}) as Record<string, unknown>;
+  if (error !== undefined) return { why: reasonOf(error), status: typeof status === "number" ? status : undefined };
+  const { failed, total, failures } = (shards ?? {}) as { failed?: number; total?: number; failures?: unknown[] };
+  if (failed !== undefined && failed > 0)
+    return { why: `${failed} of ${total} shards failed: ${reasonOf(failures?.[0])}` };
+  return isLate === true ? { why: "the server ran out of time" } : undefined;
+}
+
+/** The innermost reason: the outer ones say "all shards failed". */
+function reasonOf(error: unknown): string {
+  if (typeof error !== "object" || error === null) return String(error);
+  const { root_cause: causes, reason, type } = error as { root_cause?: unknown[]; reason?: unknown; type?: unknown };
+  if (Array.isArray(causes) && causes.length > 0) return reasonOf(causes[0]);
+  if (typeof reason === "object") return reasonOf(reason);
+  return typeof reason === "string" ? reason : String(type);
+}
+
+function splitCollection(collection: string): [index: string, fields: PassageFields | undefined] {
+  const slash = collection.indexOf("/");
+  if (slash < 0) return [collection, undefined];
+  return [collection.slice(0, slash), parseFields(collection.slice(slash + 1))];
+}
+
+async function findFields(
+  server: RemoteServer,
+  index: string,
+  named: PassageFields | undefined,
+  signal: AbortSignal,
+): Promise<PassageFields> {
+  if (index === "")
+    throw await noIndex(server, "The search needs an index (--collection, search.collection).", index, signal);
+  const mapping = await askAtOpening(`${server.names.url}/${encodeURIComponent(index)}/_mapping`, server, signal);
+  if (mapping === undefined) throw await noIndex(server, `The server has no index "${index}".`, index, signal);
+  const names = textFieldsOf(mapping);
+  const fields = named ?? recogniseFields(names);
+  const wanted = fields === undefined ? [] : [fields.text, ...(fields.title === undefined ? [] : [fields.title])];
+  const missing = wanted.map(withoutBoost).find((name) => !names.includes(name));
+  if (fields !== undefined && missing === undefined) return fields;
+  throw new UserError(
+    `The index "${index}" at ${server.names.url} has no ${missing === undefined ? "field that is known as a text's" : `text field "${missing}"`}. ` +
+      `Its text fields: ${names.join(", ") || "none"}. Name them with --collection ${index}/TITLE,TEXT or ${index}/TEXT.`,
+  );
+}
+
+/** Undefined: there is no such thing. */
+async function askAtOpening(url: string, server: RemoteServer, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await server.json(url, undefined, signal);
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+    if (error.status === 404) return undefined;
+    if (error.status === 401 || error.status === 403)
+      throw new UserError(
+        `${server.names.url} wants another user. Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or OPENSEARCH_API_KEY.`,
+      );
+    throw error;
+  }
+}
+
+async function noIndex(server: RemoteServer, what: string, index: string, signal: AbortSignal): Promise<UserError> {
+  const rows = await askAtOpening(`${server.names.url}/_cat/indices?format=json&h=index`, server, signal).catch(
+    () => [],
+  );
+  const names = (Array.isArray(rows) ? rows : [])
+    .map((row: unknown) => String((row as { index?: unknown } | null)?.index))
+    .filter((name) => !name.startsWith("."))
+    .sort();
+  const hint = nearest(index, names);
+  const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
+  return new UserError(`${what} ${there} ${server.names.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+}
+
+/** Text fields at the top of the documents of all indexes that the name stands for. */
+function textFieldsOf(mapping: unknown): string[] {
+  const indexes = Object.values((mapping ?? {}) as Record<string, { mappings?: { properties?: object } }>);
+  const fields = indexes.flatMap((index) => Object.entries(index.mappings?.properties ?? {}));
+  const names = fields.filter(([, field]) => (field as { type?: unknown }).type === "text").map(([name]) => name);
+  return [...new Set(names)];
+}
+
+function withoutBoost(field: string): string {
+  return field.replace(/\^.*$/, "");
+}
+
+function withoutBoosts({ title, text, isContents }: PassageFields): PassageFields {
+  return { text: withoutBoost(text), isContents, ...(title === undefined ? {} : { title: withoutBoost(title) }) };
+}

@@ -1,0 +1,249 @@
+/** @file Qdrant: a collection of passages with vectors, searched by the vectors of the queries. */
+import { UserError, nearest } from "../../errors.js";
+import type { HttpTools } from "../../http/post.js";
+import type { Passage } from "../../types.js";
+import type { Encoder } from "../dense/encoder.js";
+import { SearchError, checkCount } from "../engine.js";
+import type { SearchEngine, SearchOptions } from "../engine.js";
+import { parseFields, readFields, recogniseFields } from "./fields.js";
+import type { PassageFields } from "./fields.js";
+import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import type { RemoteSettings } from "./remote-server.js";
+
+export interface QdrantSettings extends RemoteSettings {
+  /** The server, like http://127.0.0.1:6333. */
+  url: string;
+  /**
+   * `COLLECTION`, with `@VECTOR` where points have several vectors, and `/TITLE,TEXT` or `/TEXT` where the payload's fields are not recognised:
+   * `wiki@e5/name,body`.
+   */
+  collection: string;
+  /** Sent as `api-key`, shown nowhere; empty: none. */
+  apiKey: string;
+}
+
+const defaults: Omit<QdrantSettings, "url" | "collection"> = { ...defaultRemote, chunkSize: 64, apiKey: "" };
+
+/** What was found out when the collection was opened. */
+interface Collection {
+  /** Address of the collection. */
+  address: string;
+  /** Name of the vector; undefined where points have one without a name. */
+  vector?: string;
+  dimensions: number;
+  /** Smaller is nearer: Euclid and Manhattan. */
+  isDistance: boolean;
+  fields: PassageFields;
+  /** Of the payload; undefined: the point's own id. */
+  idField?: string;
+  /** Servers before 1.10 know `search/batch` only. */
+  hasQuery: boolean;
+}
+
+/** Payload fields that hold a passage's id in a corpus: points themselves have numbers or UUIDs only. */
+const idNames = ["id", "_id", "doc_id", "passage_id"];
+
+/**
+ * Scores are the server's: cosines or inner products; distances (Euclid, Manhattan) are negated, so that more is better. The engine closes the
+ * encoder.
+ */
+export class QdrantEngine implements SearchEngine {
+  readonly name = "qdrant";
+  readonly #server: RemoteServer;
+  readonly #collection: Collection;
+  readonly #encoder: Encoder;
+
+  private constructor(server: RemoteServer, collection: Collection, encoder: Encoder) {
+    this.#server = server;
+    this.#collection = collection;
+    this.#encoder = encoder;
+  }
+
+  /**
+   * Looks at the collection.
+   * @throws UserError where there is no such collection, vector, field or permission, or the encoder's vectors have another length;
+   * SearchError where the server cannot be asked
+   */
+  static async open(
+    given: Partial<QdrantSettings> & { url: string; collection: string },
+    encoder: Encoder,
+    tools: Partial<HttpTools> = {},
+  ): Promise<QdrantEngine> {
+    const settings = { ...defaults, ...given };
+    const url = serverUrl(settings.url, "http://127.0.0.1:6333", "QDRANT_API_KEY");
+    const { apiKey, headers } = settings;
+    const server = new RemoteServer(
+      { name: "qdrant", title: "Qdrant server", url: url.toString().replace(/\/+$/, "") },
+      { ...settings, headers: { ...(apiKey === "" ? {} : { "api-key": apiKey }), ...headers } },
+      tools,
+      [apiKey],
+    );
+    const collection = await server.whole(undefined, (signal) => lookAt(server, settings.collection, signal));
+    const { dimensions, address } = collection;
+    if (encoder.dimensions !== 0 && encoder.dimensions !== dimensions)
+      throw new UserError(
+        `The vectors at ${address} have ${dimensions} numbers, those of ${encoder.name} ${encoder.dimensions}. Name the encoder that made the collection with --encoder.`,
+      );
+    return new QdrantEngine(server, collection, encoder);
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return { ...this.#encoder.counts?.(), ...this.#server.counts() };
+  }
+
+  /** Ends requests under way; they fail with a `SearchError`. */
+  async close(): Promise<void> {
+    this.#server.close();
+    await this.#encoder.close();
+  }
+
+  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+    const { address, dimensions, hasQuery } = this.#collection;
+    const vectors_Q_E = await this.#encoder.encode(queries, "query", { signal });
+    if (vectors_Q_E.length !== queries.length * dimensions)
+      throw this.#server.error(
+        `its vectors have ${dimensions} numbers, those of ${this.#encoder.name} ${vectors_Q_E.length / queries.length}`,
+        { isRetryable: false },
+      );
+    const searches = queries.map((_, query) =>
+      this.#search(Array.from(vectors_Q_E.subarray(query * dimensions, (query + 1) * dimensions)), k),
+    );
+    const route = hasQuery ? "query" : "search";
+    const answer = await this.#server.json(`${address}/points/${route}/batch`, JSON.stringify({ searches }), signal);
+    return this.#server.read(() => this.#listsOf(answer, queries.length));
+  }
+
+  #search(vector: readonly number[], limit: number): object {
+    const { vector: name, fields, idField, hasQuery } = this.#collection;
+    const names = [fields.title, fields.text, idField].filter((field) => field !== undefined);
+    const common = { limit, with_payload: names };
+    if (!hasQuery) return { ...common, vector: name === undefined ? vector : { name, vector } };
+    return { ...common, query: vector, ...(name === undefined ? {} : { using: name }) };
+  }
+
+  #listsOf(answer: unknown, count: number): Passage[][] {
+    const promised = "the answer is not what Qdrant promises";
+    const result = (answer as { result?: unknown } | null)?.result;
+    if (!Array.isArray(result)) throw new BadAnswer(`${promised}: no list "result"`);
+    if (result.length !== count) throw new BadAnswer(`${promised}: ${count} queries, ${result.length} results`);
+    return result.map((item: unknown, query) => {
+      const points = this.#collection.hasQuery ? (item as { points?: unknown } | null)?.points : item;
+      if (!Array.isArray(points)) throw new BadAnswer(`${promised}: result[${query}] has no list of points`);
+      return points.map((point: unknown, rank) => this.#passageOf(point, `result[${query}][${rank}]`));
+    });
+  }
+
+  #passageOf(point: unknown, place: string): Passage {
+    const { id: pointId, score, payload } = (point ?? {}) as Record<string, unknown>;
+    const { fields, idField, isDistance } = this.#collection;
+    const own = idField === undefined ? undefined : (payload as Record<string, unknown> | null | undefined)?.[idField];
+    const id = typeof own === "string" || typeof own === "number" ? own : pointId;
+    if (typeof id !== "string" && typeof id !== "number") throw new BadAnswer(`${place}.id must be text or a number`);
+    if (typeof score !== "number" || !Number.isFinite(score))
+      throw new BadAnswer(`${place}.score must be a finite number, got ${JSON.stringify(score)}`);
+    const passage = readFields(payload, fields);
+    if (passage === undefined)
+      throw new BadAnswer(`point ${JSON.stringify(pointId)} has no text in its payload's field "${fields.text}"`);
+    return { id: String(id), ...passage, score: isDistance ? -score : score };
+  }
+}
+
+/** Name of the collection, of the vector, and of the fields in `COLLECTION@VECTOR/TITLE,TEXT`. */
+function splitCollection(text: string): { name: string; vector?: string; fields?: PassageFields } {
+  const slash = text.indexOf("/");
+  const [head, fields] = slash < 0 ? [text] : [text.slice(0, slash), parseFields(text.slice(slash + 1))];
+  const at = head.lastIndexOf("@");
+  return at < 0 ? { name: head, fields } : { name: head.slice(0, at), vector: head.slice(at + 1), fields };
+}
+
+async function lookAt(server: RemoteServer, text: string, signal: AbortSignal): Promise<Collection> {
+  const { url } = server.names;
+  const { name, vector, fields: named } = splitCollection(text);
+  if (name === "")
+    throw await noCollection(server, "The search needs a collection (--collection, search.collection).", name, signal);
+  const address = `${url}/collections/${encodeURIComponent(name)}`;
+  const answer = await ask(server, address, undefined, signal);
+  if (answer === undefined) throw await noCollection(server, `The server has no collection "${name}".`, name, signal);
+  const { result } = answer as { result?: { config?: { params?: { vectors?: unknown } } } };
+  const chosen = chooseVector(result?.config?.params?.vectors, vector, name);
+  const names = await payloadFields(server, address, signal);
+  const fields = named ?? recogniseFields(names);
+  if (fields === undefined || (names.length > 0 && !names.includes(fields.text)))
+    throw new UserError(
+      `The payload of "${name}" at ${url} has no ${fields === undefined ? "field that is known as a text's" : `field "${fields.text}"`}. ` +
+        `Its fields: ${names.join(", ") || "none"}. Name them with --collection ${name}/TITLE,TEXT or ${name}/TEXT.`,
+    );
+  const idField = idNames.find((field) => names.includes(field));
+  return { address, ...chosen, fields, idField, hasQuery: await knowsQuery(server, signal) };
+}
+
+/** Vectors are described by `{size, distance}`, or by one such object for each name. */
+function chooseVector(
+  vectors: unknown,
+  wanted: string | undefined,
+  collection: string,
+): Pick<Collection, "vector" | "dimensions" | "isDistance"> {
+  const all = (vectors ?? {}) as Record<string, unknown>;
+  if (typeof all.size === "number" && wanted === undefined) return describeVector(all);
+  const names = typeof all.size === "number" ? [] : Object.keys(all);
+  const name = wanted ?? (names.length === 1 ? names[0] : undefined);
+  const chosen = name === undefined ? undefined : all[name];
+  if (typeof chosen === "object" && chosen !== null) return { vector: name, ...describeVector(chosen) };
+  const why =
+    wanted !== undefined
+      ? `has no vector "${wanted}"`
+      : names.length === 0
+        ? "has no dense vectors"
+        : "has several vectors";
+  throw new UserError(
+    `The collection "${collection}" ${why}. Its vectors: ${names.join(", ") || "one without a name"}. Choose with --collection ${collection}@NAME.`,
+  );
+}
+
+function describeVector(vector: object): Pick<Collection, "dimensions" | "isDistance"> {
+  const { size, distance } = vector as { size?: unknown; distance?: unknown };
+  return { dimensions: Number(size), isDistance: distance === "Euclid" || distance === "Manhattan" };
+}
+
+/** Qdrant keeps no schema: the fields of the first few points. */
+async function payloadFields(server: RemoteServer, address: string, signal: AbortSignal): Promise<string[]> {
+  const body = JSON.stringify({ limit: 10, with_payload: true, with_vector: false });
+  const answer = await ask(server, `${address}/points/scroll`, body, signal);
+  const points = (answer as { result?: { points?: unknown } } | undefined)?.result?.points;
+  const payloads = Array.isArray(points) ? points.map((point: { payload?: object | null }) => point.payload ?? {}) : [];
+  return [...new Set(payloads.flatMap(Object.keys))];
+}
+
+async function knowsQuery(server: RemoteServer, signal: AbortSignal): Promise<boolean> {
+  const { version } = ((await ask(server, `${server.names.url}/`, undefined, signal)) ?? {}) as { version?: unknown };
+  const [major, minor] = (typeof version === "string" ? version : "").split(".").map(Number);
+  // A server that does not say is taken for a new one.
+  return !(major < 1 || (major === 1 && minor < 10));
+}
+
+/** Undefined: there is no such thing. */
+async function ask(server: RemoteServer, url: string, body: string | undefined, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await server.json(url, body, signal);
+  } catch (error) {
+    if (!(error instanceof SearchError)) throw error;
+    if (error.status === 404) return undefined;
+    if (error.status === 401 || error.status === 403)
+      throw new UserError(`${server.names.url} wants a key that may read the collection. Set QDRANT_API_KEY.`);
+    throw error;
+  }
+}
+
+async function noCollection(server: RemoteServer, what: string, name: string, signal: AbortSignal): Promise<UserError> {
+  const answer = await ask(server, `${server.names.url}/collections`, undefined, signal).catch(() => undefined);
+  const rows = (answer as { result?: { collections?: unknown } } | undefined)?.result?.collections;
+  const names = Array.isArray(rows) ? rows.map((row: { name?: unknown }) => String(row.name)).sort() : [];
+  const hint = nearest(name, names);
+  const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
+  return new UserError(`${what} ${there} ${server.names.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+}
