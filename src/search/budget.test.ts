@@ -45,7 +45,7 @@ describe("Budget", () => {
     first.spend("serper", 0.25);
     first.spend("serper", 0.5);
     expect(readFileSync(file, "utf8").split("\n")).toHaveLength(3);
-    appendFileSync(file, '{"engine":"ser');
+    appendFileSync(file, '\n{"engine":"ser');
     const second = new Budget({ maxRequests: 4, file });
     expect(second.counts()).toEqual({ requests: 3, spentUsd: 0.75, refusedRequests: 0 });
     second.spend("serper", 0.25);

@@ -1,11 +1,13 @@
 /** @file A small memory of recent answers in front of any engine. */
 import type { Passage } from "../types.js";
+import { addCounts, type Counts } from "./counts.js";
 import { checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
+import { isPartial, markPartial } from "./partial.js";
 
 /**
- * Least-recently-used cache of (query, k). Only misses reach the engine, each distinct one once a call; failures are not
- * remembered. Closing it closes the engine.
+ * Least-recently-used cache of (query, k). Only misses reach the engine, each distinct one once a call; failures and
+ * partial answers are not remembered. Closing it closes the engine.
  */
 export class CachedEngine implements SearchEngine {
   readonly name: string;
@@ -38,11 +40,19 @@ export class CachedEngine implements SearchEngine {
       const results = await this.engine.searchBatch(missing, k, options);
       for (const [index, query] of missing.entries()) {
         found.set(query, results[index]);
-        this.keep(keyOf(query, k), results[index]);
+        if (!isPartial(results[index])) this.keep(keyOf(query, k), results[index]);
       }
     }
     // Copies: a caller may change what it gets.
-    return queries.map((query) => (found.get(query) as readonly Passage[]).map((passage) => ({ ...passage })));
+    return queries.map((query) => {
+      const list = found.get(query) as readonly Passage[];
+      const copy = list.map((passage) => ({ ...passage }));
+      return isPartial(list) ? markPartial(copy) : copy;
+    });
+  }
+
+  counts(): Counts {
+    return addCounts(this.engine.counts?.(), { cacheHits: this.hits, cacheMisses: this.misses });
   }
 
   async close(): Promise<void> {

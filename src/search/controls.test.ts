@@ -27,7 +27,7 @@ describe("cache", () => {
     expect(results.map(([{ id }]) => id)).toEqual(["b1", "c1", "a1"]);
     await cache.searchBatch(["a"], 2);
     expect(asked).toEqual([["a", "b"], ["c"], ["a"]]);
-    expect([cache.hits, cache.misses]).toEqual([3, 4]);
+    expect(cache.counts()).toEqual({ cacheHits: 3, cacheMisses: 4 });
   });
 
   it("forgets the least recently used, and never remembers a failure", async () => {
