@@ -5,7 +5,7 @@ import type { StoredPassage } from "../bm25/passages.js";
 import { formatContents } from "../contents.js";
 import type { SearchOptions } from "../engine.js";
 import { WorkerPool } from "../workers/pool.js";
-import type { Encoder } from "./encoder.js";
+import type { Encoder, EncoderSource } from "./encoder.js";
 import { loadArrow, loadLance } from "./lancedb-library.js";
 import type { TableNotes } from "./lancedb-metadata.js";
 import { lanceError, lancePlace } from "./lancedb-storage.js";
@@ -29,12 +29,12 @@ export interface LanceTarget {
 }
 
 export interface LanceTableOptions extends LanceTarget {
-  /** Makes the vectors of passages that come without. Its name is kept with the table. */
+  /** Makes the vectors of passages that come without. Its name and source are kept with the table. */
   encoder?: Encoder;
   /** Name of the encoder that made vectors which come with the passages. */
   encoderName?: string;
-  /** How the encoder is opened again. */
-  encoderSettings?: { encoder: string; encoderModel: string };
+  /** What opens that encoder again. */
+  encoderSource?: EncoderSource;
 }
 
 export interface LanceBuildOptions extends LanceTableOptions {
@@ -153,7 +153,7 @@ export class LanceTable {
     const notes = {
       encoder: options.encoder?.name ?? options.encoderName,
       source,
-      encoderSettings: options.encoderSettings,
+      encoderSource: options.encoder?.source ?? options.encoderSource,
     };
     let pool: WorkerPool<WriterTask, WriterAnswer> | undefined;
     try {

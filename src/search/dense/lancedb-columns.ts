@@ -128,5 +128,6 @@ function isText({ type }: Column): boolean {
 }
 
 function isId(column: Column): boolean {
-  return isText(column) || column.type.typeId === arrow.int;
+  // Tables made from plain JavaScript objects have float64 for every number.
+  return isText(column) || column.type.typeId === arrow.int || column.type.typeId === arrow.float;
 }

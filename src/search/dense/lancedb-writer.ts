@@ -95,7 +95,10 @@ class Writer {
         await this.opened().optimize();
         break;
       case "ids": {
-        const rows = await this.opened().takeOffsets([...task.rows]).select(["id"]).toArrow();
+        const rows = await this.opened()
+          .takeOffsets([...task.rows])
+          .select(["id"])
+          .toArrow();
         return { ids: Array.from({ length: rows.numRows }, (_, row) => String(rows.getChild("id")?.get(row))) };
       }
     }

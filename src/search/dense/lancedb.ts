@@ -1,15 +1,18 @@
 /** @file The passages near a vector in a LanceDB table: ours, or anybody's, in a folder or on object storage. */
+import { setMaxListeners } from "node:events";
 import type { Connection, Table } from "@lancedb/lancedb";
 import { UserError, nearest } from "../../errors.js";
 import type { Passage } from "../../types.js";
 import { parseContents } from "../contents.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchOptions } from "../engine.js";
+import type { EncoderSource } from "./encoder.js";
 import { Gate, withDeadline } from "./lancedb-gate.js";
 import { findColumns } from "./lancedb-columns.js";
 import type { LanceColumns } from "./lancedb-columns.js";
 import { loadLance } from "./lancedb-library.js";
 import { fromMetadata } from "./lancedb-metadata.js";
+import type { TableNotes } from "./lancedb-metadata.js";
 import { checkFolder, lanceError, lancePlace, plainMessage } from "./lancedb-storage.js";
 import type { Environment, LancePlace } from "./lancedb-storage.js";
 import type { NearestPassages } from "./nearest.js";
@@ -72,6 +75,8 @@ export class LancePassages implements NearestPassages {
   readonly count: number;
   readonly dimensions: number;
   readonly encoder: string | undefined;
+  /** What opens that encoder again, where it was recorded. */
+  readonly encoderSource: EncoderSource | undefined;
   /** Whether the table has a vector index; without one searches are exact, and read every vector. */
   readonly hasIndex: boolean;
   private readonly table: Table;
@@ -88,7 +93,7 @@ export class LancePassages implements NearestPassages {
     table: Table,
     place: LancePlace,
     settings: LanceSettings,
-    facts: Access & { count: number; dimensions: number; encoder: string | undefined },
+    facts: Access & TableNotes & { count: number; dimensions: number },
   ) {
     this.connection = connection;
     this.table = table;
@@ -98,6 +103,7 @@ export class LancePassages implements NearestPassages {
     this.count = facts.count;
     this.dimensions = facts.dimensions;
     this.encoder = facts.encoder;
+    this.encoderSource = facts.encoderSource;
     this.hasIndex = facts.hasIndex;
     this.gate = new Gate(settings.concurrency > 0 ? settings.concurrency : facts.hasIndex ? 8 : 2);
   }
@@ -123,11 +129,11 @@ export class LancePassages implements NearestPassages {
       try {
         const schema = await table.schema();
         const { dimensions, ...columns } = findColumns(table.name, schema, settings.columns);
-        const { encoder } = fromMetadata(schema.metadata);
+        const notes = fromMetadata(schema.metadata);
         const count = await table.countRows();
         const access = { columns, ...(await indexOf(table, columns.vector)) };
         if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(table.name, count));
-        return new LancePassages(connection, table, place, settings, { ...access, count, dimensions, encoder });
+        return new LancePassages(connection, table, place, settings, { ...access, ...notes, count, dimensions });
       } catch (error) {
         table.close();
         connection.close();
@@ -150,6 +156,8 @@ export class LancePassages implements NearestPassages {
     // One query that fails takes those that wait behind it along.
     const failed = new AbortController();
     const any = AbortSignal.any([failed.signal, this.closed.signal, ...(signal ? [signal] : [])]);
+    // Every query of the batch listens to it.
+    setMaxListeners(0, any);
     const lists = rows.map((row) => this.gate.run(() => this.nearest(row, k), any));
     try {
       return await Promise.all(lists);
@@ -194,7 +202,7 @@ export class LancePassages implements NearestPassages {
     k: number,
   ): Promise<{ distance: number; row: bigint; passage: Omit<Passage, "score"> }[]> {
     const { columns, metric, hasIndex } = this.access;
-    const wanted = [columns.id, columns.title, columns.text].filter((name) => name !== "");
+    const wanted = new Set([columns.id, columns.title, columns.text].filter((name) => name !== ""));
     let query = this.table.query().nearestTo(query_E).column(columns.vector).distanceType(metric).limit(limit);
     if (hasIndex) {
       const candidates = this.settings.refineFactor * Math.max(k, leastRefined);

@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import { SearchError } from "../engine.js";
+import { Gate, withDeadline } from "./lancedb-gate.js";
+import { checkFolder, lanceError, lancePlace } from "./lancedb-storage.js";
+
+describe("where tables are", () => {
+  it.each([
+    ["data/wiki", { address: "data/wiki", table: "", isRemote: false }],
+    ["data/wiki/", { address: "data/wiki", table: "", isRemote: false }],
+    ["data/wiki/papers.lance", { address: "data/wiki", table: "papers", isRemote: false }],
+    ["papers.lance/", { address: ".", table: "papers", isRemote: false }],
+    ["s3://bucket/wiki/", { address: "s3://bucket/wiki", table: "", isRemote: true }],
+    ["s3://bucket/wiki/papers.lance", { address: "s3://bucket/wiki", table: "papers", isRemote: true }],
+    ["GS://bucket", { address: "GS://bucket", table: "", isRemote: true }],
+  ])("%s", (address, expected) => {
+    expect(lancePlace(address, {})).toMatchObject(expected);
+  });
+
+  it("takes keys and endpoint from the environment, and only those of its kind of storage", () => {
+    const environment = {
+      AWS_ACCESS_KEY_ID: "key",
+      AWS_SECRET_ACCESS_KEY: "secret",
+      AWS_ENDPOINT_URL: "http://127.0.0.1:9000",
+      GOOGLE_SERVICE_ACCOUNT: "/key.json",
+      HOME: "/root",
+      TIMEOUT: "7s",
+    };
+    const { storageOptions } = lancePlace("s3://bucket/a", environment);
+    expect(storageOptions).toMatchObject({
+      aws_access_key_id: "key",
+      aws_endpoint: "http://127.0.0.1:9000",
+      allow_http: "true",
+      aws_region: "us-east-1",
+      timeout: "7s",
+    });
+    expect(Object.keys(storageOptions).filter((name) => /google|home/.test(name))).toEqual([]);
+    expect(lancePlace("gs://bucket/a", environment).storageOptions).toMatchObject({
+      google_service_account: "/key.json",
+    });
+    expect(lancePlace("folder", environment).storageOptions).toEqual({});
+  });
+
+  it("does not send keys over http unless the endpoint says so", () => {
+    const { storageOptions } = lancePlace("s3://bucket/a", { AWS_ENDPOINT: "https://storage.test", AWS_REGION: "eu" });
+    expect(storageOptions.allow_http).toBeUndefined();
+    expect(storageOptions.aws_region).toBe("eu");
+  });
+
+  it.each([
+    ["", /needs the folder/],
+    ["db://cloud", /not read from db:/],
+    ["https://bucket.s3.test/a", /not read from https:/],
+  ])("refuses %j", (address, message) => {
+    expect(() => lancePlace(address, {})).toThrow(message);
+  });
+
+  it("a folder that is not there is said, not made", () => {
+    expect(() => checkFolder(lancePlace("/nowhere/at/all", {}))).toThrow(/no folder \/nowhere/);
+  });
+});
+
+describe("failures in words", () => {
+  const place = lancePlace("s3://bucket/a", { AWS_SECRET_ACCESS_KEY: "s3cr3t/k+y", AWS_SESSION_TOKEN: "t0k3n" });
+
+  it("hold no keys and no source positions", () => {
+    const raw =
+      "lance error: LanceError(IO): Generic S3 error: s3cr3t/k+y refused with t0k3n, /usr/local/cargo/registry/src/index-1949cf/lance-7.0.0/src/dataset/scanner.rs:4719:66";
+    const { message, cause } = lanceError("a query", new Error(raw), place) as Error & { cause?: unknown };
+    expect(message).toBe(
+      "lancedb: a query failed: lance error: LanceError(IO): Generic S3 error: *** refused with ***",
+    );
+    expect(cause).toBeUndefined();
+  });
+
+  it.each([
+    ["error sending request for url", true],
+    ["Query Execution error: Query timeout after 5 ms", true],
+    ["Server returned non-2xx status code: 503 Service Unavailable", true],
+    ["Response error after 3 retries: SlowDown", true],
+    ["No vector column found to match with the query vector dimension: 5", false],
+    ["Server returned non-2xx status code: 403 Forbidden", false],
+    ["Object at location a/b not found", false],
+  ])("%s: worth another try: %s", (message, isRetryable) => {
+    const error = lanceError("a query", new Error(message), place);
+    expect(error).toBeInstanceOf(SearchError);
+    expect((error as SearchError).isRetryable).toBe(isRetryable);
+  });
+});
+
+describe("Gate", () => {
+  it("lets so many in at once, in order", async () => {
+    const gate = new Gate(2);
+    const begun: number[] = [];
+    const ends: (() => void)[] = [];
+    const all = [0, 1, 2, 3].map((task) =>
+      gate.run(() => {
+        begun.push(task);
+        return new Promise<number>((resolve) => ends.push(() => resolve(task)));
+      }),
+    );
+    await turn();
+    expect(begun).toEqual([0, 1]);
+    ends[0]();
+    await turn();
+    expect(begun).toEqual([0, 1, 2]);
+    for (let task = 1; task < 4; task++) {
+      ends[task]();
+      await turn();
+    }
+    expect(await Promise.all(all)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("who gives up gets its reason at once; a task begun keeps its place, one that waits never begins", async () => {
+    const gate = new Gate(1);
+    const reason = new Error("enough");
+    const first = new AbortController();
+    const second = new AbortController();
+    let end = (): void => {};
+    let begun = 0;
+    const running = gate.run(() => new Promise<void>((resolve) => (end = resolve)), first.signal);
+    const waiting = gate.run(async () => void begun++, second.signal);
+    first.abort(reason);
+    second.abort(reason);
+    await expect(running).rejects.toBe(reason);
+    await expect(waiting).rejects.toBe(reason);
+    const next = gate.run(async () => "next");
+    let isIdle = false;
+    void gate.idle().then(() => (isIdle = true));
+    await turn();
+    expect(isIdle).toBe(false);
+    end();
+    expect(await next).toBe("next");
+    await gate.idle();
+    expect(begun).toBe(0);
+  });
+});
+
+describe("withDeadline", () => {
+  it("is late with its error, and hands on what arrives after", async () => {
+    const late = new Error("late");
+    const discarded: string[] = [];
+    let arrive = (_: string): void => {};
+    const slow = new Promise<string>((resolve) => (arrive = resolve));
+    await expect(withDeadline(slow, 1, late, (answer) => discarded.push(answer))).rejects.toBe(late);
+    arrive("at last");
+    await turn();
+    expect(discarded).toEqual(["at last"]);
+  });
+
+  it("is not late for what comes in time", async () => {
+    expect(await withDeadline(Promise.resolve(1), 1_000, new Error("late"))).toBe(1);
+    await expect(withDeadline(Promise.reject(new Error("own")), 1_000, new Error("late"))).rejects.toThrow("own");
+  });
+});
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,88 @@
+/** @file For the tests of LanceDB tables: an encoder without a model, tables as others make them, and a place on object storage. */
+import { Random } from "../../random.js";
+import type { StoredPassage } from "../bm25/passages.js";
+import type { Encoder } from "./encoder.js";
+import type { LanceRows } from "./lancedb-build.js";
+import { lanceIsAbsent, loadArrow, loadLance } from "./lancedb-library.js";
+
+/** For titles of tests that are skipped. */
+export const absent = lanceIsAbsent() === undefined ? "" : " (skipped: @lancedb/lancedb is not installed)";
+
+/**
+ * Where to make tables on a real server, such as s3://test-bucket/sleuth, with AWS_ENDPOINT, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+ * beside it. `node scripts/servers/s3.mjs` starts MinIO and prints all of them.
+ */
+export const objectStorage = process.env.SLEUTH_TEST_S3 ?? "";
+
+export const testDimensions = 64;
+
+/** Sums of a random direction per word, so that texts with the same words are near one another. */
+export function wordEncoder(name = "words", dimensions = testDimensions): Encoder {
+  return {
+    name,
+    dimensions,
+    encode: (texts) => {
+      const vectors = new Float32Array(texts.length * dimensions);
+      for (const [row, text] of texts.entries()) {
+        const vector = vectors.subarray(row * dimensions, (row + 1) * dimensions);
+        // A bit of every text, so that none has the length zero.
+        add(vector, "", 0.1);
+        for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []) add(vector, word, 1);
+        const length = Math.hypot(...vector);
+        for (let place = 0; place < dimensions; place++) vector[place] /= length;
+      }
+      return Promise.resolve(vectors);
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+const directions = new Map<string, number[]>();
+
+function add(vector: Float32Array, word: string, weight: number): void {
+  let direction = directions.get(word);
+  if (direction?.length !== vector.length) {
+    const random = new Random(17, word);
+    direction = Array.from(vector, () => random.normal());
+    directions.set(word, direction);
+  }
+  for (let place = 0; place < vector.length; place++) vector[place] += weight * direction[place];
+}
+
+/** Passages that no question of the tests is about: indexes need some hundred rows. */
+export function padding(count: number): StoredPassage[] {
+  return Array.from({ length: count }, (_, row) => ({
+    id: `pad-${row}`,
+    title: "",
+    text: `filler${row} filler${row * 7}`,
+  }));
+}
+
+/** In pieces, as files are read. */
+export function* inPieces(passages: readonly StoredPassage[], size = 5): Generator<LanceRows> {
+  for (let first = 0; first < passages.length; first += size) yield { passages: passages.slice(first, first + size) };
+}
+
+/** A table as somebody else makes it: rows of plain objects, columns of any name. */
+export async function foreignTable(address: string, table: string, rows: Record<string, unknown>[]): Promise<void> {
+  const connection = await loadLance().connect(address);
+  await connection.createTable(table, rows);
+  connection.close();
+}
+
+/** A table with these columns and no rows. */
+export async function emptyTable(address: string, table: string, vectors: Record<string, number>): Promise<void> {
+  const { Field, FixedSizeList, Float32, Int32, Schema, Utf8 } = loadArrow();
+  const connection = await loadLance().connect(address);
+  await connection.createEmptyTable(
+    table,
+    new Schema([
+      new Field("number", new Int32()),
+      new Field("text", new Utf8()),
+      ...Object.entries(vectors).map(
+        ([name, size]) => new Field(name, new FixedSizeList(size, new Field("item", new Float32(), true))),
+      ),
+    ]),
+  );
+  connection.close();
+}
