@@ -26,6 +26,7 @@ export class TextModel {
   private readonly engine: string;
   private readonly pool: WorkerPool<ModelTask, ModelAnswer>;
   private readonly workers: number;
+  private isClosed = false;
 
   private constructor(
     pool: WorkerPool<ModelTask, ModelAnswer>,
@@ -90,6 +91,7 @@ export class TextModel {
 
   /** Ends the workers; calls under way fail. */
   close(): Promise<void> {
+    this.isClosed = true;
     return this.pool.close();
   }
 
@@ -132,7 +134,11 @@ export class TextModel {
   private failure(error: unknown): unknown {
     if (error instanceof UserError || error instanceof SearchError || !(error instanceof Error)) return error;
     // A worker that died was replaced; what a model computes is computed again in the same way.
-    const isRetryable = error instanceof WorkerGone;
-    return new SearchError(`The model failed: ${error.message}`, { engine: this.engine, isRetryable, cause: error });
+    const isRetryable = error instanceof WorkerGone && !this.isClosed;
+    return new SearchError(`The model failed: ${error.message.replace(/\.$/, "")}.`, {
+      engine: this.engine,
+      isRetryable,
+      cause: error,
+    });
   }
 }

@@ -1,0 +1,132 @@
+/** @file Exact nearest passages: every vector is looked at, in a worker. To about 200,000 passages that takes milliseconds. */
+import { availableParallelism } from "node:os";
+import { UserError } from "../../../errors.js";
+import type { Passage } from "../../../types.js";
+import { DamagedPassage, PassagesInMemory, type PassageSource, type StoredPassage } from "../../bm25/passages.js";
+import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
+import { WorkerGone, WorkerPool } from "../../workers/pool.js";
+import type { NearestPassages } from "../nearest.js";
+import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
+
+/** Queries multiplied at once; more in one product are no faster each. */
+const queriesPerTask = 64;
+
+export interface ExactOptions {
+  /** Cores that multiply. Default: all. */
+  threads?: number;
+}
+
+interface Parts {
+  passages: PassageSource;
+  place: VectorPlace;
+  dimensions: number;
+  encoder: string | undefined;
+}
+
+export class ExactPassages implements NearestPassages {
+  readonly dimensions: number;
+  readonly encoder: string | undefined;
+  private readonly passages: PassageSource;
+  private readonly pool: WorkerPool<ExactTask, ExactAnswer>;
+  private isClosed = false;
+
+  private constructor({ passages, dimensions, encoder }: Parts, pool: WorkerPool<ExactTask, ExactAnswer>) {
+    this.passages = passages;
+    this.dimensions = dimensions;
+    this.encoder = encoder;
+    this.pool = pool;
+  }
+
+  /**
+   * Starts the worker, which reads the vectors. Closes `passages` with itself.
+   * @throws UserError for a vector file that is not what was written
+   */
+  static async open(parts: Parts, options: ExactOptions = {}): Promise<ExactPassages> {
+    const { threads = availableParallelism() } = options;
+    const data: ExactData = { place: parts.place, dimensions: parts.dimensions, threads };
+    const module = new URL("./worker", import.meta.url);
+    const pool = await WorkerPool.open<ExactTask, ExactAnswer>({ name: "dense search", module, workers: 1, data });
+    return new ExactPassages(parts, pool);
+  }
+
+  /**
+   * Over passages in memory.
+   * @param vectors_N_E unit vectors, [passages × dimensions]; copied
+   */
+  static fromVectors(
+    passages: readonly StoredPassage[],
+    vectors_N_E: Float32Array,
+    encoder?: string,
+    options?: ExactOptions,
+  ): Promise<ExactPassages> {
+    const dimensions = vectors_N_E.length / passages.length;
+    if (!Number.isSafeInteger(dimensions) || dimensions < 1)
+      throw new UserError(`${vectors_N_E.length} numbers are not one vector for each of ${passages.length} passages.`);
+    const parts = { passages: new PassagesInMemory(passages), place: { vectors_N_E }, dimensions, encoder };
+    return ExactPassages.open(parts, options);
+  }
+
+  get count(): number {
+    return this.passages.count;
+  }
+
+  async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    checkSignal(signal);
+    const { dimensions } = this;
+    if (queries_Q_E.length % dimensions !== 0)
+      throw this.error(`${queries_Q_E.length} numbers are not queries of ${dimensions} dimensions`);
+    const most = Math.min(k, this.count);
+    const starts = Array.from(
+      { length: Math.ceil(queries_Q_E.length / (queriesPerTask * dimensions)) },
+      (_, task) => task * queriesPerTask * dimensions,
+    );
+    const answers: ExactAnswer[] = [];
+    for (const start of starts) {
+      const task = { queries_Q_E: queries_Q_E.slice(start, start + queriesPerTask * dimensions), k: most };
+      answers.push(await this.ask(task, signal));
+    }
+    const lists: Passage[][] = [];
+    for (const { counts, rows, scores } of answers) {
+      let start = 0;
+      for (const count of counts) {
+        lists.push(await this.read(rows.subarray(start, start + count), scores.subarray(start, start + count)));
+        start += count;
+      }
+    }
+    checkSignal(signal);
+    return lists;
+  }
+
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.pool.close();
+    await this.passages.close();
+  }
+
+  private async ask(task: ExactTask, signal: AbortSignal | undefined): Promise<ExactAnswer> {
+    try {
+      return await this.pool.run(task, { signal, transfer: [task.queries_Q_E.buffer as ArrayBuffer] });
+    } catch (error) {
+      checkSignal(signal);
+      if (error instanceof UserError || !(error instanceof Error)) throw error;
+      // A worker that died was replaced.
+      throw this.error(error.message, error, error instanceof WorkerGone && !this.isClosed);
+    }
+  }
+
+  private async read(rows: Uint32Array, scores: Float64Array): Promise<Passage[]> {
+    try {
+      const passages = await this.passages.read([...rows]);
+      return passages.map(({ id, title, text }, index) => ({ id, title, text, score: scores[index] }));
+    } catch (error) {
+      if (error instanceof DamagedPassage) throw this.error(error.message, error);
+      throw error;
+    }
+  }
+
+  private error(why: string, cause?: unknown, isRetryable = false): SearchError {
+    return new SearchError(`Dense search: ${why.replace(/\.$/, "")}.`, { engine: "dense", isRetryable, cause });
+  }
+}

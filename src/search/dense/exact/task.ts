@@ -1,0 +1,24 @@
+/** @file What `ExactPassages` and its worker say to each other. */
+
+/** Vectors in memory, [rows × dimensions], or a file of little-endian float32 with its size and SHA-256. */
+export type VectorPlace =
+  { vectors_N_E: Float32Array } | { file: string; bytes: number; sha256: string; /** For messages. */ remedy: string };
+
+export interface ExactData {
+  place: VectorPlace;
+  dimensions: number;
+  threads: number;
+}
+
+export interface ExactTask {
+  /** [queries × dimensions] */
+  queries_Q_E: Float32Array;
+  k: number;
+}
+
+/** For each query `counts[q]` rows with their scores, one after another. */
+export interface ExactAnswer {
+  counts: Uint32Array;
+  rows: Uint32Array;
+  scores: Float64Array;
+}

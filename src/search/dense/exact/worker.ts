@@ -1,0 +1,112 @@
+/** @file The worker behind `ExactPassages`: holds the vectors in chunks and multiplies queries with them. */
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { OnnxEmitter } from "../../../engine/onnx/emitter.js";
+import { ModelSession } from "../../../engine/runtime/model-session.js";
+import { UserError } from "../../../errors.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
+import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
+import { Candidates, innerProduct, slackOf } from "./top-rows.js";
+
+/** Rows multiplied at once: their scores for 64 queries take 4 MiB. */
+const rowsPerChunk = 16_384;
+
+/** From so many queries on, the product is fastest with the queries as its rows; below, with the passages. */
+const queriesAsRows = 4;
+
+await serveTasks(async ({ place, dimensions, threads }: ExactData) => {
+  const chunks = "file" in place ? await readChunks(place, dimensions) : cutChunks(place.vectors_N_E, dimensions);
+  const product = await ModelSession.open(productGraph(), { threads });
+  const slack = slackOf(dimensions);
+
+  async function candidatesOf({ queries_Q_E, k }: ExactTask, count: number): Promise<number[][]> {
+    const queries = { data: queries_Q_E, dims: [count, dimensions] };
+    const candidates = Array.from({ length: count }, () => new Candidates(k, slack));
+    for (const [index, data] of chunks.entries()) {
+      const rows = data.length / dimensions;
+      const chunk = { data, dims: [rows, dimensions] };
+      const isWide = count >= queriesAsRows;
+      const { scores } = await product.run(isWide ? { a: queries, b: chunk } : { a: chunk, b: queries });
+      const all = scores.data as Float32Array;
+      const own = count === 1 || isWide ? undefined : new Float32Array(rows);
+      for (const [query, list] of candidates.entries()) {
+        // With the passages as rows, the scores of a query are a column.
+        if (own !== undefined) for (let row = 0; row < rows; row++) own[row] = all[row * count + query];
+        list.add(own ?? all.subarray(query * rows, (query + 1) * rows), index * rowsPerChunk);
+      }
+    }
+    return candidates.map((list) => list.take());
+  }
+
+  function vectorOf(row: number): Float32Array {
+    const start = (row % rowsPerChunk) * dimensions;
+    return chunks[Math.floor(row / rowsPerChunk)].subarray(start, start + dimensions);
+  }
+
+  return {
+    async run(task: ExactTask): Promise<ExactAnswer> {
+      const count = task.queries_Q_E.length / dimensions;
+      const lists = (await candidatesOf(task, count)).map((rows, index) => {
+        const query = task.queries_Q_E.subarray(index * dimensions, (index + 1) * dimensions);
+        return rows
+          .map((row) => ({ row, score: innerProduct(query, vectorOf(row)) }))
+          .sort((a, b) => b.score - a.score || a.row - b.row)
+          .slice(0, task.k);
+      });
+      const found = lists.flat();
+      return {
+        counts: Uint32Array.from(lists, (list) => list.length),
+        rows: Uint32Array.from(found, ({ row }) => row),
+        scores: Float64Array.from(found, ({ score }) => score),
+      };
+    },
+  };
+});
+
+/** scores = a · bᵀ */
+function productGraph(): ReturnType<OnnxEmitter["encode"]> {
+  const emitter = new OnnxEmitter();
+  emitter.input("a", ["A", "E"], "float32");
+  emitter.input("b", ["B", "E"], "float32");
+  emitter.emitNamed("Gemm", ["a", "b"], ["scores"], { transB: 1 });
+  emitter.output("scores", ["A", "B"], "float32");
+  return emitter.encode();
+}
+
+function cutChunks(vectors: Float32Array, dimensions: number): Float32Array[] {
+  const chunks: Float32Array[] = [];
+  const length = rowsPerChunk * dimensions;
+  for (let start = 0; start < vectors.length; start += length) chunks.push(vectors.subarray(start, start + length));
+  return chunks;
+}
+
+/** @throws UserError when the file is not what was written */
+async function readChunks(place: Extract<VectorPlace, { file: string }>, dimensions: number): Promise<Float32Array[]> {
+  const { file, bytes, sha256, remedy } = place;
+  const damaged = (why: string): UserError => new UserError(`The dense index is damaged: ${file}: ${why}. ${remedy}`);
+  const handle = await open(file, "r").catch((error: Error) => {
+    throw damaged(`it cannot be read (${error.message})`);
+  });
+  try {
+    const { size } = await handle.stat();
+    if (size !== bytes) throw damaged(`it has ${size} bytes where ${bytes} were written`);
+    const hash = createHash("sha256");
+    const chunks: Float32Array[] = [];
+    for (let start = 0; start < bytes;) {
+      const chunk = new Float32Array(Math.min(rowsPerChunk * dimensions, (bytes - start) / 4));
+      const target = new Uint8Array(chunk.buffer);
+      for (let done = 0; done < target.length;) {
+        const { bytesRead } = await handle.read(target, done, target.length - done, start + done);
+        if (bytesRead === 0) throw damaged("it ends early");
+        done += bytesRead;
+      }
+      hash.update(target);
+      chunks.push(chunk);
+      start += target.length;
+    }
+    if (hash.digest("hex") !== sha256) throw damaged("its content has changed");
+    return chunks;
+  } finally {
+    await handle.close();
+  }
+}
