@@ -1,0 +1,80 @@
+/** @file Queries as search services take them, and the snippets they give back, as plain text. */
+
+export interface QueryLimits {
+  /** Longest query. UTF-16 units. */
+  maxCharacters: number;
+  maxWords?: number;
+  /** What the service would take for a command to itself; taken out. */
+  commands?: RegExp;
+}
+
+/**
+ * A query on one line, without control characters or halves of characters, cut to a service's limits at a word's end where there is one.
+ * Punctuation stays: quotes and operators mean something to these services.
+ */
+export function cleanQuery(query: string, { maxCharacters, maxWords = 10_000, commands }: QueryLimits): string {
+  let line = query.replace(/[\p{Cc}\p{Cs}\u200e\u200f\u202a-\u202e\u2066-\u2069\s]+/gu, " ").trim();
+  if (commands !== undefined) line = line.replace(commands, "").replace(/ +/g, " ").trim();
+  // More words than fit need not be looked at.
+  const words = line.slice(0, maxCharacters + 1).split(" ", maxWords + 1);
+  const kept = words.slice(0, maxWords).join(" ");
+  if (kept.length <= maxCharacters) return kept;
+  const space = kept.lastIndexOf(" ", maxCharacters);
+  return space > 0 ? kept.slice(0, space) : wholeCharacters(kept.slice(0, maxCharacters));
+}
+
+/** Without half a character at its end. */
+function wholeCharacters(text: string): string {
+  return text.replace(/[\ud800-\udbff]$/, "");
+}
+
+/** Tags that services put around matches or take over from pages. Others stay as they are: "a < b" and "vector<int>" are text. */
+const inlineTags =
+  /<\/?(?:b|strong|em|i|u|mark|br|wbr|p|span|sub|sup|small|a|div|li|ul|ol|td|tr|h[1-6])(?:\s[^<>]*)?\/?>/gi;
+
+const entities: Readonly<Record<string, string>> = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  nbsp: " ",
+  hellip: "…",
+  ndash: "–",
+  mdash: "—",
+  lsquo: "‘",
+  rsquo: "’",
+  ldquo: "“",
+  rdquo: "”",
+  middot: "·",
+  bull: "•",
+  laquo: "«",
+  raquo: "»",
+  deg: "°",
+  copy: "©",
+  reg: "®",
+  trade: "™",
+  euro: "€",
+  pound: "£",
+  shy: "",
+};
+
+/**
+ * A title or snippet as text on one line: mark-up taken off, entities read once (`&amp;lt;` is the text `&lt;`), whitespace joined.
+ * What is left is still a stranger's text; the neutraliser sees to protocol tags and control characters where passages are rendered.
+ */
+export function cleanText(text: string): string {
+  return text
+    .replace(inlineTags, (tag) => (/^<\/?(?:b|strong|em|i|u|mark|wbr|span|sub|sup|small|a)\b/i.test(tag) ? "" : " "))
+    .replace(
+      /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,6}));/gi,
+      (entity, decimal?: string, hex?: string, name?: string) => {
+        if (name !== undefined) return Object.hasOwn(entities, name) ? entities[name] : entity;
+        const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
+        const isCharacter = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+        return isCharacter ? String.fromCodePoint(code) : entity;
+      },
+    )
+    .replace(/\s+/g, " ")
+    .trim();
+}

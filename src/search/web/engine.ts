@@ -1,0 +1,250 @@
+/** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
+import { UserError } from "../../errors.js";
+import { excerpt, realTools, type HttpTools, type PostSettings, type RequestCounts } from "../../http/post.js";
+import { defaultRetry } from "../../http/retry.js";
+import type { Passage } from "../../types.js";
+import { checkCount, checkSignal, SearchError } from "../engine.js";
+import type { SearchEngine, SearchOptions } from "../engine.js";
+import { AskError, askService, hide } from "./ask.js";
+import { cleanQuery, cleanText } from "./clean.js";
+import type { Pages } from "./pages.js";
+import { webProviders, WrongAnswer } from "./providers.js";
+import type { WebEngineName, WebProvider, WebResult } from "./providers.js";
+
+export interface WebSettings extends PostSettings {
+  provider: WebEngineName;
+  /** Values for the provider's `keys`, in their order. */
+  keys: readonly string[];
+  /** Where requests go; default: the provider's own address. */
+  endpoint: string;
+  /** Longest time for one query, further tries, further pages of results and reading pages included. Milliseconds. */
+  deadlineMs: number;
+  /** Most queries under way at once. */
+  concurrency: number;
+  /** Reads the pages that were found; closed with the engine. Without it, snippets are the passages. */
+  pages?: Pages;
+}
+
+const defaults: Omit<WebSettings, "provider" | "keys" | "endpoint"> = {
+  ...defaultRetry,
+  timeoutMs: 5_000,
+  deadlineMs: 10_000,
+  concurrency: 4,
+  maxAnswerBytes: 8 * 1024 * 1024,
+  headers: {},
+};
+
+/** Of the time for a query, what is kept for putting the answer together when pages take all the rest. */
+const shareForPages = 0.9;
+
+/**
+ * Asks for each distinct query once; the services take one query a request. A passage's id is its address, its score 1/rank. A box above the results
+ * (answer, knowledge graph) that names a page counts as the first of the k.
+ */
+export class WebEngine implements SearchEngine {
+  readonly name: WebEngineName;
+  readonly endpoint: string;
+  private readonly provider: WebProvider;
+  private readonly settings: Omit<WebSettings, "keys">;
+  /** Hidden from whoever prints or clones an engine. */
+  readonly #keys: readonly string[];
+  private readonly tools: HttpTools;
+  private readonly closed = new AbortController();
+  private readonly asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
+
+  /** @throws UserError for keys that are missing or could not be sent, or an address that is none */
+  constructor(
+    { keys, ...settings }: Partial<WebSettings> & Pick<WebSettings, "provider" | "keys">,
+    tools: Partial<HttpTools> = {},
+  ) {
+    this.name = settings.provider;
+    this.provider = webProviders[settings.provider];
+    this.#keys = checkKeys(keys, settings.provider);
+    this.endpoint = checkEndpoint(settings.endpoint ?? this.provider.endpoint ?? "", settings.provider);
+    this.settings = { ...defaults, ...settings, endpoint: this.endpoint };
+    this.tools = { ...realTools, ...tools };
+  }
+
+  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    checkSignal(options.signal);
+    checkSignal(this.closed.signal);
+    const waiting = [...new Set(queries)];
+    const answers = new Map<string, Passage[]>();
+    // One query that fails stops the others.
+    const failed = new AbortController();
+    const signal = AbortSignal.any([failed.signal, this.closed.signal, ...(options.signal ? [options.signal] : [])]);
+    const work = async (): Promise<void> => {
+      for (let query = waiting.shift(); query !== undefined; query = waiting.shift())
+        answers.set(query, await this.search(query, k, signal));
+    };
+    const workers = Array.from({ length: Math.min(this.settings.concurrency, waiting.length) }, work);
+    try {
+      await Promise.all(workers);
+    } catch (error) {
+      failed.abort(error);
+      await Promise.allSettled(workers);
+      throw error;
+    }
+    return queries.map((query) => (answers.get(query) as Passage[]).map((passage) => ({ ...passage })));
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return { ...this.asked, ...this.settings.pages?.counts };
+  }
+
+  /** Ends requests under way; they fail with a `SearchError`. */
+  async close(): Promise<void> {
+    if (!this.closed.signal.aborted) this.closed.abort(this.error("the engine is closed", false));
+    await this.settings.pages?.close();
+  }
+
+  /** One query, within its deadline. */
+  private async search(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
+    const asked = cleanQuery(query, this.provider.limits);
+    if (asked === "") return [];
+    const { deadlineMs, pages } = this.settings;
+    const deadline = AbortSignal.timeout(deadlineMs);
+    const deadlineForPages = AbortSignal.timeout(Math.floor(deadlineMs * shareForPages));
+    let found: Passage[];
+    try {
+      found = await this.find(asked, k, AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (deadline.aborted) throw this.error(`no answer within ${deadlineMs} ms, further tries included`, true);
+      throw error;
+    }
+    if (pages === undefined) return found;
+    const untilPages = AbortSignal.any([signal, deadlineForPages]);
+    return Promise.all(found.map((passage) => this.read(passage, asked, pages, untilPages, signal)));
+  }
+
+  /** The passage with the page's words; as it is where the page cannot be read in time. */
+  private async read(
+    passage: Passage,
+    query: string,
+    pages: Pages,
+    until: AbortSignal,
+    signal: AbortSignal,
+  ): Promise<Passage> {
+    try {
+      const text = await pages.excerpt(passage.id, query, passage.text, until);
+      return text === undefined ? passage : { ...passage, text };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!until.aborted) throw error;
+      pages.counts.pagesFailed++;
+      return passage;
+    }
+  }
+
+  /** Pages of results until there are k; no page is asked for when the one before brought nothing new. */
+  private async find(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
+    const found = new Map<string, Passage>();
+    for (let page = 0; page < this.provider.maxPages && found.size < k; page++) {
+      const before = found.size;
+      for (const result of await this.resultsOf(query, k, page, signal)) {
+        const passage = passageOf(result, found.size + 1);
+        if (passage !== undefined && !found.has(keyOf(passage.id))) found.set(keyOf(passage.id), passage);
+      }
+      if (found.size === before) break;
+    }
+    return [...found.values()].slice(0, k);
+  }
+
+  private async resultsOf(query: string, k: number, page: number, signal: AbortSignal): Promise<WebResult[]> {
+    const asked = { query, k, page };
+    const { settings, tools, endpoint } = this;
+    const request = this.provider.request(asked, this.#keys);
+    const secrets = this.#keys;
+    let text: string;
+    try {
+      text = await askService(request, { endpoint, secrets, settings, tools, counts: this.asked, signal });
+    } catch (error) {
+      if (!(error instanceof AskError)) throw error;
+      const advice = this.adviceFor(error);
+      throw this.error(`${error.message}${advice}`, error.isRetryable, error.status);
+    }
+    const shown = hide(text.slice(0, 2_000), secrets);
+    let answer: unknown;
+    try {
+      answer = JSON.parse(text);
+    } catch {
+      throw this.error(`the answer is not JSON: ${excerpt(shown)}${this.formatAdvice(shown)}`, false, 200);
+    }
+    if (typeof answer !== "object" || answer === null || Array.isArray(answer))
+      throw this.error(`the answer is not an object: ${excerpt(shown)}`, false, 200);
+    try {
+      return this.provider.results(answer as Record<string, unknown>, asked);
+    } catch (error) {
+      if (!(error instanceof WrongAnswer)) throw error;
+      throw this.error(hide(error.message, secrets), error.isRetryable, 200);
+    }
+  }
+
+  /** What the user can do about a refusal. */
+  private adviceFor({ refusal, status }: AskError): string {
+    const { keys, keysFrom } = this.provider;
+    if (this.name === "searxng") {
+      if (status === 403) return `. ${jsonAdvice}`;
+      return status === 429
+        ? '. Its limiter takes programs for robots: set "limiter: false" under "server" in its settings.yml'
+        : "";
+    }
+    if (refusal === "key") return `. Check ${keys.join(" and ")}; keys: ${keysFrom}`;
+    if (refusal === "quota") return `. The account behind ${keys[0]} is used up; see ${keysFrom}`;
+    return "";
+  }
+
+  private formatAdvice(text: string): string {
+    return this.name === "searxng" && /<html|<!doctype/i.test(text) ? `. ${jsonAdvice}` : "";
+  }
+
+  private error(why: string, isRetryable: boolean, status?: number): SearchError {
+    // No cause: what fetch reports may hold the address with its key.
+    const details = { engine: this.name, isRetryable, url: this.endpoint, status };
+    return new SearchError(`${this.name} (${this.endpoint}): ${why}.`, details);
+  }
+}
+
+const jsonAdvice = 'Let it answer with JSON: put "json" beside "html" under "search: formats:" in its settings.yml';
+
+/** Undefined for results that lead to no page. */
+function passageOf({ title, url, snippet }: WebResult, rank: number): Passage | undefined {
+  if (!/^https?:\/\/[^/]/i.test(url) || !URL.canParse(url)) return undefined;
+  return { id: url, title: cleanText(title), text: cleanText(snippet), score: 1 / rank };
+}
+
+/** Addresses that differ in their fragments lead to one page. */
+function keyOf(address: string): string {
+  const url = new URL(address);
+  url.hash = "";
+  return url.href;
+}
+
+function checkKeys(keys: readonly string[], provider: WebEngineName): readonly string[] {
+  const { keys: names, keysFrom } = webProviders[provider];
+  return names.map((name, index) => {
+    const key = (keys[index] ?? "").trim();
+    if (key === "")
+      throw new UserError(`Searching with ${provider} needs a key: set ${name} in the environment. Keys: ${keysFrom}.`);
+    // The value is not shown: it is a key all the same, most of it.
+    if (!/^[\x21-\x7e]+$/.test(key))
+      throw new UserError(`${name} holds spaces, line breaks or other characters that no key has. Copy it again.`);
+    return key;
+  });
+}
+
+/** Credentials in the address are refused, since errors show it. */
+function checkEndpoint(address: string, provider: WebEngineName): string {
+  if (address === "")
+    throw new UserError(`Searching with ${provider} needs the address of a server: search.url=http://127.0.0.1:8080.`);
+  if (!URL.canParse(address) || !/^https?:\/\//i.test(address))
+    throw new UserError(`"${address}" is not an address. Write it like http://127.0.0.1:8080.`);
+  const url = new URL(address);
+  if (url.username !== "" || url.password !== "")
+    throw new UserError(`The address of ${provider} must not hold a password.`);
+  if (provider === "searxng" && !/\/search$/.test(url.pathname))
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/search`;
+  return url.href;
+}

@@ -1,0 +1,117 @@
+/** @file Found pages read: fetched with suspicion, reduced to text, and of that the part that the search was about. */
+import { DocumentParser } from "../documents/parser.js";
+import { Refused } from "./addresses.js";
+import { decodePage } from "./charset.js";
+import type { ConnectRules } from "./connect.js";
+import { bestExcerpt } from "./excerpt.js";
+import { fetchPage } from "./fetcher.js";
+import type { Fetched, FetchLimits } from "./fetcher.js";
+import { Gate } from "./gate.js";
+import { Robots, RobotsDenied } from "./robots.js";
+
+export interface PageSettings extends FetchLimits {
+  /** Longest text taken from a page. The default holds 100 words, as the passages of Search-R1's Wikipedia do. UTF-16 units. */
+  maxCharacters: number;
+  /** Pages under way at once, and at one host. */
+  concurrency: number;
+  perHost: number;
+}
+
+export const defaultPages: PageSettings = {
+  timeoutMs: 5_000,
+  maxBytes: 2 * 1024 * 1024,
+  maxRedirects: 5,
+  maxCharacters: 700,
+  concurrency: 8,
+  perHost: 2,
+};
+
+/** Of longer pages, the rest is not looked at. UTF-16 units. */
+const longestText = 500_000;
+
+const readTypes = new Set(["text/html", "application/xhtml+xml", "text/plain"]);
+
+/** What became of pages so far. */
+export interface PageCounts {
+  /** Read to the end. */
+  pagesFetched: number;
+  /** Not asked for: the address, or one that it led to, is not public or not of the web. */
+  pagesRefused: number;
+  /** Asked for in vain: too slow, too large, no text, broken, or answered with a failure. */
+  pagesFailed: number;
+  /** Not asked for: the site's robots.txt says no, or could not be had. */
+  robotsDenied: number;
+}
+
+/** Reads pages. Whoever makes one closes it. */
+export class Pages {
+  readonly counts: PageCounts = { pagesFetched: 0, pagesRefused: 0, pagesFailed: 0, robotsDenied: 0 };
+  private readonly settings: PageSettings;
+  private readonly rules: ConnectRules;
+  private readonly robots: Robots;
+  private readonly gate: Gate;
+  private readonly parser: DocumentParser;
+
+  /** @param rules for tests alone */
+  constructor(settings: Partial<PageSettings> = {}, rules: ConnectRules = {}) {
+    this.settings = { ...defaultPages, ...settings };
+    this.rules = rules;
+    this.robots = new Robots(rules);
+    this.gate = new Gate(this.settings.concurrency, this.settings.perHost);
+    // Two, so that a page which is made to take long holds up half of the others only.
+    this.parser = new DocumentParser({ workers: 2, timeoutMs: this.settings.timeoutMs });
+  }
+
+  /**
+   * The part of a page that matches query and snippet best; undefined for a page that could not be read or holds none of the words.
+   * Never fails but with the signal's reason.
+   */
+  async excerpt(address: string, query: string, snippet: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const page = await this.gate.run(hostOf(address), signal, () => this.fetch(address, signal));
+      const text = await this.textOf(page, signal);
+      this.counts.pagesFetched++;
+      return await bestExcerpt(text.slice(0, longestText), query, snippet, this.settings.maxCharacters);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof RobotsDenied) this.counts.robotsDenied++;
+      else if (error instanceof Refused) this.counts.pagesRefused++;
+      else this.counts.pagesFailed++;
+      return undefined;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.robots.close();
+    await this.parser.close();
+  }
+
+  private async fetch(address: string, signal: AbortSignal): Promise<Fetched> {
+    const page = await fetchPage(
+      address,
+      {
+        limits: this.settings,
+        signal,
+        mayVisit: (url) => this.robots.check(url, signal),
+        wants: (contentType) => readTypes.has(contentType),
+      },
+      this.rules,
+    );
+    if (page.status < 200 || page.status > 299) throw new Error(`the server answered ${page.status}`);
+    if (!readTypes.has(page.contentType)) throw new Error(`${page.contentType || "a body without a type"} is not read`);
+    return page;
+  }
+
+  private async textOf({ body, charset, contentType, url }: Fetched, signal: AbortSignal): Promise<string> {
+    const text = decodePage(body, charset);
+    return contentType === "text/plain" ? text : (await this.parser.htmlToText(text, url, { signal })).text;
+  }
+}
+
+function hostOf(address: string): string {
+  try {
+    return new URL(address).host;
+  } catch {
+    return "";
+  }
+}
