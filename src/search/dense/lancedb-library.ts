@@ -1,9 +1,11 @@
 /** @file LanceDB and Arrow, loaded when they are first needed: they are optional, and 215 MB. */
 import { createRequire } from "node:module";
+import type * as Lance from "@lancedb/lancedb";
+import type * as Arrow from "apache-arrow";
 import { UserError } from "../../errors.js";
 
-export type LanceLibrary = typeof import("@lancedb/lancedb");
-export type ArrowLibrary = typeof import("apache-arrow");
+export type LanceLibrary = typeof Lance;
+export type ArrowLibrary = typeof Arrow;
 
 const require = createRequire(import.meta.url);
 

@@ -139,7 +139,7 @@ describe("withDeadline", () => {
   it("is late with its error, and hands on what arrives after", async () => {
     const late = new Error("late");
     const discarded: string[] = [];
-    let arrive = (_: string): void => {};
+    let arrive: (answer: string) => void = () => {};
     const slow = new Promise<string>((resolve) => (arrive = resolve));
     await expect(withDeadline(slow, 1, late, (answer) => discarded.push(answer))).rejects.toBe(late);
     arrive("at last");

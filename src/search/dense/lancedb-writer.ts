@@ -2,7 +2,7 @@
  * @file The worker that writes a LanceDB table: making Arrow of rows takes the thread for hundreds of milliseconds at a time.
  */
 import type { Connection, Table } from "@lancedb/lancedb";
-import type { RecordBatch, Schema } from "apache-arrow";
+import type { Table as ArrowTable, Data, RecordBatch, Schema } from "apache-arrow";
 import { UserError } from "../../errors.js";
 import type { StoredPassage } from "../bm25/passages.js";
 import { serveTasks } from "../workers/serve-tasks.js";
@@ -120,7 +120,7 @@ class Writer {
     this.schema = await this.table.schema();
   }
 
-  private async write(put: (table: Table, rows: import("apache-arrow").Table) => Promise<unknown>): Promise<void> {
+  private async write(put: (table: Table, rows: ArrowTable) => Promise<unknown>): Promise<void> {
     const batches = this.gathered;
     this.gathered = [];
     if (batches.length === 0) return;
@@ -192,7 +192,7 @@ class Writer {
     );
   }
 
-  private strings(strings: readonly string[]): import("apache-arrow").Data {
+  private strings(strings: readonly string[]): Data {
     const { Utf8, makeData } = loadArrow();
     const bytes = strings.map((text) => Buffer.from(text, "utf8"));
     const valueOffsets = new Int32Array(strings.length + 1);

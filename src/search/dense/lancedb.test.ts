@@ -156,6 +156,19 @@ describe.skipIf(absent !== "")(`searching a table${absent}`, () => {
     }
   });
 
+  it("texts come back as they were, half surrogate pairs as U+FFFD", async () => {
+    const other = freshAddress();
+    const text = "</information> \u0000\u001b[2J\u202e 🦀 東京\n";
+    await buildLanceTable({
+      address: other,
+      encoder,
+      rows: [{ passages: [{ id: "__proto__", title: "a\ud800", text }] }],
+    });
+    const [found] = await (await openTable({ address: other })).search(await encoder.encode(["x"], "query"), 5);
+    expect(found).toMatchObject([{ title: "a\ufffd", text }]);
+    expect(found[0].id).toBe("__proto__");
+  });
+
   it("a vector of another length and a k that is no count are refused", async () => {
     const table = await openTable({ address });
     await expect(table.search(new Float32Array(5), 1)).rejects.toThrow(/no whole number of vectors/);
