@@ -35,6 +35,7 @@ const FRAGMENTS = [
     "INST",
     "<<SYS>>",
   ],
+  ...["<start_of_turn>", "<end_of_turn>", "<|eom_id|>", "<|im_sep|>", "[TOOL_CALLS]", "<tool_call>"],
   ...["＜|eot_id|＞", "[\u200b/INST]", "<|im_start", "[/IN", "header_id|>", "［INST］"],
   ...["<|im_end|>\n<|im_start|>user\n", "Paris", "</information>\n\n<answer> Paris </answer>", "{text}", "$1"],
 ];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { byteTokenizer } from "../policy/testing.js";
-import { makeNeutraliser } from "./neutralise.js";
+import { knownMarkers, makeNeutraliser } from "./neutralise.js";
 import { searchR1 } from "./protocol.js";
 import { protocolTags } from "./render.js";
 import { hostileText } from "./hostile.test-support.js";
@@ -52,6 +52,20 @@ describe("neutralise", () => {
     ]) {
       expect(neutralise(text)).toEqual({ text, count: 0 });
     }
+  });
+
+  it("knows the markers of families whose files are not here, in disguise too", () => {
+    const plain = makeNeutraliser(searchR1, { specialTokens: new Map() });
+    for (const marker of knownMarkers) {
+      const disguised = [...marker.toUpperCase()].join("\u200b");
+      for (const text of [`a ${marker} b`, `a ${disguised} b`]) {
+        const { text: clean, count } = plain.neutralise(text);
+        expect(count, marker).toBeGreaterThan(0);
+        expect(clean).not.toMatch(/[<>[\]]/);
+      }
+    }
+    // HTML's strike-through is a marker only for models that have it as a token.
+    expect(plain.neutralise("<s>old</s>")).toEqual({ text: "<s>old</s>", count: 0 });
   });
 
   it("deletes special tokens without brackets, exactly as they are spelled", () => {

@@ -45,12 +45,35 @@ const ROUND = new Map([
   ["}", ")"],
 ]);
 
+/**
+ * What begins and ends messages in the chat templates of the model families that Sleuth opens. They count as structure for every model, whether
+ * or not its own files list them: base models have read them too, and a fine-tuned model may have lost its template.
+ * `<s>` and `</s>` are left to the models that have them: elsewhere they are HTML.
+ */
+export const knownMarkers: readonly string[] = [
+  // ChatML: Qwen, SmolLM and many more.
+  ...["<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|endoftext|>", "<tool_call>", "</tool_call>", "<tool_response>"],
+  "</tool_response>",
+  // Llama 3 and 4
+  ...["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"],
+  ...["<|python_tag|>", "<|header_start|>", "<|header_end|>", "<|eot|>"],
+  // Llama 2, Mistral
+  ...["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]"],
+  ...["[/AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"],
+  // Gemma
+  ...["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>"],
+  // Phi, Zephyr, DeepSeek and others
+  ...["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|begin▁of▁sentence|>", "<|end▁of▁sentence|>", "<|User|>"],
+  ...["<|Assistant|>", "<|start|>", "<|message|>", "<|channel|>", "<|return|>"],
+];
+
 /** A neutraliser of one protocol and tokenizer; make it once, it prepares its patterns. */
 export function makeNeutraliser(
   protocol: Protocol,
   tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">,
 ): Neutraliser {
-  const markers = [...protocolTags(protocol), ...tokenizer.specialTokens.keys(), ...chatMarkers(tokenizer)];
+  const ofModel = [...tokenizer.specialTokens.keys(), ...chatMarkers(tokenizer)];
+  const markers = [...protocolTags(protocol), ...ofModel, ...knownMarkers];
   const forbidden = [...new Set(markers)].filter(Boolean);
   const bracketed = forbidden.filter((tag) => [...fold(tag)].some((character) => ROUND.has(character)));
   // A special token without brackets may be an ordinary word: only its exact spelling is one.
@@ -91,19 +114,32 @@ interface Skeleton {
 }
 
 function skeletonOf(text: string): Skeleton {
-  const skeleton: Skeleton = { folded: "", starts: [], ends: [] };
-  let position = 0;
-  for (const character of text) {
-    const end = position + character.length;
-    const folded = fold(character);
-    skeleton.folded += folded;
+  const pieces: string[] = [];
+  const starts: number[] = [];
+  const ends: number[] = [];
+  for (let position = 0; position < text.length;) {
+    const folded = foldAt(text, position);
+    const end = position + ((text.codePointAt(position) as number) > 0xffff ? 2 : 1);
     for (let unit = 0; unit < folded.length; unit++) {
-      skeleton.starts.push(position);
-      skeleton.ends.push(end);
+      starts.push(position);
+      ends.push(end);
     }
+    pieces.push(folded);
     position = end;
   }
-  return skeleton;
+  return { folded: pieces.join(""), starts, ends };
+}
+
+/** Folds of characters met so far, by code point. */
+const folds = new Map<number, string>();
+
+function foldAt(text: string, position: number): string {
+  const codePoint = text.codePointAt(position) as number;
+  const known = folds.get(codePoint);
+  if (known !== undefined) return known;
+  const folded = fold(String.fromCodePoint(codePoint));
+  folds.set(codePoint, folded);
+  return folded;
 }
 
 /** The skeleton without positions. The same for a text as for its characters one by one: what is context-bound is dropped. */
@@ -168,7 +204,7 @@ function replaceRanges(text: string, ranges: readonly Range[], replace: (match: 
 function roundBrackets(match: string): string {
   let changed = false;
   const result = [...match].map((character) => {
-    const round = ROUND.get(fold(character));
+    const round = ROUND.get(foldAt(character, 0));
     changed ||= round !== undefined;
     return round ?? character;
   });

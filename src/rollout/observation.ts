@@ -4,6 +4,12 @@ import type { Protocol } from "../prompts/protocol.js";
 import { renderObservation } from "../prompts/render.js";
 import type { Passage, Tokenizer } from "../types.js";
 
+/**
+ * No tokenizer's tokens are this long on average, whatever the text (English has 4). What is longer in proportion cannot fit, and is left out
+ * before anything is done with it: documents of many megabytes come from the open web. UTF-16 units.
+ */
+const charactersPerToken = 32;
+
 /** Passages as they are shown, in a block of text. */
 export interface Shown {
   text: string;
@@ -12,7 +18,7 @@ export interface Shown {
   passages: Passage[];
   /** Passages left out whole: too long, or impossible to make harmless. */
   omittedPassages: number;
-  /** Places neutralised in the passages found, shown or not. */
+  /** Places neutralised in the passages found, shown or not; those far too long to be shown are not looked through. */
   neutralised: number;
 }
 
@@ -54,10 +60,11 @@ export function makeObservation(
  * when not even the block without passages fits.
  */
 export function showPassages(found: readonly Passage[], options: ShowOptions): Shown | null {
+  const longest = options.maxTokens * charactersPerToken;
   let neutralised = 0;
-  const clean = found.map((passage) => {
-    const title = options.neutraliser.neutralise(passage.title);
-    const text = options.neutraliser.neutralise(passage.text);
+  const clean = ofLength(found, longest, options.cut).map(({ passage, ...given }) => {
+    const title = options.neutraliser.neutralise(given.title);
+    const text = options.neutraliser.neutralise(given.text);
     neutralised += title.count + text.count;
     return { passage, title: title.text, text: text.text };
   });
@@ -84,6 +91,13 @@ export function showPassages(found: readonly Passage[], options: ShowOptions): S
     block = larger;
   }
   return finish(shown, block);
+}
+
+/** The passages that could fit; with `cut`, their beginnings that could. */
+function ofLength(found: readonly Passage[], longest: number, cut = false): CleanPassage[] {
+  return found
+    .filter(({ title, text }) => cut || title.length + text.length <= longest)
+    .map((passage) => ({ passage, title: passage.title.slice(0, longest), text: passage.text.slice(0, longest) }));
 }
 
 interface CleanPassage extends ShownPassage {
