@@ -184,7 +184,9 @@ class Journal {
       const entries = await readJournal(join(folder, journalName), chunks);
       const changed = entries.findIndex((entry, place) => entry.endByte > size || !isSame(entry, documents[place]));
       const valid = changed < 0 ? entries : entries.slice(0, changed);
-      await corpus.truncate(valid.at(-1)?.endByte ?? 0);
+      const end = valid.at(-1)?.endByte ?? 0;
+      // Not when it is as long as it should be: an index build that was stopped tells the corpus by its time of change.
+      if (size !== end) await corpus.truncate(end);
       const path = join(folder, journalName);
       await writeFile(`${path}.new`, linesOf([{ version: journalVersion, chunks }, ...valid]));
       await rename(`${path}.new`, path);
