@@ -1,89 +1,17 @@
 /** @file Any search engine as a server that speaks Search-R1's `/retrieve`, for any trainer in any language. */
-import type { Server } from "node:http";
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { serve as listen } from "@hono/node-server";
-import { Hono } from "hono";
-import type { Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { UserError } from "../errors.js";
-import { SearchError } from "./engine.js";
 import type { SearchEngine } from "./engine.js";
-import { WireError, fromRequest, toAnswer } from "./wire.js";
-import type { RequestLimits, RetrieveRequest } from "./wire.js";
+import { SearchService, TooLarge } from "./serving/service.js";
+import type { SearchServiceSettings, ServiceAnswer } from "./serving/service.js";
 
-export interface SearchAppSettings extends RequestLimits {
-  /** Largest request body. Bytes. */
-  maxBodyBytes: number;
-}
-
-const defaults: SearchAppSettings = {
-  defaultK: 3,
-  maxK: 100,
-  // The original sends a whole batch at once: 512 prompts × 5 rollouts.
-  maxQueries: 8192,
-  maxQueryLength: 20_000,
-  maxBodyBytes: 16 * 1024 * 1024,
-};
-
-/** Counts of a running server, as `GET /health` shows them. */
-interface Health {
-  status: "ok";
-  engine: string;
-  requests: number;
-  queries: number;
-  failures: number;
-  uptimeSeconds: number;
-}
-
-const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
-
-/**
- * The web application: `POST /retrieve` and `GET /health`. Errors are JSON, `{"error": {"message", …}}`: 400 for a request
- * that is not understood (with an example), 413 for one too large, 503 for a failure that may pass, 500 for others.
- */
-export function createSearchApp(engine: SearchEngine, settings: Partial<SearchAppSettings> = {}): Hono {
-  const limits = { ...defaults, ...settings };
-  const startedAt = performance.now();
-  const counts = { requests: 0, queries: 0, failures: 0 };
-  const app = new Hono();
-
-  app.get("/health", (context) => {
-    const uptimeSeconds = Math.round((performance.now() - startedAt) / 1000);
-    return context.json({ status: "ok", engine: engine.name, ...counts, uptimeSeconds } satisfies Health);
-  });
-
-  app.post("/retrieve", limitBody(limits.maxBodyBytes), async (context) => {
-    const request = fromRequest(await readJson(context), limits);
-    counts.requests++;
-    counts.queries += request.queries.length;
-    return context.json(toAnswer(await search(engine, request, context.req.raw.signal), request.return_scores));
-  });
-
-  app.all("/retrieve", (context) => {
-    context.header("allow", "POST");
-    return context.json(teach("Ask with POST and a JSON body."), 405);
-  });
-
-  app.notFound((context) => context.json(teach("There is only POST /retrieve and GET /health."), 404));
-
-  app.onError((error, context) => {
-    if (error instanceof WireError)
-      return context.json({ error: { message: `${error.message}.`, field: error.field, example } }, 400);
-    // A caller who went away is no failure of ours, and nobody reads the answer.
-    if (context.req.raw.signal.aborted) return context.body(null, 499 as 400);
-    counts.failures++;
-    if (error instanceof SearchError && error.isRetryable) {
-      context.header("retry-after", "1");
-      return context.json({ error: { message: error.message } }, 503);
-    }
-    return context.json({ error: { message: error.message } }, 500);
-  });
-
-  return app;
-}
-
-export interface ServeOptions extends Partial<SearchAppSettings> {
-  engine: SearchEngine;
+export interface ServeOptions extends Partial<SearchServiceSettings> {
+  /** One that is still being opened is waited for with 503. */
+  engine: SearchEngine | Promise<SearchEngine>;
   /** 0 lets the system choose; the default is the original's 8000. */
   port?: number;
   /** The default answers this machine only; "0.0.0.0" answers the network. */
@@ -95,7 +23,7 @@ export interface RunningServer {
   url: string;
   port: number;
   /**
-   * Takes no new connections, waits for requests under way, then cuts what is left after `drainMs` (default 5 s). The
+   * Turns new searches away, waits for those under way, then cuts what is left after `drainMs` (default 5 s). The
    * engine stays open: it belongs to the caller.
    */
   close(drainMs?: number): Promise<void>;
@@ -111,41 +39,69 @@ export async function serve({
   host = "127.0.0.1",
   ...settings
 }: ServeOptions): Promise<RunningServer> {
-  const app = createSearchApp(engine, settings);
-  const server = await new Promise<Server>((resolve, reject) => {
-    const starting = listen({ fetch: app.fetch, port, hostname: host }, () => resolve(starting)) as Server;
-    starting.once("error", (error) => reject(listenError(error, host, port)));
+  const service = new SearchService(engine, settings);
+  const server = createServer((request, response) => void answer(service, request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, host, port)));
+    server.listen(port, host, resolve);
   });
   const { port: actualPort } = server.address() as AddressInfo;
   const shownHost = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   const url = `http://${shownHost.includes(":") ? `[${shownHost}]` : shownHost}:${actualPort}/retrieve`;
-  return { url, port: actualPort, close: (drainMs = 5_000) => drain(server, drainMs) };
+  const close = (drainMs = 5_000): Promise<void> => {
+    service.drain();
+    return drain(server, drainMs);
+  };
+  return { url, port: actualPort, close };
 }
 
-async function search(engine: SearchEngine, request: RetrieveRequest, signal: AbortSignal) {
-  if (request.queries.length === 0) return [];
-  return engine.searchBatch(request.queries, request.topk, { signal });
-}
-
-async function readJson(context: Context): Promise<unknown> {
-  const text = await context.req.text();
+async function answer(service: SearchService, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort(new Error("the client went away")));
   try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new WireError("body", `must be JSON (${(error as Error).message})`);
+    const reply = await service.handle({
+      method: request.method ?? "GET",
+      path: (request.url ?? "/").replace(/\?.*$/, ""),
+      header: (name) => request.headers[name]?.toString(),
+      body: (maxBytes) => readBody(request, maxBytes),
+      signal: gone.signal,
+    });
+    await send(reply, request, response);
+  } catch {
+    // The connection broke: there is nobody to tell.
+    response.destroy();
   }
 }
 
-function limitBody(maxSize: number) {
-  return bodyLimit({
-    maxSize,
-    onError: (context) =>
-      context.json(teach(`The request is larger than ${maxSize} bytes. Send fewer queries at once.`), 413),
+function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+  if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(new TooLarge());
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes > maxBytes) reject(new TooLarge());
+      else pieces.push(piece);
+    });
+    request.on("end", () => resolve(Buffer.concat(pieces).toString("utf8")));
+    request.on("error", reject);
   });
 }
 
-function teach(message: string) {
-  return { error: { message, example: { request: "POST /retrieve", body: example } } };
+async function send(
+  { status, headers, body }: ServiceAnswer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // What was not read of a request that is refused would be taken for the next one.
+  if (!request.complete) response.setHeader("connection", "close");
+  if (body.length > 1) {
+    response.writeHead(status, headers);
+    return pipeline(Readable.from(body), response);
+  }
+  const bytes = Buffer.from(body[0] ?? "");
+  response.writeHead(status, { ...headers, "content-length": bytes.length });
+  response.end(bytes);
 }
 
 function drain(server: Server, drainMs: number): Promise<void> {

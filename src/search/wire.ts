@@ -92,14 +92,15 @@ export interface RequestLimits {
 }
 
 /**
- * Reads a request. A missing or zero `topk` means the default, a missing `return_scores` false, as in the original.
+ * Reads a request. A missing or zero `topk` means the default, a missing `return_scores` false, as in the original. Its hierarchical server
+ * says `topk_rerank` instead; how many passages are ordered anew (`topk_retrieval`) is the engine's own setting here.
  * @throws WireError naming the field.
  */
 export function fromRequest(body: unknown, limits: RequestLimits): RetrieveRequest {
   if (!isObject(body)) throw new WireError("body", "must be a JSON object");
   return {
     queries: queriesOf(body.queries, limits),
-    topk: topkOf(body.topk, limits),
+    topk: askedFor(body.topk) ? topkOf("topk", body.topk, limits) : topkOf("topk_rerank", body.topk_rerank, limits),
     return_scores: booleanOf(body.return_scores),
   };
 }
@@ -119,10 +120,14 @@ function queriesOf(queries: unknown, limits: RequestLimits): string[] {
   });
 }
 
-function topkOf(topk: unknown, limits: RequestLimits): number {
-  if (topk === undefined || topk === null || topk === 0) return limits.defaultK;
+function askedFor(topk: unknown): boolean {
+  return topk !== undefined && topk !== null && topk !== 0;
+}
+
+function topkOf(field: string, topk: unknown, limits: RequestLimits): number {
+  if (!askedFor(topk)) return limits.defaultK;
   if (typeof topk !== "number" || !Number.isInteger(topk) || topk < 1 || topk > limits.maxK)
-    throw new WireError("topk", `must be a whole number from 1 to ${limits.maxK}`);
+    throw new WireError(field, `must be a whole number from 1 to ${limits.maxK}`);
   return topk;
 }
 

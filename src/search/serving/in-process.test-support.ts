@@ -1,0 +1,34 @@
+/** @file A search server without connections, for tests. */
+import type { SearchEngine } from "../engine.js";
+import { SearchService } from "./service.js";
+import type { SearchServiceSettings } from "./service.js";
+
+export interface InProcess {
+  service: SearchService;
+  fetch: typeof fetch;
+  /** Asks a path of it. */
+  request: (path: string, init?: RequestInit) => Promise<Response>;
+}
+
+export function inProcess(
+  engine: SearchEngine | Promise<SearchEngine>,
+  settings?: Partial<SearchServiceSettings>,
+): InProcess {
+  const service = new SearchService(engine, settings);
+  const ask = async (input: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = new Headers(init.headers);
+    const { status, ...answer } = await service.handle({
+      method: init.method ?? "GET",
+      path: new URL(input).pathname,
+      header: (name) => headers.get(name) ?? undefined,
+      body: async () => init.body as string,
+      signal: init.signal ?? new AbortController().signal,
+    });
+    return new Response(answer.body.join(""), { status, headers: answer.headers });
+  };
+  return {
+    service,
+    fetch: (input, init) => ask(input as string, init),
+    request: (path, init) => ask(`http://search.test${path}`, init),
+  };
+}

@@ -1,0 +1,276 @@
+/** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
+import { setImmediate as turn } from "node:timers/promises";
+import type { Passage } from "../../types.js";
+import { SearchError } from "../engine.js";
+import type { SearchEngine } from "../engine.js";
+import { withDeadline } from "../remote/deadline.js";
+import { WireError, fromRequest, toAnswer } from "../wire.js";
+import type { RequestLimits, RetrieveRequest } from "../wire.js";
+import { SearchBatches } from "./batches.js";
+import { ServerMetrics } from "./metrics.js";
+
+export interface SearchServiceSettings extends RequestLimits {
+  /** Largest request body. Bytes. */
+  maxBodyBytes: number;
+  /** Searches under way beyond which further ones are turned away with 503 and `retry-after`. */
+  maxInFlight: number;
+  /** Longest time for one search; 503 after that. Milliseconds. */
+  timeoutMs: number;
+  /** Most queries of requests that are searched together; 1: each request alone. */
+  batchQueries: number;
+  /** Batches at the engine at once. */
+  batchesUnderWay: number;
+  /** Searches and metrics need `authorization: Bearer TOKEN`; empty: everybody may ask. */
+  token: string;
+}
+
+export const defaultService: SearchServiceSettings = {
+  defaultK: 3,
+  maxK: 100,
+  // The original sends a whole batch at once: 512 prompts × 5 rollouts.
+  maxQueries: 8192,
+  maxQueryLength: 20_000,
+  maxBodyBytes: 16 * 1024 * 1024,
+  maxInFlight: 1024,
+  timeoutMs: 120_000,
+  batchQueries: 256,
+  batchesUnderWay: 2,
+  token: "",
+};
+
+export interface ServiceRequest {
+  method: string;
+  /** Path alone, without what follows a question mark. */
+  path: string;
+  /** Of a header by its name in small letters. */
+  header: (name: string) => string | undefined;
+  /** Reads the body, at most `maxBodyBytes` of it. */
+  body: (maxBytes: number) => Promise<string>;
+  /** Aborts when the client goes away. */
+  signal: AbortSignal;
+}
+
+export interface ServiceAnswer {
+  status: number;
+  headers: Record<string, string>;
+  /** In pieces, so that a large answer is not written in one go. */
+  body: readonly string[];
+}
+
+/** A body larger than allowed. */
+export class TooLarge extends Error {}
+
+/** Milliseconds of writing after which others on this thread get their turn. */
+const patienceMs = 8;
+
+const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
+
+export class SearchService {
+  readonly settings: SearchServiceSettings;
+  readonly #startedAt = performance.now();
+  readonly #metrics = new ServerMetrics();
+  #engine: SearchEngine | undefined;
+  #batches: SearchBatches | undefined;
+  #failedOpening: unknown;
+  #isDraining = false;
+
+  /** @param engine may still be opening: until then searches are answered with 503 */
+  constructor(engine: SearchEngine | Promise<SearchEngine>, given: Partial<SearchServiceSettings> = {}) {
+    this.settings = { ...defaultService, ...given };
+    if (engine instanceof Promise)
+      engine.then(
+        (opened) => this.#open(opened),
+        (error: unknown) => (this.#failedOpening = error),
+      );
+    else this.#open(engine);
+  }
+
+  /** From now on searches are turned away; those under way are answered. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Answers one request; failures are answers too. */
+  async handle(request: ServiceRequest): Promise<ServiceAnswer> {
+    const given = request.header("x-request-id");
+    const id = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+    try {
+      return await this.#route(request, id);
+    } catch (error) {
+      return failure(500, id, { message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #open(engine: SearchEngine): void {
+    const { batchQueries, batchesUnderWay } = this.settings;
+    this.#engine = engine;
+    this.#batches = new SearchBatches(engine, { maxQueries: batchQueries, underWay: batchesUnderWay });
+  }
+
+  get #status(): "ok" | "opening" | "failed" | "draining" {
+    if (this.#isDraining) return "draining";
+    if (this.#failedOpening !== undefined) return "failed";
+    return this.#engine === undefined ? "opening" : "ok";
+  }
+
+  async #route(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
+    const { method, path } = request;
+    if (path === "/health" && isReading(method)) return this.#health(id);
+    if (path !== "/retrieve" && path !== "/metrics")
+      return failure(404, id, teach("There are only POST /retrieve, GET /health and GET /metrics."));
+    if (!this.#isAllowed(request.header("authorization")))
+      return failure(
+        401,
+        id,
+        { message: "Send the server's token as authorization: Bearer TOKEN." },
+        { "www-authenticate": "Bearer" },
+      );
+    if (path === "/metrics")
+      return isReading(method) ? this.#metricsPage(id) : failure(405, id, teach("Ask with GET."), { allow: "GET" });
+    if (method !== "POST") return failure(405, id, teach("Ask with POST and a JSON body."), { allow: "POST" });
+    return this.#timedSearch(request, id);
+  }
+
+  #isAllowed(authorization: string | undefined): boolean {
+    const { token } = this.settings;
+    // Digests have one length, and comparing them tells nothing about how much of a guess was right.
+    const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+    return token === "" || timingSafeEqual(digest(authorization ?? ""), digest(`Bearer ${token}`));
+  }
+
+  #health(id: string): ServiceAnswer {
+    const status = this.#status;
+    const { requests, queries, failures, inFlight } = this.#metrics;
+    const uptimeSeconds = Math.round((performance.now() - this.#startedAt) / 1000);
+    const engine = this.#engine?.name ?? "";
+    const body = { status, engine, requests, queries, failures, inFlight, uptimeSeconds };
+    return json(status === "ok" ? 200 : 503, id, body);
+  }
+
+  #metricsPage(id: string): ServiceAnswer {
+    const { batches = 0, waiting = 0 } = this.#batches ?? {};
+    const text = this.#metrics.render(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {});
+    return {
+      status: 200,
+      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8", "x-request-id": id },
+      body: [text],
+    };
+  }
+
+  async #timedSearch(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
+    const metrics = this.#metrics;
+    const started = performance.now();
+    metrics.inFlight++;
+    let answer: ServiceAnswer;
+    try {
+      answer = await this.#search(request, id);
+    } catch (error) {
+      answer = this.#failed(error, request, id);
+    } finally {
+      metrics.inFlight--;
+    }
+    metrics.answered(answer.status, performance.now() - started);
+    return answer;
+  }
+
+  async #search({ body, signal }: ServiceRequest, id: string): Promise<ServiceAnswer> {
+    const { maxInFlight, maxBodyBytes, timeoutMs } = this.settings;
+    const batches = this.#batches;
+    const status = this.#status;
+    if (batches === undefined || status !== "ok") return busy(id, unreadyReasons[status] ?? "The server is not ready.");
+    if (this.#metrics.inFlight > maxInFlight) {
+      this.#metrics.overloads++;
+      return busy(id, `The server answers ${maxInFlight} searches at once, and so many are under way.`);
+    }
+    const asked = fromRequest(parse(await body(maxBodyBytes)), this.settings);
+    this.#metrics.requests++;
+    this.#metrics.queries += asked.queries.length;
+    if (asked.queries.length === 0) return json(200, id, { result: [] });
+    const late = (): SearchError =>
+      new SearchError(`no answer within ${timeoutMs} ms.`, { engine: this.#engine?.name ?? "", isRetryable: true });
+    const lists = await withDeadline([signal], timeoutMs, late, (whole) =>
+      batches.search(asked.queries, asked.topk, whole),
+    );
+    return { ...json(200, id, undefined), body: await answerBody(lists, asked) };
+  }
+
+  #failed(error: unknown, { signal }: ServiceRequest, id: string): ServiceAnswer {
+    if (error instanceof WireError)
+      return failure(400, id, { message: `${error.message}.`, field: error.field, example });
+    if (error instanceof TooLarge)
+      return failure(
+        413,
+        id,
+        teach(`The request is larger than ${this.settings.maxBodyBytes} bytes. Send fewer queries at once.`),
+      );
+    // A caller who went away is no failure of ours, and nobody reads the answer.
+    if (signal.aborted) return failure(499, id, { message: "The client went away." });
+    this.#metrics.failures++;
+    const message = error instanceof Error ? error.message : String(error);
+    return error instanceof SearchError && error.isRetryable ? busy(id, message) : failure(500, id, { message });
+  }
+}
+
+const unreadyReasons: Readonly<Record<string, string>> = {
+  opening: "The engine is being opened.",
+  failed: "The engine could not be opened.",
+  draining: "The server is ending.",
+};
+
+function isReading(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new WireError("body", `must be JSON (${(error as Error).message})`);
+  }
+}
+
+/** The answer as JSON, written list by list with pauses: thousands of queries make tens of megabytes. */
+async function answerBody(
+  lists: readonly Passage[][],
+  { return_scores: withScores }: RetrieveRequest,
+): Promise<string[]> {
+  const pieces: string[] = [];
+  let piece = '{"result":[';
+  let paused = performance.now();
+  for (const [index, list] of lists.entries()) {
+    const [written] = toAnswer([list], withScores).result;
+    piece += (index === 0 ? "" : ",") + JSON.stringify(written);
+    if (piece.length < pieceLength) continue;
+    pieces.push(piece);
+    piece = "";
+    if (performance.now() - paused < patienceMs) continue;
+    await turn();
+    paused = performance.now();
+  }
+  pieces.push(`${piece}]}`);
+  return pieces;
+}
+
+/** Characters after which a piece of an answer is written. */
+const pieceLength = 256 * 1024;
+
+function json(status: number, id: string, body: unknown, headers: Record<string, string> = {}): ServiceAnswer {
+  return {
+    status,
+    headers: { "content-type": "application/json", "x-request-id": id, ...headers },
+    body: body === undefined ? [] : [JSON.stringify(body)],
+  };
+}
+
+function failure(status: number, id: string, error: object, headers?: Record<string, string>): ServiceAnswer {
+  return json(status, id, { error: { ...error, requestId: id } }, headers);
+}
+
+function busy(id: string, message: string): ServiceAnswer {
+  return failure(503, id, { message }, { "retry-after": "1" });
+}
+
+function teach(message: string): object {
+  return { message, example: { request: "POST /retrieve", body: example } };
+}
