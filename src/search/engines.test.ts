@@ -14,7 +14,8 @@ import { HttpEngine } from "./http.js";
 import { NoneEngine } from "./none.js";
 import { RandomEngine } from "./random.js";
 import { openOver, remoteProtocols } from "./remote/servers.test-support.js";
-import { createSearchApp, serve } from "./server.js";
+import { serve } from "./server.js";
+import { inProcess } from "./serving/in-process.test-support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-search-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,12 +34,8 @@ const fromFiles: MakeEngine = async (passages, settings) => {
 
 /** The client against our own server, without a port between them. */
 const overHttp: MakeEngine = async (passages, settings) => {
-  const app = createSearchApp(Bm25Engine.fromPassages(passages, settings));
-  const engine = new HttpEngine(
-    { url: "http://search.test", chunkSize: 2 },
-    { fetch: async (input, init) => app.request(input as string, init) },
-  );
-  return engine;
+  const { fetch } = inProcess(Bm25Engine.fromPassages(passages, settings));
+  return new HttpEngine({ url: "http://search.test", chunkSize: 2 }, { fetch });
 };
 
 /** Over a real connection. */
