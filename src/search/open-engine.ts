@@ -1,13 +1,25 @@
 /**
- * @file From settings to a search engine: one by its name, or several joined by + and fused; ordered anew where a reranker is named;
- * behind a cache and a budget. `sleuth train`, `search` and `serve search` all open their engines here.
+ * @file From settings to a search engine. From the inside out: engines, whose requests to servers a budget and a rate let through; fused,
+ * where several are joined by +; ordered anew, where a reranker is named; recorded on disk, where a cache is named; asked once for what is
+ * under way. `sleuth train`, `search` and `serve search` all open their engines here.
  */
-import { UserError, nearest } from "../errors.js";
 import type { HttpTools } from "../http/post.js";
-import { engineNames } from "./engine-names.js";
+import type { StoredPassage } from "./bm25/passages.js";
+import { Budget } from "./budget.js";
+import { RecordedEngine } from "./cache/recorded.js";
+import { absentEngine, identityOf } from "./cache/identity.js";
+import { asksServers, checkEngineSettings, isAddress, parseWeights } from "./contradictions.js";
+import { withCounts } from "./counts.js";
+import { isWebEngine } from "./engine-names.js";
 import type { EngineName } from "./engine-names.js";
 import type { SearchEngine } from "./engine.js";
-import type { StoredPassage } from "./bm25/passages.js";
+import { HybridEngine } from "./hybrid.js";
+import { listPrices } from "./list-prices.js";
+import { RateLimit } from "./rate-limit.js";
+import { RerankEngine } from "./rerank/engine.js";
+import { rerankKeyVariable } from "./rerank/http-pair-scorer.js";
+import type { PairScorer } from "./rerank/pair-scorer.js";
+import { SingleFlightEngine } from "./single-flight.js";
 
 /** What an engine is opened with; each engine reads what concerns it. Defaults as in the group `search` of a run file. */
 export interface EngineSettings {
@@ -76,6 +88,11 @@ export interface EngineContext {
    * before every try: the run's budget and rate are kept there. Tests bring a `fetch`.
    */
   http?: Partial<HttpTools>;
+  /**
+   * Where requests are written down if they are bounded or cost something, so that a run which goes on another day goes on counting.
+   * Absent: they are counted for this opening alone.
+   */
+  requestsFile?: string;
 }
 
 /** Opens one engine. Modules are loaded when they are needed: most runs need one. */
@@ -90,28 +107,118 @@ const openers: Partial<Record<EngineName, Opener>> = {
   http: async (settings, context) => (await import("./remote/open.js")).openHttp(settings, context),
   opensearch: async (settings, context) => (await import("./remote/open.js")).openOpenSearch(settings, context),
   qdrant: async (settings, context) => (await import("./remote/open.js")).openQdrant(settings, context),
+  dense: async (settings, context) => (await import("./dense/open.js")).openDense(settings, context),
   empty: async () => new (await import("./empty.js")).EmptyEngine(),
   none: async () => new (await import("./none.js")).NoneEngine(),
 };
 
 /**
  * The engine that the settings describe. Whoever opens it closes it.
- * @throws UserError for names, folders, addresses or keys that do not do
+ * @throws UserError for settings that contradict each other; for names, folders, addresses or keys that do not do
  */
 export async function openEngine(given: Partial<EngineSettings>, context: EngineContext = {}): Promise<SearchEngine> {
   const settings = { ...defaultEngineSettings, ...given };
-  const names = settings.engine.split("+");
-  if (names.length > 1) throw new UserError("internal: fusing engines is not wired yet");
-  return openOne(names[0], settings, context);
+  const names = checkEngineSettings(settings);
+  const shared = { ...context, ...(context.passages && { passages: once(context.passages) }) };
+  const { cache, cacheMode } = settings;
+  if (cache === "") return new SingleFlightEngine(await openUncached(settings, names, shared));
+  const identity = await identityOf(settings, names, shared);
+  const engine = cacheMode === "replay" ? absentEngine(settings.engine) : await openUncached(settings, names, shared);
+  const recorded = RecordedEngine.open(engine, { folder: cache, mode: cacheMode, identity });
+  return new SingleFlightEngine(await closingOnFailure(engine, recorded));
 }
 
-function openOne(name: string, settings: EngineSettings, context: EngineContext): Promise<SearchEngine> {
-  const opener = openers[name as EngineName];
-  if (opener === undefined) {
-    const hint = nearest(name, engineNames);
-    throw new UserError(
-      `There is no search engine "${name}". ${hint === undefined ? `Engines: ${engineNames.join(", ")}.` : `Did you mean ${hint}?`}`,
-    );
+/** Engines, budget and rate, fusion, reranking. */
+async function openUncached(
+  settings: EngineSettings,
+  names: readonly EngineName[],
+  context: EngineContext,
+): Promise<SearchEngine> {
+  const requests = requestsOf(settings, names, context);
+  const members: SearchEngine[] = [];
+  try {
+    for (const name of names)
+      members.push(await openers[name]({ ...settings, engine: name }, { ...context, http: requests.gate(name) }));
+    const found = members.length === 1 ? members[0] : fuse(settings, names, members);
+    if (settings.rerank === "") return requests.counted(found);
+    const scorer = await openPairScorer(settings, { ...context, http: requests.gate("rerank") });
+    return requests.counted(new RerankEngine(found, scorer, { from: settings.rerankFrom }));
+  } catch (error) {
+    await Promise.allSettled(members.map((member) => member.close()));
+    throw error;
   }
-  return opener(settings, context);
+}
+
+/**
+ * Web search is asked for its first page of results only: further pages are further requests. Members have most of the search's time, so
+ * that one which hangs does not take the others' answers with it.
+ */
+function fuse(settings: EngineSettings, names: readonly EngineName[], engines: readonly SearchEngine[]): HybridEngine {
+  const weights = parseWeights(settings.weights, names.length, settings.engine);
+  const depth = Math.max(50, settings.rerankFrom);
+  const members = engines.map((engine, index) => ({
+    engine,
+    weight: weights[index],
+    depth: isWebEngine(names[index]) ? 10 : depth,
+  }));
+  return new HybridEngine(members, { memberTimeoutMs: Math.ceil(0.8 * settings.timeoutMs) });
+}
+
+async function openPairScorer(settings: EngineSettings, context: EngineContext): Promise<PairScorer> {
+  const { rerank, timeoutMs } = settings;
+  if (!isAddress(rerank)) return (await import("./rerank/onnx-pair-scorer.js")).openOnnxPairScorer(rerank);
+  const { environment = process.env, http } = context;
+  const { HttpPairScorer } = await import("./rerank/http-pair-scorer.js");
+  const key = environment[rerankKeyVariable] ?? "";
+  // Half of the time for one request, so that a second try fits into the deadline of the search.
+  return new HttpPairScorer({ url: rerank, key, timeoutMs: Math.ceil(timeoutMs / 2) }, http);
+}
+
+interface Requests {
+  /** The tools of an engine, whose requests are counted, and wait for their turn. */
+  gate(engine: EngineName | "rerank"): Partial<HttpTools>;
+  /** The engine with what was counted, where there is something to count. */
+  counted(engine: SearchEngine): SearchEngine;
+}
+
+function requestsOf(settings: EngineSettings, names: readonly EngineName[], context: EngineContext): Requests {
+  const { maxRequests, pricePerThousand, requestsPerSecond, rerank, encoder } = settings;
+  const { http = {}, requestsFile } = context;
+  const priceOf = (engine: EngineName | "rerank"): number => {
+    const listed = engine === "rerank" ? undefined : listPrices[engine];
+    // The price is that of the search: what runs on a server of one's own has none.
+    return (
+      (pricePerThousand > 0 && (names.length === 1 || listed !== undefined) ? pricePerThousand : (listed ?? 0)) / 1000
+    );
+  };
+  const matters = maxRequests > 0 || names.some((name) => priceOf(name) > 0);
+  const budget = new Budget({ maxRequests, ...(matters && requestsFile !== undefined ? { file: requestsFile } : {}) });
+  const rate = requestsPerSecond > 0 ? new RateLimit(requestsPerSecond, http) : undefined;
+  const isRemote = names.some(asksServers) || isAddress(rerank) || isAddress(encoder);
+  return {
+    gate: (engine) => ({
+      ...http,
+      beforeRequest: async (signal) => {
+        budget.check(engine);
+        await rate?.take(signal);
+        budget.spend(engine, priceOf(engine));
+        await http.beforeRequest?.(signal);
+      },
+    }),
+    counted: (engine) => (isRemote ? withCounts(engine, () => budget.counts()) : engine),
+  };
+}
+
+async function closingOnFailure<T>(engine: SearchEngine, opening: Promise<T>): Promise<T> {
+  try {
+    return await opening;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }

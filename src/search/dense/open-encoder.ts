@@ -1,4 +1,5 @@
 /** @file An encoder from what a run file or an index says about it. */
+import type { HttpTools } from "../../http/post.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 import type { OnnxEncoderOptions } from "./onnx-encoder.js";
 
@@ -12,6 +13,8 @@ export interface OpenEncoderOptions extends OnnxEncoderOptions {
   isFromIndex?: boolean;
   /** Longest time for one request to an endpoint. Milliseconds. */
   timeoutMs?: number;
+  /** How an endpoint is asked. */
+  http?: Partial<HttpTools>;
 }
 
 /**
@@ -19,11 +22,11 @@ export interface OpenEncoderOptions extends OnnxEncoderOptions {
  * @throws UserError when it cannot be had
  */
 export async function openEncoder(source: EncoderSource, options: OpenEncoderOptions = {}): Promise<Encoder> {
-  const { environment = process.env, isFromIndex = false, timeoutMs, ...onnx } = options;
+  const { environment = process.env, isFromIndex = false, timeoutMs, http, ...onnx } = options;
   if (!/^https?:\/\//i.test(source.location)) return (await import("./onnx-encoder.js")).OnnxEncoder.open(source, onnx);
   const { EMBEDDINGS_API_KEY: own, OPENAI_API_KEY: openAi } = environment;
   const isOpenAi = /^https:\/\/api\.openai\.com\//i.test(source.location);
   const key = (isFromIndex ? (isOpenAi ? openAi : undefined) : (own ?? openAi)) ?? "";
   const { HttpEncoder } = await import("./http-encoder.js");
-  return new HttpEncoder(source, { key, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  return new HttpEncoder(source, { key, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, http);
 }

@@ -16,8 +16,11 @@ export interface ExactOptions {
   threads?: number;
 }
 
+/** What is needed of a source of passages. */
+type Passages = Pick<PassageSource, "count" | "read" | "close">;
+
 interface Parts {
-  passages: PassageSource;
+  passages: Passages;
   place: VectorPlace;
   dimensions: number;
   encoder: string | undefined;
@@ -26,7 +29,7 @@ interface Parts {
 export class ExactPassages implements NearestPassages {
   readonly dimensions: number;
   readonly encoder: string | undefined;
-  private readonly passages: PassageSource;
+  private readonly passages: Passages;
   private readonly pool: WorkerPool<ExactTask, ExactAnswer>;
   private isClosed = false;
 

@@ -1,0 +1,68 @@
+/** @file Dense search: an encoder and what finds the passages near a vector, as a search engine. */
+import { UserError } from "../../errors.js";
+import type { Passage } from "../../types.js";
+import { SearchError, checkCount, checkSignal, type SearchEngine, type SearchOptions } from "../engine.js";
+import type { Encoder } from "./encoder.js";
+import type { NearestPassages } from "./nearest.js";
+import { TogetherEncoder } from "./together.js";
+
+export class DenseEngine implements SearchEngine {
+  readonly name: string;
+  private readonly encoder: Encoder;
+  private readonly nearest: NearestPassages;
+  private readonly together: TogetherEncoder;
+  private isClosed = false;
+
+  /**
+   * Takes both over and closes them with itself.
+   * @param name "dense" or "lancedb"
+   * @throws UserError when the passages' vectors were made by another encoder, or have other dimensions
+   */
+  constructor(encoder: Encoder, nearest: NearestPassages, name = "dense") {
+    checkFit(encoder, nearest);
+    this.name = name;
+    this.encoder = encoder;
+    this.nearest = nearest;
+    this.together = new TogetherEncoder(encoder);
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    checkSignal(signal);
+    if (this.isClosed)
+      throw new SearchError("Dense search: the engine is closed.", { engine: this.name, isRetryable: false });
+    const distinct = [...new Set(queries)];
+    if (distinct.length === 0) return [];
+    const vectors = await this.together.encode(distinct, { signal });
+    if (vectors.length !== distinct.length * this.nearest.dimensions)
+      throw new SearchError(
+        `Dense search: the encoder gives ${vectors.length / distinct.length} dimensions, the passages have ${this.nearest.dimensions}.`,
+        { engine: this.name, isRetryable: false },
+      );
+    const lists = await this.nearest.search(vectors, k, { signal });
+    const found = new Map(distinct.map((query, index) => [query, lists[index]]));
+    // Copies: a caller may change what it gets.
+    return queries.map((query) => found.get(query)!.map((passage) => ({ ...passage })));
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return { ...this.nearest.counts?.(), ...this.encoder.counts?.() };
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await Promise.all([this.encoder.close(), this.nearest.close()]);
+  }
+}
+
+function checkFit(encoder: Encoder, nearest: NearestPassages): void {
+  if (nearest.encoder !== undefined && nearest.encoder !== encoder.name)
+    throw new UserError(
+      `The passages were encoded by another encoder, and vectors of different encoders do not compare.\n  index: ${nearest.encoder}\n  given: ${encoder.name}\nLeave the encoder out to use the index's own, or build the index anew with the one given.`,
+    );
+  // An endpoint says how many dimensions it gives with its first answer.
+  if (encoder.dimensions !== 0 && encoder.dimensions !== nearest.dimensions)
+    throw new UserError(
+      `The encoder gives vectors of ${encoder.dimensions} dimensions and the passages have ${nearest.dimensions}: they were encoded by another one. Name that encoder.`,
+    );
+}

@@ -1,0 +1,115 @@
+/** @file Writes one generation of a dense index, row by row, so that what was committed survives everything. */
+import { join } from "node:path";
+import type { OutputFiles } from "../../bm25/files.js";
+import { checkNumber, type StoredPassage } from "../../bm25/passages.js";
+import { NumberWriter, SealedFile } from "../../bm25/sealed-file.js";
+import { fileNames, type FileName, type FileSeal } from "./format.js";
+import { digestWith, firstDigest, writeProgress, type Progress } from "./progress.js";
+
+/** A passage as it stands in the file. */
+export interface Line {
+  bytes: Buffer;
+  check: number;
+}
+
+export function lineOf({ id, title, text }: StoredPassage): Line {
+  const bytes = Buffer.from(JSON.stringify({ id, title, text }) + "\n");
+  return { bytes, check: checkNumber(bytes) };
+}
+
+/** Takes rows in order, then `finish`. After an error, `abandon`: what was committed stays. */
+export class DenseWriter {
+  private readonly folder: string;
+  private readonly files: OutputFiles;
+  private readonly passages: SealedFile;
+  private readonly vectors: SealedFile;
+  /** Byte offsets and check numbers of the lines, those of an earlier build included. */
+  private readonly offsets: number[] = [0];
+  private readonly checks: number[] = [];
+  private digest = firstDigest;
+
+  /** @param done what an earlier build had committed; its lines are then told with `skip`, in order */
+  constructor(folder: string, files: OutputFiles, done?: Progress) {
+    this.folder = folder;
+    this.files = files;
+    if (done === undefined) {
+      this.passages = new SealedFile(files.create(this.place(fileNames.passages)));
+      this.vectors = new SealedFile(files.create(this.place(fileNames.vectors)));
+    } else {
+      this.passages = this.extend(fileNames.passages, done.passageBytes);
+      this.vectors = this.extend(fileNames.vectors, done.rows * done.dimensions * Float32Array.BYTES_PER_ELEMENT);
+    }
+  }
+
+  get rows(): number {
+    return this.checks.length;
+  }
+
+  /** A passage that an earlier build wrote. */
+  skip({ bytes, check }: Line): void {
+    this.offsets.push(this.offsets[this.offsets.length - 1] + bytes.length);
+    this.checks.push(check);
+    this.digest = digestWith(this.digest, check);
+  }
+
+  /** Whether the lines skipped so far are those that were written. */
+  matches({ rows, passageBytes, digest }: Progress): boolean {
+    return this.rows === rows && this.offsets[rows] === passageBytes && this.digest === digest;
+  }
+
+  /** A new passage; its vector follows with `addVectors`. */
+  add(line: Line): void {
+    this.passages.write(line.bytes);
+    this.skip(line);
+  }
+
+  addVectors(vectors: Float32Array): void {
+    this.vectors.write(new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
+  }
+
+  /** Makes durable what was written so far: as many vectors as passages. */
+  commit(encoder: string, dimensions: number): void {
+    this.passages.sync();
+    this.vectors.sync();
+    const { rows, digest } = this;
+    writeProgress(this.folder, { encoder, dimensions, rows, passageBytes: this.offsets[rows], digest }, this.files);
+  }
+
+  /** Writes the rest. Everything is on the disk afterwards, apart from the folder's own entry. */
+  finish(): Record<FileName, FileSeal> {
+    const seals = {
+      [fileNames.passages]: this.passages.finish(),
+      [fileNames.vectors]: this.vectors.finish(),
+      [fileNames.passageOffsets]: this.write(fileNames.passageOffsets, Float64Array, this.offsets),
+      [fileNames.passageChecks]: this.write(fileNames.passageChecks, Uint32Array, this.checks),
+    };
+    this.files.syncFolder(this.folder);
+    return seals;
+  }
+
+  abandon(): void {
+    for (const file of [this.passages, this.vectors]) {
+      try {
+        file.abandon();
+      } catch {
+        // Closed already.
+      }
+    }
+  }
+
+  private write(name: FileName, kind: Float64ArrayConstructor | Uint32ArrayConstructor, values: number[]): FileSeal {
+    const place = this.place(name);
+    // A build that was killed while it finished may have left it.
+    this.files.remove(place);
+    return new NumberWriter(new SealedFile(this.files.create(place)), kind).putAll(values).finish();
+  }
+
+  private extend(name: FileName, bytes: number): SealedFile {
+    const place = this.place(name);
+    return SealedFile.extending(this.files.extend(place, bytes), place, bytes);
+  }
+
+  private place(name: FileName): string {
+    return join(this.folder, name);
+  }
+}

@@ -1,0 +1,142 @@
+/** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
+import { open } from "node:fs/promises";
+import type { AsyncBuffer, FileMetaData } from "hyparquet";
+import { UserError } from "../../../errors.js";
+import type { VectorRows, VectorSource } from "./source.js";
+
+export interface ParquetColumns {
+  /** Default "id". */
+  id?: string;
+  /** Default: the first of "vector", "embedding", "embeddings", "values" that is there. */
+  vector?: string;
+}
+
+const usualVectors = ["vector", "embedding", "embeddings", "values"];
+
+/** Rows of a large row group read at a time. */
+const rowsPerPiece = 4_096;
+
+/** @throws UserError for a file that is no Parquet or lacks the columns */
+export async function openParquet(path: string, columns: ParquetColumns = {}): Promise<VectorSource> {
+  const [{ parquetMetadataAsync, parquetSchema, parquetReadObjects }, { compressors }] = await Promise.all([
+    import("hyparquet"),
+    import("hyparquet-compressors"),
+  ]);
+  const handle = await open(path, "r").catch((cause: Error) => {
+    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
+  });
+  const { size } = await handle.stat();
+  const file: AsyncBuffer = {
+    byteLength: size,
+    async slice(start, end = size) {
+      const bytes = new Uint8Array(end - start);
+      for (let done = 0; done < bytes.length;) {
+        const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+        if (bytesRead === 0) throw new UserError(`${path} ended early while it was read. Copy it again.`);
+        done += bytesRead;
+      }
+      return bytes.buffer;
+    },
+  };
+  const read = async (
+    metadata: FileMetaData,
+    id: string,
+    vector: string,
+    first: number,
+    end: number,
+  ): Promise<Row[]> => {
+    try {
+      const rows = await parquetReadObjects({
+        file,
+        metadata,
+        compressors,
+        columns: [id, vector],
+        rowStart: first,
+        rowEnd: end,
+      });
+      return rows.map((row) => ({ id: row[id] as unknown, vector: row[vector] as unknown }));
+    } catch (cause) {
+      if (cause instanceof UserError) throw cause;
+      throw new UserError(
+        `${path}: rows ${first} to ${end} cannot be read (${(cause as Error).message}). Write the file again.`,
+        {
+          cause,
+        },
+      );
+    }
+  };
+  try {
+    const metadata = await parquetMetadataAsync(file).catch((cause: Error) => {
+      throw new UserError(`${path} is no Parquet file (${cause.message}). Check the path, or write it again.`, {
+        cause,
+      });
+    });
+    const names = parquetSchema(metadata).children.map(({ element }) => element.name);
+    const id = chosen(path, names, [columns.id ?? "id"]);
+    const vector = chosen(path, names, columns.vector === undefined ? usualVectors : [columns.vector]);
+    const count = Number(metadata.num_rows);
+    if (count === 0) throw new UserError(`${path} holds no rows.`);
+    const [first] = await read(metadata, id, vector, 0, 1);
+    const dimensions = numbersOf(path, 0, first.vector).length;
+    return {
+      name: path,
+      dimensions,
+      count,
+      async *rows(): AsyncGenerator<VectorRows> {
+        let start = 0;
+        for (const group of metadata.row_groups) {
+          const end = start + Number(group.num_rows);
+          for (; start < end; start = Math.min(end, start + rowsPerPiece)) {
+            const rows = await read(metadata, id, vector, start, Math.min(end, start + rowsPerPiece));
+            const vectors = new Float64Array(rows.length * dimensions);
+            for (const [index, row] of rows.entries()) {
+              const numbers = numbersOf(path, start + index, row.vector);
+              if (numbers.length !== dimensions)
+                throw new UserError(
+                  `${path}: row ${start + index} has ${numbers.length} numbers where row 0 has ${dimensions}.`,
+                );
+              vectors.set(numbers, index * dimensions);
+            }
+            yield { vectors, ids: rows.map((row, index) => idOf(path, start + index, row.id)) };
+          }
+        }
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+interface Row {
+  id: unknown;
+  vector: unknown;
+}
+
+function chosen(path: string, names: readonly string[], wanted: readonly string[]): string {
+  const found = wanted.find((name) => names.includes(name));
+  if (found !== undefined) return found;
+  throw new UserError(
+    `${path} has no column ${wanted.map((name) => `"${name}"`).join(" or ")}; its columns are ${names.join(", ")}. Name the columns of ids and vectors.`,
+  );
+}
+
+function numbersOf(path: string, row: number, value: unknown): ArrayLike<number> {
+  const list = ArrayBuffer.isView(value) || Array.isArray(value) ? (value as unknown as ArrayLike<unknown>) : undefined;
+  if (list === undefined || list.length === 0)
+    throw new UserError(`${path}: the vector of row ${row} is no list of numbers.`);
+  for (let index = 0; index < list.length; index++)
+    if (typeof list[index] !== "number")
+      throw new UserError(`${path}: the vector of row ${row} holds ${String(list[index])} at place ${index}.`);
+  return list as ArrayLike<number>;
+}
+
+/** As in a corpus: text or whole numbers. */
+function idOf(path: string, row: number, value: unknown): string {
+  if (typeof value === "string" && value !== "") return value;
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) return String(value);
+  throw new UserError(
+    `${path}: the id of row ${row} is ${value === "" ? "empty" : String(value)}; ids are text or whole numbers.`,
+  );
+}
