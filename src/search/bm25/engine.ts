@@ -7,7 +7,7 @@ import { indexInMemory } from "./memory.js";
 import { DamagedPassage, PassagesInMemory } from "./passages.js";
 import type { PassageSource, StoredPassage } from "./passages.js";
 import { Bm25Scorer } from "./scorer.js";
-import type { ScoredPassage } from "./scorer.js";
+import type { ScoredPassage } from "./top-passages.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import type { Bm25Snapshot } from "./snapshot.js";

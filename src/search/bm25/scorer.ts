@@ -8,87 +8,67 @@
  * Departures: lengths are exact where Lucene rounds them to eight bits above 39 terms, and sums are float64 where Lucene
  * adds float32. A term repeated in the query weighs as often as it is repeated, as in Anserini.
  */
+import { SegmentSearch, Workspace } from "./segment-search.js";
+import type { QueryTerm } from "./segment-search.js";
+import { Shares, largestOf } from "./shares.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
 import { numberOfTerm } from "./term-block.js";
+import { TopPassages } from "./top-passages.js";
+import type { ScoredPassage } from "./top-passages.js";
 
-export interface ScoredPassage {
-  /** Number of the passage in the index, from 0 in corpus order. */
-  passage: number;
-  score: number;
-}
+/** Passages that are scored at a time, unless told otherwise: their scores (256 KB) stay in the processor's second cache. */
+const defaultWindow = 1 << 15;
 
-/**
- * Scores queries term at a time. Keeps one number per passage between queries (all zero), so it is not reentrant:
- * `top` runs to its end without waiting.
- */
+/** Ranks passages in the thread that asks. Not reentrant: `top` runs to its end without waiting. */
 export class Bm25Scorer {
   private readonly snapshot: Bm25Snapshot;
-  private readonly meanLength: number;
-  private readonly scores: Float64Array;
-  private readonly touched: Uint32Array;
+  private readonly searches: SegmentSearch[];
 
-  constructor(snapshot: Bm25Snapshot) {
+  constructor(snapshot: Bm25Snapshot, windowPassages = defaultWindow) {
     this.snapshot = snapshot;
-    this.meanLength = snapshot.totalLength / snapshot.passages || 1;
-    const largest = snapshot.segments.reduce((most, { lengths }) => Math.max(most, lengths.length), 0);
-    this.scores = new Float64Array(largest);
-    this.touched = new Uint32Array(largest);
+    const { k1, b, segments, totalLength, passages } = snapshot;
+    const longest = segments.reduce((most, { lengths }) => Math.max(most, largestOf(lengths)), 0);
+    const shares = new Shares(k1, b, totalLength / passages || 1, longest);
+    const largest = segments.reduce((most, { lengths }) => Math.max(most, lengths.length), 0);
+    const workspace = new Workspace(Math.min(largest, windowPassages));
+    this.searches = segments.map((segment) => new SegmentSearch(segment, longest, shares, workspace));
   }
 
   /** The best `k` passages for a query's terms, best first; equal scores in corpus order. */
   top(queryTerms: readonly string[], k: number): ScoredPassage[] {
-    const terms = this.termsOf(queryTerms);
-    const best = new TopPassages(Math.min(k, this.snapshot.passages));
-    for (const [index, segment] of this.snapshot.segments.entries()) {
-      let touched = 0;
-      for (const { weight, numbers } of terms)
-        if (numbers[index] >= 0) touched = this.addTerm(segment, numbers[index], weight, touched);
-      for (let place = 0; place < touched; place++) {
-        const passage = this.touched[place];
-        if (segment.deleted?.[passage] !== 1) best.offer(segment.firstPassage + passage, this.scores[passage]);
-        this.scores[passage] = 0;
-      }
-    }
+    const { passages } = this.snapshot;
+    if (passages === 0) return [];
+    const termsBySegment = this.weigh(queryTerms);
+    const needed = this.searches.reduce(
+      (most, search, index) => Math.max(most, search.reachedBy(k, termsBySegment[index])),
+      0,
+    );
+    const best = new TopPassages(Math.min(k, passages));
+    for (const [index, search] of this.searches.entries()) search.offerTo(best, termsBySegment[index], needed);
     return best.sorted();
   }
 
-  /** What each distinct term weighs and its number in every segment, in the one order in which shares are added. */
-  private termsOf(queryTerms: readonly string[]): { weight: number; numbers: number[] }[] {
+  /** The terms that each segment holds and what they weigh, in the one order in which shares are added: a score is the same in every segment. */
+  private weigh(queryTerms: readonly string[]): QueryTerm[][] {
     const { segments, deletedFrequencies, passages } = this.snapshot;
-    return countTerms(queryTerms).map(([term, count]) => {
+    const bySegment = segments.map((): QueryTerm[] => []);
+    for (const [term, count] of countTerms(queryTerms)) {
       const encoded = Buffer.from(term);
       const numbers = segments.map((segment) => numberOfTerm(segment.terms, encoded));
       const holding = numbers.reduce(
-        (sum, number, index) => sum + (number < 0 ? 0 : postingsOf(segments[index], number)),
+        (sum, number, index) => sum + postingsOf(segments[index], number),
         -(deletedFrequencies.get(term) ?? 0),
       );
-      return { weight: count * inverseFrequency(holding, passages), numbers };
-    });
-  }
-
-  /** Adds one term's share to every passage that holds it; returns how many passages have a score now. */
-  private addTerm(segment: Segment, number: number, weight: number, touchedBefore: number): number {
-    const { postingOffsets, postingPassages, postingFrequencies, lengths } = segment;
-    const { scores, touched, meanLength } = this;
-    const { k1, b } = this.snapshot;
-    const end = postingOffsets[number + 1];
-    let touchedNow = touchedBefore;
-    for (let posting = postingOffsets[number]; posting < end; posting++) {
-      const passage = postingPassages[posting];
-      const frequency = postingFrequencies[posting];
-      const before = scores[passage];
-      // Every share is above zero, so zero means "not touched yet".
-      if (before === 0) touched[touchedNow++] = passage;
-      const norm = k1 * (1 - b + (b * lengths[passage]) / meanLength);
-      scores[passage] = before + weight * (frequency / (frequency + norm));
+      const weight = count * inverseFrequency(holding, passages);
+      for (const [index, number] of numbers.entries()) if (number >= 0) bySegment[index].push({ number, weight });
     }
-    return touchedNow;
+    return bySegment;
   }
 }
 
-/** How many passages of a segment hold a term, deleted ones included. */
+/** How many passages of a segment hold a term (-1: none), deleted ones included. */
 function postingsOf({ postingOffsets }: Segment, number: number): number {
-  return postingOffsets[number + 1] - postingOffsets[number];
+  return number < 0 ? 0 : postingOffsets[number + 1] - postingOffsets[number];
 }
 
 /** Inverse document frequency of a term that `n` of `N` passages hold. Above zero even when all do. */
@@ -101,63 +81,4 @@ function countTerms(terms: readonly string[]): [string, number][] {
   const counts = new Map<string, number>();
   for (const term of terms) counts.set(term, (counts.get(term) ?? 0) + 1);
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-/** The best `capacity` passages seen so far, as a heap whose root is the worst of them. */
-class TopPassages {
-  private readonly heap: ScoredPassage[] = [];
-  private readonly capacity: number;
-
-  constructor(capacity: number) {
-    this.capacity = capacity;
-  }
-
-  offer(passage: number, score: number): void {
-    const { heap } = this;
-    if (heap.length < this.capacity) {
-      heap.push({ passage, score });
-      this.siftUp(heap.length - 1);
-    } else if (heap.length > 0 && isWorse(heap[0], passage, score)) {
-      heap[0] = { passage, score };
-      this.siftDown();
-    }
-  }
-
-  sorted(): ScoredPassage[] {
-    return this.heap.sort((a, b) => b.score - a.score || a.passage - b.passage);
-  }
-
-  private siftUp(from: number): void {
-    const { heap } = this;
-    const item = heap[from];
-    let at = from;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isWorse(item, heap[parent].passage, heap[parent].score)) break;
-      heap[at] = heap[parent];
-      at = parent;
-    }
-    heap[at] = item;
-  }
-
-  private siftDown(): void {
-    const { heap } = this;
-    const item = heap[0];
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      const right = child + 1;
-      if (right < heap.length && isWorse(heap[right], heap[child].passage, heap[child].score)) child = right;
-      if (!isWorse(heap[child], item.passage, item.score)) break;
-      heap[at] = heap[child];
-      at = child;
-    }
-    heap[at] = item;
-  }
-}
-
-/** Whether `a` ranks behind the other passage. */
-function isWorse(a: ScoredPassage, passage: number, score: number): boolean {
-  return a.score < score || (a.score === score && a.passage > passage);
 }

@@ -1,0 +1,50 @@
+/** @file The largest of many numbers, of which only some are kept. */
+
+export class LargestNumbers {
+  /** Heap whose root is the smallest of those kept. */
+  private readonly heap: Float64Array;
+  private size = 0;
+
+  constructor(capacity: number) {
+    this.heap = new Float64Array(capacity);
+  }
+
+  /** The smallest number kept; 0 as long as there is room for more. */
+  get threshold(): number {
+    return this.size < this.heap.length ? 0 : this.heap[0];
+  }
+
+  /** Takes a number above 0. */
+  offer(value: number): void {
+    const { heap } = this;
+    if (this.size < heap.length) {
+      let at = this.size++;
+      for (let parent = (at - 1) >> 1; at > 0 && heap[parent] > value; parent = (at - 1) >> 1) {
+        heap[at] = heap[parent];
+        at = parent;
+      }
+      heap[at] = value;
+    } else if (value > heap[0]) {
+      this.replaceRoot(value);
+    }
+  }
+
+  /** Largest first. */
+  sorted(): Float64Array {
+    return this.heap.slice(0, this.size).sort().reverse();
+  }
+
+  private replaceRoot(value: number): void {
+    const { heap } = this;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1] < heap[child]) child++;
+      if (heap[child] >= value) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = value;
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * @file The best passages of one segment, without scoring them all: MaxScore (Turtle and Flood, "Query evaluation: strategies and
+ * optimizations", 1995) over windows of passages, as Lucene's MaxScoreBulkScorer does it.
+ *
+ * A term adds at most its bound to a score. Terms are ordered by rarity; once the bounds of the most frequent ones together stay below the
+ * score that a passage needs, passages that hold only such terms are out of question. In each window, the postings of the other terms, the
+ * essential ones, are added up in an array of scores; what then can still reach the needed score is looked up in the long lists of the
+ * rest. As the needed score rises from window to window, fewer terms are essential and fewer passages are looked up.
+ *
+ * Sums come in another order than the scores that are given out, and so differ from them in the last bits. Passages within `slack` of the
+ * needed score are therefore added up once more, in the order of the query's terms; only that sum decides.
+ */
+import { compactLengths } from "./shares.js";
+import type { Lengths, Shares } from "./shares.js";
+import type { Segment } from "./snapshot.js";
+import { SegmentBounds, shareReachedBy } from "./term-bounds.js";
+import type { TopPassages } from "./top-passages.js";
+
+/** Relative. Sums of n terms in two orders differ by less than n · 2⁻⁵²: with room for a million terms. */
+const slack = 1e-9;
+
+/** A term of the query as a segment holds it. */
+export interface QueryTerm {
+  /** Number of the term in the segment. */
+  number: number;
+  /** What its shares are multiplied with; above 0. */
+  weight: number;
+}
+
+/** The postings of a term on their way through the windows. */
+interface List {
+  weight: number;
+  /** What the term adds to a score at most. */
+  bound: number;
+  start: number;
+  end: number;
+  /** First posting of the current window, or one before it. */
+  from: number;
+}
+
+/** Memory for one window, which the searches of all segments share: one at a time uses it. */
+export class Workspace {
+  /** All 0 between windows. */
+  readonly scores: Float64Array;
+  /** Passages with a score, numbered within the window; several runs, each ascending. */
+  readonly touched: Uint32Array;
+  /** Sums of the first passages of `touched`, once they are no longer in `scores`. */
+  readonly sums: Float64Array;
+
+  constructor(windowPassages: number) {
+    this.scores = new Float64Array(windowPassages);
+    this.touched = new Uint32Array(windowPassages);
+    this.sums = new Float64Array(windowPassages);
+  }
+
+  /** Passages of a window. */
+  get windowPassages(): number {
+    return this.scores.length;
+  }
+}
+
+export class SegmentSearch {
+  private readonly segment: Segment;
+  private readonly shares: Shares;
+  private readonly workspace: Workspace;
+  private readonly lengths: Lengths;
+  private readonly bounds: SegmentBounds;
+  /** Where the runs of `touched` end. */
+  private runs: number[] = [];
+
+  /** `longest`: no passage is longer. */
+  constructor(segment: Segment, longest: number, shares: Shares, workspace: Workspace) {
+    this.segment = segment;
+    this.shares = shares;
+    this.workspace = workspace;
+    this.lengths = compactLengths(segment.lengths, longest);
+    this.bounds = new SegmentBounds(segment, this.lengths, shares);
+  }
+
+  /** A score that at least `k` passages reach, or 0 when none is known. */
+  reachedBy(k: number, terms: readonly QueryTerm[]): number {
+    return terms.reduce(
+      (most, { number, weight }) => Math.max(most, weight * shareReachedBy(k, this.bounds.of(number))),
+      0,
+    );
+  }
+
+  /** Offers every passage that may be among the best. `terms` in the order in which shares are added; `needed`: nothing below it counts. */
+  offerTo(best: TopPassages, terms: readonly QueryTerm[], needed: number): void {
+    const { postingPassages, firstPassage } = this.segment;
+    const { workspace } = this;
+    const { touched, sums } = workspace;
+    const lists = terms.map((term) => this.listOf(term));
+    const byRarity = [...lists].sort((a, b) => a.end - a.start - (b.end - b.start));
+    const bounds = boundsFrom(byRarity);
+    let essential = byRarity.length;
+    for (;;) {
+      const threshold = Math.max(needed, best.threshold) * (1 - slack);
+      while (essential > 0 && bounds[essential - 1] < threshold) essential--;
+      const base = firstOf(byRarity, essential, postingPassages);
+      if (base === undefined) return;
+      this.addUp(byRarity, essential, base);
+      let count = this.takeScores(threshold - bounds[essential]);
+      for (let index = essential; index < byRarity.length && count > 0; index++) {
+        this.lookUp(byRarity[index], base);
+        count = this.keep(threshold - bounds[index + 1]);
+      }
+      sums.fill(0, 0, count);
+      for (const list of lists) this.lookUp(list, base);
+      for (let place = 0; place < count; place++) best.offer(firstPassage + base + touched[place], sums[place]);
+      for (let index = 0; index < essential; index++)
+        byRarity[index].from = firstAtLeast(
+          postingPassages,
+          byRarity[index].from,
+          byRarity[index].end,
+          base + workspace.windowPassages,
+        );
+    }
+  }
+
+  private listOf({ number, weight }: QueryTerm): List {
+    const { postingOffsets } = this.segment;
+    const start = postingOffsets[number];
+    const bound = weight * this.bounds.of(number).largest;
+    return { weight, bound, start, end: postingOffsets[number + 1], from: start };
+  }
+
+  /** Adds the shares of the essential lists to the scores of the window that begins at passage `base`. */
+  private addUp(lists: readonly List[], essential: number, base: number): void {
+    let count = 0;
+    this.runs = [];
+    for (let index = 0; index < essential; index++) {
+      const before = count;
+      count = this.add(lists[index], base, count);
+      if (this.segment.deleted !== undefined) count = this.dropDeleted(this.segment.deleted, base, before, count);
+      this.runs.push(count);
+    }
+  }
+
+  private add({ weight, from, end }: List, base: number, touchedBefore: number): number {
+    const { postingPassages, postingFrequencies } = this.segment;
+    const { scores, touched } = this.workspace;
+    const { lengths, shares } = this;
+    const next = base + scores.length;
+    let count = touchedBefore;
+    for (let posting = from; posting < end; posting++) {
+      const passage = postingPassages[posting];
+      if (passage >= next) break;
+      const place = passage - base;
+      const before = scores[place];
+      // Every share is above zero, so zero means "not touched yet".
+      if (before === 0) touched[count++] = place;
+      scores[place] = before + weight * shares.of(postingFrequencies[posting], lengths[passage]);
+    }
+    return count;
+  }
+
+  private dropDeleted(deleted: Uint8Array, base: number, from: number, to: number): number {
+    const { scores, touched } = this.workspace;
+    let kept = from;
+    for (let index = from; index < to; index++) {
+      const place = touched[index];
+      if (deleted[base + place] === 1) scores[place] = 0;
+      else touched[kept++] = place;
+    }
+    return kept;
+  }
+
+  /** Moves the scores of at least `least` to the front of `sums`, and their passages to the front of `touched`; returns how many. */
+  private takeScores(least: number): number {
+    const { scores, touched, sums } = this.workspace;
+    const { runs } = this;
+    let kept = 0;
+    let index = 0;
+    for (let run = 0; run < runs.length; run++) {
+      for (const end = runs[run]; index < end; index++) {
+        const place = touched[index];
+        const score = scores[place];
+        scores[place] = 0;
+        if (score < least) continue;
+        sums[kept] = score;
+        touched[kept++] = place;
+      }
+      runs[run] = kept;
+    }
+    return kept;
+  }
+
+  /** Keeps the passages whose sums are at least `least`; returns how many. */
+  private keep(least: number): number {
+    const { touched, sums } = this.workspace;
+    const { runs } = this;
+    let kept = 0;
+    let index = 0;
+    for (let run = 0; run < runs.length; run++) {
+      for (const end = runs[run]; index < end; index++) {
+        if (sums[index] < least) continue;
+        sums[kept] = sums[index];
+        touched[kept++] = touched[index];
+      }
+      runs[run] = kept;
+    }
+    return kept;
+  }
+
+  /** Adds the share of a list to every sum. */
+  private lookUp(list: List, base: number): void {
+    list.from = firstAtLeast(this.segment.postingPassages, list.from, list.end, base);
+    let from = 0;
+    for (const to of this.runs) {
+      if (to > from) this.lookUpRun(list, base, from, to);
+      from = to;
+    }
+  }
+
+  /** Both the list and the passages ascend: steps of a length that suits their distances, then single steps. */
+  private lookUpRun({ weight, start, from, end }: List, base: number, first: number, last: number): void {
+    const { postingPassages, postingFrequencies } = this.segment;
+    const { touched, sums } = this.workspace;
+    const { lengths, shares } = this;
+    const postingsOfWindow = ((end - start) * sums.length) / lengths.length;
+    const step = Math.ceil(Math.sqrt((2 * postingsOfWindow) / (last - first)));
+    let at = from;
+    for (let index = first; index < last; index++) {
+      const passage = base + touched[index];
+      while (at + step < end && postingPassages[at + step] <= passage) at += step;
+      while (at < end && postingPassages[at] < passage) at++;
+      if (at === end) return;
+      if (postingPassages[at] === passage) sums[index] += weight * shares.of(postingFrequencies[at], lengths[passage]);
+    }
+  }
+}
+
+/** What the lists from each place on add to a score at most; one more than there are lists, the last 0. */
+function boundsFrom(lists: readonly List[]): Float64Array {
+  const bounds = new Float64Array(lists.length + 1);
+  for (let index = lists.length - 1; index >= 0; index--) bounds[index] = bounds[index + 1] + lists[index].bound;
+  return bounds;
+}
+
+/** The first passage that the first `count` lists have not come to; undefined at their end. */
+function firstOf(lists: readonly List[], count: number, postingPassages: Uint32Array): number | undefined {
+  let first: number | undefined;
+  for (let index = 0; index < count; index++) {
+    const { from, end } = lists[index];
+    if (from < end && (first === undefined || postingPassages[from] < first)) first = postingPassages[from];
+  }
+  return first;
+}
+
+/** The first place from `from` on whose value is at least `wanted`, or `end`: in growing strides, then by halves. */
+function firstAtLeast(values: Uint32Array, from: number, end: number, wanted: number): number {
+  let low = from;
+  let stride = 1;
+  let high = from;
+  while (high < end && values[high] < wanted) {
+    low = high + 1;
+    high += stride;
+    stride *= 2;
+  }
+  high = Math.min(high, end);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (values[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
