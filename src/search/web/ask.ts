@@ -61,7 +61,7 @@ export async function askService(request: WebRequest, options: AskOptions): Prom
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     const { why, status, isRetryable, tries } = error;
-    const message = `${why}${tries === 1 ? "" : ` (tried ${tries} times)`}`;
+    const message = `${hide(why, secrets)}${tries === 1 ? "" : ` (tried ${tries} times)`}`;
     throw new AskError(message, { refusal: refusalOf(status, why), isRetryable, status });
   }
 }

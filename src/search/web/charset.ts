@@ -1,4 +1,5 @@
 /** @file Bytes of a page as text: by its byte order mark, its server's word, its own word, or what the bytes look like, in this order (WHATWG HTML). */
+import { TextDecoder } from "node:util";
 
 /** How much of a page is searched for its own word. Bytes. */
 const metaBytes = 1_024;

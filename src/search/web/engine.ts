@@ -5,6 +5,7 @@ import { defaultRetry } from "../../http/retry.js";
 import type { Passage } from "../../types.js";
 import { checkCount, checkSignal, SearchError } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
+import { withDeadline } from "../remote/deadline.js";
 import { AskError, askService, hide } from "./ask.js";
 import { cleanQuery, cleanText } from "./clean.js";
 import type { Pages } from "./pages.js";
@@ -68,24 +69,24 @@ export class WebEngine implements SearchEngine {
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
     checkSignal(options.signal);
-    checkSignal(this.closed.signal);
     const waiting = [...new Set(queries)];
     const answers = new Map<string, Passage[]>();
-    // One query that fails stops the others.
-    const failed = new AbortController();
-    const signal = AbortSignal.any([failed.signal, this.closed.signal, ...(options.signal ? [options.signal] : [])]);
-    const work = async (): Promise<void> => {
-      for (let query = waiting.shift(); query !== undefined; query = waiting.shift())
-        answers.set(query, await this.search(query, k, signal));
-    };
-    const workers = Array.from({ length: Math.min(this.settings.concurrency, waiting.length) }, work);
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(workers);
-      throw error;
-    }
+    const { concurrency, deadlineMs } = this.settings;
+    const signals = [options.signal, this.closed.signal];
+    // Each query has its deadline; this bound is never reached before them.
+    const boundMs = Math.min(2 ** 31 - 1, (Math.ceil(waiting.length / concurrency) + 1) * deadlineMs);
+    await withDeadline(
+      signals,
+      boundMs,
+      () => this.late(boundMs),
+      async (signal) => {
+        const work = async (): Promise<void> => {
+          for (let query = waiting.shift(); query !== undefined && !signal.aborted; query = waiting.shift())
+            answers.set(query, await this.search(query, k, signal));
+        };
+        await Promise.all(Array.from({ length: Math.min(concurrency, waiting.length) }, work));
+      },
+    );
     return queries.map((query) => (answers.get(query) as Passage[]).map((passage) => ({ ...passage })));
   }
 
@@ -104,19 +105,15 @@ export class WebEngine implements SearchEngine {
     const asked = cleanQuery(query, this.provider.limits);
     if (asked === "") return [];
     const { deadlineMs, pages } = this.settings;
-    const deadline = AbortSignal.timeout(deadlineMs);
-    const deadlineForPages = AbortSignal.timeout(Math.floor(deadlineMs * shareForPages));
-    let found: Passage[];
-    try {
-      found = await this.find(asked, k, AbortSignal.any([signal, deadline]));
-    } catch (error) {
-      signal.throwIfAborted();
-      if (deadline.aborted) throw this.error(`no answer within ${deadlineMs} ms, further tries included`, true);
-      throw error;
-    }
+    const start = performance.now();
+    const late = (): SearchError => this.late(deadlineMs);
+    const found = await withDeadline([signal], deadlineMs, late, (until) => this.find(asked, k, until));
     if (pages === undefined) return found;
-    const untilPages = AbortSignal.any([signal, deadlineForPages]);
-    return Promise.all(found.map((passage) => this.read(passage, asked, pages, untilPages, signal)));
+    // What is left of the time, but for putting the answer together.
+    const leftMs = Math.max(0, start + shareForPages * deadlineMs - performance.now());
+    return withDeadline([signal], leftMs, late, (until) =>
+      Promise.all(found.map((passage) => this.read(passage, asked, pages, until, signal))),
+    );
   }
 
   /** The passage with the page's words; as it is where the page cannot be read in time. */
@@ -131,8 +128,7 @@ export class WebEngine implements SearchEngine {
       const text = await pages.excerpt(passage.id, query, passage.text, until);
       return text === undefined ? passage : { ...passage, text };
     } catch (error) {
-      signal.throwIfAborted();
-      if (!until.aborted) throw error;
+      if (signal.aborted || !until.aborted) throw error;
       pages.counts.pagesFailed++;
       return passage;
     }
@@ -198,6 +194,10 @@ export class WebEngine implements SearchEngine {
 
   private formatAdvice(text: string): string {
     return this.name === "searxng" && /<html|<!doctype/i.test(text) ? `. ${jsonAdvice}` : "";
+  }
+
+  private late(ms: number): SearchError {
+    return this.error(`no answer within ${ms} ms, further tries included`, true);
   }
 
   private error(why: string, isRetryable: boolean, status?: number): SearchError {

@@ -49,7 +49,7 @@ describe("the part of a page that a search was about", () => {
         if (excerpt === undefined) return;
         expect(excerpt.length).toBeLessThanOrEqual(room);
         expect(excerpt).toMatch(/owl|lima/);
-        expect(excerpt.isWellFormed()).toBe(true);
+        expect(excerpt).not.toMatch(/\p{Cs}/u);
         expect(page.replace(/\s+/g, "")).toContain(excerpt.replace(/\s+/g, ""));
       }),
       { numRuns: 200, seed: 61 },

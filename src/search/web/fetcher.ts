@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { request } from "undici";
 import type { Agent } from "undici";
-import { checkUrl, FetchFailed, Refused } from "./addresses.js";
+import { checkUrl, FetchFailed } from "./addresses.js";
 import { abandonable } from "./abandon.js";
 import { publicAgent } from "./connect.js";
 import type { ConnectRules } from "./connect.js";

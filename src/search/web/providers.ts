@@ -1,6 +1,6 @@
 /**
- * @file The search services, one entry each: where they answer, what they charge, how a request is written and an answer read. Written after
- * the providers' documentation as it stood in autumn 2026; answers of each are in `testdata/`.
+ * @file The search services, one entry each: where they answer, how a request is written and an answer read. Written after the providers'
+ * documentation as it stood in autumn 2026; answers of each are in `testdata/`. What they charge is in `../list-prices.ts`.
  */
 import type { EngineName } from "../engine-names.js";
 import type { QueryLimits } from "./clean.js";
@@ -49,11 +49,7 @@ export interface WebProvider {
   keys: readonly string[];
   /** Where a key is to be had. */
   keysFrom: string;
-  /** US dollars for a thousand requests in the smallest package, and when that was so. Absent: whoever runs the server pays. */
-  price?: { perThousandUsd: number; month: string };
   limits: QueryLimits;
-  /** Results that one request brings at most. */
-  pageSize: number;
   /** Pages that can be had. */
   maxPages: number;
   request(asked: WebQuery, keys: readonly string[]): WebRequest;
@@ -75,9 +71,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     endpoint: "https://google.serper.dev/search",
     keys: ["SERPER_API_KEY"],
     keysFrom: "https://serper.dev/api-keys",
-    price: { perThousandUsd: 1, month: "2026-08" },
     limits: unlimited,
-    pageSize: 10,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       headers: { "X-API-KEY": key },
@@ -98,9 +92,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     endpoint: "https://serpapi.com/search.json",
     keys: ["SERPAPI_API_KEY"],
     keysFrom: "https://serpapi.com/manage-api-key",
-    price: { perThousandUsd: 25, month: "2026-05" },
     limits: unlimited,
-    pageSize: 10,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       parameters: { engine: "google", q: query, ...(page === 0 ? {} : { start: String(page * 10) }), api_key: key },
@@ -122,9 +114,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keys: ["GOOGLE_API_KEY", "GOOGLE_CSE_ID"],
     keysFrom:
       "https://developers.google.com/custom-search/v1/introduction (closed to new customers, ends on 2027-01-01)",
-    price: { perThousandUsd: 5, month: "2026-10" },
     limits: unlimited,
-    pageSize: 10,
     maxPages: 10,
     request: ({ query, page }, [key, engine]) => ({
       headers: { "X-Goog-Api-Key": key },
@@ -137,9 +127,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     endpoint: "https://api.search.brave.com/res/v1/web/search",
     keys: ["BRAVE_API_KEY"],
     keysFrom: "https://api-dashboard.search.brave.com",
-    price: { perThousandUsd: 5, month: "2026-09" },
     limits: { maxCharacters: 400, maxWords: 50 },
-    pageSize: 20,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       headers: { "X-Subscription-Token": key },
@@ -152,9 +140,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     endpoint: "https://api.tavily.com/search",
     keys: ["TAVILY_API_KEY"],
     keysFrom: "https://app.tavily.com",
-    price: { perThousandUsd: 8, month: "2026-10" },
     limits: { maxCharacters: 400 },
-    pageSize: 20,
     maxPages: 1,
     request: ({ query, k }, [key]) => ({
       headers: { authorization: `Bearer ${key}` },
@@ -168,7 +154,6 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keysFrom: "",
     // !engine, !!redirect, !! alone (the first result at once), :language and <timeout; a redirect leads away from the server.
     limits: { ...unlimited, commands: /(?<!\S)(?:[!:]+<?|<(?=\d))/g },
-    pageSize: 10,
     maxPages: 10,
     request: ({ query, page }) => ({
       parameters: { q: query, format: "json", ...(page === 0 ? {} : { pageno: String(page + 1) }) },
@@ -182,11 +167,6 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     },
   },
 };
-
-/** US dollars for a thousand requests as the provider lists them; undefined where nobody charges or for engines that are no web search. */
-export function listPricePerThousand(engine: string): number | undefined {
-  return Object.hasOwn(webProviders, engine) ? webProviders[engine as WebEngineName].price?.perThousandUsd : undefined;
-}
 
 /**
  * What stands in a box above the results becomes the first result where it names a page; a box without one (a sum, the weather) has no source
