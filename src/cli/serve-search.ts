@@ -1,51 +1,97 @@
-/** @file `sleuth serve search`: an index over HTTP, in the request format of Search-R1's own server. */
-import { openIndex } from "../search/bm25/open.js";
+/** @file `sleuth serve search`: any search engine over HTTP, in the request format of Search-R1's own server. */
+import type { SearchEngine } from "../search/engine.js";
+import { openEngine } from "../search/open-engine.js";
 import { serve } from "../search/server.js";
+import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { withInterrupt } from "./interrupt.js";
 import { integer } from "./run-options.js";
-import { count } from "./terminal/format.js";
+import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
 
 interface Options {
-  index: string;
   port: number;
   host: string;
   top: number;
+  maxTop: number;
+  atOnce: number;
+  batch: number;
 }
+
+/** Searches then need `authorization: Bearer …`; our client sends it by itself where it is set. */
+const tokenVariable = "SLEUTH_SEARCH_TOKEN";
 
 export const serveSearchVerb: Verb = {
   name: "search",
-  summary: "serve an index as Search-R1's /retrieve",
+  summary: "serve a search engine as Search-R1's /retrieve",
   description:
-    "Answers POST /retrieve as Search-R1's retrieval server does, and GET /health. Ctrl-C ends it when the requests under way are answered.",
+    "Answers POST /retrieve as Search-R1's retrieval server does, from any engine: an index, a fusion of several, a server behind it, the web. GET /health says 200 once it is ready, GET /metrics speaks Prometheus. " +
+    `Where ${tokenVariable} is set, who asks must send it as a bearer token. Ctrl-C and SIGTERM end it when the requests under way are answered.`,
   examples: [
     ["sleuth serve search --index index", "on port 8000 of this machine"],
     ["sleuth serve search --index index --host 0.0.0.0 --port 9000", "for the network"],
+    ["sleuth serve search --engine serper --cache web-cache", "the web, every answer kept"],
     [
       `curl -s localhost:8000/retrieve -H 'content-type: application/json' -d '{"queries":["capital of Peru"],"topk":3,"return_scores":true}'`,
       "what a trainer asks",
     ],
   ],
-  required: ["index"],
-  configure: (command) =>
+  configure: (command) => {
     command
-      .option("--index <folder>", "an index made by sleuth index")
       .option("--port <number>", "port; 0 for any free one", integer(0), 8000)
       .option("--host <address>", "address to listen on; 0.0.0.0 for the network", "127.0.0.1")
-      .option("-k, --top <number>", "passages where a request does not say topk", integer(1), 3),
+      .option("-k, --top <number>", "passages where a request does not say topk", integer(1), 3)
+      .option("--max-top <number>", "most passages that a request may ask for", integer(1), 100)
+      .option("--at-once <number>", "requests answered at once; further ones get 503", integer(1), 1024)
+      .option("--batch <number>", "most queries of different requests searched together", integer(1), 256);
+    addEngineOptions(command);
+  },
   async run(terminal, options) {
-    const { index, port, host, top } = options as unknown as Options;
-    const engine = await openIndex(index);
-    try {
-      const server = await serve({ engine, port, host, defaultK: top });
-      await withInterrupt(terminal, "Answering what is under way.", async (signal) => {
-        terminal.print(`${count(engine.passages.count)} passages at ${server.url}. Ctrl-C ends it.`);
-        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    const { port, host, top, maxTop, atOnce, batch } = options as unknown as Options;
+    const token = process.env[tokenVariable] ?? "";
+    const opening = openEngine(engineSettings(options));
+    const server = await serve({
+      engine: opening,
+      port,
+      host,
+      defaultK: top,
+      maxK: maxTop,
+      maxInFlight: atOnce,
+      batchQueries: batch,
+      token,
+    }).catch(async (error: unknown) => {
+      await closeWhenOpen(opening);
+      throw error;
+    });
+    warnAboutNetwork(terminal, host, token);
+    return withInterrupt(terminal, "Answering what is under way.", async (signal) => {
+      const stopped = new Promise<undefined>((resolve) =>
+        signal.addEventListener("abort", () => resolve(undefined), { once: true }),
+      );
+      try {
+        const engine = await Promise.race([opening, stopped]);
+        if (engine !== undefined) {
+          terminal.print(`${engine.name} at ${server.url}. Ctrl-C ends it.`);
+          await stopped;
+        }
+      } finally {
         await server.close();
-      });
-      return { url: server.url, port: server.port, passages: engine.passages.count };
-    } finally {
-      await engine.close();
-    }
+        await closeWhenOpen(opening);
+      }
+      return { url: server.url, port: server.port };
+    });
   },
 };
+
+function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {
+  const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
+  if (isLocal || token !== "") return;
+  terminal.note(`Whoever reaches this machine may search. Set ${tokenVariable} to ask for a token.`);
+}
+
+/** A failure to open is told by whoever waits for the engine. */
+async function closeWhenOpen(opening: Promise<SearchEngine>): Promise<void> {
+  await opening.then(
+    (engine) => engine.close(),
+    () => undefined,
+  );
+}
