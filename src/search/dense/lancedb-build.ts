@@ -2,7 +2,6 @@
 import { mkdirSync } from "node:fs";
 import { UserError } from "../../errors.js";
 import type { StoredPassage } from "../bm25/passages.js";
-import { formatContents } from "../contents.js";
 import type { SearchOptions } from "../engine.js";
 import { WorkerPool } from "../workers/pool.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
@@ -10,6 +9,7 @@ import { loadArrow, loadLance } from "./lancedb-library.js";
 import type { TableNotes } from "./lancedb-metadata.js";
 import { lanceError, lancePlace } from "./lancedb-storage.js";
 import type { Environment, LancePlace } from "./lancedb-storage.js";
+import { passageText } from "./passage-text.js";
 import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./lancedb-writer.js";
 
 /** Some passages in a row. */
@@ -241,7 +241,7 @@ export class LanceTable {
     const { encoder } = this.options;
     if (encoder === undefined)
       throw new UserError("Passages without vectors need an encoder: name one with --encoder, or give the vectors.");
-    return encoder.encode(passages.map(formatContents), "passage", options);
+    return encoder.encode(passages.map(passageText), "passage", options);
   }
 
   private async run(task: WriterTask, doing: string): Promise<void> {

@@ -1,13 +1,13 @@
 /** @file For the tests of LanceDB tables: an encoder without a model, tables as others make them, and a place on object storage. */
 import { Random } from "../../random.js";
 import type { StoredPassage } from "../bm25/passages.js";
-import { checkCount, checkSignal } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import type { Passage } from "../../types.js";
+import type { SearchEngine } from "../engine.js";
+import { DenseEngine } from "./engine.js";
 import type { Encoder } from "./encoder.js";
-import { buildLanceTable } from "./lancedb-build.js";
+import { LanceTable, buildLanceTable } from "./lancedb-build.js";
 import type { LanceRows } from "./lancedb-build.js";
 import { LancePassages } from "./lancedb.js";
+import { passageText } from "./passage-text.js";
 import { lanceIsAbsent, loadArrow, loadLance } from "./lancedb-library.js";
 
 /** For titles of tests that are skipped. */
@@ -96,30 +96,40 @@ export async function emptyTable(address: string, table: string, vectors: Record
 export const isWellFormed = ({ text }: StoredPassage): boolean => !/\p{Surrogate}/u.test(text);
 
 /** These passages in a table of ours, behind the one interface of engines; those with half surrogate pairs are left out. */
-export async function lanceEngine(
-  address: string,
-  passages: readonly StoredPassage[],
-  indexFrom = Infinity,
-): Promise<SearchEngine> {
+export async function lanceEngine(address: string, passages: readonly StoredPassage[]): Promise<SearchEngine> {
   const encoder = wordEncoder();
-  await buildLanceTable({ address, encoder, rows: inPieces(passages.filter(isWellFormed)), indexFrom });
-  return new TestEngine(encoder, await LancePassages.open({ address }));
+  await buildLanceTable({ address, encoder, rows: inPieces(passages.filter(isWellFormed)) });
+  return new DenseEngine(encoder, await LancePassages.open({ address }), "lancedb");
 }
 
-class TestEngine implements SearchEngine {
-  readonly name = "lancedb";
-  private readonly encoder: Encoder;
-  private readonly passages: LancePassages;
-  constructor(encoder: Encoder, passages: LancePassages) {
-    this.encoder = encoder;
-    this.passages = passages;
-  }
-  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    checkSignal(options.signal);
-    return this.passages.search(await this.encoder.encode(queries, "query"), k, options);
-  }
-  close(): Promise<void> {
-    return this.passages.close();
-  }
+/**
+ * The same with an index over them and hundreds of others, which are deleted again: every question then goes through the index, and finds
+ * what is there.
+ */
+export async function indexedLanceEngine(address: string, passages: readonly StoredPassage[]): Promise<SearchEngine> {
+  const encoder = wordEncoder();
+  const others = padding(300);
+  const all = [...passages.filter(isWellFormed), ...others];
+  await buildLanceTable({ address, encoder, rows: inPieces(all, 100), indexFrom: 256, index: { partitions: 4 } });
+  const table = await LanceTable.open({ address });
+  await table.delete(others.map(({ id }) => id));
+  await table.close();
+  return new DenseEngine(encoder, await LancePassages.open({ address }), "lancedb");
+}
+
+/** The same in a table as others make it. */
+export async function foreignLanceEngine(address: string, passages: readonly StoredPassage[]): Promise<SearchEngine> {
+  const encoder = wordEncoder();
+  const rows = passages.filter(isWellFormed).map(async ({ id, title, text }) => {
+    const emb = [...(await encoder.encode([passageText({ title, text })], "passage"))];
+    return { emb: emb.map((value) => value * 2), doc_id: id, headline: title, body: text, lang: "en" };
+  });
+  const { connect, makeArrowTable } = loadLance();
+  const connection = await connect(address);
+  const data = makeArrowTable(await Promise.all(rows), {
+    vectorColumns: { emb: { type: new (loadArrow().Float32)() } },
+  });
+  await connection.createTable("theirs", data);
+  connection.close();
+  return new DenseEngine(encoder, await LancePassages.open({ address }), "lancedb");
 }

@@ -240,7 +240,7 @@ describe.skipIf(absent !== "")(`object storage that fails${absent}`, () => {
       address: "s3://bucket/wiki",
       table: "t",
       environment,
-      timeoutMs: 1_500,
+      openTimeoutMs: 1_500,
     }).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(SearchError);
     expect(String(error)).not.toMatch(new RegExp(`${secret}|somebody|cargo`));

@@ -30,8 +30,10 @@ export interface LanceSettings {
   refineFactor: number;
   /** Queries at once; 0: 8 with a vector index, 2 without, when every query reads the whole column. */
   concurrency: number;
-  /** Deadline for opening the table, and for each query from its start. Milliseconds. */
+  /** Deadline of each query, from its start. Milliseconds. */
   timeoutMs: number;
+  /** Deadline for opening the table. Milliseconds. */
+  openTimeoutMs: number;
   /** How often changes by other processes are looked for. Seconds. */
   refreshSeconds: number;
   /** Keys and endpoint of object storage. */
@@ -48,6 +50,7 @@ const defaults: Omit<LanceSettings, "address" | "environment"> = {
   refineFactor: 10,
   concurrency: 0,
   timeoutMs: 30_000,
+  openTimeoutMs: 30_000,
   refreshSeconds: 5,
   note: (text) => process.emitWarning(text, "SearchWarning"),
 };
@@ -118,11 +121,11 @@ export class LancePassages implements NearestPassages {
     const place = lancePlace(settings.address, settings.environment);
     checkFolder(place);
     const opening = openTable(place, settings);
-    const late = new SearchError(`lancedb: opening ${place.address} took longer than ${settings.timeoutMs} ms`, {
+    const late = new SearchError(`lancedb: opening ${place.address} took longer than ${settings.openTimeoutMs} ms`, {
       engine: "lancedb",
       isRetryable: true,
     });
-    return withDeadline(opening, settings.timeoutMs, late, (opened) => opened.close());
+    return withDeadline(opening, settings.openTimeoutMs, late, (opened) => opened.close());
 
     async function openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
       const { connection, table } = await connectTable(place, settings);
@@ -335,12 +338,13 @@ function missingIndex(table: string, count: number): string {
   );
 }
 
-function checkSettings({ nprobes, refineFactor, concurrency, timeoutMs }: LanceSettings): void {
+function checkSettings({ nprobes, refineFactor, concurrency, timeoutMs, openTimeoutMs }: LanceSettings): void {
   const least = {
     nprobes: [nprobes, 1],
     refineFactor: [refineFactor, 1],
     concurrency: [concurrency, 0],
     timeoutMs: [timeoutMs, 1],
+    openTimeoutMs: [openTimeoutMs, 1],
   };
   for (const [name, [value, bound]] of Object.entries(least))
     if (!Number.isSafeInteger(value) || value < bound)
