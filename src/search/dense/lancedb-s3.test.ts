@@ -3,13 +3,22 @@
  * (MinIO) for the time of the tests; any other does with SLEUTH_TEST_S3=s3://bucket/folder and AWS_ENDPOINT, AWS_ACCESS_KEY_ID and
  * AWS_SECRET_ACCESS_KEY.
  */
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { searchConformance } from "../conformance.js";
 import { SearchError } from "../engine.js";
 import { LanceTable, buildLanceTable } from "./lancedb-build.js";
 import { childPassages } from "./lancedb-child.test-support.js";
 import { LancePassages } from "./lancedb.js";
-import { absent, inPieces, lanceEngine, objectStorage, wordEncoder } from "./lancedb.test-support.js";
+import {
+  absent,
+  inPieces,
+  indexedLanceEngine,
+  lanceEngine,
+  objectStorage,
+  wordEncoder,
+} from "./lancedb.test-support.js";
 
 const reason =
   absent !== "" ? absent : objectStorage === "" ? " (skipped: SLEUTH_TEST_S3 names no address on a server)" : "";
@@ -21,6 +30,12 @@ describe.skipIf(reason !== "")(`LanceDB on object storage${reason}`, () => {
   searchConformance("lancedb on object storage", (passages) => lanceEngine(freshAddress(), passages), {
     ranking: "own",
   });
+
+  searchConformance(
+    "lancedb on object storage, by an index",
+    (passages) => indexedLanceEngine(freshAddress(), passages),
+    { ranking: "own" },
+  );
 
   it("build, index, resume, add, delete, optimise: as in a folder", async () => {
     const address = freshAddress();
@@ -70,7 +85,57 @@ describe.skipIf(reason !== "")(`LanceDB on object storage${reason}`, () => {
     expect(String(error)).not.toContain("quite-wrong-secret");
   });
 
+  it("storage that goes away in the middle fails searches in words, and within their deadline; when it is back they succeed", async () => {
+    const address = freshAddress();
+    await buildLanceTable({ address, encoder, rows: inPieces(childPassages(50)) });
+    const way = await openWay(new URL(process.env.AWS_ENDPOINT ?? ""));
+    const environment = { ...process.env, AWS_ENDPOINT: way.url, CLIENT_MAX_RETRIES: "1", CLIENT_RETRY_TIMEOUT: "1" };
+    const table = await LancePassages.open({ address, environment, timeoutMs: 3_000, refreshSeconds: 0 });
+    const query = await encoder.encode(["word7 of many"], "query");
+    const ask = async () => (await table.search(query, 1))[0][0].id;
+    expect(await ask()).toBe("p7");
+    for (const state of ["hanging", "closed"] as const) {
+      way.set(state);
+      await expect(ask()).rejects.toMatchObject({ name: "SearchError", isRetryable: true });
+      way.set("open");
+      expect(await ask()).toBe("p7");
+    }
+    await table.close();
+    way.end();
+  }, 30_000);
+
   it("an address without tables is said", async () => {
     await expect(LancePassages.open({ address: freshAddress() })).rejects.toThrow(/holds no LanceDB table/);
   });
 });
+
+/** A way to the server that can be cut: "hanging" takes connections and says nothing, "closed" breaks them off. */
+async function openWay(
+  to: URL,
+): Promise<{ url: string; set: (state: "open" | "hanging" | "closed") => void; end: () => void }> {
+  let state: "open" | "hanging" | "closed" = "open";
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    if (state === "closed") socket.destroy();
+    if (state !== "open") return;
+    const onward = connect(Number(to.port), to.hostname);
+    onward.on("error", () => socket.destroy());
+    socket.on("close", () => onward.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    set: (next) => {
+      state = next;
+      for (const socket of sockets) socket.destroy();
+    },
+    end: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
