@@ -1,4 +1,5 @@
 /** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
+import { setMaxListeners } from "node:events";
 import { UserError } from "../../errors.js";
 import { excerpt, realTools, type HttpTools, type PostSettings, type RequestCounts } from "../../http/post.js";
 import { defaultRetry } from "../../http/retry.js";
@@ -35,8 +36,8 @@ const defaults: Omit<WebSettings, "provider" | "keys" | "endpoint"> = {
   headers: {},
 };
 
-/** Of the time for a query, what is kept for putting the answer together when pages take all the rest. */
-const shareForPages = 0.9;
+/** Share of a query's time after which pages are no longer waited for: fused with others, an engine has four fifths of the time. */
+const shareForPages = 0.7;
 
 /**
  * Asks for each distinct query once; the services take one query a request. A passage's id is its address, its score 1/rank. A box above the results
@@ -111,9 +112,11 @@ export class WebEngine implements SearchEngine {
     if (pages === undefined) return found;
     // What is left of the time, but for putting the answer together.
     const leftMs = Math.max(0, start + shareForPages * deadlineMs - performance.now());
-    return withDeadline([signal], leftMs, late, (until) =>
-      Promise.all(found.map((passage) => this.read(passage, asked, pages, until, signal))),
-    );
+    return withDeadline([signal], leftMs, late, (until) => {
+      // Each page listens, and there may be many.
+      setMaxListeners(0, until);
+      return Promise.all(found.map((passage) => this.read(passage, asked, pages, until, signal)));
+    });
   }
 
   /** The passage with the page's words; as it is where the page cannot be read in time. */

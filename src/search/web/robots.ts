@@ -27,7 +27,7 @@ const maxLines = 5_000;
 const maxMatchingCost = 4_000_000;
 
 /** The rules of a site, or the one answer for everything. */
-type Rules = { robot: Robot; wildcardLength: number } | { allows: boolean };
+type Rules = { robot: Robot; wildcardLength: number } | { allows: boolean; refused?: Refused };
 
 interface Robot {
   isAllowed(url: string, agent: string): boolean | undefined;
@@ -56,10 +56,11 @@ export class Robots {
 
   /**
    * Resolves when the site lets robots of our name read the page.
-   * @throws RobotsDenied; the signal's reason
+   * @throws RobotsDenied; Refused for a site that is not visited; the signal's reason
    */
   async check(url: URL, signal: AbortSignal): Promise<void> {
     const rules = await abandonable(this.rulesOf(url.origin), signal);
+    if ("refused" in rules) throw rules.refused;
     if (!allows(rules, url)) throw new RobotsDenied(`${url.host} asks robots not to read it`);
   }
 
@@ -92,8 +93,8 @@ export class Robots {
       if (status >= 200 && status < 300) return rulesIn(Buffer.from(body).toString("utf8"), origin);
       return { allows: status >= 400 && status < 500 };
     } catch (error) {
-      if (error instanceof Refused || error instanceof FetchFailed || this.closed.signal.aborted)
-        return { allows: false };
+      if (error instanceof Refused) return { allows: false, refused: error };
+      if (error instanceof FetchFailed || this.closed.signal.aborted) return { allows: false };
       throw error;
     }
   }
