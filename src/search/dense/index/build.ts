@@ -83,13 +83,13 @@ export async function buildDenseIndex(options: BuildDenseOptions): Promise<Dense
   if ((encoder === undefined) === (vectors === undefined))
     throw new UserError("A dense index needs either an encoder or a file of vectors.");
   checkTarget(out);
-  return withLock(out, files, async () => {
-    try {
-      return await (vectors === undefined ? encodeAll(options, encoder!) : takeAll(options, vectors));
-    } catch (error) {
-      throw writeError(out, error);
-    }
-  });
+  const build = (): Promise<DenseSummary> =>
+    vectors === undefined ? encodeAll(options, encoder!) : takeAll(options, vectors);
+  try {
+    return await withLock(out, files, build);
+  } catch (error) {
+    throw writeError(out, error);
+  }
 }
 
 async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<DenseSummary> {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { PassageFile } from "../../bm25/passages.js";
+import { PassageFile, SegmentedPassages } from "../../bm25/passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
 import { damaged, fileNames, readManifest, remedy, type DenseManifest, type FileName } from "./format.js";
@@ -47,7 +47,8 @@ async function openGeneration(folder: string, manifest: DenseManifest, options: 
   const checks = new Uint32Array(await read(fileNames.passageChecks));
   await checkSize(folder, placeOf(fileNames.passages), files[fileNames.passages].bytes);
   await checkSize(folder, placeOf(fileNames.vectors), files[fileNames.vectors].bytes);
-  const passages = await PassageFile.open(placeOf(fileNames.passages), offsets, checks);
+  const file = await PassageFile.open(placeOf(fileNames.passages), offsets, checks);
+  const passages = new SegmentedPassages([file], [undefined]);
   try {
     const place = { file: placeOf(fileNames.vectors), ...files[fileNames.vectors], remedy: remedy(folder) };
     const nearest = await ExactPassages.open({ passages, place, dimensions, encoder }, options);

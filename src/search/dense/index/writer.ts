@@ -32,12 +32,15 @@ export class DenseWriter {
   constructor(folder: string, files: OutputFiles, done?: Progress) {
     this.folder = folder;
     this.files = files;
-    if (done === undefined) {
-      this.passages = new SealedFile(files.create(this.place(fileNames.passages)));
-      this.vectors = new SealedFile(files.create(this.place(fileNames.vectors)));
-    } else {
-      this.passages = this.extend(fileNames.passages, done.passageBytes);
-      this.vectors = this.extend(fileNames.vectors, done.rows * done.dimensions * Float32Array.BYTES_PER_ELEMENT);
+    const open = (name: FileName, bytes: number): SealedFile =>
+      done === undefined ? new SealedFile(files.create(this.place(name))) : this.extend(name, bytes);
+    this.passages = open(fileNames.passages, done?.passageBytes ?? 0);
+    try {
+      const rowBytes = (done?.dimensions ?? 0) * Float32Array.BYTES_PER_ELEMENT;
+      this.vectors = open(fileNames.vectors, (done?.rows ?? 0) * rowBytes);
+    } catch (error) {
+      this.passages.abandon();
+      throw error;
     }
   }
 
