@@ -19,6 +19,8 @@ export interface Task {
   reward: Reward;
   /** What became of a judge's judgements since the last call, where there is one. */
   takeJudgeReport?: () => JudgeReport;
+  /** What the search engine has counted since it was opened, where there is one. */
+  searchCounts?: () => Readonly<Record<string, number>>;
   /** What evaluations report: 1 for a right answer, else 0. */
   exactMatch: Score;
   /** Whether an attempt kept to the protocol, where there is one. */

@@ -30,13 +30,13 @@ describe("Budget", () => {
     })();
     expect(failure).toBeInstanceOf(SearchError);
     expect(failure).toMatchObject({ isRetryable: false, engine: "serper" });
-    expect(budget.counts()).toEqual({ requests: 2, spentUsd: 0.006, refusedRequests: 3 });
+    expect(budget.counts()).toEqual({ budgetedRequests: 2, spentUsd: 0.006, refusedRequests: 3 });
   });
 
   it("bounds nothing at 0", () => {
     const budget = new Budget({ maxRequests: 0 });
     for (let request = 0; request < 100; request++) budget.spend("http", 0);
-    expect(budget.counts()).toEqual({ requests: 100, spentUsd: 0, refusedRequests: 0 });
+    expect(budget.counts()).toEqual({ budgetedRequests: 100, spentUsd: 0, refusedRequests: 0 });
   });
 
   it("goes on counting where the last process stopped, torn line included", () => {
@@ -47,10 +47,10 @@ describe("Budget", () => {
     expect(readFileSync(file, "utf8").split("\n")).toHaveLength(3);
     appendFileSync(file, '\n{"engine":"ser');
     const second = new Budget({ maxRequests: 4, file });
-    expect(second.counts()).toEqual({ requests: 3, spentUsd: 0.75, refusedRequests: 0 });
+    expect(second.counts()).toEqual({ budgetedRequests: 3, spentUsd: 0.75, refusedRequests: 0 });
     second.spend("serper", 0.25);
     expect(() => second.spend("serper", 0.25)).toThrow(/used up/);
-    expect(new Budget({ maxRequests: 0, file }).counts()).toMatchObject({ requests: 4, spentUsd: 1 });
+    expect(new Budget({ maxRequests: 0, file }).counts()).toMatchObject({ budgetedRequests: 4, spentUsd: 1 });
   });
 
   it("sends nothing that it cannot write down, and names a file that it cannot read", () => {

@@ -73,8 +73,9 @@ export class Budget {
     }
   }
 
+  /** Earlier processes included. Engines count `requests` of their own: those of this process. */
   counts(): Counts {
-    return { requests: this.requests, spentUsd: this.spentUsd, refusedRequests: this.refused };
+    return { budgetedRequests: this.requests, spentUsd: this.spentUsd, refusedRequests: this.refused };
   }
 }
 

@@ -19,3 +19,10 @@ export const engineNames = [
 ] as const;
 
 export type EngineName = (typeof engineNames)[number];
+
+const webEngineNames: readonly EngineName[] = ["serper", "serpapi", "google", "brave", "tavily", "searxng"];
+
+/** Whether an engine searches the web: one request a query, and pages behind what it finds. */
+export function isWebEngine(name: EngineName): boolean {
+  return webEngineNames.includes(name);
+}

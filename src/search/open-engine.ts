@@ -98,7 +98,7 @@ export interface EngineContext {
 /** Opens one engine. Modules are loaded when they are needed: most runs need one. */
 export type Opener = (settings: EngineSettings, context: EngineContext) => Promise<SearchEngine>;
 
-const openers: Partial<Record<EngineName, Opener>> = {
+const openers: Readonly<Record<EngineName, Opener>> = {
   bm25: async (settings, context) => (await import("./bm25/open-settings.js")).openBm25(settings, context),
   random: async (settings, context) => {
     const [{ openBm25 }, { RandomEngine }] = [await import("./bm25/open-settings.js"), await import("./random.js")];
@@ -108,6 +108,13 @@ const openers: Partial<Record<EngineName, Opener>> = {
   opensearch: async (settings, context) => (await import("./remote/open.js")).openOpenSearch(settings, context),
   qdrant: async (settings, context) => (await import("./remote/open.js")).openQdrant(settings, context),
   dense: async (settings, context) => (await import("./dense/open.js")).openDense(settings, context),
+  lancedb: async (settings, context) => (await import("./dense/lancedb-open.js")).openLance(settings, context),
+  serper: async (settings, context) => (await import("./web/open.js")).openWeb("serper", settings, context),
+  serpapi: async (settings, context) => (await import("./web/open.js")).openWeb("serpapi", settings, context),
+  google: async (settings, context) => (await import("./web/open.js")).openWeb("google", settings, context),
+  brave: async (settings, context) => (await import("./web/open.js")).openWeb("brave", settings, context),
+  tavily: async (settings, context) => (await import("./web/open.js")).openWeb("tavily", settings, context),
+  searxng: async (settings, context) => (await import("./web/open.js")).openWeb("searxng", settings, context),
   empty: async () => new (await import("./empty.js")).EmptyEngine(),
   none: async () => new (await import("./none.js")).NoneEngine(),
 };

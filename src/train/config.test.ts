@@ -6,7 +6,7 @@ import { presets } from "../recipes/presets.js";
 import { faithful } from "../recipes/search-r1/faithful.js";
 import { atlasDemo } from "../recipes/search-r1/recipe.js";
 import { findConfigFile, loadConfig } from "./config-file.js";
-import { applySets, configDifferences, configKeys, mergeConfig, parseConfig } from "./config.js";
+import { applySets, configDifferences, configKeys, mergeConfig, parseConfig, type Config } from "./config.js";
 
 describe("parseConfig", () => {
   it("fills in every default", () => {
@@ -32,6 +32,31 @@ describe("parseConfig", () => {
     [{ algorithm: { groupSize: 1 } }, /groupSize is 1: grpo compares.*algorithm.name=reinforce/],
     [{ search: { engine: "http" } }, /search.url is empty/],
     [{ search: { url: "http://x" } }, /search.engine is bm25 and would not use it/],
+    [{ search: { engine: "bm25+bm25" } }, /names bm25 twice/],
+    [{ search: { engine: "bm25+none" } }, /none stands for no search at all/],
+    [{ search: { engine: "http+searxng", url: "http://x" } }, /one search.url for http and searxng/],
+    [{ search: { weights: "1,2" } }, /nothing to weigh/],
+    [{ search: { engine: "bm25+dense", weights: "1" } }, /one weight for each of the 2 engines/],
+    [{ search: { engine: "bm25+dense", weights: "1,-1" } }, /numbers of 0 or more, not all of them 0/],
+    [{ search: { engine: "bm25+dense", weights: "0,0" } }, /numbers of 0 or more, not all of them 0/],
+    [{ search: { engine: "bm25+dense", weights: "1," } }, /numbers of 0 or more, not all of them 0/],
+    [{ search: { collection: "wiki" } }, /search.engine is bm25 and has none. .*opensearch, qdrant, lancedb/],
+    [{ search: { engine: "opensearch", url: "http://x" } }, /search.collection is empty. Name the index/],
+    [{ search: { engine: "qdrant", url: "http://x" } }, /search.collection is empty. Name the collection/],
+    [{ search: { engine: "qdrant", url: "http://x", collection: "wiki" } }, /search.encoder is empty/],
+    [{ search: { encoder: "hf:a/b" } }, /search.encoder is set, .* goes with dense, lancedb, qdrant/],
+    [{ search: { encoderModel: "m" } }, /search.encoderModel is set, .* goes with dense, lancedb, qdrant/],
+    [{ search: { engine: "dense", encoder: "hf:a/b", encoderModel: "m" } }, /only .*endpoints are asked for a model/],
+    [{ search: { rerankFrom: 30 } }, /rerankFrom is 30, but search.rerank is empty/],
+    [{ search: { rerank: "folder", rerankFrom: 3, topK: 5 } }, /rerankFrom \(3\) is below search.topK \(5\)/],
+    [{ search: { pages: true } }, /finds no web pages. It goes with serper, serpapi/],
+    [{ search: { cacheMode: "replay" } }, /cacheMode is replay, but search.cache is empty/],
+    [{ search: { maxRequests: 5 } }, /maxRequests is 5, but search.engine is bm25, which asks no server/],
+    [{ search: { pricePerThousand: 1 } }, /pricePerThousand is 1, .* asks no server/],
+    [
+      { search: { engine: "dense", encoder: "hf:a/b", requestsPerSecond: 1 } },
+      /requestsPerSecond is 1, .* asks no server/,
+    ],
     [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
     [{ rollout: { topP: 0 } }, /rollout.topP: /],
     [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
@@ -60,6 +85,17 @@ describe("parseConfig", () => {
     [{ algorithm: { name: "ppo" }, critic: { headStart: 50 } }, /headStart \(50\) is not below train.steps \(50\)/],
     [{ optimizer: { beta1: 1 } }, /optimizer.beta1: /],
   ])("refuses %j", (input, message) => expect(() => parseConfig(input)).toThrow(message));
+
+  it("allows searches that are put together sensibly", () => {
+    const sensible: Partial<Config["search"]>[] = [
+      { engine: "bm25+dense+lancedb", weights: "1, 0.5,0", collection: "table", encoder: "hf:a/b" },
+      { engine: "bm25+serper", pages: true, cache: "folder", cacheMode: "replay", maxRequests: 9 },
+      { engine: "qdrant", url: "http://x", collection: "wiki", encoder: "http://y/v1", encoderModel: "m" },
+      { rerank: "https://x/rerank", rerankFrom: 5, topK: 5, requestsPerSecond: 0.5 },
+      { engine: "dense", encoder: "https://x/v1/embeddings", pricePerThousand: 2 },
+    ];
+    for (const search of sensible) expect(parseConfig({ search }).search).toMatchObject(search);
+  });
 
   it("allows a group of one where it makes sense", () => {
     expect(parseConfig({ algorithm: { name: "reinforce", groupSize: 1 } }).algorithm.groupSize).toBe(1);

@@ -11,6 +11,7 @@ import { judgeMetrics } from "./judge-metrics.js";
 import { saveTrajectories } from "./run-folder.js";
 import type { Run } from "./run.js";
 import { attemptQuestions } from "./rollouts.js";
+import { searchMetrics } from "./search-metrics.js";
 import { rolloutMetrics } from "./step-metrics.js";
 import { isOutOfTime, runSteps, secondsLeft, stepsToTake, type Course } from "./steps.js";
 import { learn } from "./update.js";
@@ -65,6 +66,7 @@ async function takeStep(run: Run, state: TrainState): Promise<TrainState> {
   const metrics: MetricValues = {
     ...rolloutMetrics(groups, task),
     ...judgeMetrics(run, `of step ${step}`),
+    ...searchMetrics(task),
     ...(run.config.algorithm.dynamicSampling === 0 ? {} : { "groups/learned": learned.length }),
     ...update.metrics,
     "time/total": seconds,

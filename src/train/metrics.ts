@@ -25,6 +25,22 @@ export const metricCatalogue = {
   "searches/validation": { unit: "searches", meaning: "executed searches per validation question, greedy" },
   "searches/failed": { unit: "share", meaning: "searches that failed and became a marked observation" },
   "searches/waitMs": { unit: "ms", meaning: "mean wait for one search" },
+  "search/requests": {
+    unit: "requests",
+    meaning: "requests to search servers since the line before, further tries and evaluations included",
+  },
+  "search/cacheHitRate": {
+    unit: "share",
+    meaning: "queries since the line before that a cache answered, where there is a cache",
+  },
+  "search/memberFailures": {
+    unit: "failures",
+    meaning: "searches since the line before in which one of the fused engines failed and the others answered",
+  },
+  "search/spentUsd": {
+    unit: "USD",
+    meaning: "estimated cost of the run's requests so far, of earlier starts too, where a price is known",
+  },
   "passages/omitted": { unit: "passages", meaning: "passages per search left out because they did not fit" },
   "passages/neutralised": {
     unit: "places",
@@ -138,5 +154,6 @@ export type MetricLine = { step: number } & MetricValues;
 
 /** Metrics that depend on the machine and the moment; all others are the same in every repetition of a run. */
 export function isMeasuredTime(name: string): boolean {
-  return name.startsWith("time/") || name.startsWith("memory/") || name === "searches/waitMs";
+  const prefixes = ["time/", "memory/", "search/"];
+  return prefixes.some((prefix) => name.startsWith(prefix)) || name === "searches/waitMs";
 }

@@ -2,6 +2,8 @@
  * @file From a configuration to its parts: policy, search engine, questions, environment, reward, algorithm. Every part
  * can be handed in ready-made instead; then the keys that describe it are not looked at.
  */
+import { existsSync } from "node:fs";
+import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
 import type { Choices } from "../algorithms/choices.js";
 import { makeAlgorithm } from "../algorithms/make.js";
@@ -22,7 +24,6 @@ import { protocolNamed } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Reward, RewardFunction } from "../rewards/reward.js";
-import { batchedSearch } from "../rollout/batched-search.js";
 import { requireRoom } from "../rollout/rollout.js";
 import type { StoredPassage } from "../search/bm25/passages.js";
 import { loadCorpus } from "../search/corpus.js";
@@ -157,12 +158,13 @@ export async function openSearch(config: Config, given: GivenParts = {}): Promis
   return { value: engine, close: () => engine.close() };
 }
 
-/** Searches of one moment go out together: engines batch, servers are asked once. */
-async function makeEngine({ data, search, train }: Config): Promise<SearchEngine> {
+async function makeEngine({ data, search, train, run }: Config): Promise<SearchEngine> {
   const passages = async (): Promise<readonly StoredPassage[]> =>
     data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : loadCorpus([data.corpus]);
-  const engine = await openEngine({ ...search, index: data.index, seed: train.seed }, { passages });
-  return search.engine === "none" ? engine : batchedSearch(engine);
+  // Where a run is written, what it has asked is written down too: the budget is the run's, however often it is started.
+  const requestsFile =
+    run.folder !== "" && existsSync(run.folder) ? path.join(run.folder, "search-requests.jsonl") : undefined;
+  return openEngine({ ...search, index: data.index, seed: train.seed }, { passages, requestsFile });
 }
 
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */
@@ -185,6 +187,7 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     ...scores,
     isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
     requireRoom: check,
+    searchCounts: () => search.value.counts?.() ?? {},
   };
   const close = async (): Promise<void> => {
     await reward.close();

@@ -146,7 +146,7 @@ describe("HttpPairScorer", () => {
     const silent = await scoring(() => undefined, { timeoutMs: 30, retries: 1 });
     await expect(silent.scorer.score(pairs.slice(0, 1))).rejects.toMatchObject({ isRetryable: true });
     expect(silent.bodies).toHaveLength(2);
-    expect(silent.scorer.counts()).toEqual({ rerankFailures: 1 });
+    expect(silent.scorer.counts()).toEqual({ requests: 2, retries: 1, failures: 1 });
   });
 
   it.each([

@@ -1,6 +1,13 @@
 /** @file A `/rerank` service as what judges pairs. */
 import { UserError } from "../../errors.js";
-import { excerpt, postJson, realTools, type HttpTools, type PostSettings } from "../../http/post.js";
+import {
+  excerpt,
+  postJson,
+  realTools,
+  type HttpTools,
+  type PostSettings,
+  type RequestCounts,
+} from "../../http/post.js";
 import { HttpError, defaultRetry } from "../../http/retry.js";
 import type { Counts } from "../counts.js";
 import { SearchError, checkSignal } from "../engine.js";
@@ -54,7 +61,7 @@ export class HttpPairScorer implements PairScorer {
   private readonly tools: HttpTools;
   private readonly closed = new AbortController();
   private dialect: DialectName | undefined;
-  private failures = 0;
+  private readonly requests: RequestCounts = { requests: 0, retries: 0, failures: 0 };
 
   /** @throws UserError for an address that is no http(s) URL or holds a password or key, and for a key that is none */
   constructor(settings: Partial<HttpScorerSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
@@ -99,14 +106,13 @@ export class HttpPairScorer implements PairScorer {
       });
     } catch (error) {
       checkSignal(options.signal);
-      this.failures++;
       throw error;
     }
     return scores;
   }
 
   counts(): Counts {
-    return this.failures === 0 ? {} : { rerankFailures: this.failures };
+    return { ...this.requests };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
@@ -136,7 +142,7 @@ export class HttpPairScorer implements PairScorer {
     const body = JSON.stringify(dialect.request(query, passages, this.model));
     let text: string;
     try {
-      text = await postJson(this.url, body, this.settings, this.tools, { signal });
+      text = await postJson(this.url, body, this.settings, this.tools, { signal, counts: this.requests });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       const { why, isRetryable, status, tries } = error;
