@@ -1,60 +1,140 @@
-/** @file `sleuth search`: what the search engine finds, with the words that it matched. */
-import { openIndex } from "../search/bm25/open.js";
-import { highlightMatches, printable, snippet } from "../search/highlight.js";
-import { integer, numberOption } from "./run-options.js";
-import { count, duration } from "./terminal/format.js";
-import type { Verb } from "./verb.js";
+/** @file `sleuth search`: what search engines find, with the words that matched; several engines side by side. */
+import { SearchError } from "../search/engine.js";
+import { engineOf, enginesIn } from "../search/locate-index.js";
+import { defaultEngineSettings, openEngine } from "../search/open-engine.js";
+import type { EngineSettings } from "../search/open-engine.js";
+import type { SearchEngine } from "../search/engine.js";
+import type { Passage } from "../types.js";
+import { addEngineOptions, engineSettings } from "./engine-options.js";
+import { classify } from "./failure.js";
+import { withInterrupt } from "./interrupt.js";
+import { integer } from "./run-options.js";
+import { columnSettings } from "./search-columns.js";
+import { askAgainAndAgain } from "./search-prompt.js";
+import { showColumns } from "./search-view.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { Verb, VerbAnswer } from "./verb.js";
 
-/** Characters of a passage that are shown to people; --json has it whole. */
-const longestText = 400;
-
-interface Options {
-  index: string;
-  top: number;
-  k1?: number;
-  b?: number;
-}
+/** What one engine said to a query. */
+export type Column = { engine: string; ms: number } & ({ hits: Passage[] } | { error: string; cause: unknown });
 
 export const searchVerb: Verb = {
   name: "search",
-  summary: "search an index",
-  description: "Shows the best passages of an index for a query, with their scores and the matched words.",
+  summary: "search an index, a server or the web",
+  description:
+    "Shows the best passages for a query, with their scores and the matched words. Engines with a comma between them are shown side by side, with a + they are fused into one. Without a query, on a terminal, it asks for queries until an empty line.",
   examples: [
     ['sleuth search "capital of Peru" --index index', "the five best passages"],
     ['sleuth search "capital of Peru" --index index --top 1 --json', "for a program"],
+    [
+      'sleuth search "capital of Peru" --index index --engine bm25,dense,bm25+dense',
+      "two engines and their fusion, side by side",
+    ],
+    ['sleuth search "capital of Peru" --url http://127.0.0.1:8000/retrieve', "what a /retrieve server finds"],
+    ["sleuth search --index index", "a prompt to try queries at"],
   ],
-  required: ["index"],
-  configure: (command) =>
-    command
-      .argument("<query...>", "what to search for")
-      .option("--index <folder>", "an index made by sleuth index")
-      .option("-k, --top <number>", "how many passages", integer(1), 5)
-      .option("--k1 <number>", "another saturation of term frequency than the index's", numberOption)
-      .option("--b <number>", "another strength of length normalisation than the index's", numberOption),
+  configure: (command) => {
+    command.argument("[query...]", "what to search for");
+    addEngineOptions(command);
+    command.option("-k, --top <number>", "how many passages", integer(1), 5);
+    command.hook("preAction", () => {
+      const { index, url, engine, json } = command.opts<Record<string, unknown>>();
+      if (index === undefined && url === undefined && engine === undefined)
+        command.error("error: required option '--index' not specified (or --url, or --engine for another engine)");
+      if (command.args.length === 0 && (json === true || process.stdin.isTTY !== true))
+        command.error("error: missing argument 'query'");
+    });
+  },
   async run(terminal, options, [words]) {
-    const { index, top, k1, b } = options as unknown as Options;
-    const query = (words as string[]).join(" ");
-    const ranking = { ...(k1 === undefined ? {} : { k1 }), ...(b === undefined ? {} : { b }) };
-    const engine = await openIndex(index, ranking);
+    const { top } = options as { top: number };
+    const query = ((words ?? []) as string[]).join(" ");
+    const engines = await openColumns(await withEngine(engineSettings(options)));
     try {
-      const started = performance.now();
-      const [hits] = await engine.searchBatch([query], top);
-      const ms = performance.now() - started;
-      const { colors } = terminal;
-      const paint = (text: string): string =>
-        highlightMatches(text, query, engine.analyzer, { paint: (word) => colors.bold(colors.yellow(word)) });
-      for (const [rank, { id, title, text, score }] of hits.entries()) {
-        const place = colors.dim(`${score.toFixed(3)}  ${printable(id)}`);
-        terminal.print(`${String(rank + 1).padStart(2)}. ${paint(title || "(no title)")}  ${place}`);
-        terminal.print(`    ${paint(snippet(text.replaceAll("\n", " "), query, engine.analyzer, longestText))}`);
-      }
-      if (hits.length === 0) terminal.print(`No passage has any of the words of "${printable(query)}".`);
-      terminal.note(
-        terminal.progressColors.dim(`${count(engine.passages.count)} passages searched in ${duration(ms)}`),
-      );
-      return { query, hits, ms };
+      const ask = async (text: string, signal: AbortSignal): Promise<Column[]> => {
+        const columns = await searchAll(engines, text, top, signal);
+        show(terminal, text, columns);
+        return columns;
+      };
+      if (query !== "")
+        return await withInterrupt(terminal, "Stopping.", async (signal) => answerOf(query, await ask(query, signal)));
+      const asked = await askAgainAndAgain({ input: process.stdin, output: process.stderr }, ask);
+      return { queries: asked };
     } finally {
-      await engine.close();
+      await Promise.allSettled(engines.flatMap(({ engine }) => (engine === undefined ? [] : [engine.close()])));
     }
   },
 };
+
+/** The settings with an engine: where none is named, the first whose index the folder holds. */
+async function withEngine(settings: Partial<EngineSettings>): Promise<Partial<EngineSettings>> {
+  if (settings.engine !== undefined || settings.index === undefined) return settings;
+  const engine = (await engineOf(settings.index)) ?? (await enginesIn(settings.index))[0];
+  return engine === undefined ? settings : { ...settings, engine };
+}
+
+interface OpenColumn {
+  name: string;
+  timeoutMs: number;
+  engine?: SearchEngine;
+  /** Why it could not be opened. */
+  failure?: unknown;
+}
+
+/** Opens all engines at once. One that cannot be opened is a column that says so, unless it is the only one. */
+async function openColumns(settings: Partial<EngineSettings>): Promise<OpenColumn[]> {
+  const names = (settings.engine ?? defaultEngineSettings.engine).split(",").map((name) => name.trim());
+  const { timeoutMs = defaultEngineSettings.timeoutMs } = settings;
+  if (names.length === 1)
+    return [{ name: names[0], timeoutMs, engine: await openEngine({ ...settings, engine: names[0] }) }];
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        return { name, timeoutMs, engine: await openEngine(columnSettings(settings, name)) };
+      } catch (failure) {
+        return { name, timeoutMs, failure };
+      }
+    }),
+  );
+}
+
+function searchAll(columns: readonly OpenColumn[], query: string, top: number, signal: AbortSignal): Promise<Column[]> {
+  return Promise.all(
+    columns.map(async ({ name, engine, failure, timeoutMs }) => {
+      const started = performance.now();
+      const elapsed = (): number => performance.now() - started;
+      const deadline = AbortSignal.timeout(timeoutMs);
+      try {
+        if (engine === undefined) throw failure;
+        const searching = engine.searchBatch([query], top, { signal: AbortSignal.any([signal, deadline]) });
+        const [hits] = await searching;
+        return { engine: name, ms: elapsed(), hits };
+      } catch (error) {
+        signal.throwIfAborted();
+        const cause = deadline.aborted ? tooLate(name, timeoutMs) : error;
+        return { engine: name, ms: elapsed(), error: classify(cause)?.message ?? String(cause), cause };
+      }
+    }),
+  );
+}
+
+function tooLate(engine: string, timeoutMs: number): SearchError {
+  const message = `There was no answer within ${timeoutMs / 1000} s. Allow more with --timeout-ms.`;
+  return new SearchError(message, { engine, isRetryable: true });
+}
+
+/** @throws the failure of a search that has only one engine */
+function show(terminal: Terminal, query: string, columns: readonly Column[]): void {
+  if (columns.length === 1 && "error" in columns[0]) throw columns[0].cause;
+  showColumns(terminal, query, columns);
+}
+
+/** What --json prints. With one engine, its hits stand at the top. */
+function answerOf(query: string, columns: readonly Column[]): VerbAnswer {
+  const told = columns.map((column) =>
+    "error" in column
+      ? { engine: column.engine, ms: column.ms, error: column.error }
+      : { engine: column.engine, ms: column.ms, hits: column.hits },
+  );
+  if (told.length === 1) return { query, ...told[0] };
+  return { query, engines: told, exitStatus: told.every((one) => "error" in one) ? 1 : 0 };
+}
