@@ -1,95 +1,145 @@
-/** @file BM25 as a search engine: a scorer, an analyzer and the passages. */
+/** @file BM25 as a search engine: scoring, an analyzer and the passages. */
 import type { Passage } from "../../types.js";
 import { Analyzer } from "../analyzer.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
-import { indexInMemory } from "./memory.js";
+import { WorkerGone } from "../workers/pool.js";
+import { indexPassages, snapshotInMemory } from "./index-passages.js";
 import { DamagedPassage, PassagesInMemory } from "./passages.js";
 import type { PassageSource, StoredPassage } from "./passages.js";
-import { Bm25Scorer } from "./scorer.js";
-import type { ScoredPassage } from "./top-passages.js";
-import { checkRanking, defaultBm25 } from "./settings.js";
+import { ScoringHere, ScoringInWorkers, defaultWorkers } from "./scoring.js";
+import type { Scoring } from "./scoring.js";
+import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import type { Bm25Snapshot } from "./snapshot.js";
+import type { ScoredPassage } from "./top-passages.js";
 
-/** Longest stretch of scoring, in milliseconds, before other work on the same thread gets its turn. */
-const patienceMs = 8;
+/** Passages copied before other work gets its turn. */
+const copiedAtOnce = 10_000;
 
-/** Exact BM25 in this process. Make one with `Bm25Engine.fromPassages` or `openIndex`. */
+export interface Bm25EngineOptions {
+  /** Threads that score; 0: the thread that asks. Default: none for a small index, else one for each processor and at most 4. */
+  workers?: number;
+}
+
+/** Exact BM25 in this process. Make one with `Bm25Engine.fromPassages`, `indexed` or `openIndex`. */
 export class Bm25Engine implements SearchEngine {
   readonly name = "bm25";
   readonly analyzer: Analyzer;
   /** Every passage of the index, by number. */
   readonly passages: PassageSource;
-  private readonly scorer: Bm25Scorer;
+  private readonly scoring: Scoring;
   private isClosed = false;
 
-  private constructor(snapshot: Bm25Snapshot, passages: PassageSource) {
-    checkRanking(snapshot.k1, snapshot.b);
-    this.analyzer = new Analyzer(snapshot.analyzer);
+  private constructor(scoring: Scoring, analyzer: Analyzer, passages: PassageSource) {
+    this.scoring = scoring;
+    this.analyzer = analyzer;
     this.passages = passages;
-    this.scorer = new Bm25Scorer(snapshot);
   }
 
   /**
-   * Indexes a list of passages in memory, at once and in this thread. No passages make an engine that finds nothing.
+   * Indexes a list of passages in memory, at once and in this thread, and scores here too: for short lists. No passages make an engine
+   * that finds nothing.
    * @throws UserError for settings out of range.
    */
   static fromPassages(passages: readonly StoredPassage[], settings: Partial<Bm25Settings> = {}): Bm25Engine {
-    const { k1, b, analyzer: analyzerSettings } = { ...defaultBm25, ...settings };
-    const analyzer = new Analyzer(analyzerSettings);
-    const stored = passages.map(({ id, title, text }) => ({ id, title, text }));
-    const segment = indexInMemory(stored, analyzer);
-    const snapshot: Bm25Snapshot = {
-      analyzer: analyzer.settings,
-      k1,
-      b,
-      segments: [segment],
-      passages: stored.length,
-      totalLength: segment.lengths.reduce((sum, length) => sum + length, 0),
-      deletedFrequencies: new Map(),
-    };
-    return new Bm25Engine(snapshot, new PassagesInMemory(stored));
+    const stored = copied(passages);
+    const snapshot = snapshotInMemory(stored, settings);
+    const scoring = new ScoringHere(snapshot);
+    return new Bm25Engine(scoring, new Analyzer(snapshot.analyzer), new PassagesInMemory(stored));
   }
 
   /**
-   * Opens an index at hand; `passages` are closed with the engine.
+   * As `fromPassages` for lists of any length: indexes and scores in workers where this thread would be held up.
    * @throws UserError for settings out of range.
    */
-  static async fromSnapshot(snapshot: Bm25Snapshot, passages: PassageSource): Promise<Bm25Engine> {
-    return new Bm25Engine(snapshot, passages);
+  static async indexed(
+    passages: readonly StoredPassage[],
+    settings: Partial<Bm25Settings> = {},
+    options: Bm25EngineOptions = {},
+  ): Promise<Bm25Engine> {
+    const stored: StoredPassage[] = [];
+    for (let first = 0; first < passages.length; first += copiedAtOnce) {
+      stored.push(...copied(passages.slice(first, first + copiedAtOnce)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return Bm25Engine.fromSnapshot(await indexPassages(stored, settings), new PassagesInMemory(stored), options);
   }
 
-  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
+  /**
+   * Opens an index at hand; `passages` are closed with the engine, or when it cannot be opened.
+   * @throws UserError for settings out of range.
+   */
+  static async fromSnapshot(
+    snapshot: Bm25Snapshot,
+    passages: PassageSource,
+    { workers = defaultWorkers(snapshot) }: Bm25EngineOptions = {},
+  ): Promise<Bm25Engine> {
+    try {
+      checkRanking(snapshot.k1, snapshot.b);
+      const analyzer = new Analyzer(snapshot.analyzer);
+      const scoring = workers === 0 ? new ScoringHere(snapshot) : await ScoringInWorkers.open(snapshot, workers);
+      return new Bm25Engine(scoring, analyzer, passages);
+    } catch (error) {
+      await passages.close();
+      throw error;
+    }
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
+    checkSignal(signal);
     const results: Passage[][] = [];
-    let lastPause = performance.now();
-    for (const query of queries) {
-      checkSignal(options.signal);
-      if (this.isClosed)
-        throw new SearchError("bm25: the engine is closed.", { engine: this.name, isRetryable: false });
-      results.push(await this.read(this.scorer.top(this.analyzer.terms(query), k)));
-      if (performance.now() - lastPause < patienceMs) continue;
-      await new Promise((resolve) => setImmediate(resolve));
-      lastPause = performance.now();
+    try {
+      this.checkOpen();
+      for await (const ranked of this.scoring.top(queries, k, signal)) {
+        results.push(...(await Promise.all(ranked.map((hits) => this.read(hits)))));
+        checkSignal(signal);
+        this.checkOpen();
+      }
+    } catch (error) {
+      throw this.failureOf(error, signal);
     }
     return results;
   }
 
+  /** Searches under way fail. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
+    await this.scoring.close();
     await this.passages.close();
   }
 
   private async read(hits: readonly ScoredPassage[]): Promise<Passage[]> {
-    try {
-      const stored = await this.passages.read(hits.map(({ passage }) => passage));
-      return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const remedy = cause instanceof DamagedPassage ? " Build the index again with `sleuth index`." : "";
-      throw new SearchError(`bm25: ${why}.${remedy}`, { engine: this.name, isRetryable: false, cause });
-    }
+    const stored = await this.passages.read(hits.map(({ passage }) => passage));
+    return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
   }
+
+  private checkOpen(): void {
+    if (this.isClosed) throw new SearchError("bm25: the engine is closed.", { engine: this.name, isRetryable: false });
+  }
+
+  /** What the caller is told: its own reason when it has left, else a SearchError. */
+  private failureOf(cause: unknown, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted) return signal.reason;
+    if (cause instanceof SearchError) return cause;
+    const engine = this.name;
+    // A file that is closed while it is read fails in ways of its own.
+    if (this.isClosed) return new SearchError("bm25: the engine is closed.", { engine, isRetryable: false, cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof WorkerGone)
+      return new SearchError(`bm25: a scoring thread has ended (${why}) Another takes its place; try again.`, {
+        engine,
+        isRetryable: true,
+        cause,
+      });
+    const remedy = cause instanceof DamagedPassage ? " Build the index again with `sleuth index`." : "";
+    return new SearchError(`bm25: ${why}.${remedy}`, { engine, isRetryable: false, cause });
+  }
+}
+
+/** The engine keeps what it was given, whatever becomes of the caller's objects. */
+function copied(passages: readonly StoredPassage[]): StoredPassage[] {
+  return passages.map(({ id, title, text }) => ({ id, title, text }));
 }

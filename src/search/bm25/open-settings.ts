@@ -13,5 +13,5 @@ export async function openBm25({ index, k1, b }: EngineSettings, context: Engine
     throw new UserError(
       "bm25 needs an index. Make one with `sleuth index CORPUS.jsonl --out FOLDER` and name it with --index FOLDER.",
     );
-  return Bm25Engine.fromPassages(await context.passages(), ranking);
+  return Bm25Engine.indexed(await context.passages(), ranking);
 }

@@ -1,0 +1,79 @@
+/** @file Passages at hand to an index in memory, without holding up the thread that asks. */
+import { Analyzer } from "../analyzer.js";
+import type { AnalyzerSettings } from "../analyzer.js";
+import { WorkerPool } from "../workers/pool.js";
+import type { StoredPassage } from "./passages.js";
+import { indexInMemory } from "./memory.js";
+import type { Bm25Settings } from "./settings.js";
+import { checkRanking, defaultBm25 } from "./settings.js";
+import type { Bm25Snapshot, Segment } from "./snapshot.js";
+
+/** Passages that are indexed in this thread at once: some 15 ms. */
+const passagesAtOnce = 200;
+/** Passages handed over at a time: a copy of some 2 ms. */
+const passagesPerTask = 1_000;
+
+export type IndexTask = { passages: readonly Pick<StoredPassage, "title" | "text">[] } | "finish";
+
+/** As {@link snapshotInMemory}, in a worker where that would hold up this thread. */
+export async function indexPassages(
+  passages: readonly StoredPassage[],
+  settings: Partial<Bm25Settings> = {},
+): Promise<Bm25Snapshot> {
+  if (passages.length <= passagesAtOnce) return snapshotInMemory(passages, settings);
+  const filled = filledIn(settings);
+  const segment = await indexInWorker(passages, filled.analyzer);
+  return snapshotOf(segment, filled);
+}
+
+/**
+ * Indexes passages at once, in this thread.
+ * @throws UserError for settings out of range.
+ */
+export function snapshotInMemory(passages: readonly StoredPassage[], settings: Partial<Bm25Settings>): Bm25Snapshot {
+  const filled = filledIn(settings);
+  return snapshotOf(indexInMemory(passages, new Analyzer(filled.analyzer)), filled);
+}
+
+interface FilledSettings {
+  k1: number;
+  b: number;
+  analyzer: AnalyzerSettings;
+}
+
+function filledIn(settings: Partial<Bm25Settings>): FilledSettings {
+  const { k1, b, analyzer } = { ...defaultBm25, ...settings };
+  checkRanking(k1, b);
+  return { k1, b, analyzer: new Analyzer(analyzer).settings };
+}
+
+function snapshotOf(segment: Segment, settings: FilledSettings): Bm25Snapshot {
+  return {
+    ...settings,
+    segments: [segment],
+    passages: segment.lengths.length,
+    totalLength: segment.lengths.reduce((sum, length) => sum + length, 0),
+    deletedFrequencies: new Map(),
+  };
+}
+
+async function indexInWorker(passages: readonly StoredPassage[], analyzer: AnalyzerSettings): Promise<Segment> {
+  const module = new URL("./index-worker", import.meta.url);
+  const pool = await WorkerPool.open<IndexTask, Segment | null>({
+    name: "bm25 index",
+    module,
+    workers: 1,
+    data: analyzer,
+  });
+  try {
+    for (let first = 0; first < passages.length; first += passagesPerTask) {
+      const some = passages.slice(first, first + passagesPerTask);
+      await pool.run({ passages: some.map(({ title, text }) => ({ title, text })) });
+    }
+    const segment = await pool.run("finish");
+    if (segment === null) throw new Error("internal: an index without a segment");
+    return segment;
+  } finally {
+    await pool.close();
+  }
+}
