@@ -56,15 +56,15 @@ export async function serve({
 }
 
 async function answer(service: SearchService, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const gone = new AbortController();
-  response.on("close", () => gone.abort(new Error("the client went away")));
   try {
     const reply = await service.handle({
       method: request.method ?? "GET",
       path: (request.url ?? "/").replace(/\?.*$/, ""),
       header: (name) => request.headers[name]?.toString(),
       body: (maxBytes) => readBody(request, maxBytes),
-      signal: gone.signal,
+      // Closed after the end of an answer, too; then nobody listens any more.
+      isGone: () => response.closed,
+      onGone: (leave) => void response.on("close", () => leave(new Error("the client went away"))),
     });
     await send(reply, request, response);
   } catch {
@@ -83,7 +83,7 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
       if (bytes > maxBytes) reject(new TooLarge());
       else pieces.push(piece);
     });
-    request.on("end", () => resolve(Buffer.concat(pieces).toString("utf8")));
+    request.on("end", () => resolve((pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)).toString("utf8")));
     request.on("error", reject);
   });
 }
@@ -99,9 +99,11 @@ async function send(
     response.writeHead(status, headers);
     return pipeline(Readable.from(body), response);
   }
-  const bytes = Buffer.from(body[0] ?? "");
-  response.writeHead(status, { ...headers, "content-length": bytes.length });
-  response.end(bytes);
+  const text = body[0] ?? "";
+  headers["content-length"] = `${Buffer.byteLength(text)}`;
+  response.writeHead(status, headers);
+  // As text: Node then sends it in one piece with the headers.
+  response.end(text);
 }
 
 function drain(server: Server, drainMs: number): Promise<void> {

@@ -10,12 +10,28 @@ export interface BatchSettings {
   underWay: number;
 }
 
+/** Who waits for an answer. Plain callbacks: a signal for each request would cost more than a small search. */
+export interface Waiter {
+  /** Whether nobody waits any more. */
+  isGone: () => boolean;
+  /** Calls back when nobody waits any more, with the reason. */
+  onGone: (leave: (reason: unknown) => void) => void;
+}
+
 interface Waiting {
   queries: readonly string[];
   k: number;
-  signal: AbortSignal;
+  /** The batch that took it. */
+  batch?: Batch;
+  isDone: boolean;
   resolve: (lists: Passage[][]) => void;
   reject: (reason: unknown) => void;
+}
+
+interface Batch {
+  /** Aborts the search when the last of its callers has left. */
+  controller: AbortController;
+  open: number;
 }
 
 /**
@@ -41,23 +57,33 @@ export class SearchBatches {
     return this.#waiting.reduce((sum, { queries }) => sum + queries.length, 0);
   }
 
-  /** @throws SearchError of the engine; the signal's reason */
-  search(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  /** @throws SearchError of the engine, or when time is up; the reason for which nobody waits any more */
+  search(queries: readonly string[], k: number, waiter: Waiter, timeoutMs: number): Promise<Passage[][]> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        this.#waiting = this.#waiting.filter((other) => other !== entry);
-        reject(signal.reason as Error);
+      const done = (): void => {
+        clearTimeout(timer);
+        entry.isDone = true;
+        if (entry.batch !== undefined) entry.batch.open--;
       };
-      signal.addEventListener("abort", onAbort, { once: true });
-      const release = (): void => signal.removeEventListener("abort", onAbort);
       const entry: Waiting = {
         queries,
         k,
-        signal,
-        resolve: (lists) => (release(), resolve(lists)),
-        reject: (reason) => (release(), reject(reason as Error)),
+        isDone: false,
+        resolve: (lists) => {
+          if (!entry.isDone) (done(), resolve(lists));
+        },
+        reject: (reason) => {
+          if (!entry.isDone) (done(), reject(reason as Error));
+        },
       };
+      const leave = (reason: unknown): void => {
+        if (entry.isDone) return;
+        this.#waiting = this.#waiting.filter((other) => other !== entry);
+        entry.reject(reason);
+        if (entry.batch?.open === 0) entry.batch.controller.abort(reason);
+      };
+      const timer = setTimeout(() => leave(this.#error(`no answer within ${timeoutMs} ms.`, true)), timeoutMs);
+      waiter.onGone(leave);
       this.#waiting.push(entry);
       this.#schedule();
     });
@@ -106,33 +132,20 @@ export class SearchBatches {
 
   async #ask(callers: readonly Waiting[]): Promise<void> {
     this.batches++;
-    const queries = [...new Set(callers.flatMap((caller) => caller.queries))];
-    const left = whenAllAbort(callers);
-    let lists: Passage[][];
-    try {
-      lists = await this.#engine.searchBatch(queries, callers[0].k, { signal: left.signal });
-    } finally {
-      left.release();
-    }
-    const { name } = this.#engine;
+    const open = callers.filter(({ isDone }) => !isDone);
+    if (open.length === 0) return;
+    const batch: Batch = { controller: new AbortController(), open: open.length };
+    for (const caller of open) caller.batch = batch;
+    const all = open.flatMap((caller) => caller.queries);
+    const queries = [...new Set(all)];
+    const lists = await this.#engine.searchBatch(queries, open[0].k, { signal: batch.controller.signal });
     if (!Array.isArray(lists) || lists.length !== queries.length)
-      throw new SearchError(`${name} answered ${queries.length} queries with another number of lists.`, {
-        engine: name,
-        isRetryable: false,
-      });
+      throw this.#error(`${this.#engine.name} answered ${queries.length} queries with another number of lists.`, false);
     const listOf = new Map(queries.map((query, index) => [query, lists[index]]));
-    for (const caller of callers) caller.resolve(caller.queries.map((query) => listOf.get(query) as Passage[]));
+    for (const caller of open) caller.resolve(caller.queries.map((query) => listOf.get(query) as Passage[]));
   }
-}
 
-/** A signal that aborts when the last of the callers has left. */
-function whenAllAbort(callers: readonly Waiting[]): { signal: AbortSignal; release: () => void } {
-  const controller = new AbortController();
-  const check = (): void => {
-    if (callers.every(({ signal }) => signal.aborted)) controller.abort(callers[0].signal.reason);
-  };
-  for (const { signal } of callers) signal.addEventListener("abort", check);
-  check();
-  const release = (): void => callers.forEach(({ signal }) => signal.removeEventListener("abort", check));
-  return { signal: controller.signal, release };
+  #error(message: string, isRetryable: boolean): SearchError {
+    return new SearchError(message, { engine: this.#engine.name, isRetryable });
+  }
 }

@@ -22,7 +22,8 @@ export function inProcess(
       path: new URL(input).pathname,
       header: (name) => headers.get(name) ?? undefined,
       body: async () => init.body as string,
-      signal: init.signal ?? new AbortController().signal,
+      isGone: () => init.signal?.aborted === true,
+      onGone: (leave) => init.signal?.addEventListener("abort", () => leave(init.signal?.reason)),
     });
     return new Response(answer.body.join(""), { status, headers: answer.headers });
   };

@@ -4,10 +4,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Passage } from "../../types.js";
 import { SearchError } from "../engine.js";
 import type { SearchEngine } from "../engine.js";
-import { withDeadline } from "../remote/deadline.js";
 import { WireError, fromRequest, toAnswer } from "../wire.js";
 import type { RequestLimits, RetrieveRequest } from "../wire.js";
 import { SearchBatches } from "./batches.js";
+import type { Waiter } from "./batches.js";
 import { ServerMetrics } from "./metrics.js";
 
 export interface SearchServiceSettings extends RequestLimits {
@@ -39,7 +39,7 @@ export const defaultService: SearchServiceSettings = {
   token: "",
 };
 
-export interface ServiceRequest {
+export interface ServiceRequest extends Waiter {
   method: string;
   /** Path alone, without what follows a question mark. */
   path: string;
@@ -47,8 +47,6 @@ export interface ServiceRequest {
   header: (name: string) => string | undefined;
   /** Reads the body, at most `maxBodyBytes` of it. */
   body: (maxBytes: number) => Promise<string>;
-  /** Aborts when the client goes away. */
-  signal: AbortSignal;
 }
 
 export interface ServiceAnswer {
@@ -174,7 +172,7 @@ export class SearchService {
     return answer;
   }
 
-  async #search({ body, signal }: ServiceRequest, id: string): Promise<ServiceAnswer> {
+  async #search(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
     const { maxInFlight, maxBodyBytes, timeoutMs } = this.settings;
     const batches = this.#batches;
     const status = this.#status;
@@ -183,19 +181,15 @@ export class SearchService {
       this.#metrics.overloads++;
       return busy(id, `The server answers ${maxInFlight} searches at once, and so many are under way.`);
     }
-    const asked = fromRequest(parse(await body(maxBodyBytes)), this.settings);
+    const asked = fromRequest(parse(await request.body(maxBodyBytes)), this.settings);
     this.#metrics.requests++;
     this.#metrics.queries += asked.queries.length;
     if (asked.queries.length === 0) return json(200, id, { result: [] });
-    const late = (): SearchError =>
-      new SearchError(`no answer within ${timeoutMs} ms.`, { engine: this.#engine?.name ?? "", isRetryable: true });
-    const lists = await withDeadline([signal], timeoutMs, late, (whole) =>
-      batches.search(asked.queries, asked.topk, whole),
-    );
+    const lists = await batches.search(asked.queries, asked.topk, request, timeoutMs);
     return { ...json(200, id, undefined), body: await answerBody(lists, asked) };
   }
 
-  #failed(error: unknown, { signal }: ServiceRequest, id: string): ServiceAnswer {
+  #failed(error: unknown, { isGone }: ServiceRequest, id: string): ServiceAnswer {
     if (error instanceof WireError)
       return failure(400, id, { message: `${error.message}.`, field: error.field, example });
     if (error instanceof TooLarge)
@@ -205,7 +199,7 @@ export class SearchService {
         teach(`The request is larger than ${this.settings.maxBodyBytes} bytes. Send fewer queries at once.`),
       );
     // A caller who went away is no failure of ours, and nobody reads the answer.
-    if (signal.aborted) return failure(499, id, { message: "The client went away." });
+    if (isGone()) return failure(499, id, { message: "The client went away." });
     this.#metrics.failures++;
     const message = error instanceof Error ? error.message : String(error);
     return error instanceof SearchError && error.isRetryable ? busy(id, message) : failure(500, id, { message });
