@@ -1,4 +1,5 @@
 /** @file One request to a search service, such that its key shows up nowhere else: not in errors, not at another server. */
+import type { CircuitBreaker } from "../../http/breaker.js";
 import { getJson, postJson, type HttpTools, type PostSettings, type RequestCounts } from "../../http/post.js";
 import { HttpError } from "../../http/retry.js";
 import type { WebRequest } from "./providers.js";
@@ -10,6 +11,8 @@ export interface AskOptions {
   settings: PostSettings;
   tools: HttpTools;
   counts: RequestCounts;
+  /** The service's: it is left alone for a while when it fails again and again. */
+  breaker: CircuitBreaker;
   signal: AbortSignal;
 }
 
@@ -44,7 +47,7 @@ const paymentRequired = 402;
  * @throws AskError for one that failed for good; the signal's reason once it aborts
  */
 export async function askService(request: WebRequest, options: AskOptions): Promise<string> {
-  const { endpoint, secrets, settings, tools, counts, signal } = options;
+  const { endpoint, secrets, settings, tools, counts, breaker, signal } = options;
   const url = new URL(endpoint);
   for (const [name, value] of Object.entries(request.parameters ?? {})) url.searchParams.set(name, value);
   // The shared transport sees the endpoint alone, since its errors show what it sees. Redirects are answers that fail: followed, they would
@@ -56,8 +59,8 @@ export async function askService(request: WebRequest, options: AskOptions): Prom
   const withHeaders = { ...settings, headers: { ...settings.headers, ...request.headers } };
   try {
     return request.body === undefined
-      ? await getJson(endpoint, withHeaders, hidden, { signal, counts })
-      : await postJson(endpoint, JSON.stringify(request.body), withHeaders, hidden, { signal, counts });
+      ? await getJson(endpoint, withHeaders, hidden, { signal, counts, breaker })
+      : await postJson(endpoint, JSON.stringify(request.body), withHeaders, hidden, { signal, counts, breaker });
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     const { why, status, isRetryable, tries } = error;

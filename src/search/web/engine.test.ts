@@ -77,7 +77,7 @@ describe("asking", () => {
       ],
     ]);
     expect(requests[0].url.href).toBe("https://api.search.brave.com/res/v1/web/search?q=owl&count=20");
-    expect(engine.counts()).toEqual({ requests: 1, retries: 0, failures: 0 });
+    expect(engine.counts()).toEqual({ requests: 1, retries: 0, failures: 0, breakerOpen: 0 });
   });
 
   it("asks each distinct query once, and none for nothing", async () => {
@@ -358,7 +358,7 @@ describe("failures", () => {
     expect(failure.message).toMatch(message);
     expect(failure.isRetryable).toBe(isRetryable);
     expect(requests).toHaveLength(tries);
-    expect(engine.counts()).toEqual({ requests: tries, retries: tries - 1, failures: 1 });
+    expect(engine.counts()).toEqual({ requests: tries, retries: tries - 1, failures: 1, breakerOpen: 0 });
   });
 
   it.each<[string, string, RegExp]>([
@@ -394,6 +394,19 @@ describe("failures", () => {
     const failure = await failureOf(engine);
     expect(failure.message).toContain("no answer within 100 ms, further tries included");
     expect(failure.isRetryable).toBe(true);
+  });
+
+  it("a service that fails again and again is left alone for a while", async () => {
+    const breaker = { failuresInRow: 3, restMs: 60_000 };
+    const { engine, requests } = scripted(() => new Response(key, { status: 503 }), { retries: 1, breaker });
+    for (let search = 0; search < 4; search++) await failureOf(engine);
+    const failure = await failureOf(engine);
+    expect(failure.message).toMatch(
+      /left alone for another \d+ ms, since 3 requests in a row have failed.*503: "\[key\]"/,
+    );
+    expect(failure.isRetryable).toBe(true);
+    expect(requests).toHaveLength(3);
+    expect(engine.counts()).toMatchObject({ breakerOpen: 1 });
   });
 
   it("one query that fails stops the others", async () => {

@@ -1,6 +1,7 @@
 /** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
 import { setMaxListeners } from "node:events";
 import { UserError } from "../../errors.js";
+import { CircuitBreaker, defaultBreaker, type BreakerSettings } from "../../http/breaker.js";
 import { excerpt, realTools, type HttpTools, type PostSettings, type RequestCounts } from "../../http/post.js";
 import { defaultRetry } from "../../http/retry.js";
 import type { Passage } from "../../types.js";
@@ -23,6 +24,8 @@ export interface WebSettings extends PostSettings {
   deadlineMs: number;
   /** Most queries under way at once. */
   concurrency: number;
+  /** When the service is left alone, and for how long. */
+  breaker: BreakerSettings;
   /** Reads the pages that were found; closed with the engine. Without it, snippets are the passages. */
   pages?: Pages;
 }
@@ -32,6 +35,7 @@ const defaults: Omit<WebSettings, "provider" | "keys" | "endpoint"> = {
   timeoutMs: 5_000,
   deadlineMs: 10_000,
   concurrency: 4,
+  breaker: defaultBreaker,
   maxAnswerBytes: 8 * 1024 * 1024,
   headers: {},
 };
@@ -52,6 +56,7 @@ export class WebEngine implements SearchEngine {
   readonly #keys: readonly string[];
   private readonly tools: HttpTools;
   private readonly closed = new AbortController();
+  private readonly breaker: CircuitBreaker;
   private readonly asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
 
   /** @throws UserError for keys that are missing or could not be sent, or an address that is none */
@@ -65,6 +70,7 @@ export class WebEngine implements SearchEngine {
     this.endpoint = checkEndpoint(settings.endpoint ?? this.provider.endpoint ?? "", settings.provider);
     this.settings = { ...defaults, ...settings, endpoint: this.endpoint };
     this.tools = { ...realTools, ...tools };
+    this.breaker = new CircuitBreaker(this.settings.breaker);
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -92,7 +98,7 @@ export class WebEngine implements SearchEngine {
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { ...this.asked, ...this.settings.pages?.counts };
+    return { ...this.asked, breakerOpen: this.breaker.opened, ...this.settings.pages?.counts };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
@@ -153,12 +159,12 @@ export class WebEngine implements SearchEngine {
 
   private async resultsOf(query: string, k: number, page: number, signal: AbortSignal): Promise<WebResult[]> {
     const asked = { query, k, page };
-    const { settings, tools, endpoint } = this;
+    const { settings, tools, endpoint, breaker } = this;
     const request = this.provider.request(asked, this.#keys);
     const secrets = this.#keys;
     let text: string;
     try {
-      text = await askService(request, { endpoint, secrets, settings, tools, counts: this.asked, signal });
+      text = await askService(request, { endpoint, secrets, settings, tools, counts: this.asked, breaker, signal });
     } catch (error) {
       if (!(error instanceof AskError)) throw error;
       const advice = this.adviceFor(error);

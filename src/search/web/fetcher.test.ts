@@ -53,6 +53,14 @@ describe("a page", () => {
     expect(internet.dialled).toEqual([`${publicAddress}:80`]);
   });
 
+  it("is fetched from a public number, of either kind", async () => {
+    internet.pages.set("93.184.216.34/", html("<p>four"));
+    internet.pages.set("[2606:4700::1111]/", html("<p>six"));
+    expect(textOf(await get("http://93.184.216.34/"))).toBe("<p>four");
+    expect(textOf(await get("http://[2606:4700::1111]/"))).toBe("<p>six");
+    expect(internet.dialled).toEqual(["93.184.216.34:80", "2606:4700::1111:80"]);
+  });
+
   it.each([
     ["gzip", gzipSync("<p>packed")],
     ["br", brotliCompressSync("<p>packed")],

@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Passage } from "../../types.js";
 import { WebEngine } from "./engine.js";
+import { PageMemory } from "./page-memory.js";
 import { Pages } from "./pages.js";
 import type { PageSettings } from "./pages.js";
 import { html, redirect, startInternet } from "./site.test-support.js";
@@ -79,7 +80,13 @@ describe("a found page", () => {
     expect(two.text).toBe(one.text);
     expect(three.text).toMatch(/Owls hunt at dusk\./);
     expect(four.text).toContain("hört");
-    expect(shared.counts).toEqual({ pagesFetched: 4, pagesRefused: 0, pagesFailed: 0, robotsDenied: 0 });
+    expect(shared.counts).toEqual({
+      pagesFetched: 4,
+      pagesRemembered: 0,
+      pagesRefused: 0,
+      pagesFailed: 0,
+      robotsDenied: 0,
+    });
   });
 
   it("of hostile text stays text: nothing runs, and what is hidden is not read", async () => {
@@ -113,7 +120,20 @@ describe("a found page", () => {
       ...Array.from({ length: 12 }, () => "the snippet about owls"),
       "owls hunt here",
     ]);
-    expect(shared.counts).toEqual({ pagesFetched: 1, pagesRefused: 5, pagesFailed: 5, robotsDenied: 2 });
+    expect(shared.counts).toEqual({
+      pagesFetched: 1,
+      pagesRemembered: 0,
+      pagesRefused: 5,
+      pagesFailed: 5,
+      robotsDenied: 2,
+    });
+  });
+
+  it("is asked for once, however many searches find it", async () => {
+    const address = site(html("<p>owls hunt</p>"));
+    for (let search = 0; search < 3; search++) expect((await read([address]))[0].text).toBe("owls hunt");
+    expect(internet.requests.filter((asked) => asked.endsWith("/page"))).toHaveLength(1);
+    expect(shared.counts).toMatchObject({ pagesFetched: 1, pagesRemembered: 2 });
   });
 
   it("without any of the words keeps its snippet too", async () => {
@@ -129,6 +149,25 @@ describe("a found page", () => {
     expect(shared.counts.robotsDenied).toBe(1);
     expect(internet.requests).not.toContain(new URL(closed).host + "/page");
   });
+});
+
+it("the memory of pages holds so much and no more, and forgets what was used longest ago", () => {
+  const memory = new PageMemory(10);
+  memory.set("a", "12345");
+  memory.set("b", "123");
+  expect(memory.get("a")).toBe("12345");
+  memory.set("c", "1234");
+  expect([memory.get("a"), memory.get("b"), memory.get("c")]).toEqual(["12345", undefined, "1234"]);
+  memory.set("c", "12");
+  memory.set("d", "123");
+  expect([memory.get("a"), memory.get("c"), memory.get("d")]).toEqual(["12345", "12", "123"]);
+  memory.set("e", "x".repeat(11));
+  expect(["a", "c", "d", "e"].map((address) => memory.get(address))).toEqual([
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 describe("time and number", () => {

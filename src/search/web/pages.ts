@@ -7,6 +7,7 @@ import { bestExcerpt } from "./excerpt.js";
 import { fetchPage } from "./fetcher.js";
 import type { Fetched, FetchLimits } from "./fetcher.js";
 import { Gate } from "./gate.js";
+import { PageMemory } from "./page-memory.js";
 import { Robots, RobotsDenied } from "./robots.js";
 
 export interface PageSettings extends FetchLimits {
@@ -29,12 +30,17 @@ export const defaultPages: PageSettings = {
 /** Of longer pages, the rest is not looked at. UTF-16 units. */
 const longestText = 500_000;
 
+/** Texts that are kept in memory, all together: some hundred articles. UTF-16 units. */
+const rememberedText = 8_000_000;
+
 const readTypes = new Set(["text/html", "application/xhtml+xml", "text/plain"]);
 
 /** What became of pages so far. */
 export interface PageCounts {
   /** Read to the end. */
   pagesFetched: number;
+  /** Read before, and remembered. */
+  pagesRemembered: number;
   /** Not asked for: the address, or one that it led to, is not public or not of the web. */
   pagesRefused: number;
   /** Asked for in vain: too slow, too large, no text, broken, or answered with a failure. */
@@ -45,12 +51,19 @@ export interface PageCounts {
 
 /** Reads pages. Whoever makes one closes it. */
 export class Pages {
-  readonly counts: PageCounts = { pagesFetched: 0, pagesRefused: 0, pagesFailed: 0, robotsDenied: 0 };
+  readonly counts: PageCounts = {
+    pagesFetched: 0,
+    pagesRemembered: 0,
+    pagesRefused: 0,
+    pagesFailed: 0,
+    robotsDenied: 0,
+  };
   private readonly settings: PageSettings;
   private readonly rules: ConnectRules;
   private readonly robots: Robots;
   private readonly gate: Gate;
   private readonly parser: DocumentParser;
+  private readonly memory = new PageMemory(rememberedText);
 
   /** @param rules for tests alone */
   constructor(settings: Partial<PageSettings> = {}, rules: ConnectRules = {}) {
@@ -68,10 +81,9 @@ export class Pages {
    */
   async excerpt(address: string, query: string, snippet: string, signal: AbortSignal): Promise<string | undefined> {
     try {
-      const page = await this.gate.run(hostOf(address), signal, () => this.fetch(address, signal));
-      const text = await this.textOf(page, signal);
-      this.counts.pagesFetched++;
-      return await bestExcerpt(text.slice(0, longestText), query, snippet, this.settings.maxCharacters);
+      // Asked for when its turn has come: by then another search may have read it.
+      const text = await this.gate.run(hostOf(address), signal, () => this.textOf(address, signal));
+      return await bestExcerpt(text, query, snippet, this.settings.maxCharacters);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof RobotsDenied) this.counts.robotsDenied++;
@@ -102,9 +114,19 @@ export class Pages {
     return page;
   }
 
-  private async textOf({ body, charset, contentType, url }: Fetched, signal: AbortSignal): Promise<string> {
-    const text = decodePage(body, charset);
-    return contentType === "text/plain" ? text : (await this.parser.htmlToText(text, url, { signal })).text;
+  private async textOf(address: string, signal: AbortSignal): Promise<string> {
+    const known = this.memory.get(address);
+    if (known !== undefined) {
+      this.counts.pagesRemembered++;
+      return known;
+    }
+    const { body, charset, contentType, url } = await this.fetch(address, signal);
+    const page = decodePage(body, charset);
+    const whole = contentType === "text/plain" ? page : (await this.parser.htmlToText(page, url, { signal })).text;
+    const text = whole.slice(0, longestText);
+    this.counts.pagesFetched++;
+    this.memory.set(address, text);
+    return text;
   }
 }
 
