@@ -138,7 +138,7 @@ validation questions, which in the failing arm were asked of the failing engine 
 |---|---|---|---|---|---|---|---|
 ${[...clean.map((cell) => row("answer", cell)), ...failing.map((cell) => row(`${percent} fail`, cell))].join("\n")}
 
-The last EM column is what failing searches cost when questions are answered, whatever was trained: a question of three hops needs three searches that answer.
+The last EM column is what failing searches cost while questions are answered. A failed search counts among the four that a question has, so one of three hops bears one failure.
 `;
 }
 
