@@ -74,6 +74,12 @@ export class Analyzer {
     forEachToken(source, (start, end) => visit(source.slice(start, end), start, end));
   }
 
+  /** The same without making the words: `source` is the text they are cut from. */
+  forEachWordAt(text: string, visit: (source: string, start: number, end: number) => void): void {
+    const source = this.settings.lowercase ? lowerCase(text) : text;
+    forEachToken(source, (start, end) => visit(source, start, end));
+  }
+
   /** The term of one word, or null when the word is not indexed. */
   termOf(word: string): string | null {
     const bare = this.settings.removePossessives ? withoutPossessive(word) : word;

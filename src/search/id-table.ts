@@ -11,7 +11,7 @@ export type Place = number;
  * caller confirms a hit before it complains.
  */
 export class IdTable {
-  private slots = 1 << 16;
+  private slots = 1 << 10;
   private high = new Uint32Array(this.slots);
   private low = new Uint32Array(this.slots);
   /** Place + 1; 0 is a free slot. */
@@ -83,3 +83,26 @@ function finalize(value: number): number {
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
   return (x ^ (x >>> 16)) >>> 0;
 }
+
+/** Places by hash, where different ids may share one: every place is kept, and the caller compares the ids themselves. */
+export class IdPlaces {
+  private readonly first = new IdTable();
+  /** Further places, by the first place of their hash; hardly ever any. */
+  private readonly further = new Map<Place, Place[]>();
+
+  /** Adds a place. Returns the earlier ones with the same hash. */
+  add(high: number, low: number, place: Place): readonly Place[] {
+    const first = this.first.addHash(high, low, place);
+    if (first === undefined) return none;
+    const further = this.further.get(first) ?? [];
+    this.further.set(first, [...further, place]);
+    return [first, ...further];
+  }
+
+  placesOf(high: number, low: number): readonly Place[] {
+    const first = this.first.placeOf(high, low);
+    return first === undefined ? none : [first, ...(this.further.get(first) ?? none)];
+  }
+}
+
+const none: readonly Place[] = [];

@@ -40,9 +40,10 @@ export class RandomEngine implements SearchEngine {
     const moved = new Map<number, number>();
     const { count } = this.passages;
     const drawn: number[] = [];
-    for (let index = 0; index < Math.min(k, count); index++) {
+    for (let index = 0; index < count && drawn.length < k; index++) {
       const other = index + random.integer(count - index);
-      drawn.push(moved.get(other) ?? other);
+      const number = moved.get(other) ?? other;
+      if (!this.passages.isDeleted(number)) drawn.push(number);
       moved.set(other, moved.get(index) ?? index);
     }
     return drawn;

@@ -1,13 +1,25 @@
 /**
- * @file The few ways in which building an index changes the disk, behind one interface, so that a test can make any of
- * them fail. Synchronous: the builder waits between batches, not inside them.
+ * @file The few changes that building an index makes to the disk, as an interface, so that a test can make any of
+ * them fail. Synchronous: who writes much does so in a worker, or waits between pieces.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 
 /** A file being written. */
 export interface OutputFile {
   /** Appends all bytes. */
   write(bytes: Uint8Array): void;
+  /** Puts what was written so far on the disk. */
+  sync(): void;
   /** Puts everything on the disk and closes the file. */
   finish(): void;
   /** Closes the file without caring for its content. */
@@ -17,6 +29,8 @@ export interface OutputFile {
 export interface OutputFiles {
   makeFolder(path: string): void;
   create(path: string): OutputFile;
+  /** Opens a file again to write on after its first `bytes` bytes; what stands behind them goes. */
+  extend(path: string, bytes: number): OutputFile;
   /** Replaces `to` in one step. */
   rename(from: string, to: string): void;
   /** Puts a folder's entries on the disk. */
@@ -28,7 +42,12 @@ export interface OutputFiles {
 /** The real disk. */
 export const diskFiles: OutputFiles = {
   makeFolder: (path) => void mkdirSync(path, { recursive: true }),
-  create: createFile,
+  create: (path) => outputFile(openSync(path, "wx"), 0),
+  extend(path, bytes) {
+    const file = openSync(path, "r+");
+    ftruncateSync(file, bytes);
+    return outputFile(file, bytes);
+  },
   rename: renameSync,
   syncFolder(path) {
     // Windows cannot open folders, and its renames need no such help.
@@ -43,12 +62,17 @@ export const diskFiles: OutputFiles = {
   remove: (path) => rmSync(path, { recursive: true, force: true }),
 };
 
-function createFile(path: string): OutputFile {
-  const file = openSync(path, "wx");
+function outputFile(file: number, length: number): OutputFile {
+  let end = length;
   return {
     write(bytes) {
-      for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+      for (let done = 0; done < bytes.length;) {
+        const written = writeSync(file, bytes, done, bytes.length - done, end);
+        done += written;
+        end += written;
+      }
     },
+    sync: () => fdatasyncSync(file),
     finish() {
       try {
         fsyncSync(file);

@@ -2,21 +2,26 @@
  * @file The index on disk.
  *
  * ```
- * out/index.json                    manifest: format, version, settings, counts, size and SHA-256 of every file
- * out/generation-<pid>-<hex>/
+ * out/index.json                    manifest: format, version, settings, and of every segment counts and the size and SHA-256 of its files
+ * out/generation-<pid>-<hex>/       one segment
  *   terms.utf8                      all terms in UTF-16 order, without separators
  *   term-offsets.u32    [V + 1]     byte offsets into terms.utf8
- *   term-numbers.u32    [V]         number of the term at each place of that order
- *   posting-offsets.u32 [V + 1]     by term number
- *   posting-passages.u32 [P]        passage numbers, ascending within a term
+ *   posting-offsets.u32 [V + 1]     by term, in the same order
+ *   posting-passages.u32 [P]        passage numbers (from 0 in the segment), ascending within a term
  *   posting-frequencies [P]         1, 2 or 4 bytes each, as the manifest says
  *   lengths.u32         [N]         terms of each passage
  *   passages.jsonl                  {"id","title","text"} per line, in corpus order
  *   passage-offsets.f64 [N + 1]     byte offsets into passages.jsonl
  *   passage-checks.u32  [N]         FNV-1a of each line
+ *   id-hashes.u32       [2 N]       two hashes of each id: where an id may stand
+ *   tombstones-<hex>                which passages are deleted (`tombstones.ts`); absent where none is
+ * out/lock-<pid>-<hex>              there while somebody changes the index
  * ```
- * Numbers are little-endian. The manifest is the last thing written, by an atomic rename; it names the generation, so an
- * index is either the old one or the new one and never a mixture.
+ * Numbers are little-endian. Files of a segment never change; a deletion writes another file of tombstones. The manifest is the last thing
+ * written, by an atomic rename, so an index is either the old one or the new one and never a mixture.
+ *
+ * Version 1 had one segment, without id-hashes, and numbered its terms in another order (term-numbers.u32 [V]). It is read and added to as
+ * it is; what is written is version 2.
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -25,14 +30,13 @@ import { UserError } from "../../errors.js";
 import type { AnalyzerSettings } from "../analyzer.js";
 
 export const formatName = "sleuth-bm25";
-export const formatVersion = 1;
+export const formatVersion = 2;
 export const manifestName = "index.json";
 export const generationPrefix = "generation-";
 
 export const fileNames = {
   terms: "terms.utf8",
   termOffsets: "term-offsets.u32",
-  termNumbers: "term-numbers.u32",
   postingOffsets: "posting-offsets.u32",
   postingPassages: "posting-passages.u32",
   postingFrequencies: "posting-frequencies",
@@ -40,7 +44,11 @@ export const fileNames = {
   passages: "passages.jsonl",
   passageOffsets: "passage-offsets.f64",
   passageChecks: "passage-checks.u32",
+  idHashes: "id-hashes.u32",
 } as const;
+
+/** Of version 1 only: the number of the term at each place of the sorted order. */
+export const termNumbersName = "term-numbers.u32";
 
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
 
@@ -50,30 +58,66 @@ export interface FileSeal {
   sha256: string;
 }
 
-export interface Manifest {
-  format: typeof formatName;
-  version: typeof formatVersion;
+/** Which passages of a segment are deleted. */
+export interface TombstoneRecord extends FileSeal {
+  /** File in the segment's folder. */
+  file: string;
+  /** Number of deleted passages. */
+  passages: number;
+}
+
+export interface SegmentRecord {
   /** Folder that holds the files, relative to the manifest. */
-  generation: string;
-  analyzer: AnalyzerSettings;
-  k1: number;
-  b: number;
+  folder: string;
+  /** Passages written, deleted ones included. */
   passages: number;
   terms: number;
   postings: number;
   totalLength: number;
   /** Bytes of one posting's frequency: 1, 2 or 4. */
   frequencyBytes: number;
-  files: Record<FileName, FileSeal>;
+  files: Record<string, FileSeal>;
+  tombstones?: TombstoneRecord;
 }
 
-/** The manifest's text, sealed with a hash of its own. */
-export function sealManifest(manifest: Manifest): string {
-  return JSON.stringify({ ...manifest, seal: sealOf(manifest) }, null, 2) + "\n";
+export interface Manifest {
+  format: typeof formatName;
+  version: typeof formatVersion;
+  analyzer: AnalyzerSettings;
+  k1: number;
+  b: number;
+  /** In the order of the corpus: what was added later comes later. */
+  segments: SegmentRecord[];
+}
+
+/** Version 1: one segment, flat. */
+interface ManifestOne extends Omit<SegmentRecord, "folder" | "tombstones"> {
+  format: typeof formatName;
+  version: 1;
+  generation: string;
+  analyzer: AnalyzerSettings;
+  k1: number;
+  b: number;
+}
+
+/** An object as JSON, sealed with a hash of its own. */
+export function sealed(content: object): string {
+  return JSON.stringify({ ...content, seal: sealOf(content) }, null, 2) + "\n";
 }
 
 /**
- * Reads `folder/index.json`.
+ * What {@link sealed} sealed, or why it is not that.
+ * @throws SyntaxError when it is not JSON
+ */
+export function unsealed(text: string): { content: Record<string, unknown>; isWhole: boolean } {
+  const parsed = JSON.parse(text) as Record<string, unknown> | null;
+  if (typeof parsed !== "object" || parsed === null) return { content: {}, isWhole: false };
+  const { seal, ...content } = parsed;
+  return { content, isWhole: seal === sealOf(content) };
+}
+
+/**
+ * Reads `folder/index.json`; version 1 as one segment.
  * @throws UserError when it is missing, damaged or of another version.
  */
 export async function readManifest(folder: string): Promise<Manifest> {
@@ -91,21 +135,32 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 function checkManifest(text: string, path: string, folder: string): Manifest {
-  let parsed: Manifest & { seal: string };
+  let read: ReturnType<typeof unsealed>;
   try {
-    parsed = JSON.parse(text) as Manifest & { seal: string };
+    read = unsealed(text);
   } catch (cause) {
     throw damaged(path, "it is not JSON", folder, cause);
   }
-  if (typeof parsed !== "object" || parsed === null || parsed.format !== formatName)
+  const { content, isWhole } = read;
+  if (content.format !== formatName)
     throw new UserError(`${path} is not the manifest of a Sleuth index. ${remedy(folder)}`);
-  if (parsed.version !== formatVersion)
+  if (content.version !== 1 && content.version !== formatVersion)
     throw new UserError(
-      `${path} is of version ${String(parsed.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
+      `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
     );
-  const { seal, ...manifest } = parsed;
-  if (seal !== sealOf(manifest)) throw damaged(path, "its seal does not match its content", folder);
-  return manifest;
+  if (!isWhole) throw damaged(path, "its seal does not match its content", folder);
+  return content.version === 1 ? fromVersionOne(content as unknown as ManifestOne) : (content as unknown as Manifest);
+}
+
+function fromVersionOne({ format, analyzer, k1, b, generation, ...rest }: ManifestOne): Manifest {
+  const { passages, terms, postings, totalLength, frequencyBytes, files } = rest;
+  const segment = { folder: generation, passages, terms, postings, totalLength, frequencyBytes, files };
+  return { format, version: formatVersion, analyzer, k1, b, segments: [segment] };
+}
+
+/** Passages of a segment that are not deleted. */
+export function livingIn(segment: SegmentRecord): number {
+  return segment.passages - (segment.tombstones?.passages ?? 0);
 }
 
 /** The error of a file that is not what was written. */
@@ -117,6 +172,6 @@ export function remedy(folder: string): string {
   return `Build it with \`sleuth index CORPUS.jsonl --out ${folder}\`.`;
 }
 
-function sealOf(manifest: Manifest): string {
-  return createHash("sha256").update(JSON.stringify(manifest)).digest("hex");
+function sealOf(content: object): string {
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }

@@ -1,9 +1,14 @@
 /** @file Typed arrays that grow by doubling. */
 
-/** Unsigned 32-bit integers. */
-export class GrowingUint32 {
-  private values = new Uint32Array(1024);
+abstract class Growing<Values extends Uint32Array | Float64Array> {
+  private readonly kind: new (length: number) => Values;
+  protected values: Values;
   length = 0;
+
+  constructor(kind: new (length: number) => Values) {
+    this.kind = kind;
+    this.values = new kind(1024);
+  }
 
   push(value: number): void {
     if (this.length === this.values.length) this.reserve(this.length + 1);
@@ -28,13 +33,27 @@ export class GrowingUint32 {
   }
 
   /** What is held, without a copy: valid until the next push. */
-  view(): Uint32Array {
-    return this.values.subarray(0, this.length);
+  view(): Values {
+    return this.values.subarray(0, this.length) as Values;
   }
 
   private reserve(length: number): void {
-    const grown = new Uint32Array(Math.max(length, this.values.length * 2));
+    const grown = new this.kind(Math.max(length, this.values.length * 2));
     grown.set(this.values);
     this.values = grown;
+  }
+}
+
+/** Unsigned 32-bit integers. */
+export class GrowingUint32 extends Growing<Uint32Array> {
+  constructor() {
+    super(Uint32Array);
+  }
+}
+
+/** Numbers, such as byte offsets beyond 4 GiB. */
+export class GrowingFloat64 extends Growing<Float64Array> {
+  constructor() {
+    super(Float64Array);
   }
 }

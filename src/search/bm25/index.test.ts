@@ -15,11 +15,12 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { buildIndex } from "./build.js";
+import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
-import { diskFiles } from "./files.js";
-import type { OutputFiles } from "./files.js";
-import { fileNames, formatVersion, manifestName, sealManifest } from "./format.js";
+import { dieAsLockHolder, failingDisk } from "./failing-disk.test-support.js";
+import { fileNames, formatVersion, manifestName, sealed } from "./format.js";
 import type { Manifest } from "./format.js";
+import { IndexBusy } from "./lock.js";
 import { openIndex, verifyIndex } from "./open.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-index-"));
@@ -46,45 +47,6 @@ async function firstId(index: string, query: string): Promise<string> {
   return first.id;
 }
 
-/** The disk, whose n-th change fails, and every change after it too when the process is "killed". */
-function failingDisk(n: number, code: string, isKilled: boolean): { files: OutputFiles; changes: () => number } {
-  let changes = 0;
-  const step = <T>(change: () => T): T => {
-    changes++;
-    if (changes === n || (isKilled && changes > n)) throw Object.assign(new Error(`${code}: injected`), { code });
-    return change();
-  };
-  return {
-    changes: () => changes,
-    files: {
-      makeFolder: (path) => step(() => diskFiles.makeFolder(path)),
-      create: (path) => {
-        const file = step(() => diskFiles.create(path));
-        return {
-          // A full disk takes a part of what it is given.
-          write: (bytes) => {
-            if (changes + 1 === n) file.write(bytes.subarray(0, bytes.length >> 1));
-            step(() => file.write(bytes));
-          },
-          finish: () => {
-            try {
-              // Without the wait for the disk: what a power cut leaves is not what is tested here.
-              step(() => file.abandon());
-            } catch (error) {
-              file.abandon();
-              throw error;
-            }
-          },
-          abandon: () => file.abandon(),
-        };
-      },
-      rename: (from, to) => step(() => diskFiles.rename(from, to)),
-      syncFolder: () => step(() => undefined),
-      remove: (path) => step(() => diskFiles.remove(path)),
-    },
-  };
-}
-
 describe("building", () => {
   const [first, second] = [corpus("first"), corpus("second")];
 
@@ -93,9 +55,9 @@ describe("building", () => {
       .split("\n")
       .map((line) => JSON.parse(line) as { id: string; title: string; text: string });
     const expected = await Bm25Engine.fromPassages(passages).searchBatch(["capital of Peru", "owl night number7"], 10);
-    for (const postingsPerRun of [10, 57, 1_000_000]) {
+    for (const runBytes of [1, 100, 700, 1_000_000]) {
       const out = fresh();
-      const summary = await buildIndex({ corpus: [first], out, postingsPerRun });
+      const summary = await buildIndex({ corpus: [first], out, runBytes, workers: 0 });
       const engine = await openIndex(out);
       expect(await engine.searchBatch(["capital of Peru", "owl night number7"], 10)).toEqual(expected);
       await engine.close();
@@ -133,14 +95,14 @@ describe("building", () => {
       await buildIndex({ corpus: [first], out: template });
       const counting = failingDisk(Infinity, "ENOSPC", isKilled);
       const whole = fresh();
-      await buildIndex({ corpus: [second], out: whole, files: counting.files, postingsPerRun: 100 });
+      await buildIndex({ corpus: [second], out: whole, files: counting.files, runBytes: 1000 });
       expect(counting.changes()).toBeGreaterThan(30);
       let failures = 0;
       for (let n = 1; n <= counting.changes() + 1; n++) {
         const out = fresh();
         cpSync(template, out, { recursive: true });
         const { files } = failingDisk(n, "ENOSPC", isKilled);
-        const failure = await buildIndex({ corpus: [second], out, files, postingsPerRun: 100 }).then(
+        const failure = await buildIndex({ corpus: [second], out, files, runBytes: 1000 }).then(
           () => null,
           (error: unknown) => error,
         );
@@ -156,23 +118,47 @@ describe("building", () => {
         await verifyIndex(out);
         // And the next build succeeds, whatever was left behind.
         if (n % 16 !== 0) continue;
+        dieAsLockHolder(out);
         await buildIndex({ corpus: [second], out });
         expect(await firstId(out, "number7")).toBe("second-7");
       }
-      // Only what comes after the rename may fail without harm.
-      expect(failures).toBeGreaterThanOrEqual(counting.changes() - 4);
+      // Only what comes after the rename may fail without harm: two runs, their checkpoint and the lock are removed.
+      expect(failures).toBeGreaterThanOrEqual(counting.changes() - 8);
     });
   }
 
-  it("removes what a killed build left behind, and keeps the folder of one that runs", async () => {
+  it("removes what a killed build left behind", async () => {
     const out = fresh();
     await buildIndex({ corpus: [first], out });
-    for (const name of ["generation-999999999-dead", `generation-${process.ppid}-alive`]) mkdirSync(join(out, name));
+    mkdirSync(join(out, "generation-999999999-dead"));
+    writeFileSync(join(out, "lock-999999999-dead"), "");
+    writeFileSync(join(out, `${manifestName}.new`), "{");
     await buildIndex({ corpus: [second], out });
-    const left = readdirSync(out);
-    expect(left).not.toContain("generation-999999999-dead");
-    expect(left).toContain(`generation-${process.ppid}-alive`);
-    expect(left).toHaveLength(3);
+    expect(readdirSync(out)).toHaveLength(2);
+    expect(await firstId(out, "number7")).toBe("second-7");
+  });
+
+  it("one writer at a time: the second one is told who is at work", async () => {
+    const out = fresh();
+    await buildIndex({ corpus: [first], out });
+    writeFileSync(join(out, `lock-${process.ppid}-alive`), "");
+    const attempts = [
+      () => buildIndex({ corpus: [second], out }),
+      () => addToIndex({ folder: out, corpus: [second] }),
+      () => deleteFromIndex({ folder: out, ids: ["first-7"] }),
+      () => mergeIndex({ folder: out }),
+    ];
+    for (const attempt of attempts) {
+      const failure: unknown = await attempt().catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(IndexBusy);
+      expect((failure as Error).message).toContain(`is being changed by process ${process.ppid}`);
+    }
+    rmSync(join(out, `lock-${process.ppid}-alive`));
+    // Two calls of one process, too.
+    const both = await Promise.allSettled([attempts[0](), attempts[1]()]);
+    expect(both.filter(({ status }) => status === "fulfilled").length).toBeLessThanOrEqual(1);
+    expect(readdirSync(out)).toHaveLength(2);
+    await verifyIndex(out);
   });
 
   it("an engine that is open keeps answering from the index it opened", async () => {
@@ -249,6 +235,12 @@ describe("opening", () => {
     content[content.length >> 1] ^= 1;
     writeFileSync(victim, content);
     await expect(verifyIndex(out)).rejects.toThrow(`${victim}: its content has changed`);
+    if (name === fileNames.idHashes) {
+      // Only those who change the index read it.
+      await expect(deleteFromIndex({ folder: out, ids: ["sound-1"] })).rejects.toThrow(/its content has changed/);
+      await expect(addToIndex({ folder: out, corpus: [corpus("more")] })).rejects.toThrow(/its content has changed/);
+      return;
+    }
     if (name !== fileNames.passages) {
       expect(await refusal(out)).toMatch(/its content has changed/);
       return;
@@ -270,7 +262,7 @@ describe("opening", () => {
     writeFileSync(manifest, whole.replace(/"passages": \d+/, '"passages": 39'));
     expect(await refusal(out)).toContain(`${manifest}: its seal does not match`);
     const other = { ...(JSON.parse(whole) as Manifest), version: formatVersion + 1 } as unknown as Manifest;
-    writeFileSync(manifest, sealManifest(other));
+    writeFileSync(manifest, sealed(other));
     expect(await refusal(out)).toContain(
       `${manifest} is of version ${formatVersion + 1}; this Sleuth reads version ${formatVersion}`,
     );

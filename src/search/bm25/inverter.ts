@@ -1,82 +1,133 @@
 /**
  * @file From passages in order to postings by term. Postings gather passage by passage; a counting sort then turns what
- * has gathered into a run: all postings of term 0, then of term 1, … each in passage order. A large corpus makes several
- * runs, which are merged in their order, so memory is bounded by one run and the dictionary.
+ * has gathered into a run: all postings of term 0, then of term 1, … each in passage order.
  */
 import type { Analyzer } from "../analyzer.js";
 import { GrowingUint32 } from "./growing.js";
+import { WordNumbers } from "./word-numbers.js";
 
-/** Postings sorted by term. */
-export interface Run {
-  /** Postings of each term; terms are numbered in the order of their first appearance. */
+/** What has gathered, sorted by term. */
+export interface SortedPostings {
+  /** The terms that occur, in UTF-16 order. */
+  terms: string[];
+  /** Number of postings of each of them. */
   counts: Uint32Array;
+  /** By term, ascending within a term; the first passage since the last run is 0. */
   passages: Uint32Array;
   frequencies: Uint32Array;
+  /** Terms of each passage, repetitions included. */
+  lengths: Uint32Array;
+  totalLength: number;
+  maxFrequency: number;
 }
 
-/** Words remembered with their term, so that most words are stemmed once. Cleared when full: memory stays bounded. */
-const rememberedWords = 1_000_000;
+/** Terms remembered from run to run; more are forgotten all at once, so memory stays bounded. */
+const rememberedTerms = 2_000_000;
 const notIndexed = -1;
 
 export class Inverter {
-  /** Term → number, in the order of first appearance. */
-  readonly terms = new Map<string, number>();
-  readonly lengths = new GrowingUint32();
-  totalLength = 0;
-  maxFrequency = 0;
   private readonly analyzer: Analyzer;
-  private readonly words = new Map<string, number>();
+  /** Term → number, in the order of first appearance. */
+  private readonly terms = new Map<string, number>();
+  /** The same, by number. */
+  private readonly names: string[] = [];
+  /** Numbers of the terms of earlier runs, sorted by term. */
+  private sorted = new Uint32Array(0);
+  private words: WordNumbers;
+  private readonly lengths = new GrowingUint32();
+  private totalLength = 0;
+  private maxFrequency = 0;
   private readonly termNumbers = new GrowingUint32();
   private readonly frequencies = new GrowingUint32();
-  /** Distinct terms of each passage gathered since the last run. */
+  /** Distinct terms of each passage. */
   private readonly distinct = new GrowingUint32();
   /** Where a term's posting of the current passage may stand; checked before it is believed. */
   private readonly slots = new GrowingUint32();
 
   constructor(analyzer: Analyzer) {
     this.analyzer = analyzer;
-  }
-
-  /** Postings gathered since the last run. */
-  get gathered(): number {
-    return this.termNumbers.length;
+    this.words = this.noWords();
   }
 
   /** Adds the next passage. Title and text are indexed alike, as in Pyserini's `contents`. */
   add(title: string, text: string): void {
-    const first = this.termNumbers.length;
+    const { termNumbers, frequencies, slots, words } = this;
+    const first = termNumbers.length;
     let length = 0;
-    this.analyzer.forEachWord(`${title}\n${text}`, (word) => {
-      const term = this.termNumberOf(word);
+    this.analyzer.forEachWordAt(`${title}\n${text}`, (source, start, end) => {
+      const term = words.numberAt(source, start, end);
       if (term === notIndexed) return;
       length++;
-      const slot = this.slots.at(term);
-      if (slot >= first && slot < this.termNumbers.length && this.termNumbers.at(slot) === term) {
-        this.frequencies.increment(slot);
+      const slot = slots.at(term);
+      if (slot >= first && slot < termNumbers.length && termNumbers.at(slot) === term) {
+        frequencies.increment(slot);
       } else {
-        this.slots.set(term, this.termNumbers.length);
-        this.termNumbers.push(term);
-        this.frequencies.push(1);
+        slots.set(term, termNumbers.length);
+        termNumbers.push(term);
+        frequencies.push(1);
       }
     });
-    for (let slot = first; slot < this.frequencies.length; slot++)
-      this.maxFrequency = Math.max(this.maxFrequency, this.frequencies.at(slot));
-    this.distinct.push(this.termNumbers.length - first);
+    for (let slot = first; slot < frequencies.length; slot++)
+      this.maxFrequency = Math.max(this.maxFrequency, frequencies.at(slot));
+    this.distinct.push(termNumbers.length - first);
     this.lengths.push(length);
     this.totalLength += length;
   }
 
   /** Sorts what has gathered into a run and starts anew. */
-  takeRun(): Run {
-    const counts = new Uint32Array(this.terms.size);
+  takeRun(): SortedPostings {
+    const totals = this.countTerms();
+    const order = this.sortTerms().filter((term) => totals[term] > 0);
+    const counts = Uint32Array.from(order, (term) => totals[term]);
+    const next = totals;
+    let end = 0;
+    for (const term of order) {
+      const count = totals[term];
+      next[term] = end;
+      end += count;
+    }
+    const run: SortedPostings = {
+      terms: Array.from(order, (term) => this.names[term]),
+      counts,
+      ...this.placePostings(next),
+      lengths: this.lengths.view().slice(),
+      totalLength: this.totalLength,
+      maxFrequency: this.maxFrequency,
+    };
+    this.clear();
+    return run;
+  }
+
+  /** Postings gathered of each term, by number. */
+  private countTerms(): Uint32Array {
+    const counts = new Uint32Array(this.names.length);
+    for (const term of this.termNumbers.view()) counts[term]++;
+    return counts;
+  }
+
+  /** All terms, sorted: those that are new since the last run are sorted and merged into the others. */
+  private sortTerms(): Uint32Array {
+    const { names, sorted: old } = this;
+    const added = Array.from({ length: names.length - old.length }, (_, index) => old.length + index);
+    added.sort((one, other) => (names[one] < names[other] ? -1 : 1));
+    const merged = new Uint32Array(names.length);
+    let [fromOld, fromAdded] = [0, 0];
+    for (let place = 0; place < merged.length; place++) {
+      const isOld =
+        fromAdded === added.length || (fromOld < old.length && names[old[fromOld]] < names[added[fromAdded]]);
+      merged[place] = isOld ? old[fromOld++] : added[fromAdded++];
+    }
+    this.sorted = merged;
+    return merged;
+  }
+
+  /** Puts every posting at the next place of its term. */
+  private placePostings(next: Uint32Array): Pick<SortedPostings, "passages" | "frequencies"> {
     const gatheredTerms = this.termNumbers.view();
     const gatheredFrequencies = this.frequencies.view();
-    for (const term of gatheredTerms) counts[term]++;
-    const next = new Uint32Array(counts.length);
-    for (let term = 1; term < counts.length; term++) next[term] = next[term - 1] + counts[term - 1];
     const passages = new Uint32Array(gatheredTerms.length);
     const frequencies = new Uint32Array(gatheredTerms.length);
-    let passage = this.lengths.length - this.distinct.length;
+    let passage = 0;
     let slot = 0;
     for (const distinct of this.distinct.view()) {
       for (const end = slot + distinct; slot < end; slot++) {
@@ -86,27 +137,36 @@ export class Inverter {
       }
       passage++;
     }
-    this.termNumbers.clear();
-    this.frequencies.clear();
-    this.distinct.clear();
-    return { counts, passages, frequencies };
+    return { passages, frequencies };
   }
 
-  private termNumberOf(word: string): number {
-    const known = this.words.get(word);
-    if (known !== undefined) return known;
-    if (this.words.size >= rememberedWords) this.words.clear();
-    const term = this.analyzer.termOf(word);
-    const number = term === null ? notIndexed : this.numberOf(term);
-    this.words.set(detached(word), number);
-    return number;
+  private clear(): void {
+    for (const list of [this.lengths, this.termNumbers, this.frequencies, this.distinct]) list.clear();
+    this.totalLength = 0;
+    this.maxFrequency = 0;
+    if (this.names.length < rememberedTerms) return;
+    this.terms.clear();
+    this.names.length = 0;
+    this.slots.clear();
+    this.sorted = new Uint32Array(0);
+    this.words = this.noWords();
+  }
+
+  /** Most words are stemmed once: afterwards the word's number is that of its term. */
+  private noWords(): WordNumbers {
+    return new WordNumbers((word) => {
+      const term = this.analyzer.termOf(word);
+      return term === null ? notIndexed : this.numberOf(term);
+    });
   }
 
   private numberOf(term: string): number {
     const known = this.terms.get(term);
     if (known !== undefined) return known;
-    const number = this.terms.size;
-    this.terms.set(detached(term), number);
+    const number = this.names.length;
+    const own = detached(term);
+    this.terms.set(own, number);
+    this.names.push(own);
     this.slots.push(0);
     return number;
   }

@@ -16,12 +16,12 @@ export function indexInMemory(passages: readonly StoredPassage[], analyzer: Anal
 /** What an inverter has gathered, as a segment. */
 export function segmentOf(inverter: Inverter): Segment {
   const run = inverter.takeRun();
-  const frequencies = frequencyArray(inverter.maxFrequency, run.frequencies.length);
+  const frequencies = frequencyArray(run.maxFrequency, run.frequencies.length);
   frequencies.set(run.frequencies);
   return {
     firstPassage: 0,
-    terms: termBlockOf(inverter.terms),
-    lengths: inverter.lengths.view().slice(),
+    terms: termBlockOf(new Map(run.terms.map((term, place) => [term, place]))),
+    lengths: run.lengths,
     postingOffsets: offsetsOf(run.counts),
     postingPassages: run.passages,
     postingFrequencies: frequencies,

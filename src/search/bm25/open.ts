@@ -1,38 +1,58 @@
 /** @file Opens an index folder: typed arrays read whole, passages left on disk. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Frequencies } from "./data.js";
+import { deletedFlags } from "./deleted-flags.js";
 import { Bm25Engine } from "./engine.js";
-import { damaged, fileNames, readManifest } from "./format.js";
-import type { FileName, Manifest } from "./format.js";
-import { PassageFile } from "./passages.js";
+import { fileNames, livingIn, readManifest, termNumbersName } from "./format.js";
+import type { Manifest, SegmentRecord } from "./format.js";
+import { PassageFile, SegmentedPassages } from "./passages.js";
+import { Breather } from "./pause.js";
+import { checkSize, readSealed, verifyFile } from "./sealed-read.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import { readTombstones } from "./tombstones.js";
+import type { Tombstones } from "./tombstones.js";
 
-/** Node reads at most 2 GiB at once; smaller pieces let other work on the thread in between. */
-const pieceBytes = 16 * 1024 * 1024;
+/** An index that is read: what scores, and where the passages are. */
+export interface OpenedIndex {
+  snapshot: Bm25Snapshot;
+  passages: SegmentedPassages;
+}
 
 /**
  * Opens an index for searching. `k1` and `b` may differ from those it was built with; the analyzer may not.
- * Every file's size and the hash of every file held in memory are checked; passages are checked as they are read.
+ * Every file's size and the hash of every file held in memory are checked; passages are checked as they are read. The engine keeps what it
+ * opened while the folder changes.
  * @throws UserError naming the file when the index is missing, half-written, truncated, damaged or of another version.
  */
 export async function openIndex(
   folder: string,
   ranking: Partial<Pick<Bm25Settings, "k1" | "b">> = {},
 ): Promise<Bm25Engine> {
-  const manifest = await readManifest(folder);
-  const { k1, b } = { k1: manifest.k1, b: manifest.b, ...ranking };
-  checkRanking(k1, b);
-  try {
-    return await openGeneration(folder, manifest, k1, b);
-  } catch (error) {
-    // A new index may have taken the place of this one between its manifest and its files.
-    const current = await readManifest(folder);
-    if (current.generation === manifest.generation) throw error;
-    return openGeneration(folder, current, k1, b);
+  const { snapshot, passages } = await readIndex(folder, ranking);
+  return Bm25Engine.fromSnapshot(snapshot, passages);
+}
+
+/**
+ * Reads an index into memory that threads can share; passages stay on disk, in files that are open. Whoever calls this closes `passages`.
+ * @throws UserError as `openIndex` does
+ */
+export async function readIndex(
+  folder: string,
+  ranking: Partial<Pick<Bm25Settings, "k1" | "b">> = {},
+): Promise<OpenedIndex> {
+  for (;;) {
+    const manifest = await readManifest(folder);
+    const { k1, b } = { k1: manifest.k1, b: manifest.b, ...ranking };
+    checkRanking(k1, b);
+    try {
+      return await readSegments(folder, manifest, k1, b);
+    } catch (error) {
+      // A writer may have put another index in the place of this one between its manifest and its files.
+      const current = await readManifest(folder);
+      if (JSON.stringify(current) === JSON.stringify(manifest)) throw error;
+    }
   }
 }
 
@@ -41,75 +61,99 @@ export async function openIndex(
  * @throws UserError naming the first file that is not as it was written.
  */
 export async function verifyIndex(folder: string): Promise<void> {
-  const manifest = await readManifest(folder);
-  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
-    const path = join(folder, manifest.generation, name);
-    await checkSize(folder, path, bytes);
-    const hash = createHash("sha256");
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-    if (hash.digest("hex") !== sha256) throw damaged(path, "its content has changed", folder);
+  const { segments } = await readManifest(folder);
+  for (const segment of segments) {
+    for (const [name, seal] of Object.entries(segment.files))
+      await verifyFile(folder, join(folder, segment.folder, name), seal);
+    await readTombstones(folder, segment);
   }
 }
 
-async function openGeneration(folder: string, manifest: Manifest, k1: number, b: number): Promise<Bm25Engine> {
-  const pathOf = (name: FileName): string => join(folder, manifest.generation, name);
-  const read = (name: FileName): Promise<ArrayBuffer> =>
-    readSealed(folder, pathOf(name), manifest.files[name].bytes, manifest.files[name].sha256);
-  await checkSize(folder, pathOf(fileNames.passages), manifest.files[fileNames.passages].bytes);
-  const frequencyKind = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[manifest.frequencyBytes];
-  if (frequencyKind === undefined) throw new Error(`internal: frequencies of ${manifest.frequencyBytes} bytes`);
-  const segment: Segment = {
-    firstPassage: 0,
+async function readSegments(folder: string, manifest: Manifest, k1: number, b: number): Promise<OpenedIndex> {
+  const segments: Segment[] = [];
+  const files: PassageFile[] = [];
+  const deletedFrequencies = new Map<string, number>();
+  const totals = { passages: 0, totalLength: 0 };
+  let firstPassage = 0;
+  try {
+    for (const record of manifest.segments) {
+      const tombstones = await readTombstones(folder, record);
+      const deleted = deletedFlags(record.passages, tombstones.passages);
+      const segment = { ...(await readSegment(folder, record)), firstPassage, ...(deleted && { deleted }) };
+      segments.push(segment);
+      await addDeleted(deletedFrequencies, segment, tombstones);
+      files.push(await openPassages(folder, record));
+      firstPassage += record.passages;
+      totals.passages += livingIn(record);
+      totals.totalLength += record.totalLength;
+      for (const passage of tombstones.passages) totals.totalLength -= segment.lengths[passage];
+    }
+  } catch (error) {
+    await Promise.all(files.map((file) => file.close()));
+    throw error;
+  }
+  return {
+    snapshot: { analyzer: manifest.analyzer, k1, b, segments, ...totals, deletedFrequencies },
+    passages: new SegmentedPassages(
+      files,
+      segments.map(({ deleted }) => deleted),
+    ),
+  };
+}
+
+async function readSegment(folder: string, record: SegmentRecord): Promise<Omit<Segment, "firstPassage" | "deleted">> {
+  const read = (name: string): Promise<SharedArrayBuffer> =>
+    readSealed(folder, join(folder, record.folder, name), record.files[name]);
+  return {
     terms: {
       text: new Uint8Array(await read(fileNames.terms)),
       offsets: new Uint32Array(await read(fileNames.termOffsets)),
-      numbers: new Uint32Array(await read(fileNames.termNumbers)),
+      numbers: new Uint32Array(
+        termNumbersName in record.files ? await read(termNumbersName) : placesAsNumbers(record.terms),
+      ),
     },
     lengths: new Uint32Array(await read(fileNames.lengths)),
     postingOffsets: new Uint32Array(await read(fileNames.postingOffsets)),
     postingPassages: new Uint32Array(await read(fileNames.postingPassages)),
-    postingFrequencies: new frequencyKind(await read(fileNames.postingFrequencies)),
+    postingFrequencies: frequenciesIn(await read(fileNames.postingFrequencies), record.frequencyBytes),
   };
+}
+
+function frequenciesIn(memory: SharedArrayBuffer, bytes: number): Frequencies {
+  if (bytes === 1) return new Uint8Array(memory);
+  return bytes === 2 ? new Uint16Array(memory) : new Uint32Array(memory);
+}
+
+/** Terms are numbered in their order since version 2. */
+function placesAsNumbers(terms: number): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(4 * terms);
+  const numbers = new Uint32Array(memory);
+  for (let place = 0; place < terms; place++) numbers[place] = place;
+  return memory;
+}
+
+/** Counts how many deleted passages hold each term. */
+async function addDeleted(
+  frequencies: Map<string, number>,
+  { terms: { text, offsets } }: Pick<Segment, "terms">,
+  { places, counts }: Tombstones,
+): Promise<void> {
+  const bytes = Buffer.from(text.buffer as SharedArrayBuffer as unknown as ArrayBuffer);
+  const breather = new Breather();
+  for (const [index, place] of places.entries()) {
+    const term = bytes.toString("utf8", offsets[place], offsets[place + 1]);
+    frequencies.set(term, (frequencies.get(term) ?? 0) + counts[index]);
+    if (breather.isDue) await breather.pause();
+  }
+}
+
+async function openPassages(folder: string, record: SegmentRecord): Promise<PassageFile> {
+  const pathOf = (name: string): string => join(folder, record.folder, name);
+  const read = (name: string): Promise<SharedArrayBuffer> => readSealed(folder, pathOf(name), record.files[name]);
+  await checkSize(folder, pathOf(fileNames.passages), record.files[fileNames.passages].bytes);
+  if (fileNames.idHashes in record.files)
+    await checkSize(folder, pathOf(fileNames.idHashes), record.files[fileNames.idHashes].bytes);
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
-  const passages = await PassageFile.open(pathOf(fileNames.passages), offsets, checks);
-  const snapshot: Bm25Snapshot = {
-    analyzer: manifest.analyzer,
-    k1,
-    b,
-    segments: [segment],
-    passages: manifest.passages,
-    totalLength: manifest.totalLength,
-    deletedFrequencies: new Map(),
-  };
-  return Bm25Engine.fromSnapshot(snapshot, passages);
-}
-
-async function readSealed(folder: string, path: string, bytes: number, sha256: string): Promise<ArrayBuffer> {
-  await checkSize(folder, path, bytes);
-  const content = new Uint8Array(bytes);
-  const hash = createHash("sha256");
-  const file = await open(path, "r");
-  try {
-    for (let done = 0; done < bytes;) {
-      const { bytesRead } = await file.read(content, done, Math.min(pieceBytes, bytes - done), done);
-      if (bytesRead === 0) throw damaged(path, "it ends early", folder);
-      hash.update(content.subarray(done, done + bytesRead));
-      done += bytesRead;
-    }
-  } finally {
-    await file.close();
-  }
-  if (hash.digest("hex") !== sha256) throw damaged(path, "its content has changed", folder);
-  return content.buffer;
-}
-
-async function checkSize(folder: string, path: string, bytes: number): Promise<void> {
-  let size: number;
-  try {
-    ({ size } = await stat(path));
-  } catch (cause) {
-    throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, folder, cause);
-  }
-  if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, folder);
+  return PassageFile.open(pathOf(fileNames.passages), offsets, checks);
 }

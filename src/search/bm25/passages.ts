@@ -10,7 +10,9 @@ export interface StoredPassage {
 }
 
 export interface PassageSource {
+  /** Passages are numbered from 0 to `count`, deleted ones too. */
   readonly count: number;
+  isDeleted(number: number): boolean;
   /** The passages with these numbers, in this order. */
   read(numbers: readonly number[]): Promise<StoredPassage[]>;
   close(): Promise<void>;
@@ -27,6 +29,10 @@ export class PassagesInMemory implements PassageSource {
     return this.passages.length;
   }
 
+  isDeleted(): boolean {
+    return false;
+  }
+
   read(numbers: readonly number[]): Promise<StoredPassage[]> {
     return Promise.resolve(numbers.map((number) => this.passages[number]));
   }
@@ -38,7 +44,7 @@ export class PassagesInMemory implements PassageSource {
 export class DamagedPassage extends Error {}
 
 /** One JSON object per line; each line has its offset and its check number in typed arrays. */
-export class PassageFile implements PassageSource {
+export class PassageFile {
   private readonly path: string;
   private readonly file: FileHandle;
   private readonly offsets: Float64Array;
@@ -60,22 +66,64 @@ export class PassageFile implements PassageSource {
     return this.checks.length;
   }
 
-  /** @throws DamagedPassage when the file no longer holds what was indexed. */
-  read(numbers: readonly number[]): Promise<StoredPassage[]> {
-    return Promise.all(numbers.map((number) => this.readOne(number)));
-  }
-
   async close(): Promise<void> {
     await this.file.close();
   }
 
-  private async readOne(number: number): Promise<StoredPassage> {
+  /** @throws DamagedPassage when the file no longer holds what was indexed. */
+  async read(number: number): Promise<StoredPassage> {
     const start = this.offsets[number];
     const line = Buffer.allocUnsafe(this.offsets[number + 1] - start);
     const { bytesRead } = await this.file.read(line, 0, line.length, start);
     if (bytesRead !== line.length || checkNumber(line) !== this.checks[number])
       throw new DamagedPassage(`passage ${number} in ${this.path} is damaged`);
     return JSON.parse(line.toString("utf8")) as StoredPassage;
+  }
+}
+
+/** The passages of several segments, one after another. */
+export class SegmentedPassages implements PassageSource {
+  private readonly files: readonly PassageFile[];
+  private readonly deleted: readonly (Uint8Array | undefined)[];
+  /** Number of each segment's first passage. */
+  private readonly firsts: readonly number[];
+  readonly count: number;
+
+  /** `deleted`: for each segment 1 for each deleted passage, or undefined. */
+  constructor(files: readonly PassageFile[], deleted: readonly (Uint8Array | undefined)[]) {
+    this.files = files;
+    this.deleted = deleted;
+    const firsts: number[] = [];
+    let count = 0;
+    for (const file of files) {
+      firsts.push(count);
+      count += file.count;
+    }
+    this.firsts = firsts;
+    this.count = count;
+  }
+
+  isDeleted(number: number): boolean {
+    const segment = this.segmentOf(number);
+    return this.deleted[segment]?.[number - this.firsts[segment]] === 1;
+  }
+
+  /** @throws DamagedPassage when a file no longer holds what was indexed. */
+  read(numbers: readonly number[]): Promise<StoredPassage[]> {
+    return Promise.all(
+      numbers.map((number) => {
+        const segment = this.segmentOf(number);
+        return this.files[segment].read(number - this.firsts[segment]);
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.files.map((file) => file.close()));
+  }
+
+  private segmentOf(number: number): number {
+    return this.firsts.findLastIndex((first) => first <= number);
   }
 }
 

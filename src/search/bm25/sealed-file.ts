@@ -1,5 +1,6 @@
 /** @file A file written through a buffer, hashed on its way, and the same for numbers. */
 import { createHash } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 import type { OutputFile } from "./files.js";
 import type { FileSeal } from "./format.js";
 
@@ -17,6 +18,24 @@ export class SealedFile {
     this.file = file;
   }
 
+  /** Goes on with a file whose first `bytes` bytes, at `path`, are hashed anew. */
+  static extending(file: OutputFile, path: string, bytes: number): SealedFile {
+    const extended = new SealedFile(file);
+    const source = openSync(path, "r");
+    try {
+      while (extended.bytes < bytes) {
+        const piece = extended.buffer.subarray(0, Math.min(bufferBytes, bytes - extended.bytes));
+        const count = readSync(source, piece, 0, piece.length, extended.bytes);
+        if (count === 0) throw new Error(`internal: ${path} ended early`);
+        extended.hash.update(piece.subarray(0, count));
+        extended.bytes += count;
+      }
+    } finally {
+      closeSync(source);
+    }
+    return extended;
+  }
+
   write(bytes: Uint8Array): void {
     this.bytes += bytes.length;
     if (this.filled + bytes.length > bufferBytes) this.flush();
@@ -26,6 +45,12 @@ export class SealedFile {
       this.buffer.set(bytes, this.filled);
       this.filled += bytes.length;
     }
+  }
+
+  /** Puts what was written so far on the disk. */
+  sync(): void {
+    this.flush();
+    this.file.sync();
   }
 
   /** Puts the file on the disk. */
@@ -39,7 +64,8 @@ export class SealedFile {
     this.file.abandon();
   }
 
-  private flush(): void {
+  /** Hands everything to the file, so that it can be read back. */
+  flush(): void {
     if (this.filled > 0) this.send(this.buffer.subarray(0, this.filled));
     this.filled = 0;
   }
@@ -50,7 +76,7 @@ export class SealedFile {
   }
 }
 
-type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
 /** Writes any numbers to a file as little-endian elements of one kind. */
 export class NumberWriter {

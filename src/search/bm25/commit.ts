@@ -1,0 +1,95 @@
+/** @file The one step that puts a change of an index in force, and tidying up behind it. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { UserError } from "../../errors.js";
+import { isInterrupted } from "./checkpoint.js";
+import type { OutputFiles } from "./files.js";
+import { generationPrefix, manifestName, sealed } from "./format.js";
+import type { Manifest } from "./format.js";
+import { lockPrefix, removeQuietly } from "./lock.js";
+
+const unfinishedManifest = `${manifestName}.new`;
+
+/** Commits a manifest that names a new segment; when that fails, the segment goes. */
+export function putInForce(out: string, manifest: Manifest, newFolder: string, files: OutputFiles): void {
+  try {
+    commit(out, manifest, files);
+  } catch (error) {
+    removeQuietly(join(out, newFolder), files);
+    throw error;
+  }
+}
+
+/** Makes `manifest` the index's. Everything it names is on the disk already, apart from the folder's entries. */
+export function commit(out: string, manifest: Manifest, files: OutputFiles): void {
+  const unfinished = join(out, unfinishedManifest);
+  files.remove(unfinished);
+  const file = files.create(unfinished);
+  try {
+    file.write(Buffer.from(sealed(manifest)));
+  } catch (error) {
+    file.abandon();
+    removeQuietly(unfinished, files);
+    throw error;
+  }
+  try {
+    file.finish();
+    files.syncFolder(out);
+    files.rename(unfinished, join(out, manifestName));
+  } catch (error) {
+    removeQuietly(unfinished, files);
+    throw error;
+  }
+  try {
+    files.syncFolder(out);
+  } catch {
+    // The rename has happened: the change is in force, and undoing it would leave none.
+  }
+}
+
+/** Removes what `manifest` does not need: replaced segments and tombstones, what killed writers left. Interrupted builds stay on request. */
+export function tidy(out: string, manifest: Manifest, files: OutputFiles, keepInterrupted: boolean): void {
+  const needed = new Map(manifest.segments.map((segment) => [segment.folder, segment]));
+  for (const name of readdirSync(out)) {
+    if (!name.startsWith(generationPrefix)) continue;
+    const folder = join(out, name);
+    const segment = needed.get(name);
+    if (segment !== undefined) {
+      const kept = new Set([...Object.keys(segment.files), segment.tombstones?.file]);
+      for (const file of readdirSync(folder)) if (!kept.has(file)) removeQuietly(join(folder, file), files);
+    } else if (!(keepInterrupted && isInterrupted(folder))) {
+      removeQuietly(folder, files);
+    }
+  }
+}
+
+/** @throws UserError unless `out` is free or an index of ours. */
+export function checkTarget(out: string): void {
+  if (!existsSync(out)) return;
+  if (!statSync(out).isDirectory())
+    throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
+  const isOurs = (name: string): boolean =>
+    name.startsWith(manifestName) || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
+  const foreign = readdirSync(out).find((name) => !isOurs(name));
+  if (foreign !== undefined)
+    throw new UserError(
+      `${out} holds other files (${foreign}); an index needs a folder of its own. Choose another --out.`,
+    );
+}
+
+/** Errors of the disk, in words; everything else as it is. */
+export function writeError(out: string, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const kept = "What was there before is unchanged.";
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return new UserError(`The disk is full while writing the index ${out}. ${kept} Free some space and run again.`, {
+      cause: error,
+    });
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "ENOTDIR")
+    return new UserError(`The index ${out} cannot be written: ${message}. ${kept} Choose another --out.`, {
+      cause: error,
+    });
+  if (code === "EIO")
+    return new UserError(`The disk failed while writing the index ${out}: ${message}. ${kept}`, { cause: error });
+  return error;
+}

@@ -1,0 +1,53 @@
+/** @file A disk whose changes fail when a test says so, and one that is never waited for. */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { diskFiles } from "./files.js";
+import type { OutputFile, OutputFiles } from "./files.js";
+import { lockPrefix } from "./lock.js";
+
+/** The disk without the wait for it: for tests that write many indexes. */
+export const hastyDisk: OutputFiles = failingDisk(Infinity, "", false).files;
+
+/** The disk, whose n-th change fails, and every change after it too when the process is "killed". */
+export function failingDisk(n: number, code: string, isKilled: boolean): { files: OutputFiles; changes: () => number } {
+  let changes = 0;
+  const step = <T>(change: () => T): T => {
+    changes++;
+    if (changes === n || (isKilled && changes > n)) throw Object.assign(new Error(`${code}: injected`), { code });
+    return change();
+  };
+  const watched = (file: OutputFile): OutputFile => ({
+    // A full disk takes a part of what it is given.
+    write(bytes) {
+      if (changes + 1 === n) file.write(bytes.subarray(0, bytes.length >> 1));
+      step(() => file.write(bytes));
+    },
+    // Without the wait for the disk: what a power cut leaves is not what is tested here.
+    sync: () => step(() => undefined),
+    finish() {
+      try {
+        step(() => file.abandon());
+      } catch (error) {
+        file.abandon();
+        throw error;
+      }
+    },
+    abandon: () => file.abandon(),
+  });
+  return {
+    changes: () => changes,
+    files: {
+      makeFolder: (path) => step(() => diskFiles.makeFolder(path)),
+      create: (path) => watched(step(() => diskFiles.create(path))),
+      extend: (path, bytes) => watched(step(() => diskFiles.extend(path, bytes))),
+      rename: (from, to) => step(() => diskFiles.rename(from, to)),
+      syncFolder: () => step(() => undefined),
+      remove: (path) => step(() => diskFiles.remove(path)),
+    },
+  };
+}
+
+/** What the death of a writer that lives in this process would do: its lock counts no more. */
+export function dieAsLockHolder(out: string): void {
+  for (const name of readdirSync(out)) if (name.startsWith(lockPrefix)) rmSync(join(out, name));
+}
