@@ -139,6 +139,8 @@ class Writer {
         sampleRate,
       }),
     });
+    // Adding looks up every id: six times as fast with an index, which takes a second for a million.
+    await table.createIndex("id", { config: Index.btree() });
   }
 
   private async state(fresh: boolean): Promise<TableState> {

@@ -42,7 +42,7 @@ export interface LanceSettings {
   note: (text: string) => void;
 }
 
-/** 1M × 384 in 500 partitions: recall@10 0.98 (`npm run -s bench -- dense-lancedb`). */
+/** 1M × 384 in 500 partitions: recall@10 0.98 (`npm run -s bench -- search.dense.1m`). */
 const defaults: Omit<LanceSettings, "address" | "environment"> = {
   table: "",
   columns: {},
