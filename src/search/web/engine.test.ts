@@ -1,4 +1,7 @@
 /** @file Web search against services that are slow, down, used up, talk nonsense or repeat our keys. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
@@ -94,7 +97,7 @@ describe("asking", () => {
     expect(requests.map(({ url }) => url.searchParams.get("q"))).toEqual(["a", "b"]);
   });
 
-  it("keeps to the number of queries at once", async () => {
+  it("keeps to the number of queries at once, over all calls", async () => {
     let [now, most] = [0, 0];
     const { engine } = scripted(
       async () => {
@@ -105,8 +108,15 @@ describe("asking", () => {
       },
       { concurrency: 3 },
     );
-    await engine.searchBatch("abcdefghij".split(""), 1);
+    await Promise.all(["abcde", "fgh", "i", "j"].map((queries) => engine.searchBatch(queries.split(""), 1)));
     expect(most).toBe(3);
+  });
+
+  it("a search that waits too long for its turn fails", async () => {
+    const { engine } = scripted(() => new Promise<Response>(() => undefined), { concurrency: 1, deadlineMs: 60 });
+    const first = engine.searchBatch(["a", "b", "c", "d", "e"], 1).catch((error: unknown) => error);
+    expect((await failureOf(engine)).message).toMatch(/no answer within (60|120) ms/);
+    expect(await first).toBeInstanceOf(SearchError);
   });
 
   it("asks for further pages until there are k, drops what it has and what leads nowhere, and stops when nothing new comes", async () => {
@@ -442,5 +452,44 @@ describe("failures", () => {
       isRetryable: false,
       message: expect.stringContaining("closed") as string,
     });
+  });
+});
+
+describe("opened by name", () => {
+  const environment = { BRAVE_API_KEY: key };
+
+  it("a budget bounds its requests, and the list price makes the bill", async () => {
+    const fetch: typeof globalThis.fetch = async () => found("https://x.org/");
+    const engine = await openEngine({ engine: "brave", maxRequests: 3 }, { environment, http: { fetch } });
+    await engine.searchBatch(["a", "b", "a"], 1);
+    expect(engine.counts?.()).toMatchObject({ requests: 2, spentUsd: 0.01 });
+    const failure = await engine.searchBatch(["c", "d"], 1).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(SearchError);
+    expect(failure).toMatchObject({ isRetryable: false });
+    await engine.close();
+  });
+
+  it("answers are recorded without the key, and replayed without one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sleuth-web-"));
+    try {
+      const fetch: typeof globalThis.fetch = async () => found("https://x.org/");
+      const settings = { engine: "brave", cache: folder };
+      const engine = await openEngine(settings, { environment, http: { fetch } });
+      const answer = await engine.searchBatch(["owl"], 1);
+      await engine.close();
+      const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .map((name) => join(folder, name))
+        .filter((path) => statSync(path).isFile());
+      expect(files.length).toBeGreaterThan(0);
+      for (const file of files) {
+        const bytes = readFileSync(file);
+        for (const form of [key, encodeURIComponent(key)]) expect(bytes.includes(form)).toBe(false);
+      }
+      const replayed = await openEngine({ ...settings, cacheMode: "replay" }, { environment: {} });
+      expect(await replayed.searchBatch(["owl"], 1)).toEqual(answer);
+      await replayed.close();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });

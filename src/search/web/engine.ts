@@ -10,6 +10,7 @@ import type { SearchEngine, SearchOptions } from "../engine.js";
 import { withDeadline } from "../remote/deadline.js";
 import { AskError, askService, hide } from "./ask.js";
 import { cleanQuery, cleanText } from "./clean.js";
+import { Gate } from "./gate.js";
 import type { Pages } from "./pages.js";
 import { webProviders, WrongAnswer } from "./providers.js";
 import type { WebEngineName, WebProvider, WebResult } from "./providers.js";
@@ -22,7 +23,7 @@ export interface WebSettings extends PostSettings {
   endpoint: string;
   /** Longest time for one query, further tries, further pages of results and reading pages included. Milliseconds. */
   deadlineMs: number;
-  /** Most queries under way at once. */
+  /** Most queries under way at once, over all calls. */
   concurrency: number;
   /** When the service is left alone, and for how long. */
   breaker: BreakerSettings;
@@ -34,7 +35,7 @@ const defaults: Omit<WebSettings, "provider" | "keys" | "endpoint"> = {
   ...defaultRetry,
   timeoutMs: 5_000,
   deadlineMs: 10_000,
-  concurrency: 4,
+  concurrency: 8,
   breaker: defaultBreaker,
   maxAnswerBytes: 8 * 1024 * 1024,
   headers: {},
@@ -55,6 +56,7 @@ export class WebEngine implements SearchEngine {
   /** Hidden from whoever prints or clones an engine. */
   readonly #keys: readonly string[];
   private readonly tools: HttpTools;
+  private readonly gate: Gate;
   private readonly closed = new AbortController();
   private readonly breaker: CircuitBreaker;
   private readonly asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
@@ -70,30 +72,27 @@ export class WebEngine implements SearchEngine {
     this.endpoint = checkEndpoint(settings.endpoint ?? this.provider.endpoint ?? "", settings.provider);
     this.settings = { ...defaults, ...settings, endpoint: this.endpoint };
     this.tools = { ...realTools, ...tools };
+    this.gate = new Gate(this.settings.concurrency, this.settings.concurrency);
     this.breaker = new CircuitBreaker(this.settings.breaker);
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
     checkSignal(options.signal);
-    const waiting = [...new Set(queries)];
+    const distinct = [...new Set(queries)];
     const answers = new Map<string, Passage[]>();
     const { concurrency, deadlineMs } = this.settings;
-    const signals = [options.signal, this.closed.signal];
-    // Each query has its deadline; this bound is never reached before them.
-    const boundMs = Math.min(2 ** 31 - 1, (Math.ceil(waiting.length / concurrency) + 1) * deadlineMs);
-    await withDeadline(
-      signals,
-      boundMs,
-      () => this.late(boundMs),
-      async (signal) => {
-        const work = async (): Promise<void> => {
-          for (let query = waiting.shift(); query !== undefined && !signal.aborted; query = waiting.shift())
-            answers.set(query, await this.search(query, k, signal));
-        };
-        await Promise.all(Array.from({ length: Math.min(concurrency, waiting.length) }, work));
-      },
-    );
+    // A query's deadline begins when its turn comes; this one bounds the wait for that, where other calls fill the line.
+    const boundMs = Math.min(2 ** 31 - 1, (Math.ceil(distinct.length / concurrency) + 1) * deadlineMs);
+    const task = async (signal: AbortSignal): Promise<void> => {
+      // Each query listens, and there may be many.
+      setMaxListeners(0, signal);
+      const search = async (query: string): Promise<void> => {
+        answers.set(query, await this.gate.run(this.name, signal, () => this.search(query, k, signal)));
+      };
+      await Promise.all(distinct.map(search));
+    };
+    await withDeadline([options.signal, this.closed.signal], boundMs, () => this.late(boundMs), task);
     return queries.map((query) => (answers.get(query) as Passage[]).map((passage) => ({ ...passage })));
   }
 

@@ -1,6 +1,6 @@
 /** @file robots.txt (RFC 9309): what the sites that are read ask of robots. */
 import robotsParser from "robots-parser";
-import { FetchFailed, Refused } from "./addresses.js";
+import { Refused } from "./addresses.js";
 import { fetchPage, userAgent } from "./fetcher.js";
 import { abandonable } from "./abandon.js";
 import type { ConnectRules } from "./connect.js";
@@ -93,9 +93,8 @@ export class Robots {
       if (status >= 200 && status < 300) return rulesIn(Buffer.from(body).toString("utf8"), origin);
       return { allows: status >= 400 && status < 500 };
     } catch (error) {
-      if (error instanceof Refused) return { allows: false, refused: error };
-      if (error instanceof FetchFailed || this.closed.signal.aborted) return { allows: false };
-      throw error;
+      // Whatever else goes wrong, the rules are not known then.
+      return { allows: false, ...(error instanceof Refused ? { refused: error } : {}) };
     }
   }
 }
