@@ -138,7 +138,7 @@ validation questions, which in the failing arm were asked of the failing engine 
 |---|---|---|---|---|---|---|---|
 ${[...clean.map((cell) => row("answer", cell)), ...failing.map((cell) => row(`${percent} fail`, cell))].join("\n")}
 
-The last EM column is what failing searches cost while questions are answered. A failed search counts among the four that a question has, so one of three hops bears one failure.
+The last EM column is what failing searches cost while questions are answered. A failed search counts among the four that a question has, so a question of three hops bears one failure.
 `;
 }
 

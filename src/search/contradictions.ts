@@ -129,8 +129,8 @@ const checks: readonly Check[] = [
   },
 
   function requests(settings, names) {
-    const { engine, encoder, rerank } = settings;
-    if (names.some(asksServers) || isAddress(encoder) || isAddress(rerank)) return;
+    if (mayAskServers(settings, names)) return;
+    const { engine } = settings;
     for (const key of ["maxRequests", "pricePerThousand", "requestsPerSecond"] as const) {
       if (settings[key] !== 0)
         throw new UserError(
@@ -140,9 +140,14 @@ const checks: readonly Check[] = [
   },
 ];
 
-/** Whether an engine sends requests to a server. */
-export function asksServers(name: EngineName): boolean {
-  return served.includes(name) || isWebEngine(name);
+/** Whether requests to servers are possible; an index may name an /v1/embeddings endpoint as its encoder. */
+export function mayAskServers(
+  { encoder, rerank }: Pick<EngineSettings, "encoder" | "rerank">,
+  names: readonly EngineName[],
+): boolean {
+  const asks = (name: EngineName): boolean => served.includes(name) || isWebEngine(name);
+  const encodes = names.some((name) => encoding.includes(name)) && (encoder === "" || isAddress(encoder));
+  return names.some(asks) || encodes || isAddress(rerank);
 }
 
 export function isAddress(location: string): boolean {

@@ -26,6 +26,9 @@ export interface HybridSettings {
 
 const defaults: HybridSettings = { k0: 60, depth: 50, whenMemberFails: "go-on", memberTimeoutMs: 0 };
 
+/** Some milliseconds of fusing. */
+const queriesPerTurn = 64;
+
 /**
  * Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009, doi:10.1145/1571941.1572114):
  *
@@ -61,11 +64,18 @@ export class HybridEngine implements SearchEngine {
     if (queries.length === 0) return [];
     const answers = await this.ask(queries, options.signal);
     const isWhole = answers.every((lists) => lists !== undefined);
-    return queries.map((_, index) => {
+    const results: Passage[][] = [];
+    for (const index of queries.keys()) {
       const rankings = answers.map((lists) => lists?.[index] ?? []);
       const fused = this.fuse(rankings).slice(0, k);
-      return isWhole && !rankings.some(isPartial) ? fused : markPartial(fused);
-    });
+      results.push(isWhole && !rankings.some(isPartial) ? fused : markPartial(fused));
+      // Large batches must not hold up the event loop.
+      if (index % queriesPerTurn === queriesPerTurn - 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+        checkSignal(options.signal);
+      }
+    }
+    return results;
   }
 
   counts(): Counts {

@@ -8,7 +8,7 @@ import type { StoredPassage } from "./bm25/passages.js";
 import { Budget } from "./budget.js";
 import { RecordedEngine } from "./cache/recorded.js";
 import { absentEngine, identityOf } from "./cache/identity.js";
-import { asksServers, checkEngineSettings, isAddress, parseWeights } from "./contradictions.js";
+import { checkEngineSettings, isAddress, mayAskServers, parseWeights } from "./contradictions.js";
 import { withCounts } from "./counts.js";
 import { isWebEngine } from "./engine-names.js";
 import type { EngineName } from "./engine-names.js";
@@ -189,7 +189,7 @@ interface Requests {
 }
 
 function requestsOf(settings: EngineSettings, names: readonly EngineName[], context: EngineContext): Requests {
-  const { maxRequests, pricePerThousand, requestsPerSecond, rerank, encoder } = settings;
+  const { maxRequests, pricePerThousand, requestsPerSecond } = settings;
   const { http = {}, requestsFile } = context;
   const priceOf = (engine: EngineName | "rerank"): number => {
     const listed = engine === "rerank" ? undefined : listPrices[engine];
@@ -201,7 +201,6 @@ function requestsOf(settings: EngineSettings, names: readonly EngineName[], cont
   const matters = maxRequests > 0 || names.some((name) => priceOf(name) > 0);
   const budget = new Budget({ maxRequests, ...(matters && requestsFile !== undefined ? { file: requestsFile } : {}) });
   const rate = requestsPerSecond > 0 ? new RateLimit(requestsPerSecond, http) : undefined;
-  const isRemote = names.some(asksServers) || isAddress(rerank) || isAddress(encoder);
   return {
     gate: (engine) => ({
       ...http,
@@ -212,7 +211,7 @@ function requestsOf(settings: EngineSettings, names: readonly EngineName[], cont
         await http.beforeRequest?.(signal);
       },
     }),
-    counted: (engine) => (isRemote ? withCounts(engine, () => budget.counts()) : engine),
+    counted: (engine) => (mayAskServers(settings, names) ? withCounts(engine, () => budget.counts()) : engine),
   };
 }
 

@@ -22,6 +22,9 @@ export interface RecordedSettings {
 /** Lookups under way at once: each may open files. */
 const lookupsAtOnce = 32;
 
+/** Written in one piece. */
+const passagesAtOnce = 500;
+
 /**
  * Answers come from disk, or from the engine and then go there. Failures are not kept, nor are answers that lack the share of a part that
  * failed. An answer that cannot be written is used all the same, and counted. Closing it closes the engine.
@@ -111,12 +114,13 @@ export class RecordedEngine implements SearchEngine {
   }
 
   private async keep(k: number, answers: readonly (readonly [string, readonly Passage[]])[]): Promise<void> {
-    if (answers.length === 0) return;
-    try {
-      await this.store.put(this.settings.identity, k, answers);
-      for (const [query] of answers) this.refreshed.set(query, Math.max(k, this.refreshed.get(query) ?? 0));
-    } catch {
-      this.writeFailures += answers.length;
+    for (const some of inPieces(answers)) {
+      try {
+        await this.store.put(this.settings.identity, k, some);
+        for (const [query] of some) this.refreshed.set(query, Math.max(k, this.refreshed.get(query) ?? 0));
+      } catch {
+        this.writeFailures += some.length;
+      }
     }
   }
 
@@ -130,6 +134,22 @@ export class RecordedEngine implements SearchEngine {
       { engine: this.name, isRetryable: false },
     );
   }
+}
+
+/** Answers with about as many passages as can be hashed without holding up the event loop. */
+function* inPieces<Answer extends readonly [string, readonly Passage[]]>(
+  answers: readonly Answer[],
+): Generator<Answer[]> {
+  let piece: Answer[] = [];
+  let passages = 0;
+  for (const answer of answers) {
+    piece.push(answer);
+    passages += answer[1].length;
+    if (passages < passagesAtOnce) continue;
+    yield piece;
+    [piece, passages] = [[], 0];
+  }
+  if (piece.length > 0) yield piece;
 }
 
 /** What is kept is believed for a long time: nothing that breaks an engine's promises gets in. */

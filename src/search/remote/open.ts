@@ -36,9 +36,9 @@ export async function openQdrant(settings: EngineSettings, context: EngineContex
     throw new UserError(
       "qdrant needs the encoder that made the collection's vectors: --encoder with a folder, hf:ORG/NAME or the address of an /v1/embeddings endpoint.",
     );
-  const { environment } = context;
+  const { environment, http } = context;
   const source = { location, ...(encoderModel === "" ? {} : { model: encoderModel }) };
-  const encoder = await openEncoder(source, { timeoutMs, ...(environment === undefined ? {} : { environment }) });
+  const encoder = await openEncoder(source, { timeoutMs, http, ...(environment === undefined ? {} : { environment }) });
   try {
     const apiKey = environmentOf(context).QDRANT_API_KEY ?? "";
     return await QdrantEngine.open({ url, collection, apiKey, ...timesOf(settings) }, encoder, context.http);
