@@ -217,10 +217,10 @@ export class WebEngine implements SearchEngine {
 
 const jsonAdvice = 'Let it answer with JSON: put "json" beside "html" under "search: formats:" in its settings.yml';
 
-/** Undefined for results that lead to no page. */
+/** Undefined for results that lead to no page. The address is written as the URL standard does: without spaces, quotes or angle brackets. */
 function passageOf({ title, url, snippet }: WebResult, rank: number): Passage | undefined {
   if (!/^https?:\/\/[^/]/i.test(url) || !URL.canParse(url)) return undefined;
-  return { id: url, title: cleanText(title), text: cleanText(snippet), score: 1 / rank };
+  return { id: new URL(url).href, title: cleanText(title), text: cleanText(snippet), score: 1 / rank };
 }
 
 /** Addresses that differ in their fragments lead to one page. */

@@ -186,7 +186,7 @@ describe("time and number", () => {
   it("pages that are not there by the search's deadline keep their snippets: the search does not fail for them", async () => {
     const hangs = Array.from({ length: 3 }, () => site(() => undefined));
     const pages = pagesWith({ timeoutMs: 60_000 });
-    const passages = await read([...hangs, site(html("owls hunt", { "content-type": "text/plain" }))], pages, 1_000);
+    const passages = await read([...hangs, site(html("owls hunt", { "content-type": "text/plain" }))], pages, 2_000);
     expect(passages.map(({ text }) => text)).toEqual([
       ...Array.from({ length: 3 }, () => "the snippet about owls"),
       "owls hunt",
