@@ -1,17 +1,17 @@
 /**
- * @file Clients of a /retrieve server, for bench/search/server.ts: so many callers on kept connections, each asking one query at a time.
- * Arguments: URL, file with a JSON list of queries, callers, topk. Prints {"qps", "p50", "p99"} (milliseconds).
+ * @file Clients of a /retrieve server, for bench/search/server.ts: so many callers on kept connections, each making one call at a time.
+ * Arguments: URL, file with a JSON list of lists of queries (one list for each call), callers, topk. Prints {"qps", "p50", "p99"} (milliseconds of a call).
  */
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 
 const [url, file, callers, topk] = process.argv.slice(2);
-const queries = JSON.parse(readFileSync(file, "utf8"));
+const calls = JSON.parse(readFileSync(file, "utf8"));
 const agent = new Agent({ keepAlive: true, maxSockets: Number(callers) });
 
 /** Bytes of the answer: reading it as JSON would measure this process. */
-function ask(query) {
-  const body = JSON.stringify({ queries: [query], topk: Number(topk), return_scores: true });
+function ask(queries) {
+  const body = JSON.stringify({ queries, topk: Number(topk), return_scores: true });
   const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
   return new Promise((resolve, reject) => {
     const asked = request(url, { method: "POST", agent, headers }, (response) => {
@@ -31,9 +31,9 @@ async function askAll(list) {
   let next = 0;
   const caller = async () => {
     while (next < list.length) {
-      const query = list[next++];
+      const queries = list[next++];
       const started = performance.now();
-      await ask(query);
+      await ask(queries);
       times.push(performance.now() - started);
     }
   };
@@ -42,8 +42,8 @@ async function askAll(list) {
   return { seconds: (performance.now() - started) / 1000, times: times.sort((a, b) => a - b) };
 }
 
-await askAll(queries.slice(0, 128));
-const { seconds, times } = await askAll(queries);
+await askAll(calls.slice(0, 128));
+const { seconds, times } = await askAll(calls);
 const at = (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))];
-process.stdout.write(`${JSON.stringify({ qps: queries.length / seconds, p50: at(0.5), p99: at(0.99) })}\n`);
+process.stdout.write(`${JSON.stringify({ qps: calls.flat().length / seconds, p50: at(0.5), p99: at(0.99) })}\n`);
 agent.destroy();

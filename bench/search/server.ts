@@ -1,7 +1,7 @@
 /**
- * @file What it costs to search through `/retrieve` instead of in process: BM25 over 100,000 passages, 32 callers that ask one query at a time,
- * three passages each, as the default opens the engine. The clients are a process of their own with 32 kept connections, and share the cores
- * with the server. Rounds alternate between in process and through the server; the share is the median of their ratios.
+ * @file What it costs to search through `/retrieve` instead of in process: BM25 over 100,000 passages, 32 callers, three passages a query, as
+ * the default opens the engine; one query in each call, then 16. The clients are a process of their own with 32 kept connections, and share
+ * the cores with the server. Rounds alternate between in process and through the server; a share is the median of their ratios.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { Random } from "../../src/random.js";
 import { buildIndex } from "../../src/search/bm25/build.js";
 import type { SearchEngine } from "../../src/search/engine.js";
 import { openEngine } from "../../src/search/open-engine.js";
@@ -23,7 +24,13 @@ const topK = 3;
 const run = promisify(execFile);
 const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** Reports `server.inprocess.qps`, `server.qps`, `server.share`, `server.p50`, `server.p99` and, where there is Python, `server.python.qps`. */
+/** Names of lines, queries in each call, and how often all queries are asked in one round. */
+const cases = [
+  { name: "server", perCall: 1, repeat: 4 },
+  { name: "server.b16", perCall: 16, repeat: 8 },
+];
+
+/** For each case `.inprocess.qps`, `.qps`, `.share`, `.p50` and `.p99` of a call; where there is Python `server.python.qps`. */
 export const bench: BenchGroup = async ({ report, note, quick }) => {
   const { path, queries } = await benchCorpus(quick ? 2_000 : 100_000, note);
   const rounds = quick ? 1 : 5;
@@ -31,24 +38,29 @@ export const bench: BenchGroup = async ({ report, note, quick }) => {
   try {
     const index = join(folder, "index");
     await buildIndex({ corpus: [path], out: index });
-    const questions = join(folder, "queries.json");
-    await writeFile(questions, JSON.stringify(queries));
     const engine = await openEngine({ engine: "bm25", index });
     const server = await serve({ engine, port: 0 });
     try {
-      await inProcess(engine, queries.slice(0, 200));
-      const pairs: { inProcess: number; server: ClientFigures }[] = [];
-      for (let round = 0; round < rounds; round++)
-        pairs.push({ inProcess: await inProcess(engine, queries), server: await clients(server.url, questions) });
-      const middle = (of: (pair: (typeof pairs)[number]) => number): number => median(pairs.map(of));
-      report({ name: "server.inprocess.qps", value: middle((pair) => pair.inProcess), unit: "queries/s" });
-      report({ name: "server.qps", value: middle((pair) => pair.server.qps), unit: "queries/s" });
-      report({ name: "server.share", value: middle((pair) => pair.server.qps / pair.inProcess), unit: "" });
-      report({ name: "server.p50", value: middle((pair) => pair.server.p50), unit: "ms" });
-      report({ name: "server.p99", value: middle((pair) => pair.server.p99), unit: "ms" });
+      for (const { name, perCall, repeat } of cases) {
+        const calls = callsOf(queries, perCall, quick ? 1 : repeat);
+        const file = join(folder, `${name}.json`);
+        await writeFile(file, JSON.stringify(calls));
+        await inProcess(engine, calls.slice(0, calls.length >> 2));
+        const pairs: { inProcess: number; server: ClientFigures }[] = [];
+        for (let round = 0; round < rounds; round++)
+          pairs.push({ inProcess: await inProcess(engine, calls), server: await clients(server.url, file) });
+        const middle = (of: (pair: (typeof pairs)[number]) => number): number => median(pairs.map(of));
+        report({ name: `${name}.inprocess.qps`, value: middle((pair) => pair.inProcess), unit: "queries/s" });
+        report({ name: `${name}.qps`, value: middle((pair) => pair.server.qps), unit: "queries/s" });
+        report({ name: `${name}.share`, value: middle((pair) => pair.server.qps / pair.inProcess), unit: "" });
+        report({ name: `${name}.p50`, value: middle((pair) => pair.server.p50), unit: "ms" });
+        report({ name: `${name}.p99`, value: middle((pair) => pair.server.p99), unit: "ms" });
+      }
       if (spawnSync("python3", ["--version"]).status !== 0)
         return note("server.python is left out: there is no python3");
-      const value = await pythonClient(server.url, questions);
+      const questions = join(folder, "queries.json");
+      await writeFile(questions, JSON.stringify(queries));
+      const value = await pythonClient(server.url, questions, quick ? 1 : 4);
       report({ name: "server.python.qps", value, unit: "queries/s" });
     } finally {
       await server.close();
@@ -60,37 +72,40 @@ export const bench: BenchGroup = async ({ report, note, quick }) => {
 };
 
 /** Queries per second of callers in this process. */
-async function inProcess(engine: SearchEngine, queries: readonly string[]): Promise<number> {
+async function inProcess(engine: SearchEngine, calls: readonly string[][]): Promise<number> {
   let next = 0;
   const caller = async (): Promise<void> => {
-    while (next < queries.length) await engine.searchBatch([queries[next++]], topK);
+    while (next < calls.length) await engine.searchBatch(calls[next++], topK);
   };
   const started = performance.now();
   await Promise.all(Array.from({ length: callers }, caller));
-  return queries.length / ((performance.now() - started) / 1000);
+  return calls.flat().length / ((performance.now() - started) / 1000);
+}
+
+/** All queries so often, in another order each time: two callers should not ask the same at the same time. */
+function callsOf(queries: readonly string[], perCall: number, repeat: number): string[][] {
+  const random = new Random(7);
+  const all = Array.from({ length: repeat }, () => random.shuffle(queries)).flat();
+  return Array.from({ length: Math.ceil(all.length / perCall) }, (_, call) =>
+    all.slice(call * perCall, (call + 1) * perCall),
+  );
 }
 
 interface ClientFigures {
   qps: number;
-  /** Milliseconds. */
+  /** Of a call. Milliseconds. */
   p50: number;
   p99: number;
 }
 
-async function clients(url: string, questions: string): Promise<ClientFigures> {
-  const { stdout } = await run(process.execPath, [
-    beside("server-clients.mjs"),
-    url,
-    questions,
-    `${callers}`,
-    `${topK}`,
-  ]);
+async function clients(url: string, file: string): Promise<ClientFigures> {
+  const { stdout } = await run(process.execPath, [beside("server-clients.mjs"), url, file, `${callers}`, `${topK}`]);
   return JSON.parse(stdout) as ClientFigures;
 }
 
 /** As Search-R1's trainer: 512 queries in one request. */
-async function pythonClient(url: string, questions: string): Promise<number> {
-  const args = [url, questions, "--topk", `${topK}`, "--batch", "512"];
+async function pythonClient(url: string, questions: string, repeat: number): Promise<number> {
+  const args = [url, questions, "--topk", `${topK}`, "--batch", "512", "--repeat", `${repeat}`];
   const { stdout } = await run("python3", [beside("retrieve_client.py"), ...args], { maxBuffer: 1 << 24 });
   return (JSON.parse(stdout) as { qps: number }).qps;
 }

@@ -1,5 +1,7 @@
 /** @file A task of several requests with one signal: it aborts when somebody gives up, when time is up, and when a part of the task has failed. */
 
+import { setMaxListeners } from "node:events";
+
 /**
  * Runs `task`. When it fails, its signal aborts, so that parts of it still under way stop; it is over when this returns.
  * Listeners are taken off again: the given signals may live as long as a run.
@@ -13,6 +15,8 @@ export async function withDeadline<T>(
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
+  // One listener for each request of the task is no leak.
+  setMaxListeners(0, controller.signal);
   const given = signals.filter((signal) => signal !== undefined);
   const onAbort = (): void => controller.abort(given.find((signal) => signal.aborted)?.reason);
   for (const signal of given) signal.addEventListener("abort", onAbort, { once: true });

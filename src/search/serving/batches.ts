@@ -1,4 +1,5 @@
 /** @file Requests that wait at the same time are searched together: engines that batch do less work, servers behind them are asked less often. */
+import { setMaxListeners } from "node:events";
 import type { Passage } from "../../types.js";
 import { SearchError } from "../engine.js";
 import type { SearchEngine } from "../engine.js";
@@ -70,10 +71,14 @@ export class SearchBatches {
         k,
         isDone: false,
         resolve: (lists) => {
-          if (!entry.isDone) (done(), resolve(lists));
+          if (entry.isDone) return;
+          done();
+          resolve(lists);
         },
         reject: (reason) => {
-          if (!entry.isDone) (done(), reject(reason as Error));
+          if (entry.isDone) return;
+          done();
+          reject(reason as Error);
         },
       };
       const leave = (reason: unknown): void => {
@@ -134,11 +139,14 @@ export class SearchBatches {
     this.batches++;
     const open = callers.filter(({ isDone }) => !isDone);
     if (open.length === 0) return;
-    const batch: Batch = { controller: new AbortController(), open: open.length };
+    const controller = new AbortController();
+    // One listener for each query that the engine hands to a worker is no leak.
+    setMaxListeners(0, controller.signal);
+    const batch: Batch = { controller, open: open.length };
     for (const caller of open) caller.batch = batch;
     const all = open.flatMap((caller) => caller.queries);
     const queries = [...new Set(all)];
-    const lists = await this.#engine.searchBatch(queries, open[0].k, { signal: batch.controller.signal });
+    const lists = await this.#engine.searchBatch(queries, open[0].k, { signal: controller.signal });
     if (!Array.isArray(lists) || lists.length !== queries.length)
       throw this.#error(`${this.#engine.name} answered ${queries.length} queries with another number of lists.`, false);
     const listOf = new Map(queries.map((query, index) => [query, lists[index]]));
