@@ -1,66 +1,171 @@
-/** @file `sleuth index`: JSONL files become a BM25 index. */
+/** @file `sleuth index`: JSONL files and people's documents become an index, or change one. */
 import { Option } from "commander";
-import { buildIndex } from "../search/bm25/build.js";
+import type { Command } from "commander";
+import { UserError } from "../errors.js";
 import { defaultBm25 } from "../search/bm25/settings.js";
+import { defaultChunks } from "../search/documents/chunk.js";
+import { documentEndings } from "../search/documents/read.js";
+import { indexedEngines } from "../search/locate-index.js";
+import type { IndexedEngine } from "../search/locate-index.js";
+import { changeIndexes } from "./index-changes.js";
+import { buildIndexes } from "./index-engines.js";
+import type { IndexOptions } from "./index-options.js";
+import { showPreview } from "./index-preview.js";
+import { withSources } from "./index-sources.js";
 import { withInterrupt } from "./interrupt.js";
-import { numberOption } from "./run-options.js";
-import { bytes, count, duration } from "./terminal/format.js";
-import { ProgressBar } from "./terminal/progress-bar.js";
-import type { Verb } from "./verb.js";
-
-interface Options {
-  out: string;
-  k1: number;
-  b: number;
-  stemmer: "porter" | "none";
-  /** False with --no-stop-words: no word is dropped. */
-  stopWords: boolean;
-}
+import { collect, integer, numberOption } from "./run-options.js";
+import { count, duration } from "./terminal/format.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { Verb, VerbAnswer } from "./verb.js";
 
 export const indexVerb: Verb = {
   name: "index",
-  summary: "make a BM25 index of a corpus",
-  description:
-    'Makes a BM25 index of JSONL files (plain or .gz). A line is {"id","contents"} as in Search-R1, with the title in quotes on the first line of contents, or {"id","title","text"}. The index is ready or it is not there: an interrupted or failed build leaves the one that was in the folder before.',
+  summary: "make a search index of a corpus or of documents",
+  description: [
+    'Makes an index of JSONL files (plain or .gz) and of documents. A line of JSONL is {"id","contents"} as in Search-R1, with the title in quotes on the first line of contents, or {"id","title","text"}.',
+    `Folders are searched for documents (${documentEndings.join(" ")}), which are cut at their headings into passages of --chunk words at most; hidden files and node_modules are left out.`,
+    "The index is ready or it is not there: a failed build leaves the one that was in the folder before, and after Ctrl-C or a crash the same command goes on where it was.",
+  ].join("\n\n"),
   examples: [
     ["sleuth index passages.jsonl --out index", "one file"],
+    ["sleuth index ~/notes handbook.pdf --out notes", "a folder of Markdown, text, HTML and PDF, and a document"],
+    ["sleuth index ~/notes --out notes --preview 5", "the first passages that would be made; nothing is written"],
     [
       "sleuth index wiki-*.jsonl.gz --out wiki --k1 1.2 --b 0.75",
       "several files as one corpus, with Lucene's own constants",
     ],
+    [
+      "sleuth index passages.jsonl --engine bm25,dense --encoder hf:intfloat/e5-small-v2 --out index",
+      "for two engines, in index/bm25 and index/dense",
+    ],
+    [
+      "sleuth index passages.jsonl --engine lancedb --vectors e5.npy --encoder hf:intfloat/e5-base-v2 --out index",
+      "with vectors made elsewhere",
+    ],
+    ["sleuth index --add more.jsonl --out index", "more passages for an index"],
+    ["sleuth index --delete 17,18 --out index", "fewer; --delete @ids.txt reads one id a line"],
   ],
   required: ["out"],
-  configure: (command) =>
+  configure: (command) => {
     command
-      .argument("<corpus...>", "JSONL files")
+      .argument("[paths...]", "JSONL files, documents and folders of documents")
       .option("--out <folder>", "where the index goes; an index that is there is replaced")
-      .option("--k1 <number>", "BM25: saturation of term frequency", numberOption, defaultBm25.k1)
-      .option("--b <number>", "BM25: strength of length normalisation, 0 to 1", numberOption, defaultBm25.b)
-      .addOption(new Option("--stemmer <name>", "how words are stemmed").choices(["porter", "none"]).default("porter"))
-      .option("--no-stop-words", "index every word, English stop words too"),
-  async run(terminal, options, [corpus]) {
-    const { out, k1, b, stemmer, stopWords } = options as unknown as Options;
-    const analyzer = { stemmer, ...(stopWords ? {} : { stopWords: [] }) };
+      .option(
+        "--engine <names>",
+        `what the index is for: ${indexedEngines.join(", ")}, or several with commas`,
+        engineList,
+      );
+    addBm25Options(command);
+    command
+      .option(
+        "--encoder <model>",
+        "dense, lancedb: what makes the vectors: a folder, hf:ORG/NAME or the address of an /v1/embeddings endpoint",
+      )
+      .option("--encoder-model <name>", "dense, lancedb: the model's name at an endpoint")
+      .option(
+        "--vectors <file>",
+        "dense, lancedb: vectors made elsewhere, in the order of the corpus (.npy, .parquet, .f32); --encoder says by what",
+      )
+      .option("--dimensions <number>", "numbers in a vector, for raw .f32 files", integer(1))
+      .option("--chunk <words>", "documents: most words of a passage", integer(10), defaultChunks.words)
+      .option(
+        "--overlap <words>",
+        "documents: words that a passage repeats of the one before",
+        integer(0),
+        defaultChunks.overlap,
+      )
+      .option(
+        "--include <pattern>",
+        "folders: read only files that fit, as *.md or guides/**; may be repeated",
+        collect,
+      )
+      .option("--exclude <pattern>", "folders: leave out what fits; may be repeated", collect)
+      .option("--strict", "a document that cannot be read is an error; without it, it is left out and named")
+      .addOption(
+        new Option("--preview [number]", "show the first passages that would be made, and write nothing")
+          .preset("5")
+          .argParser(integer(1)),
+      )
+      .option("--no-resume", "begin anew, whatever an interrupted build has done")
+      .option("--add", "add to the index that is there")
+      .option("--replace", "with --add: a passage whose id is there takes its place; without it, that is an error")
+      .option(
+        "--delete <ids>",
+        "delete these from the index that is there: ids with commas, or @FILE with one a line; may be repeated",
+        collect,
+      )
+      .option("--merge", "bring the index that is there into its fastest form");
+  },
+  async run(terminal, given, [paths]) {
+    const options = { ...given, paths: paths ?? [] } as unknown as IndexOptions;
+    check(options);
     const started = performance.now();
-    let progress: ProgressBar | undefined;
-    const summary = await withInterrupt(terminal, "Stopping; nothing is changed.", (signal) =>
-      buildIndex({
-        corpus: corpus as string[],
-        out,
-        settings: { k1, b, analyzer },
-        signal,
-        onProgress: (done, total) => {
-          progress ??= new ProgressBar(terminal, { label: "Indexing", total, unit: "", format: bytes });
-          progress.update(done);
-        },
-      }),
+    const answer = await withInterrupt(terminal, "Stopping; the same command goes on from here.", (signal) =>
+      work(terminal, options, signal),
     );
-    progress?.stop();
-    const seconds = (performance.now() - started) / 1000;
-    terminal.print(
-      `${count(summary.passages)} passages, ${count(summary.terms)} terms, ${bytes(summary.bytes)} in ${duration(seconds * 1000)} → ${out}`,
-    );
-    terminal.print(terminal.colors.dim(`Try it: sleuth search "your words" --index ${out}`));
-    return { ...summary, seconds };
+    return { ...answer, seconds: (performance.now() - started) / 1000 };
   },
 };
+
+function addBm25Options(command: Command): void {
+  command
+    .option("--k1 <number>", `bm25: saturation of term frequency (default: ${defaultBm25.k1})`, numberOption)
+    .option("--b <number>", `bm25: strength of length normalisation, 0 to 1 (default: ${defaultBm25.b})`, numberOption)
+    .addOption(
+      new Option("--stemmer <name>", "bm25: how words are stemmed").choices(["porter", "none"]).default("porter"),
+    )
+    .option("--no-stop-words", "bm25: index every word, English stop words too");
+}
+
+async function work(terminal: Terminal, options: IndexOptions, signal: AbortSignal): Promise<VerbAnswer> {
+  if (options.preview !== undefined) return showPreview(terminal, options, signal);
+  if (isChange(options)) return changeIndexes(terminal, options, signal);
+  const started = performance.now();
+  return withSources(terminal, options, signal, async ({ corpus, gathered }) => {
+    const built = await buildIndexes(terminal, options, corpus, signal);
+    const passages = Object.values(built)[0].passages;
+    terminal.print(`${count(passages)} passages in ${duration(performance.now() - started)} → ${options.out}`);
+    const names = Object.keys(built).join(",");
+    const engine = names === "bm25" ? "" : ` --engine ${names}`;
+    terminal.print(terminal.colors.dim(`Try it: sleuth search "your words" --index ${options.out}${engine}`));
+    const [only, ...others] = Object.values(built);
+    return { ...(others.length === 0 ? only : {}), out: options.out, passages, engines: built, ...gathered };
+  });
+}
+
+function isChange({ add, merge, delete: ids }: IndexOptions): boolean {
+  return add === true || merge === true || ids !== undefined;
+}
+
+/** @throws UserError for options that do not go together */
+function check(options: IndexOptions): void {
+  const { paths, add, replace, chunk, overlap, engine = [], vectors, encoder, dimensions, preview } = options;
+  const isChanging = isChange(options);
+  if (paths.length === 0 && (!isChanging || add === true))
+    throw new UserError("No corpus was given. Name JSONL files, documents or folders of documents.");
+  if (paths.length > 0 && isChanging && add !== true && preview === undefined)
+    throw new UserError(
+      `${paths[0]} was named, but neither a new index nor --add was asked for. Add --add, or leave it out.`,
+    );
+  if (replace === true && add !== true)
+    throw new UserError("--replace goes with --add; an index that is built anew is replaced altogether.");
+  if (overlap >= chunk) throw new UserError(`--overlap is ${overlap} and --chunk ${chunk}: it must be smaller.`);
+  const withVectors = engine.filter((name) => name !== "bm25");
+  if (!isChanging && preview === undefined && withVectors.length > 0 && encoder === undefined && vectors === undefined)
+    throw new UserError(
+      `${withVectors.join(" and ")} ${withVectors.length === 1 ? "needs" : "need"} vectors. Name what makes them with --encoder, for example --encoder hf:intfloat/e5-small-v2, or a file of them with --vectors.`,
+    );
+  const unused = Object.entries({ encoder, vectors, dimensions }).find(([, value]) => value !== undefined);
+  if (withVectors.length === 0 && !isChanging && unused !== undefined)
+    throw new UserError(`--${unused[0]} goes with --engine dense or lancedb; bm25 has no vectors.`);
+}
+
+function engineList(text: string): IndexedEngine[] {
+  const names = [...new Set(text.split(",").map((name) => name.trim()))];
+  for (const name of names)
+    if (!(indexedEngines as readonly string[]).includes(name))
+      throw new UserError(
+        `There is no index for an engine "${name}". Indexes are made for ${indexedEngines.join(", ")}, with commas for several (each gets a folder of its own).`,
+      );
+  return names as IndexedEngine[];
+}
