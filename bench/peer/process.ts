@@ -30,10 +30,12 @@ export class Peer {
   static start(threads: number): Peer {
     const { python, exists } = peerPython();
     if (!exists) throw new UserError(howToSetUp());
-    const script = path.join(import.meta.dirname, "peer.py");
-    return new Peer(
-      spawn(python, [script], { env: { ...process.env, SLEUTH_PEER_THREADS: String(threads) }, stdio: "pipe" }),
-    );
+    return Peer.run(python, path.join(import.meta.dirname, "peer.py"), { SLEUTH_PEER_THREADS: String(threads) });
+  }
+
+  /** Any script that speaks as `peer.py` does. */
+  static run(python: string, script: string, environment: Readonly<Record<string, string>> = {}): Peer {
+    return new Peer(spawn(python, [script], { env: { ...process.env, ...environment }, stdio: "pipe" }));
   }
 
   private constructor(child: ChildProcessWithoutNullStreams) {

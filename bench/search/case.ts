@@ -1,0 +1,23 @@
+/** @file A measurement in a process of its own. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+/**
+ * Runs a script of this folder, which reads its options from stdin and prints its figures, both as JSON.
+ * @throws Error when it fails; what it printed on stderr stands above
+ */
+export async function runCase<Figures>(script: string, options: object): Promise<Figures> {
+  const child = spawn(process.execPath, ["--import", "tsx", join(import.meta.dirname, script)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(`${script} has ended with ${code ?? signal}`)),
+    );
+  });
+  child.stdin.end(JSON.stringify(options));
+  const [printed] = await Promise.all([text(child.stdout), ended]);
+  return JSON.parse(printed) as Figures;
+}
