@@ -4,8 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { buildIndex } from "./bm25/build.js";
+import { addToIndex, deleteFromIndex } from "./bm25/change.js";
 import { Bm25Engine } from "./bm25/engine.js";
+import { hastyDisk } from "./bm25/failing-disk.test-support.js";
 import { openIndex } from "./bm25/open.js";
+import type { StoredPassage } from "./bm25/passages.js";
 import { CachedEngine } from "./cache.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
@@ -23,14 +26,22 @@ let built = 0;
 
 const inMemory: MakeEngine = async (passages, settings) => Bm25Engine.fromPassages(passages, settings);
 
-/** Through a corpus file and an index folder; runs of three postings, so that every build spills and merges. */
+/** Through a corpus file and an index folder; runs of 100 bytes, so that every build spills and merges. */
 const fromFiles: MakeEngine = async (passages, settings) => {
   const corpus = join(folder, `corpus-${built}.jsonl`);
   const out = join(folder, `index-${built++}`);
   writeFileSync(corpus, passages.map((passage) => JSON.stringify(passage)).join("\n"));
-  await buildIndex({ corpus: [corpus], out, settings, postingsPerRun: 3 });
+  await buildIndex({ corpus: [corpus], out, settings, runBytes: 100, files: hastyDisk });
   return openIndex(out);
 };
+
+/** Through an index that grew piece by piece, with passages in between that are deleted or replaced, and never merged. */
+const fromChanges: MakeEngine = async (passages, settings) => {
+  const index = join(folder, `index-${built++}`);
+  const options = { folder: index, files: hastyDisk, merge: false } as const;
+  const batches = async function* (...batch: StoredPassage[]): AsyncGenerator<StoredPassage[]> {
+    yield batch;
+  };
 
 /** The client against our own server, without a port between them. */
 const overHttp: MakeEngine = async (passages, settings) => {
@@ -52,6 +63,7 @@ const overPort: MakeEngine = async (passages, settings) => {
 
 searchConformance("bm25 in memory", inMemory);
 searchConformance("bm25 from files", fromFiles, { runs: 25 });
+searchConformance("bm25 from an index that grew and lost passages", fromChanges, { runs: 10 });
 searchConformance("cache before bm25", async (...given) => new CachedEngine(await inMemory(...given), 3));
 searchConformance("http, app in process", overHttp);
 searchConformance("http, real port", overPort, { runs: 6 });
