@@ -42,6 +42,17 @@ const fromChanges: MakeEngine = async (passages, settings) => {
   const batches = async function* (...batch: StoredPassage[]): AsyncGenerator<StoredPassage[]> {
     yield batch;
   };
+  const gone = (id: string): StoredPassage => ({ id, title: "Lima", text: "capital of Peru, owl song" });
+  await buildIndex({ out: index, passages: batches(gone("gone-1"), gone("gone-2")), settings, files: hastyDisk });
+  for (let first = 0; first < passages.length; first += 5) {
+    const piece = passages.slice(first, first + 5);
+    await addToIndex({ ...options, passages: batches(gone(piece[0].id), gone(`gone-at-${first}`)) });
+    await addToIndex({ ...options, passages: batches(...piece), replace: true });
+    await deleteFromIndex({ ...options, ids: [`gone-at-${first}`] });
+  }
+  await deleteFromIndex({ ...options, ids: ["gone-1", "gone-2"] });
+  return openIndex(index);
+};
 
 /** The client against our own server, without a port between them. */
 const overHttp: MakeEngine = async (passages, settings) => {
