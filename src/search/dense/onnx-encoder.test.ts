@@ -168,6 +168,21 @@ describe("OnnxEncoder", () => {
     await failure;
   });
 
+  it("a worker that dies fails what it had with a SearchError worth another try, and is replaced", async () => {
+    const encoder = await open({ location: bert });
+    const waiting = encoder.encode(
+      Array.from({ length: 400 }, () => texts[5]),
+      "passage",
+    );
+    const failure = expect(waiting).rejects.toSatisfy((error) => error instanceof SearchError && error.isRetryable);
+    interface Inside {
+      model: { pool: { seats: { worker: { terminate(): Promise<number> } }[] } };
+    }
+    await (encoder as unknown as Inside).model.pool.seats[0].worker.terminate();
+    await failure;
+    expect((await encoder.encode(["owl"], "query")).length).toBe(32);
+  });
+
   it.each([
     ["a folder that is not there", path.join(root, "nowhere"), /There is no model folder/],
     ["a file that is no model", path.join(bert, "config.json"), /is no .onnx file/],

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema, TensorProto_DataType } from "onnx-buf";
+import { ModelProtoSchema, TensorProto_DataLocation, TensorProto_DataType } from "onnx-buf";
 import { writeSafetensors } from "../../engine/io/safetensors.js";
 import { Random } from "../../random.js";
 
@@ -84,13 +84,16 @@ export interface BagOptions {
   seed?: number;
   /** Hidden states that are not numbers. */
   isBroken?: boolean;
+  /** Weights in a file beside the graph. */
+  isExternal?: boolean;
 }
 
 /** An ONNX file as exporters write it (int64 inputs): each token's hidden state is its own embedding, so texts that share words are near. */
 export function writeBagModel(
   folder: string,
-  { variant = "", dimensions = 24, seed = 3, isBroken = false }: BagOptions = {},
+  { variant = "", dimensions = 24, seed = 3, isBroken = false, isExternal = false }: BagOptions = {},
 ): string {
+  const file = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
   const random = new Random(seed);
   const table = Float32Array.from({ length: vocabulary * dimensions }, () =>
     isBroken ? Number.NaN : random.next() - 0.5,
@@ -130,17 +133,20 @@ export function writeBagModel(
           name: "table",
           dataType: TensorProto_DataType.FLOAT,
           dims: [BigInt(vocabulary), BigInt(dimensions)],
-          rawData: new Uint8Array(table.buffer),
+          ...(isExternal
+            ? {
+                dataLocation: TensorProto_DataLocation.EXTERNAL,
+                externalData: [{ key: "location", value: `${file}_data` }],
+              }
+            : { rawData: new Uint8Array(table.buffer) }),
         },
       ],
       node: [{ opType: "Gather", input: ["table", "input_ids"], output: ["last_hidden_state"] }],
     },
   });
   mkdirSync(path.join(folder, "onnx"), { recursive: true });
-  writeFileSync(
-    path.join(folder, "onnx", variant === "" ? "model.onnx" : `model_${variant}.onnx`),
-    toBinary(ModelProtoSchema, model),
-  );
+  writeFileSync(path.join(folder, "onnx", file), toBinary(ModelProtoSchema, model));
+  if (isExternal) writeFileSync(path.join(folder, "onnx", `${file}_data`), new Uint8Array(table.buffer));
   writeJson(folder, "tokenizer.json", wordPiece.tokenizer);
   writeJson(folder, "config.json", { model_type: "bert", max_position_embeddings: 64, pad_token_id: 0 });
   return folder;
