@@ -47,7 +47,7 @@ export interface GatherOptions {
   chunks: ChunkSettings;
   /** A document that cannot be read ends the call. Default: it is left out and named. */
   strict?: boolean;
-  /** Takes the documents apart; stays open. Default: one of two threads, with 2 minutes for a document. */
+  /** Takes the documents apart; stays open. Default: one of two threads (one for a handful), with 2 minutes for a document. */
   parser?: DocumentParser;
   signal?: AbortSignal;
   onProgress?: (progress: GatherProgress) => void;
@@ -101,7 +101,8 @@ async function gather(
     onProgress?.({ doneBytes, totalBytes, documents: length, passages: journal.passages });
   };
   tell();
-  const parser = options.parser ?? new DocumentParser({ workers: 2, timeoutMs: 120_000 });
+  const parser =
+    options.parser ?? new DocumentParser({ workers: documents.length - resumed < 20 ? 1 : 2, timeoutMs: 120_000 });
   try {
     // So that the workers have something to do while one is written down.
     const ahead: Promise<Outcome>[] = [];

@@ -1,7 +1,6 @@
 /** @file The worker's side of `DocumentParser`. */
 import { serveTasks } from "../workers/serve-tasks.js";
 import type { ChunkSettings } from "./chunk.js";
-import { htmlToText } from "./html.js";
 import { readDocument } from "./read.js";
 import type { DocumentKind } from "./read.js";
 
@@ -20,7 +19,7 @@ type Answer = { title: string; text: string } | PassageLines;
 
 await serveTasks(() => ({
   async run(task: ParseTask): Promise<Answer> {
-    if (task.do === "html-to-text") return htmlToText(task.html, task.url);
+    if (task.do === "html-to-text") return (await import("./html.js")).htmlToText(task.html, task.url);
     const { bytes, kind, path, settings } = task;
     const passages = await readDocument(bytes, kind, path, settings);
     const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");

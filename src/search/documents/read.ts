@@ -2,9 +2,6 @@
 import { UserError } from "../../errors.js";
 import type { ChunkSettings } from "./chunk.js";
 import { decodeText } from "./decode.js";
-import { htmlBlocks, longestHtml } from "./html.js";
-import { readMarkdown } from "./markdown.js";
-import { readPdf } from "./pdf.js";
 import { passagesOf } from "./sections.js";
 import type { ReadDocument, TitledText } from "./sections.js";
 
@@ -46,20 +43,22 @@ export async function readDocument(
   return passages;
 }
 
+/** The readers' libraries are large: each is loaded with the first file of its kind. */
 async function readAs(bytes: Uint8Array, kind: DocumentKind): Promise<ReadDocument> {
   switch (kind) {
     case "markdown":
-      return readMarkdown(decodeText(bytes));
+      return (await import("./markdown.js")).readMarkdown(decodeText(bytes));
     case "text":
       return { title: "", blocks: [{ level: 0, text: decodeText(bytes) }] };
     case "html": {
+      const { htmlBlocks, longestHtml } = await import("./html.js");
       const html = decodeText(bytes);
       if (html.length > longestHtml)
         throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
       return htmlBlocks(html);
     }
     case "pdf":
-      return readPdf(bytes);
+      return (await import("./pdf.js")).readPdf(bytes);
   }
 }
 
