@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { SearchError } from "../engine.js";
-import type { DialectName } from "./dialects.js";
+import { dialectNames, type DialectName } from "./dialects.js";
 import { HttpPairScorer, type HttpScorerSettings } from "./http-pair-scorer.js";
 import type { Pair } from "./pair-scorer.js";
 
@@ -108,6 +108,7 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(detours + 2);
     expect(await scorer.score(pairs)).toEqual(expected);
     expect(bodies).toHaveLength(detours + 4);
+    expect(scorer.counts()).toEqual({ requests: detours + 4, retries: 0, failures: 0 });
   });
 
   it("sends each query's passages alone, so many at a time, with model and key", async () => {
@@ -129,6 +130,17 @@ describe("HttpPairScorer", () => {
     for (const [index, { url, headers }] of requests.entries()) {
       expect([url, headers.authorization]).toEqual(["/v1/rerank", "Bearer secret"]);
       expect(bodies[index].model).toBe("some-model");
+    }
+  });
+
+  it("sends no lone surrogates, on which servers written in Python fail", async () => {
+    for (const name of dialectNames) {
+      const { scorer, bodies } = await scoring(services[name]);
+      const odd = [{ query: "owls \ud800", passage: "(Title: \udfff) owls \ud800" }];
+      expect(await scorer.score(odd)).toEqual([1]);
+      expect(JSON.stringify(bodies)).not.toMatch(/\\ud[89a-f]/i);
+      server?.closeAllConnections();
+      server?.close();
     }
   });
 

@@ -131,6 +131,8 @@ export class HttpPairScorer implements PairScorer {
       } catch (error) {
         if (!(error instanceof SearchError) || !notUnderstood.has(error.status ?? 0)) throw error;
         if (candidates.length === 1) throw error;
+        // It did not fail: it speaks another language.
+        this.requests.failures--;
         refused.push(`as ${name}: ${error.message}`);
       }
     }
@@ -188,10 +190,19 @@ function chunksOf(pairs: readonly Pair[], size: number): Chunk[] {
   for (const [query, all] of placesOf) {
     for (let start = 0; start < all.length; start += size) {
       const places = all.slice(start, start + size);
-      chunks.push({ query, places, passages: places.map((place) => pairs[place].passage) });
+      chunks.push({
+        query: wellFormed(query),
+        places,
+        passages: places.map((place) => wellFormed(pairs[place].passage)),
+      });
     }
   }
   return chunks;
+}
+
+/** Lone surrogates, which JSON can hold and UTF-8 cannot, become U+FFFD: servers written in Python fail on them. */
+function wellFormed(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 function addressOf(url: string): { url: string; model: string } {
