@@ -15,6 +15,7 @@ import { openVectors } from "../search/dense/vectors/open-vectors.js";
 import type { VectorSource } from "../search/dense/vectors/source.js";
 import type { IndexedEngine } from "../search/locate-index.js";
 import type { IndexOptions } from "./index-options.js";
+import { PassageRate, rateOf } from "./index-rate.js";
 import { bytes, count } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -91,7 +92,13 @@ const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<B
         ...{ corpus, out, signal, resume: options.resume },
         ...(vectors === undefined ? { encoder } : { vectors, vectorsEncoder: namedBy(encoder) }),
         onProgress: ({ passages, perSecond, bytes: done, totalBytes }) => {
-          bar ??= new ProgressBar(terminal, { label: "Encoding", total: totalBytes, unit: "", format: bytes });
+          bar ??= new ProgressBar(terminal, {
+            label: "Encoding",
+            total: totalBytes,
+            unit: "",
+            from: done,
+            format: bytes,
+          });
           bar.update(done, rateOf(passages, perSecond));
         },
       });
@@ -151,23 +158,17 @@ async function identityOf(corpus: readonly string[]): Promise<string> {
   return JSON.stringify(told);
 }
 
-function rateOf(passages: number, perSecond: number): string {
-  const rate = perSecond >= 10 ? count(perSecond) : perSecond.toFixed(1);
-  return `${count(passages)} passages${perSecond > 0 ? `, ${rate} passages/s` : ""}`;
-}
-
 /** Bytes of the corpus, for the time left; passages, which are told less often, for the rate. */
 export class Bm25Progress {
   /** Options of `buildIndex` and `addToIndex`. */
   readonly calls = {
     onProgress: (done: number, total: number): void => {
       this.done = done;
-      this.bar ??= new ProgressBar(this.terminal, { label: "Indexing", total, unit: "", format: bytes });
+      this.bar ??= new ProgressBar(this.terminal, { label: "Indexing", total, unit: "", from: done, format: bytes });
       this.bar.update(done, this.detail);
     },
     onPassages: (passages: number): void => {
-      const seconds = (performance.now() - this.started) / 1000;
-      this.detail = rateOf(passages, passages / Math.max(seconds, 0.001));
+      this.detail = this.rate.report(passages);
       this.bar?.update(this.done, this.detail);
     },
     onMerge: (fraction: number): void => {
@@ -177,7 +178,7 @@ export class Bm25Progress {
     },
   };
   private readonly terminal: Terminal;
-  private readonly started = performance.now();
+  private readonly rate = new PassageRate();
   private bar: ProgressBar | undefined;
   private merging: ProgressBar | undefined;
   private done = 0;
@@ -199,7 +200,7 @@ function share(value: number): string {
 /** Reading goes ahead of what is durable by a commit or two. */
 class LanceProgressBar {
   private readonly terminal: Terminal;
-  private readonly started = performance.now();
+  private readonly rate = new PassageRate();
   private bar: ProgressBar | undefined;
   private detail = "";
 
@@ -208,13 +209,12 @@ class LanceProgressBar {
   }
 
   readonly read = (done: number, total: number): void => {
-    this.bar ??= new ProgressBar(this.terminal, { label: "Writing", total, unit: "", format: bytes });
+    this.bar ??= new ProgressBar(this.terminal, { label: "Writing", total, unit: "", from: done, format: bytes });
     this.bar.update(done, this.detail);
   };
 
   readonly wrote = ({ stage, passages }: { stage: "writing" | "indexing"; passages: number }): void => {
-    const seconds = (performance.now() - this.started) / 1000;
-    this.detail = rateOf(passages, passages / Math.max(seconds, 0.001));
+    this.detail = this.rate.report(passages);
     if (stage === "indexing") {
       this.stop();
       this.terminal.note(`${count(passages)} passages are written; making the vector index.`);

@@ -9,6 +9,7 @@ import { gatherPassages } from "../search/documents/gather.js";
 import type { Gathered, GatherProgress, SkippedDocument } from "../search/documents/gather.js";
 import { printable } from "../search/highlight.js";
 import type { IndexOptions } from "./index-options.js";
+import { PassageRate } from "./index-rate.js";
 import { bytes, count } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -38,10 +39,17 @@ export async function withSources<T>(
   if (documents.length === 0) return work({ corpus: corpora });
   const folder = gatheringFolder(options.out);
   if (!options.resume) rmSync(folder, { recursive: true, force: true });
+  const rate = new PassageRate();
   let bar: ProgressBar | undefined;
   const onProgress = ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
-    bar ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "", format: bytes });
-    bar.update(doneBytes, `${count(done)} documents, ${count(passages)} passages`);
+    bar ??= new ProgressBar(terminal, {
+      label: "Reading",
+      total: totalBytes,
+      unit: "",
+      from: doneBytes,
+      format: bytes,
+    });
+    bar.update(doneBytes, `${count(done)} documents, ${rate.report(passages)}`);
   };
   const chunks = { words: options.chunk, overlap: options.overlap };
   const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });

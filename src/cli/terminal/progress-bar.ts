@@ -8,6 +8,8 @@ export interface ProgressBarOptions {
   total: number;
   /** Name of the unit, plural: "passages", "questions". Empty where `format` says it. */
   unit: string;
+  /** Units that were done before: they count as done, but not for the rate and the time left. Default: 0. */
+  from?: number;
   /** How a number of units reads. */
   format?: (value: number) => string;
   now?: () => number;
@@ -25,7 +27,7 @@ export class ProgressBar {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#startedMs = this.#now();
-    this.update(0);
+    this.update(options.from ?? 0);
   }
 
   /** Units done so far; `detail` is shown behind the bar. */
@@ -44,9 +46,9 @@ export class ProgressBar {
   }
 
   #picture(detail: string): { lines: string[]; plain: string } {
-    const { label, total, unit, format = readable } = this.#options;
+    const { label, total, unit, from = 0, format = readable } = this.#options;
     const elapsedMs = this.#now() - this.#startedMs;
-    const rate = elapsedMs > 0 ? (this.#done / elapsedMs) * 1000 : 0;
+    const rate = elapsedMs > 0 ? (Math.max(0, this.#done - from) / elapsedMs) * 1000 : 0;
     const share = total > 0 ? this.#done / total : 1;
     const left = rate > 0 ? `${duration(((total - this.#done) / rate) * 1000)} left` : "";
     const parts = [

@@ -1,6 +1,6 @@
 /** @file The documents in files and folders, in a fixed order, with the paths that become their ids. */
 import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, join, resolve, sep } from "node:path";
+import { basename, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { UserError } from "../../errors.js";
 import { globMatcher } from "./glob.js";
 import { documentEndings, documentKind } from "./read.js";
@@ -9,7 +9,7 @@ import type { DocumentKind } from "./read.js";
 export interface FoundDocument {
   /** Where it lies. */
   file: string;
-  /** Its folder's name and the path inside it, with "/": what its passages' ids begin with. */
+  /** Its folder's name and the path inside it, with "/": what its passages' ids begin with. Of a document that was named itself, that path. */
   path: string;
   kind: DocumentKind;
   bytes: number;
@@ -49,11 +49,17 @@ export async function findSources(paths: readonly string[], options: FindOptions
     } else {
       const kind = documentKind(path);
       if (kind === undefined) found.corpora.push(path);
-      else found.documents.push(described(path, basename(resolve(path)), kind, info));
+      else found.documents.push(described(path, nameOf(path), kind, info));
     }
   }
   refuseTwins(found.documents);
   return found;
+}
+
+/** A document that was named itself: as it was named, when that is a path below the current folder. */
+function nameOf(path: string): string {
+  const plain = normalize(path).split(sep).join("/");
+  return isAbsolute(path) || plain.startsWith("../") ? basename(resolve(path)) : plain;
 }
 
 interface Matchers {

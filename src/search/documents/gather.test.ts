@@ -73,6 +73,10 @@ describe("findSources", () => {
     expect(documents.map(({ path }) => path)).toEqual(["b.md"]);
   });
 
+  it("names documents as they were named, below the current folder", async () => {
+    expect(await pathsOf(["README.md", "./src/README.md"])).toEqual(["README.md", "src/README.md"]);
+  });
+
   it("says what is wrong", async () => {
     await expect(findSources([join(base, "nowhere")])).rejects.toThrow("Check the path");
     put("x.png", "");
