@@ -10,6 +10,8 @@
  * Sums come in another order than the scores that are given out, and so differ from them in the last bits. Passages within `slack` of the
  * needed score are therefore added up once more, in the order of the query's terms; only that sum decides.
  */
+import { PassageSets } from "./passage-sets.js";
+import type { PassageSet } from "./passage-sets.js";
 import { compactLengths } from "./shares.js";
 import type { Lengths, Shares } from "./shares.js";
 import type { Segment } from "./snapshot.js";
@@ -29,6 +31,7 @@ export interface QueryTerm {
 
 /** The postings of a term on their way through the windows. */
 interface List {
+  number: number;
   weight: number;
   /** What the term adds to a score at most. */
   bound: number;
@@ -65,6 +68,7 @@ export class SegmentSearch {
   private readonly workspace: Workspace;
   private readonly lengths: Lengths;
   private readonly bounds: SegmentBounds;
+  private readonly sets: PassageSets;
   /** Where the runs of `touched` end. */
   private runs: number[] = [];
 
@@ -75,6 +79,7 @@ export class SegmentSearch {
     this.workspace = workspace;
     this.lengths = compactLengths(segment.lengths, longest);
     this.bounds = new SegmentBounds(segment, this.lengths, shares);
+    this.sets = new PassageSets(segment);
   }
 
   /** A score that at least `k` passages reach, or 0 when none is known. */
@@ -122,7 +127,7 @@ export class SegmentSearch {
     const { postingOffsets } = this.segment;
     const start = postingOffsets[number];
     const bound = weight * this.bounds.of(number).largest;
-    return { weight, bound, start, end: postingOffsets[number + 1], from: start };
+    return { number, weight, bound, start, end: postingOffsets[number + 1], from: start };
   }
 
   /** Adds the shares of the essential lists to the scores of the window that begins at passage `base`. */
@@ -205,11 +210,25 @@ export class SegmentSearch {
 
   /** Adds the share of a list to every sum. */
   private lookUp(list: List, base: number): void {
+    const set = this.sets.of(list.number);
+    if (set !== undefined) return this.lookUpInSet(list, set, base);
     list.from = firstAtLeast(this.segment.postingPassages, list.from, list.end, base);
     let from = 0;
     for (const to of this.runs) {
       if (to > from) this.lookUpRun(list, base, from, to);
       from = to;
+    }
+  }
+
+  private lookUpInSet({ weight, start }: List, set: PassageSet, base: number): void {
+    const { postingFrequencies } = this.segment;
+    const { touched, sums } = this.workspace;
+    const { lengths, shares } = this;
+    const count = this.runs.at(-1) ?? 0;
+    for (let index = 0; index < count; index++) {
+      const passage = base + touched[index];
+      const place = set.placeOf(passage);
+      if (place >= 0) sums[index] += weight * shares.of(postingFrequencies[start + place], lengths[passage]);
     }
   }
 
