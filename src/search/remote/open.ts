@@ -1,6 +1,8 @@
-/** @file Engines that ask a server, from settings: keys come from the environment, and time is divided so that a second try fits. */
+/**
+ * @file Engines that ask a server, from settings: keys come from the environment, and time is divided so that a second try
+ * fits. That addresses and encoders are named was checked by `openEngine`.
+ */
 import type { EngineContext, EngineSettings } from "../open-engine.js";
-import { UserError } from "../../errors.js";
 import { HttpEngine } from "../http.js";
 import { openEncoder } from "../dense/open-encoder.js";
 import { OpenSearchEngine } from "./opensearch.js";
@@ -9,7 +11,7 @@ import { QdrantEngine } from "./qdrant.js";
 /** A `/retrieve` server; SLEUTH_SEARCH_TOKEN is sent to it where it is set. */
 export async function openHttp(settings: EngineSettings, context: EngineContext): Promise<HttpEngine> {
   const { SLEUTH_SEARCH_TOKEN: token = "" } = environmentOf(context);
-  return new HttpEngine({ url: urlOf(settings), token, ...timesOf(settings) }, context.http);
+  return new HttpEngine({ url: settings.url, token, ...timesOf(settings) }, context.http);
 }
 
 /** OPENSEARCH_API_KEY, or OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD; for Elasticsearch too. */
@@ -17,7 +19,7 @@ export function openOpenSearch(settings: EngineSettings, context: EngineContext)
   const environment = environmentOf(context);
   return OpenSearchEngine.open(
     {
-      url: urlOf(settings),
+      url: settings.url,
       collection: settings.collection,
       apiKey: environment.OPENSEARCH_API_KEY ?? "",
       username: environment.OPENSEARCH_USERNAME ?? "",
@@ -30,12 +32,7 @@ export function openOpenSearch(settings: EngineSettings, context: EngineContext)
 
 /** QDRANT_API_KEY; the encoder must be the one that made the vectors. */
 export async function openQdrant(settings: EngineSettings, context: EngineContext): Promise<QdrantEngine> {
-  const { collection, encoder: location, encoderModel, timeoutMs } = settings;
-  const url = urlOf(settings);
-  if (location === "")
-    throw new UserError(
-      "qdrant needs the encoder that made the collection's vectors: --encoder with a folder, hf:ORG/NAME or the address of an /v1/embeddings endpoint.",
-    );
+  const { url, collection, encoder: location, encoderModel, timeoutMs } = settings;
   const { environment, http } = context;
   const source = { location, ...(encoderModel === "" ? {} : { model: encoderModel }) };
   const encoder = await openEncoder(source, { timeoutMs, http, ...(environment === undefined ? {} : { environment }) });
@@ -51,11 +48,6 @@ export async function openQdrant(settings: EngineSettings, context: EngineContex
 /** Half of the time for one request, so that a second try fits into the deadline of the search. */
 function timesOf({ timeoutMs }: EngineSettings): { timeoutMs: number; deadlineMs: number } {
   return { timeoutMs: Math.ceil(timeoutMs / 2), deadlineMs: timeoutMs };
-}
-
-function urlOf({ engine, url }: EngineSettings): string {
-  if (url === "") throw new UserError(`${engine} needs the server's address: --url, or search.url in a run file.`);
-  return url;
 }
 
 function environmentOf({ environment = process.env }: EngineContext): Readonly<Record<string, string | undefined>> {

@@ -2,6 +2,7 @@
  * @file Tasks for worker threads. Whatever scores, encodes or multiplies does so here, so that the thread that trains and draws is never
  * held up. Data given to the workers is cloned, apart from SharedArrayBuffers, which all of them see.
  */
+import { setMaxListeners } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Transferable } from "node:worker_threads";
 import { fromFailure, readyId } from "./messages.js";
@@ -88,6 +89,8 @@ export class WorkerPool<Task, Answer> {
         resolve: (answer) => (release(), resolve(answer as Answer)),
         reject: (reason) => (release(), reject(reason as Error)),
       };
+      // All tasks of a search listen to its signal: many listeners are no leak.
+      if (signal !== undefined) setMaxListeners(0, signal);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.queue.push(job);
       this.hand();
