@@ -108,6 +108,29 @@ describe("DenseEngine", () => {
     await engine.close();
   });
 
+  it("when all have left, the encoder's work ends too", async () => {
+    const asked: (AbortSignal | undefined)[] = [];
+    const encoder = new WordEncoder({ waitMs: 40 });
+    const encode = encoder.encode.bind(encoder);
+    encoder.encode = (texts, kind, options) => {
+      asked.push(options?.signal);
+      return encode(texts, kind, options);
+    };
+    const vectors = unitWordVectors(conformancePassages.map(passageText));
+    const nearest = await ExactPassages.fromVectors(conformancePassages, vectors, "words", { threads: 1 });
+    const engine = new DenseEngine(encoder, nearest);
+    const leaving = [new AbortController(), new AbortController()];
+    const searches = leaving.map(({ signal }) => engine.searchBatch(["owl"], 1, { signal }));
+    setTimeout(() => leaving[0].abort(new Error("first")), 5);
+    await expect(searches[0]).rejects.toThrow("first");
+    expect(asked.map((signal) => signal?.aborted)).toEqual([false]);
+    leaving[1].abort(new Error("second"));
+    await expect(searches[1]).rejects.toThrow("second");
+    expect(asked[0]?.aborted).toBe(true);
+    expect((await engine.searchBatch(["owl"], 1))[0]).toHaveLength(1);
+    await engine.close();
+  });
+
   it("counts what it did", async () => {
     const engine = (await overEndpoint(conformancePassages)) as SearchEngine;
     await engine.searchBatch(["owl", "lima", "owl"], 1);

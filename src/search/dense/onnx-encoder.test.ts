@@ -198,6 +198,7 @@ describe("OnnxEncoder", () => {
     const config = JSON.parse(readFileSync(path.join(other, "config.json"), "utf8")) as object;
     writeFileSync(path.join(other, "config.json"), JSON.stringify({ ...config, model_type: "mpnet" }));
     await expect(open({ location: other })).rejects.toThrow(/model_type "mpnet"[^]*optimum-cli export onnx/);
+    await expect(open({ location: bert, maxTokens: 65 })).rejects.toThrow(/has positions for 64 tokens/);
     const half = writeBagModel(path.join(root, "half"));
     const file = path.join(half, "onnx", "model.onnx");
     writeFileSync(file, readFileSync(file).subarray(0, 300));

@@ -40,10 +40,7 @@ export async function openQueryEncoder(
   const options = { environment, http, timeoutMs: Math.ceil(timeoutMs / 2) };
   if (location !== "") {
     // Prefixes, pooling and lengths that the index was built with stay, when it is the same model elsewhere.
-    const { location: _, model, ...rest } = remembered ?? { location: "" };
-    const isEndpoint = /^https?:\/\//i.test(location);
-    const wasEndpoint = /^https?:\/\//i.test(remembered?.location ?? "");
-    const kept = isEndpoint === wasEndpoint ? { model, ...rest } : {};
+    const kept = remembered !== undefined && isEndpoint(remembered.location) === isEndpoint(location) ? remembered : {};
     return openEncoder({ ...kept, location, ...(encoderModel === "" ? {} : { model: encoderModel }) }, options);
   }
   if (remembered === undefined)
@@ -59,4 +56,8 @@ export async function openQueryEncoder(
       { cause: error },
     );
   }
+}
+
+function isEndpoint(location: string): boolean {
+  return /^https?:\/\//i.test(location);
 }

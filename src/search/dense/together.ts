@@ -6,6 +6,8 @@ interface Asking {
   queries: readonly string[];
   resolve: (vectors: Float32Array) => void;
   reject: (reason: unknown) => void;
+  /** Once it is being answered: says that its caller has left. */
+  onLeave?: () => void;
 }
 
 /** Most queries of one call. */
@@ -27,6 +29,7 @@ export class TogetherEncoder {
       const onAbort = (): void => {
         this.waiting = this.waiting.filter((other) => other !== asking);
         reject(signal?.reason as Error);
+        asking.onLeave?.();
       };
       const release = (): void => signal?.removeEventListener("abort", onAbort);
       const asking: Asking = {
@@ -55,10 +58,18 @@ export class TogetherEncoder {
   }
 
   private async answer(group: readonly Asking[]): Promise<void> {
+    // When nobody waits any more, the call ends too.
+    const unwanted = new AbortController();
+    let waiting = group.length;
+    for (const asking of group)
+      asking.onLeave = () => {
+        if (--waiting === 0) unwanted.abort(new Error("nobody waits for these vectors"));
+      };
     try {
       const vectors = await this.encoder.encode(
         group.flatMap(({ queries }) => queries),
         "query",
+        { signal: unwanted.signal },
       );
       const { dimensions } = this.encoder;
       let start = 0;
@@ -69,7 +80,7 @@ export class TogetherEncoder {
       }
     } catch (error) {
       // Nobody pays for another's query.
-      if (group.length === 1) group[0].reject(error);
+      if (group.length === 1 || waiting === 0) for (const { reject } of group) reject(error);
       else for (const asking of group) await this.answer([asking]);
     }
   }

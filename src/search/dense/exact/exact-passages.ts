@@ -6,6 +6,7 @@ import { DamagedPassage, PassagesInMemory, type PassageSource, type StoredPassag
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import { WorkerGone, WorkerPool } from "../../workers/pool.js";
 import type { NearestPassages } from "../nearest.js";
+import { productGraph } from "./product-graph.js";
 import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
 
 /** Queries multiplied at once; more in one product are no faster each. */
@@ -46,7 +47,7 @@ export class ExactPassages implements NearestPassages {
    */
   static async open(parts: Parts, options: ExactOptions = {}): Promise<ExactPassages> {
     const { threads = availableParallelism() } = options;
-    const data: ExactData = { place: parts.place, dimensions: parts.dimensions, threads };
+    const data: ExactData = { place: parts.place, dimensions: parts.dimensions, threads, product: productGraph() };
     const module = new URL("./worker", import.meta.url);
     const pool = await WorkerPool.open<ExactTask, ExactAnswer>({ name: "dense search", module, workers: 1, data });
     return new ExactPassages(parts, pool);

@@ -1,5 +1,7 @@
 /** @file What `ExactPassages` and its worker say to each other. */
 
+import type { EncodedModel } from "../../../engine/onnx/emitter.js";
+
 /** Vectors in memory, [rows × dimensions], or a file of little-endian float32 with its size and SHA-256. */
 export type VectorPlace =
   { vectors_N_E: Float32Array } | { file: string; bytes: number; sha256: string; /** For messages. */ remedy: string };
@@ -8,6 +10,8 @@ export interface ExactData {
   place: VectorPlace;
   dimensions: number;
   threads: number;
+  /** The product, encoded: the worker does not load what encodes it. */
+  product: EncodedModel;
 }
 
 export interface ExactTask {

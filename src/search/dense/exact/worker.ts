@@ -1,7 +1,6 @@
 /** @file The worker behind `ExactPassages`: holds the vectors in chunks and multiplies queries with them. */
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { OnnxEmitter } from "../../../engine/onnx/emitter.js";
 import { ModelSession } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
@@ -14,9 +13,9 @@ const rowsPerChunk = 16_384;
 /** From so many queries on, the product is fastest with the queries as its rows; below, with the passages. */
 const queriesAsRows = 4;
 
-await serveTasks(async ({ place, dimensions, threads }: ExactData) => {
+await serveTasks(async ({ place, dimensions, threads, product: graph }: ExactData) => {
   const chunks = "file" in place ? await readChunks(place, dimensions) : cutChunks(place.vectors_N_E, dimensions);
-  const product = await ModelSession.open(productGraph(), { threads });
+  const product = await ModelSession.open(graph, { threads });
   const slack = slackOf(dimensions);
 
   async function candidatesOf({ queries_Q_E, k }: ExactTask, count: number): Promise<number[][]> {
@@ -62,16 +61,6 @@ await serveTasks(async ({ place, dimensions, threads }: ExactData) => {
     },
   };
 });
-
-/** scores = a · bᵀ */
-function productGraph(): ReturnType<OnnxEmitter["encode"]> {
-  const emitter = new OnnxEmitter();
-  emitter.input("a", ["A", "E"], "float32");
-  emitter.input("b", ["B", "E"], "float32");
-  emitter.emitNamed("Gemm", ["a", "b"], ["scores"], { transB: 1 });
-  emitter.output("scores", ["A", "B"], "float32");
-  return emitter.encode();
-}
 
 function cutChunks(vectors: Float32Array, dimensions: number): Float32Array[] {
   const chunks: Float32Array[] = [];

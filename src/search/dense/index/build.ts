@@ -29,6 +29,8 @@ export interface BuildDenseOptions {
   vectors?: VectorSource;
   /** Who made `vectors`: kept with the index, so that queries are encoded alike. */
   vectorsEncoder?: { name: string; source?: EncoderSource };
+  /** How many passages there will be, where that is known: told on with the progress. */
+  total?: number;
   /** Whether an unfinished build in `out` goes on (the default) or is thrown away. */
   resume?: boolean;
   onProgress?: (progress: DenseProgress) => void;
@@ -43,6 +45,8 @@ export interface BuildDenseOptions {
 export interface DenseProgress {
   /** Passages that are encoded and written, those of an earlier call included. */
   passages: number;
+  /** In all, where that is known. */
+  total?: number;
   resumedFrom: number;
   /** Encoded by this call, per second. */
   perSecond: number;
@@ -93,7 +97,7 @@ export async function buildDenseIndex(options: BuildDenseOptions): Promise<Dense
 }
 
 async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<DenseSummary> {
-  const { out, files = diskFiles, rowsPerCommit = 2048, signal, onProgress = () => {}, resume = true } = options;
+  const { out, files = diskFiles, rowsPerCommit = 2048, signal, total, onProgress = () => {}, resume = true } = options;
   const unfinished = findUnfinished(out);
   const earlier = resume ? unfinished : undefined;
   if (!resume && unfinished !== undefined) files.remove(join(out, unfinished.generation));
@@ -124,7 +128,7 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     writer.addVectors(made);
     if (writer.rows - committed >= rowsPerCommit) commit();
     const perSecond = ((writer.rows - resumedFrom) * 1000) / (performance.now() - started);
-    onProgress({ passages: writer.rows, resumedFrom, perSecond, ...read });
+    onProgress({ passages: writer.rows, total, resumedFrom, perSecond, ...read });
   };
 
   try {

@@ -68,9 +68,10 @@ describe("buildDenseIndex", () => {
     const progress: DenseProgress[] = [];
     const source = { location: "/models/words" };
     const encoder = new WordEncoder({ source });
-    const summary = await build(out, { encoder, onProgress: (moment) => void progress.push(moment) });
+    const summary = await build(out, { encoder, total: 1000, onProgress: (moment) => void progress.push(moment) });
     expect(summary).toMatchObject({ passages: 1000, dimensions: 16, encoder: "words", resumedFrom: 0, notes: [] });
     expect(progress.map(({ passages }) => passages)).toEqual([256, 512, 768, 1000]);
+    expect(progress.every(({ total, perSecond }) => total === 1000 && perSecond > 0)).toBe(true);
     expect(progress[3].bytes).toBe(progress[3].totalBytes);
     expect(texts(encoder.calls)).toEqual(thousand.map(passageText));
     expect(readdirSync(path.join(out, manifestOf(out).generation)).sort()).toEqual(

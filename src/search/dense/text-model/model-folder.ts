@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { readOptionalJson, readRequiredJson, type Json } from "../../../engine/io/json-file.js";
+import { readOptionalJson, type Json } from "../../../engine/io/json-file.js";
 import { INDEX_FILE, WEIGHTS_FILE } from "../../../engine/io/safetensors-set.js";
 import { TOKENIZER_FILE } from "../../../engine/io/tokenizer-files.js";
 import { UserError } from "../../../errors.js";
@@ -14,6 +14,8 @@ export interface ModelFolder {
   config: Json;
   /** Most tokens of a text, those that the tokenizer adds included. */
   maxTokens: number;
+  /** Most tokens that the model has positions for; undefined where its files do not say. */
+  positions: number | undefined;
   /** As `1_Pooling/config.json` says; undefined where it says nothing. */
   pooling: Pooling | undefined;
   padId: number;
@@ -45,7 +47,8 @@ export async function readModelFolder(location: string, variant = ""): Promise<M
     folder,
     onnx,
     config,
-    maxTokens: await maxTokensOf(folder, config),
+    maxTokens: Math.min(await trainedTokens(folder), positionsOf(config) ?? Infinity),
+    positions: positionsOf(config),
     pooling: await poolingOf(folder),
     padId: typeof config.pad_token_id === "number" ? config.pad_token_id : 0,
     fingerprint: await fingerprintOf([...weights, tokenizer]),
@@ -84,13 +87,15 @@ async function onnxFiles(folder: string): Promise<string[]> {
   return [...inside.map((name) => `onnx/${name}`), ...beside].filter((name) => name.endsWith(".onnx")).slice(0, 8);
 }
 
-async function maxTokensOf(folder: string, config: Json): Promise<number> {
+async function trainedTokens(folder: string): Promise<number> {
   const trained = (await readOptionalJson(path.join(folder, "sentence_bert_config.json")))?.max_seq_length;
-  const positions = config.max_position_embeddings;
+  return typeof trained === "number" && trained > 0 ? trained : usualMaxTokens;
+}
+
+function positionsOf({ max_position_embeddings: positions, model_type }: Json): number | undefined {
   // RoBERTa counts positions from 2.
-  const reserved = /roberta/.test(String(config.model_type)) ? 2 : 0;
-  const possible = typeof positions === "number" && positions > reserved ? positions - reserved : Infinity;
-  return Math.min(typeof trained === "number" && trained > 0 ? trained : usualMaxTokens, possible);
+  const reserved = /roberta/.test(String(model_type)) ? 2 : 0;
+  return typeof positions === "number" && positions > reserved ? positions - reserved : undefined;
 }
 
 async function poolingOf(folder: string): Promise<Pooling | undefined> {
@@ -149,9 +154,4 @@ async function isFile(place: string): Promise<boolean> {
     (stats) => stats.isFile(),
     () => false,
   );
-}
-
-/** @throws UserError when it is missing or no JSON */
-export function readTokenizerJson(folder: string): Promise<Json> {
-  return readRequiredJson(path.join(folder, TOKENIZER_FILE), "Copy it from the model's source.");
 }

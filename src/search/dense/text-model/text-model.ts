@@ -55,6 +55,10 @@ export class TextModel {
     const { workers = 1, maxTokens = model.maxTokens } = options;
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 4)
       throw new UserError(`maxTokens must be a whole number of at least 4, got ${maxTokens}.`);
+    if (model.positions !== undefined && maxTokens > model.positions)
+      throw new UserError(
+        `maxTokens is ${maxTokens}, but the model in ${model.folder} has positions for ${model.positions} tokens. Choose no more.`,
+      );
     const { threads = Math.max(1, Math.floor(availableParallelism() / workers)) } = options;
     const data: TextModelData = { model, threads, pooling, maxTokens };
     const module = new URL("./worker", import.meta.url);

@@ -1,11 +1,11 @@
 /** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
-import { openSafetensors } from "../../../engine/io/safetensors-set.js";
-import { bertGraph } from "../../../engine/model/bert.js";
+import path from "node:path";
+import { readRequiredJson } from "../../../engine/io/json-file.js";
 import { ModelSession, type ModelFeed, type ModelOutput } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
 import { batchesOf } from "./batches.js";
-import { readTokenizerJson, type ModelFolder, type Pooling } from "./model-folder.js";
+import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
 import { TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
 
@@ -14,7 +14,7 @@ const tokensPerBatch = 2048;
 
 await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) => {
   const session = await openSession(model, threads);
-  const tokenizer = new TextTokenizer(await readTokenizerJson(model.folder), `${model.folder}/tokenizer.json`);
+  const tokenizer = await openTokenizer(model.folder);
 
   /** What the model says about each row of tokens: [rows × width]. */
   async function run(
@@ -54,8 +54,18 @@ await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) =
   };
 });
 
+async function openTokenizer(folder: string): Promise<TextTokenizer> {
+  const file = path.join(folder, "tokenizer.json");
+  return new TextTokenizer(await readRequiredJson(file, "Copy it from the model's source."), file);
+}
+
 async function openSession({ onnx, folder, config }: ModelFolder, threads: number): Promise<ModelSession> {
   if (onnx !== undefined) return ModelSession.open(onnx, { threads });
+  // Loaded only where it is needed: workers are to start quickly.
+  const [{ openSafetensors }, { bertGraph }] = await Promise.all([
+    import("../../../engine/io/safetensors-set.js"),
+    import("../../../engine/model/bert.js"),
+  ]);
   const weights = await openSafetensors(folder);
   try {
     return await ModelSession.open(await bertGraph(config, weights, folder), { threads });
