@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -7,7 +7,9 @@ import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../errors.js";
 import { formatContents, parseContents } from "./contents.js";
 import { loadCorpus, readCorpus } from "./corpus.js";
-import { IdTable } from "./id-table.js";
+import { IdPlaces, IdTable } from "./id-table.js";
+import { linesOf, readLineBlocks } from "./lines.js";
+import type { Line, LineBlock } from "./lines.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-corpus-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -134,6 +136,41 @@ describe("contents", () => {
   });
 });
 
+describe("blocks of lines", () => {
+  const text = Array.from({ length: 400 }, (_, line) =>
+    line % 7 === 3 ? "" : `${line}:${"漢é".repeat(line % 50)}`,
+  ).join("\n");
+  const paths = [file(text), file(gzipSync(text), ".jsonl.gz")];
+  const expected = text.split("\n").flatMap((line, index) => (line === "" ? [] : [{ text: line, number: index + 1 }]));
+
+  it("hold whole lines, whatever their size, and can begin behind any of them", async () => {
+    for (const path of paths) {
+      for (const blockBytes of [1, 50, 1_000, 1 << 20]) {
+        const blocks: LineBlock[] = [];
+        for await (const block of readLineBlocks(path, { blockBytes })) blocks.push(block);
+        expect(blocks.flatMap((block) => [...linesOf(path, block)])).toEqual(expected);
+        for (const [index, { next }] of blocks.entries()) {
+          if (index % 20 !== 0) continue;
+          const rest: Line[] = [];
+          for await (const block of readLineBlocks(path, { blockBytes, from: next }))
+            rest.push(...linesOf(path, block));
+          expect(rest).toEqual(expected.filter(({ number }) => number >= next.line));
+        }
+      }
+    }
+  });
+
+  it("count what lies before their beginning as read", async () => {
+    for (const path of paths) {
+      let bytes = 0;
+      const from = { byte: Buffer.byteLength(text.split("\n").slice(0, 9).join("\n")) + 1, line: 10 };
+      for await (const block of readLineBlocks(path, { from, onBytes: (count) => (bytes += count) }))
+        expect(block.firstLine).toBe(10);
+      expect(bytes).toBe(statSync(path).size);
+    }
+  });
+});
+
 describe("id table", () => {
   it("remembers the first place of each of 200,000 ids", () => {
     const table = new IdTable();
@@ -141,5 +178,16 @@ describe("id table", () => {
     for (let place = 0; place < 200_000; place++) if (table.add(`id-${place}`, place) !== undefined) hits++;
     expect(hits).toBe(0);
     for (let place = 0; place < 200_000; place += 997) expect(table.add(`id-${place}`, 5)).toBe(place);
+  });
+
+  it("keeps every place of ids whose hashes are equal", () => {
+    const places = new IdPlaces();
+    expect(places.add(1, 2, 10)).toEqual([]);
+    expect(places.add(1, 2, 11)).toEqual([10]);
+    expect(places.add(1, 2, 12)).toEqual([10, 11]);
+    expect(places.add(2, 2, 13)).toEqual([]);
+    expect(places.placesOf(1, 2)).toEqual([10, 11, 12]);
+    expect(places.placesOf(2, 2)).toEqual([13]);
+    expect(places.placesOf(2, 1)).toEqual([]);
   });
 });

@@ -201,13 +201,14 @@ class BlockCutter {
     this.filled = rest.length;
     const bytes = whole.subarray(0, end);
     const { byte, line } = this.place;
-    this.place = { byte: byte + end, line: line + breaksIn(bytes) };
+    this.place = { byte: byte + end, line: line + linesIn(bytes) };
     return { bytes, firstLine: line, next: this.place };
   }
 }
 
-function breaksIn(bytes: Buffer): number {
-  let count = 0;
+/** The last line may lack its break. */
+function linesIn(bytes: Buffer): number {
+  let count = bytes.at(-1) === lineFeed ? 0 : 1;
   for (let at = bytes.indexOf(lineFeed); at >= 0; at = bytes.indexOf(lineFeed, at + 1)) count++;
   return count;
 }

@@ -297,7 +297,8 @@ describe("faults", () => {
         expect(await idsIn(whole)).toEqual(after);
         expect(counting.changes()).toBeGreaterThan(10);
         let failures = 0;
-        for (let n = 1; n <= counting.changes(); n++) {
+        // A kill is the harder case: it is tried at every change.
+        for (let n = 1; n <= counting.changes(); n += isKilled ? 1 : 3) {
           const out = await prepared();
           const failure: unknown = await change(out, failingDisk(n, "ENOSPC", isKilled).files).then(
             () => null,
@@ -311,7 +312,7 @@ describe("faults", () => {
           expect(await idsIn(out)).toEqual(failure === null ? after : before);
           await verifyIndex(out);
           // The next writer finds its way, whatever was left behind, and clears it away.
-          if (n % 5 === 0) {
+          if (n % 5 === 1) {
             dieAsLockHolder(out);
             await deleteFromIndex({ folder: out, ids: ["c"], merge: false, files: hastyDisk });
             const { segments } = await readManifest(out);
@@ -319,7 +320,7 @@ describe("faults", () => {
           }
           rmSync(out, { recursive: true });
         }
-        expect(failures).toBeGreaterThan(5);
+        expect(failures).toBeGreaterThan(2);
       });
     }
   }
@@ -369,10 +370,10 @@ describe("faults", () => {
     const summary = await addToIndex({
       folder: out,
       passages: one(passages("x")),
-      merge: { fanIn: 2 },
+      merge: { maxDeleted: 0.1 },
       files: hastyDisk,
     });
-    expect(summary).toMatchObject({ added: 1, passages: 12, segments: 2 });
+    expect(summary).toMatchObject({ added: 1, passages: 12, segments: 4 });
     expect(summary.mergeFailure).toContain("its content has changed");
   });
 });

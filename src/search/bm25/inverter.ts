@@ -21,12 +21,13 @@ export interface SortedPostings {
   maxFrequency: number;
 }
 
-/** Terms remembered from run to run; more are forgotten all at once, so memory stays bounded. */
-const rememberedTerms = 2_000_000;
+/** More terms than this are forgotten all at once after a run, so memory stays bounded. */
+const defaultRemembered = 2_000_000;
 const notIndexed = -1;
 
 export class Inverter {
   private readonly analyzer: Analyzer;
+  private readonly rememberedTerms: number;
   /** Term → number, in the order of first appearance. */
   private readonly terms = new Map<string, number>();
   /** The same, by number. */
@@ -44,8 +45,10 @@ export class Inverter {
   /** Where a term's posting of the current passage may stand; checked before it is believed. */
   private readonly slots = new GrowingUint32();
 
-  constructor(analyzer: Analyzer) {
+  /** `rememberedTerms`: terms kept from run to run. */
+  constructor(analyzer: Analyzer, rememberedTerms = defaultRemembered) {
     this.analyzer = analyzer;
+    this.rememberedTerms = rememberedTerms;
     this.words = this.noWords();
   }
 
@@ -144,7 +147,7 @@ export class Inverter {
     for (const list of [this.lengths, this.termNumbers, this.frequencies, this.distinct]) list.clear();
     this.totalLength = 0;
     this.maxFrequency = 0;
-    if (this.names.length < rememberedTerms) return;
+    if (this.names.length < this.rememberedTerms) return;
     this.terms.clear();
     this.names.length = 0;
     this.slots.clear();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Frequencies } from "./data.js";
 import { deletedFlags } from "./deleted-flags.js";
 import { Bm25Engine } from "./engine.js";
+import type { Bm25EngineOptions } from "./engine.js";
 import { fileNames, livingIn, readManifest, termNumbersName } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { PassageFile, SegmentedPassages } from "./passages.js";
@@ -29,9 +30,10 @@ export interface OpenedIndex {
 export async function openIndex(
   folder: string,
   ranking: Partial<Pick<Bm25Settings, "k1" | "b">> = {},
+  options: Bm25EngineOptions = {},
 ): Promise<Bm25Engine> {
   const { snapshot, passages } = await readIndex(folder, ranking);
-  return Bm25Engine.fromSnapshot(snapshot, passages);
+  return Bm25Engine.fromSnapshot(snapshot, passages, options);
 }
 
 /**
