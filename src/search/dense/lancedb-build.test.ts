@@ -166,6 +166,28 @@ describe.skipIf(absent !== "")(`making a table${absent}`, () => {
     expect(await idsOf(address)).toHaveLength(40);
   });
 
+  it("who gives up while the index is made is not kept waiting for it", async () => {
+    const address = freshAddress();
+    const reason = new Error("enough");
+    const stop = new AbortController();
+    const building = buildLanceTable({
+      address,
+      encoder,
+      rows: inPieces(childPassages(600), 200),
+      indexFrom: 300,
+      signal: stop.signal,
+      onProgress: ({ stage }) => void (stage === "indexing" && setTimeout(() => stop.abort(reason), 5)),
+    });
+    await expect(building).rejects.toBe(reason);
+    // LanceDB goes on by itself; the folder must not go before it.
+    const hasIndex = async (): Promise<boolean> => {
+      const table = await LancePassages.open({ address });
+      await table.close();
+      return table.hasIndex;
+    };
+    await expect.poll(hasIndex, { timeout: 10_000 }).toBe(true);
+  });
+
   it("a failing encoder fails the build with its own error, and the same call goes on later", async () => {
     const address = freshAddress();
     const failure = new SearchError("encoder: busy", { engine: "dense", isRetryable: true });

@@ -5,6 +5,7 @@ import type { StoredPassage } from "../bm25/passages.js";
 import type { SearchOptions } from "../engine.js";
 import { WorkerPool } from "../workers/pool.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
+import { orAborted } from "./lancedb-gate.js";
 import { loadArrow, loadLance } from "./lancedb-library.js";
 import type { TableNotes } from "./lancedb-metadata.js";
 import { lanceError, lancePlace } from "./lancedb-storage.js";
@@ -105,10 +106,16 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
       );
     if (table.count === 0) throw new UserError("There are no passages to write: the source is empty.");
     onProgress({ stage: "indexing", passages: table.count });
-    if (table.count >= indexFrom && table.unindexed > 0) await table.index(options.index);
+    if (table.count >= indexFrom && table.unindexed > 0) {
+      // Few new rows go into the index that there is.
+      if (table.hasIndex && table.unindexed < table.count / 5) await table.optimize({ signal });
+      else await table.index(options.index, { signal });
+    }
     return { passages: table.count, resumedFrom, hasIndex: table.hasIndex };
   } finally {
-    await table.close();
+    const closed = table.close();
+    // Who gives up is not kept waiting for an index that LanceDB goes on making.
+    if (signal?.aborted !== true) await closed;
   }
 }
 
@@ -120,6 +127,8 @@ export class LanceTable {
   private readonly options: LanceTableOptions;
   private readonly notes: TableNotes;
   private state: TableState;
+  /** The last task, when it is done or has failed; tasks are done one after another. */
+  private underWay: Promise<void> = Promise.resolve();
 
   private constructor(
     name: string,
@@ -197,14 +206,14 @@ export class LanceTable {
   }
 
   /** Takes new rows into the index and joins small files; searches go on meanwhile. Worth its seconds after some 10 % of changes. */
-  async optimize(): Promise<void> {
-    if (this.state.exists) await this.run({ do: "optimize" }, "optimising");
+  async optimize(options: SearchOptions = {}): Promise<void> {
+    if (this.state.exists) await this.run({ do: "optimize" }, "optimising", options);
   }
 
   /** Makes the vector index anew. */
-  async index(plan: Partial<IndexPlan> = {}): Promise<void> {
+  async index(plan: Partial<IndexPlan> = {}, options: SearchOptions = {}): Promise<void> {
     const given = { ...planIndex(this.count, this.state.dimensions), ...plan };
-    await this.run({ do: "index", plan: given }, "making the index");
+    await this.run({ do: "index", plan: given }, "making the index", options);
   }
 
   /** Id of a row, in the order of writing. */
@@ -224,7 +233,7 @@ export class LanceTable {
         throw new UserError(`${vectors.length} numbers are no vectors for ${passages.length} passages.`);
       await this.run({ do: "create", dimensions, notes: this.notes }, "making the table");
     }
-    await this.ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", [
+    await this.ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", {}, [
       vectors.buffer as ArrayBuffer,
     ]);
   }
@@ -233,7 +242,9 @@ export class LanceTable {
     await this.run({ do: "append" }, "writing passages");
   }
 
+  /** Waits for what is under way: LanceDB's threads write into the memory of the worker, and must not outlive it. */
   async close(): Promise<void> {
+    await this.underWay;
     await this.pool.close();
   }
 
@@ -244,14 +255,25 @@ export class LanceTable {
     return encoder.encode(passages.map(passageText), "passage", options);
   }
 
-  private async run(task: WriterTask, doing: string): Promise<void> {
-    this.state = (await this.ask(task, doing)) as TableState;
+  private async run(task: WriterTask, doing: string, options: SearchOptions = {}): Promise<void> {
+    this.state = (await this.ask(task, doing, options)) as TableState;
   }
 
-  private async ask(task: WriterTask, doing: string, transfer: ArrayBuffer[] = []): Promise<WriterAnswer> {
+  private async ask(
+    task: WriterTask,
+    doing: string,
+    { signal }: SearchOptions = {},
+    transfer: ArrayBuffer[] = [],
+  ): Promise<WriterAnswer> {
+    const answer = this.pool.run(task, { transfer });
+    this.underWay = answer.then(
+      () => {},
+      () => {},
+    );
     try {
-      return await this.pool.run(task, { transfer });
+      return await orAborted(answer, signal);
     } catch (error) {
+      signal?.throwIfAborted();
       throw lanceError(`${doing} in "${this.name}"`, error, this.place);
     }
   }

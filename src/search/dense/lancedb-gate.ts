@@ -74,3 +74,14 @@ export function withDeadline<Answer>(
     );
   });
 }
+
+/** The promise's answer, or the signal's reason as soon as the caller gives up. What the promise does is not stopped by that. */
+export function orAborted<Answer>(promise: Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

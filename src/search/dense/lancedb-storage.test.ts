@@ -77,6 +77,7 @@ describe("failures in words", () => {
     ["Query Execution error: Query timeout after 5 ms", true],
     ["Server returned non-2xx status code: 503 Service Unavailable", true],
     ["Response error after 3 retries: SlowDown", true],
+    ["This CreateIndex transaction was preempted by concurrent transaction. Please retry.", true],
     ["No vector column found to match with the query vector dimension: 5", false],
     ["Server returned non-2xx status code: 403 Forbidden", false],
     ["Object at location a/b not found", false],

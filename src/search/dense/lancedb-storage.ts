@@ -87,7 +87,7 @@ export function plainMessage(error: unknown, { storageOptions }: Pick<LancePlace
 
 /** What storage says when it is slow, busy or away: asking later may help. */
 const passing =
-  /timeout|timed out|connection|connect error|error sending request|dns|slowdown|slow down|too many requests|service ?unavailable|internal ?server ?error|status:? (429|5\d\d)|broken pipe|reset by peer/i;
+  /timeout|timed out|connection|connect error|error sending request|dns|slowdown|slow down|too many requests|service ?unavailable|internal ?server ?error|status:? (429|5\d\d)|broken pipe|reset by peer|please retry/i;
 
 /** A failure of LanceDB, as every engine fails. */
 export function lanceError(doing: string, error: unknown, place: Pick<LancePlace, "storageOptions">): Error {

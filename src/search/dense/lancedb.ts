@@ -120,29 +120,12 @@ export class LancePassages implements NearestPassages {
     checkSettings(settings);
     const place = lancePlace(settings.address, settings.environment);
     checkFolder(place);
-    const opening = openTable(place, settings);
+    const opening = LancePassages.openTable(place, settings);
     const late = new SearchError(`lancedb: opening ${place.address} took longer than ${settings.openTimeoutMs} ms`, {
       engine: "lancedb",
       isRetryable: true,
     });
     return withDeadline(opening, settings.openTimeoutMs, late, (opened) => opened.close());
-
-    async function openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
-      const { connection, table } = await connectTable(place, settings);
-      try {
-        const schema = await table.schema();
-        const { dimensions, ...columns } = findColumns(table.name, schema, settings.columns);
-        const notes = fromMetadata(schema.metadata);
-        const count = await table.countRows();
-        const access = { columns, ...(await indexOf(table, columns.vector)) };
-        if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(table.name, count));
-        return new LancePassages(connection, table, place, settings, { ...access, ...notes, count, dimensions });
-      } catch (error) {
-        table.close();
-        connection.close();
-        throw lanceError(`opening the table "${table.name}"`, error, place);
-      }
-    }
   }
 
   async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
@@ -183,6 +166,23 @@ export class LancePassages implements NearestPassages {
     await this.gate.idle();
     this.table.close();
     this.connection.close();
+  }
+
+  private static async openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
+    const { connection, table } = await connectTable(place, settings);
+    try {
+      const schema = await table.schema();
+      const { dimensions, ...columns } = findColumns(table.name, schema, settings.columns);
+      const notes = fromMetadata(schema.metadata);
+      const count = await table.countRows();
+      const access = { columns, ...(await indexOf(table, columns.vector)) };
+      if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(table.name, count));
+      return new LancePassages(connection, table, place, settings, { ...access, ...notes, count, dimensions });
+    } catch (error) {
+      table.close();
+      connection.close();
+      throw lanceError(`opening the table "${table.name}"`, error, place);
+    }
   }
 
   private async nearest(query_E: Float32Array, k: number): Promise<Passage[]> {
