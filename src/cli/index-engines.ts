@@ -164,11 +164,13 @@ export class Bm25Progress {
   readonly calls = {
     onProgress: (done: number, total: number): void => {
       this.done = done;
+      this.from ??= done;
       this.bar ??= new ProgressBar(this.terminal, { label: "Indexing", total, unit: "", from: done, format: bytes });
       this.bar.update(done, this.detail);
     },
     onPassages: (passages: number): void => {
-      this.detail = this.rate.report(passages);
+      // Of a build that goes on, the bytes that are left out at once had as many passages as any.
+      this.detail = this.rate.report(passages, this.done > 0 ? passages * ((this.from ?? 0) / this.done) : 0);
       this.bar?.update(this.done, this.detail);
     },
     onMerge: (fraction: number): void => {
@@ -181,6 +183,7 @@ export class Bm25Progress {
   private readonly rate = new PassageRate();
   private bar: ProgressBar | undefined;
   private merging: ProgressBar | undefined;
+  private from: number | undefined;
   private done = 0;
   private detail = "";
 

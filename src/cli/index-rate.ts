@@ -6,15 +6,18 @@ export function rateOf(passages: number, perSecond: number): string {
   return `${count(passages)} passages${perSecond > 0 ? `, ${rate} passages/s` : ""}`;
 }
 
-/** The rate since the first report: what an interrupted call had done is in all of them. */
+/** The rate of this call alone: what an interrupted call had done is in what is reported, and is told apart by `base`. */
 export class PassageRate {
-  private first: { passages: number; atMs: number } | undefined;
+  private readonly startedMs = performance.now();
+  private base: number | undefined;
 
-  /** What to say after so many passages. */
-  report(passages: number): string {
-    const now = performance.now();
-    this.first ??= { passages, atMs: now };
-    const seconds = (now - this.first.atMs) / 1000;
-    return rateOf(passages, seconds > 0 ? (passages - this.first.passages) / seconds : 0);
+  /**
+   * What to say after so many passages.
+   * @param base how many of them an earlier call had made, as far as is known; the first time counts. Default: all of them.
+   */
+  report(passages: number, base = passages): string {
+    this.base ??= base;
+    const seconds = (performance.now() - this.startedMs) / 1000;
+    return rateOf(passages, (passages - this.base) / Math.max(seconds, 0.001));
   }
 }
