@@ -39,6 +39,8 @@ interface List {
   end: number;
   /** First posting of the current window, or one before it. */
   from: number;
+  /** First posting behind the current window, once the list has been added. */
+  next: number;
 }
 
 /** Memory for one window, which the searches of all segments share: one at a time uses it. */
@@ -110,16 +112,12 @@ export class SegmentSearch {
         this.lookUp(byRarity[index], base);
         count = this.keep(threshold - bounds[index + 1]);
       }
-      sums.fill(0, 0, count);
-      for (const list of lists) this.lookUp(list, base);
-      for (let place = 0; place < count; place++) best.offer(firstPassage + base + touched[place], sums[place]);
-      for (let index = 0; index < essential; index++)
-        byRarity[index].from = firstAtLeast(
-          postingPassages,
-          byRarity[index].from,
-          byRarity[index].end,
-          base + workspace.windowPassages,
-        );
+      if (count > 0) {
+        sums.fill(0, 0, count);
+        for (const list of lists) this.lookUp(list, base);
+        for (let place = 0; place < count; place++) best.offer(firstPassage + base + touched[place], sums[place]);
+      }
+      for (let index = 0; index < essential; index++) byRarity[index].from = byRarity[index].next;
     }
   }
 
@@ -127,7 +125,7 @@ export class SegmentSearch {
     const { postingOffsets } = this.segment;
     const start = postingOffsets[number];
     const bound = weight * this.bounds.of(number).largest;
-    return { number, weight, bound, start, end: postingOffsets[number + 1], from: start };
+    return { number, weight, bound, start, end: postingOffsets[number + 1], from: start, next: start };
   }
 
   /** Adds the shares of the essential lists to the scores of the window that begins at passage `base`. */
@@ -142,21 +140,24 @@ export class SegmentSearch {
     }
   }
 
-  private add({ weight, from, end }: List, base: number, touchedBefore: number): number {
+  private add(list: List, base: number, touchedBefore: number): number {
     const { postingPassages, postingFrequencies } = this.segment;
     const { scores, touched } = this.workspace;
     const { lengths, shares } = this;
-    const next = base + scores.length;
+    const { weight, end } = list;
+    const stop = base + scores.length;
     let count = touchedBefore;
-    for (let posting = from; posting < end; posting++) {
+    let posting = list.from;
+    for (; posting < end; posting++) {
       const passage = postingPassages[posting];
-      if (passage >= next) break;
+      if (passage >= stop) break;
       const place = passage - base;
       const before = scores[place];
       // Every share is above zero, so zero means "not touched yet".
       if (before === 0) touched[count++] = place;
       scores[place] = before + weight * shares.of(postingFrequencies[posting], lengths[passage]);
     }
+    list.next = posting;
     return count;
   }
 
