@@ -1,5 +1,4 @@
 /** @file A task of several requests with one signal: it aborts when somebody gives up, when time is up, and when a part of the task has failed. */
-
 import { setMaxListeners } from "node:events";
 
 /**
@@ -15,9 +14,9 @@ export async function withDeadline<T>(
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  // One listener for each request of the task is no leak.
-  setMaxListeners(0, controller.signal);
   const given = signals.filter((signal) => signal !== undefined);
+  // One listener for each request of a task, and for each task of a run, is no leak.
+  setMaxListeners(0, controller.signal, ...given);
   const onAbort = (): void => controller.abort(given.find((signal) => signal.aborted)?.reason);
   for (const signal of given) signal.addEventListener("abort", onAbort, { once: true });
   if (given.some((signal) => signal.aborted)) onAbort();
