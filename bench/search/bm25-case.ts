@@ -2,8 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { json } from "node:stream/consumers";
 import { buildIndex } from "../../src/search/bm25/build.js";
-import { Bm25Engine } from "../../src/search/bm25/engine.js";
-import { readIndex } from "../../src/search/bm25/open.js";
+import { openIndex } from "../../src/search/bm25/open.js";
 import type { SearchEngine } from "../../src/search/engine.js";
 
 export type Bm25Case =
@@ -46,8 +45,7 @@ async function build(corpus: string, out: string): Promise<BuildFigures> {
 
 async function search({ index, queries }: { index: string; queries: readonly string[] }): Promise<SearchFigures> {
   const opening = performance.now();
-  const { snapshot, passages } = await readIndex(index);
-  const engine = await Bm25Engine.fromSnapshot(snapshot, passages, { workers: 2 });
+  const engine = await openIndex(index, {}, { workers: 2 });
   await engine.searchBatch(queries.slice(0, 1), topK);
   const open = performance.now() - opening;
   for (const query of queries.slice(0, warmUp)) await engine.searchBatch([query], topK);
