@@ -1,4 +1,4 @@
-import { request as httpRequest } from "node:http";
+import { Agent, request as httpRequest } from "node:http";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../errors.js";
 import type { Passage } from "../types.js";
@@ -377,6 +377,25 @@ describe("serve", () => {
     const at = (path: string, method = "GET") => fetch(new URL(path, server.url), { method });
     const answers = await Promise.all([at("/health?x=1"), at("/metrics"), at("/health", "HEAD"), at("/nowhere")]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 404]);
+    await server.close();
+  });
+
+  it("keeps the connection of a request that it turns away", async () => {
+    const server = await serve({ engine: bm25, port: 0, maxInFlight: 0 });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const refused = (): Promise<[status?: number, port?: number]> =>
+      new Promise((resolve, reject) => {
+        const asked = httpRequest(server.url, { method: "POST", agent }, (response) => {
+          const { localPort } = response.socket;
+          response.resume().on("end", () => resolve([response.statusCode, localPort]));
+        });
+        asked.on("error", reject);
+        asked.end(JSON.stringify({ queries: ["x".repeat(100_000)] }));
+      });
+    const answers = [await refused(), await refused(), await refused()];
+    expect(answers.map(([status]) => status)).toEqual([503, 503, 503]);
+    expect(new Set(answers.map(([, port]) => port)).size).toBe(1);
+    agent.destroy();
     await server.close();
   });
 

@@ -66,7 +66,7 @@ async function answer(service: SearchService, request: IncomingMessage, response
       isGone: () => response.closed,
       onGone: (leave) => void response.on("close", () => leave(new Error("the client went away"))),
     });
-    await send(reply, request, response);
+    await send(reply, response);
   } catch {
     // The connection broke: there is nobody to tell.
     response.destroy();
@@ -88,13 +88,9 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   });
 }
 
-async function send(
-  { status, headers, body }: ServiceAnswer,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  // What was not read of a request that is refused would be taken for the next one.
-  if (!request.complete) response.setHeader("connection", "close");
+async function send({ status, headers, body }: ServiceAnswer, response: ServerResponse): Promise<void> {
+  // Node reads what is left of a request that was refused, and keeps the connection; not for as long as this one may be.
+  if (status === 413) response.setHeader("connection", "close");
   if (body.length > 1) {
     response.writeHead(status, headers);
     return pipeline(Readable.from(body), response);
