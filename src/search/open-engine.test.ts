@@ -169,6 +169,36 @@ describe("openEngine", () => {
     expect(await same.searchBatch(queries, 3)).toEqual(expected);
   });
 
+  it("lets no caller's failure be another's: neither in replay, nor with a server that is gone, nor of web searches", async () => {
+    const cache = join(folder, "cache");
+    const settings = { ...http, cache };
+    const context = servers();
+    const recorded = await open(settings, context);
+    await Promise.all([idsOf(recorded, "owls"), idsOf(recorded, "lima")]);
+    // What is not kept is still asked for together.
+    expect(context.paths).toEqual(["/retrieve"]);
+    for (const cacheMode of ["replay", "use"] as const) {
+      const engine = await open({ ...settings, cacheMode }, noServer);
+      const both = await Promise.allSettled([idsOf(engine, "never asked"), idsOf(engine, "owls")]);
+      expect(both.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+    }
+
+    const waiting: (() => void)[] = [];
+    const serper = (async (_: unknown, init?: RequestInit): Promise<Response> => {
+      const { q } = JSON.parse(String(init?.body)) as { q: string };
+      if (q === "refused") return new Response("", { status: 400 });
+      if (q === "slow") await new Promise<void>((resolve) => waiting.push(resolve));
+      return Response.json({ organic: [{ title: q, link: `https://example.com/${q}`, snippet: q }] });
+    }) as typeof globalThis.fetch;
+    const environment = { SERPER_API_KEY: "tell-nobody" };
+    const web = await open({ engine: "serper" }, { environment, http: { fetch: serper, sleep: noWait } });
+    const slow = idsOf(web, "slow", 1);
+    const others = await Promise.allSettled([idsOf(web, "refused", 1), idsOf(web, "owls", 1)]);
+    expect(others.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+    waiting.forEach((answer) => answer());
+    expect(await slow).toEqual(["https://example.com/slow"]);
+  });
+
   it("knows a corpus and an index by their contents", async () => {
     const cache = join(folder, "cache");
     const [corpus, index] = [join(folder, "corpus.jsonl"), join(folder, "index")];

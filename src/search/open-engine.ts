@@ -128,11 +128,16 @@ export async function openEngine(given: Partial<EngineSettings>, context: Engine
   const names = checkEngineSettings(settings);
   const shared = { ...context, ...(context.passages && { passages: once(context.passages) }) };
   const { cache, cacheMode } = settings;
-  if (cache === "") return new SingleFlightEngine(await openUncached(settings, names, shared));
+  // Search services take one query a request: together, all would wait for the slowest, and one that is refused would fail the others.
+  const together = !names.some(isWebEngine);
+  const openAsked = async (): Promise<SearchEngine> =>
+    new SingleFlightEngine(await openUncached(settings, names, shared), { together });
+  if (cache === "") return openAsked();
   const identity = await identityOf(settings, names, shared);
-  const engine = cacheMode === "replay" ? absentEngine(settings.engine) : await openUncached(settings, names, shared);
+  const engine = cacheMode === "replay" ? absentEngine(settings.engine) : await openAsked();
   const recorded = RecordedEngine.open(engine, { folder: cache, mode: cacheMode, identity });
-  return new SingleFlightEngine(await closingOnFailure(engine, recorded));
+  // What is kept does not wait for what is not, nor fail with it; that is asked for together further in.
+  return new SingleFlightEngine(await closingOnFailure(engine, recorded), { together: false });
 }
 
 /** Engines, budget and rate, fusion, reranking. */

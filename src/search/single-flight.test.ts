@@ -134,6 +134,29 @@ describe("SingleFlightEngine", () => {
     expect(engine.calls.at(-1)?.signal?.aborted).toBe(false);
   });
 
+  it("told to, asks for every caller alone, and still asks for no query twice", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine, { together: false });
+    const failing = search.searchBatch(["a", "b"], 1);
+    const other = search.searchBatch(["c"], 1);
+    const joined = search.searchBatch(["c"], 2);
+    const mixed = search.searchBatch(["c", "d"], 1);
+    await turn();
+    expect(engine.calls.map(({ queries, k }) => [queries, k])).toEqual([
+      [["a", "b"], 1],
+      [["c"], 2],
+      [["d"], 1],
+    ]);
+    engine.calls[0].fail(new Error("down"));
+    await expect(failing).rejects.toThrow("down");
+    engine.calls[1].answer();
+    expect(textsOf(await other)).toEqual([["c1"]]);
+    expect(textsOf(await joined)).toEqual([["c1", "c2"]]);
+    engine.calls[2].answer();
+    expect(textsOf(await mixed)).toEqual([["c1"], ["d1"]]);
+    expect(search.counts()).toEqual({ sharedQueries: 2 });
+  });
+
   it("tells a failure to all who wait, remembers none, and refuses answers of another length", async () => {
     const engine = told();
     const search = new SingleFlightEngine(engine);

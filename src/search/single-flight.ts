@@ -5,6 +5,14 @@ import { SearchError, checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
 import { isPartial, markPartial } from "./partial.js";
 
+export interface SingleFlightSettings {
+  /**
+   * Whether queries of different callers are asked in one call. A call fails or waits as a whole: where an engine fails or waits by the
+   * query (one query a request; answers on disk), false keeps one caller's trouble from the others. Default true.
+   */
+  together: boolean;
+}
+
 /** One call to the engine, with those who wait for it. */
 interface Flight {
   /** How many callers wait for each query. */
@@ -16,8 +24,13 @@ interface Flight {
   landed: Promise<ReadonlyMap<string, readonly Passage[]>>;
 }
 
+/** The flight of those queries of a call that are on no other one. */
+interface OwnFlight {
+  flight?: Flight;
+}
+
 /**
- * Calls of the same macrotask tick become one `searchBatch` with the largest `k` among them; a query that is on its way with a `k` as large
+ * Calls of the same macrotask tick become one `searchBatch` with the largest `k` among them (but see `together`); a query that is on its way with a `k` as large
  * is not asked again. Each caller gets its own lists, cut to its own `k`: engines promise that a smaller `k` is a prefix of a larger one.
  * A caller that aborts is let go at once; the engine's call is aborted when all its callers have left. A failure is told to all who wait for
  * it, and remembered for nobody.
@@ -25,14 +38,16 @@ interface Flight {
 export class SingleFlightEngine implements SearchEngine {
   readonly name: string;
   private readonly engine: SearchEngine;
-  /** Flies when the event loop turns; may still be boarded. */
-  private boarding: Flight | undefined;
+  private readonly together: boolean;
+  /** Fly when the event loop turns; may still be boarded. Of calls that go together, there is one at most. */
+  private readonly boarding = new Set<Flight>();
   private readonly underWay = new Set<Flight>();
   private shared = 0;
 
-  constructor(engine: SearchEngine) {
+  constructor(engine: SearchEngine, { together = true }: Partial<SingleFlightSettings> = {}) {
     this.name = engine.name;
     this.engine = engine;
+    this.together = together;
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -40,9 +55,10 @@ export class SingleFlightEngine implements SearchEngine {
     checkSignal(options.signal);
     if (queries.length === 0) return [];
     const flightOf = new Map<string, Flight>();
+    const own: OwnFlight = {};
     for (const query of queries) {
       if (flightOf.has(query)) this.shared++;
-      else flightOf.set(query, this.board(query, k));
+      else flightOf.set(query, this.board(query, k, own));
     }
     const flights = [...new Set(flightOf.values())];
     const leave = (): void => {
@@ -68,9 +84,10 @@ export class SingleFlightEngine implements SearchEngine {
   }
 
   /** The flight that brings this query: one under way, or the next. */
-  private board(query: string, k: number): Flight {
+  private board(query: string, k: number, own: OwnFlight): Flight {
     const underWay = [...this.underWay].find((flight) => flight.k >= k && flight.waiting.has(query));
-    const flight = underWay ?? (this.boarding ??= this.open());
+    const boarding = [...this.boarding].find((flight) => this.together || flight.waiting.has(query));
+    const flight = underWay ?? boarding ?? (own.flight ??= this.open());
     const others = flight.waiting.get(query);
     if (others !== undefined) this.shared++;
     flight.waiting.set(query, (others ?? 0) + 1);
@@ -80,7 +97,7 @@ export class SingleFlightEngine implements SearchEngine {
 
   private leave(query: string, flight: Flight): void {
     const others = (flight.waiting.get(query) ?? 1) - 1;
-    if (others === 0 && flight === this.boarding) flight.waiting.delete(query);
+    if (others === 0 && this.boarding.has(flight)) flight.waiting.delete(query);
     else flight.waiting.set(query, others);
   }
 
@@ -90,10 +107,11 @@ export class SingleFlightEngine implements SearchEngine {
     // Everything asked before the event loop turns again joins this flight.
     flight.landed = new Promise((resolve, reject) => {
       setImmediate(() => {
-        this.boarding = undefined;
+        this.boarding.delete(flight);
         if (flight.waiting.size > 0) this.fly(flight).then(resolve, reject);
       });
     });
+    this.boarding.add(flight);
     // Those who left do not hear of it.
     flight.landed.catch(() => undefined);
     return flight;
