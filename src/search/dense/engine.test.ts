@@ -82,6 +82,24 @@ describe("DenseEngine", () => {
     await engine.close();
   });
 
+  it("many callers with many queries: each gets its own answer, and no call grows beyond bounds", async () => {
+    const encoder = new WordEncoder();
+    const vectors = unitWordVectors(conformancePassages.map(passageText));
+    const nearest = await ExactPassages.fromVectors(conformancePassages, vectors, "words", { threads: 1 });
+    const engine = new DenseEngine(encoder, nearest);
+    const callers = [60, 300, 1, 200, 90].map((count, caller) =>
+      Array.from({ length: count }, (_, query) => `owl ${caller} lima ${query}`),
+    );
+    const answers = await Promise.all(callers.map((queries) => engine.searchBatch(queries, 1)));
+    expect(encoder.calls.map(({ length }) => length)).toEqual([60, 300, 201, 90]);
+    for (const [caller, queries] of callers.entries()) {
+      const last = queries.length - 1;
+      expect(answers[caller]).toHaveLength(queries.length);
+      expect([answers[caller][last]]).toEqual(await nearest.search(unitWordVectors([queries[last]]), 1));
+    }
+    await engine.close();
+  });
+
   it("nobody pays for another's query", async () => {
     const engine = await inMemory(conformancePassages, {
       before: (texts) => {

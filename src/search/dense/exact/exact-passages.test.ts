@@ -92,6 +92,12 @@ describe("ExactPassages", () => {
     expect([nearest.count, nearest.dimensions, nearest.encoder]).toEqual([7, dimensions, "test"]);
   });
 
+  it("queries need not be of unit length", async () => {
+    const nearest = await open(vectors, count);
+    const query = unitVectors(1, dimensions, 6).map((value) => value * 1000);
+    expect(brief(await nearest.search(query, 20))).toEqual([bruteForce(vectors, query, 20)]);
+  });
+
   it("leaves the caller's queries alone", async () => {
     const nearest = await open(unitVectors(5, dimensions, 3), 5);
     const asked = unitVectors(1, dimensions, 9);
@@ -102,6 +108,7 @@ describe("ExactPassages", () => {
   it("refuses queries of other dimensions, counts that are none, and callers who have left", async () => {
     const nearest = await open(unitVectors(5, dimensions, 3), 5);
     await expect(nearest.search(new Float32Array(7), 2)).rejects.toBeInstanceOf(SearchError);
+    await expect(nearest.search(new Float32Array(8).fill(Number.NaN), 2)).rejects.toBeInstanceOf(SearchError);
     await expect(nearest.search(new Float32Array(8), 0)).rejects.toThrow(RangeError);
     const reason = new Error("left");
     await expect(nearest.search(new Float32Array(8), 1, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

@@ -80,6 +80,7 @@ export class ExactPassages implements NearestPassages {
     const { dimensions } = this;
     if (queries_Q_E.length % dimensions !== 0)
       throw this.error(`${queries_Q_E.length} numbers are not queries of ${dimensions} dimensions`);
+    if (!queries_Q_E.every(Number.isFinite)) throw this.error("a query's vector holds a number that is not finite");
     const most = Math.min(k, this.count);
     const starts = Array.from(
       { length: Math.ceil(queries_Q_E.length / (queriesPerTask * dimensions)) },

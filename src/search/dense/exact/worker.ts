@@ -20,7 +20,11 @@ await serveTasks(async ({ place, dimensions, threads, product: graph }: ExactDat
 
   async function candidatesOf({ queries_Q_E, k }: ExactTask, count: number): Promise<number[][]> {
     const queries = { data: queries_Q_E, dims: [count, dimensions] };
-    const candidates = Array.from({ length: count }, () => new Candidates(k, slack));
+    const candidates = Array.from({ length: count }, (_, query) => {
+      // The bound on rounding grows with the query's length, which is 1 for encoders.
+      const length = Math.hypot(...queries_Q_E.subarray(query * dimensions, (query + 1) * dimensions));
+      return new Candidates(k, slack * Math.max(1, length));
+    });
     for (const [index, data] of chunks.entries()) {
       const rows = data.length / dimensions;
       const chunk = { data, dims: [rows, dimensions] };
