@@ -175,7 +175,11 @@ describe("building", () => {
     const out = fresh();
     const broken = `${fresh()}.jsonl`;
     writeFileSync(broken, '{"id":"1","text":"x"}\nnonsense\n');
-    await expect(buildIndex({ corpus: [broken], out })).rejects.toThrow(`${broken}:2: the line is not JSON`);
+    for (const workers of [0, 1]) {
+      const failure: unknown = await buildIndex({ corpus: [broken], out, workers }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(UserError);
+      expect((failure as Error).message).toContain(`${broken}:2: the line is not JSON`);
+    }
     const reason = new Error("enough");
     await expect(buildIndex({ corpus: [first], out, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     expect(readdirSync(out)).toEqual([]);

@@ -57,7 +57,10 @@ export class OpenedFile {
   }
 }
 
+/** For reading from front to back. */
 const windowBytes = 1 << 16;
+/** For looking things up here and there. */
+export const lookupBytes = 1 << 12;
 
 type Numbers = Frequencies | Float64Array;
 
@@ -70,10 +73,11 @@ export class NumberReader {
   private start = 0;
   private end = 0;
 
-  constructor(region: Region, kind: new (length: number) => Numbers) {
+  /** `bytes`: how much is read at a time. */
+  constructor(region: Region, kind: new (length: number) => Numbers, bytes = windowBytes) {
     this.region = region;
     const size = new kind(0).BYTES_PER_ELEMENT;
-    this.window = new kind(Math.ceil(Math.min(windowBytes, region.bytes) / size));
+    this.window = new kind(Math.ceil(Math.min(bytes, region.bytes) / size));
     this.view = new Uint8Array(this.window.buffer);
     this.size = this.window.BYTES_PER_ELEMENT;
   }
@@ -100,9 +104,10 @@ export class ByteReader {
   private start = 0;
   private end = 0;
 
-  constructor(region: Region) {
+  /** `bytes`: how much is read at a time; more where a piece is longer. */
+  constructor(region: Region, bytes = windowBytes) {
     this.region = region;
-    this.window = Buffer.alloc(Math.min(windowBytes, region.bytes));
+    this.window = Buffer.alloc(Math.min(bytes, region.bytes));
   }
 
   /** The bytes from `start` to `end`: valid until the next call. */

@@ -1,5 +1,14 @@
 /** @file Builds that are interrupted go on where they were, and end as if nothing had happened. */
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -86,6 +95,29 @@ describe("an interrupted build", () => {
       expect(summary.passages).toBe(60);
       expect(await sealsOf(out)).toEqual(await uninterrupted);
     }
+  });
+
+  it("goes on in workers, too", async () => {
+    const out = fresh();
+    const stop = new AbortController();
+    const isCheckpointed = (): boolean => readdirSync(out).some((name) => existsSync(join(out, name, "building.json")));
+    const untilCheckpoint = async function* (): AsyncGenerator<StoredPassage[]> {
+      yield passages.slice(0, 15);
+      yield passages.slice(15, 30);
+      yield passages.slice(30, 45);
+      for (let wait = 0; wait < 1_000 && !isCheckpointed(); wait++)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      stop.abort(new Error("enough"));
+      yield passages.slice(45);
+    };
+    const options = { out, contents: "all", runBytes: 300, workers: 1 };
+    const cancelled = buildIndex({ ...options, passages: untilCheckpoint(), signal: stop.signal });
+    await expect(cancelled).rejects.toThrow("enough");
+    const whole = async function* (start: number): AsyncGenerator<StoredPassage[]> {
+      yield passages.slice(start);
+    };
+    expect((await buildIndex({ ...options, passages: whole })).resumed).toBeGreaterThan(0);
+    expect(await sealsOf(out)).toEqual(await uninterrupted);
   });
 
   it("that is killed at any change of the disk ends as one that was not", async () => {

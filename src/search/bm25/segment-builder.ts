@@ -13,7 +13,7 @@ import type { SegmentRecord } from "./format.js";
 import { mergeSources } from "./merge.js";
 import type { MergeSource } from "./merge.js";
 import type { StoredPassage } from "./passages.js";
-import { ByteReader, NumberReader, OpenedFile, memoryRegion } from "./region.js";
+import { ByteReader, NumberReader, OpenedFile, lookupBytes, memoryRegion } from "./region.js";
 import type { Region } from "./region.js";
 import type { Run } from "./run.js";
 import { SealedFile } from "./sealed-file.js";
@@ -193,11 +193,14 @@ export class SegmentBuilder {
     const run = this.runs.find(({ passages }) => number < first + passages || ((first += passages), false));
     if (run === undefined) throw new Error(`internal: passage ${number} was not written`);
     this.text.flush();
-    const offsets = new NumberReader(this.stored(run).offsets, Float64Array);
+    const offsets = new NumberReader(this.stored(run).offsets, Float64Array, lookupBytes);
     const path = join(this.folder, fileNames.passages);
     const region = new OpenedFile(path).region(run.textStart, this.text.bytes - run.textStart);
     try {
-      const line = new ByteReader(region).slice(offsets.at(number - first), offsets.at(number - first + 1));
+      const line = new ByteReader(region, lookupBytes).slice(
+        offsets.at(number - first),
+        offsets.at(number - first + 1),
+      );
       return JSON.parse(line.toString("utf8")) as StoredPassage;
     } finally {
       region.close();

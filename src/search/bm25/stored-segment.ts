@@ -8,7 +8,7 @@ import type { SegmentRecord } from "./format.js";
 import type { MergeSource } from "./merge.js";
 import { checkNumber } from "./passages.js";
 import type { StoredPassage } from "./passages.js";
-import { ByteReader, NumberReader, OpenedFile } from "./region.js";
+import { ByteReader, NumberReader, OpenedFile, lookupBytes } from "./region.js";
 import type { Region } from "./region.js";
 
 /** Passages looked at between two yields. */
@@ -33,9 +33,9 @@ export class StoredSegment {
    * @throws UserError when it is not what was written
    */
   passage(number: number): StoredPassage {
-    this.offsets ??= new NumberReader(this.region(fileNames.passageOffsets), Float64Array);
-    this.checks ??= new NumberReader(this.region(fileNames.passageChecks), Uint32Array);
-    this.lines ??= new ByteReader(this.region(fileNames.passages));
+    this.offsets ??= new NumberReader(this.region(fileNames.passageOffsets), Float64Array, lookupBytes);
+    this.checks ??= new NumberReader(this.region(fileNames.passageChecks), Uint32Array, lookupBytes);
+    this.lines ??= new ByteReader(this.region(fileNames.passages), lookupBytes);
     const line = this.lines.slice(this.offsets.at(number), this.offsets.at(number + 1));
     if (checkNumber(line) !== this.checks.at(number))
       throw damaged(this.pathOf(fileNames.passages), `passage ${number} has changed`, this.out);
