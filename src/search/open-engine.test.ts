@@ -87,6 +87,18 @@ describe("openEngine", () => {
     expect(context.paths).toHaveLength(1);
   });
 
+  it("gives a reranker that hangs no more time than the search has, further tries included", async () => {
+    const context = servers();
+    const { fetch } = context.http as { fetch: typeof globalThis.fetch };
+    const hanging: typeof fetch = (input, init) =>
+      String(input).includes("rerank")
+        ? new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(new Error("aborted"))))
+        : fetch(input, init);
+    const settings = { ...http, rerank: "http://rerank.test", timeoutMs: 60 };
+    const engine = await open(settings, { http: { fetch: hanging, sleep: noWait } });
+    await expect(engine.searchBatch(["owls"], 1)).rejects.toThrow(/rerank.*no answer within 60 ms, further tries/);
+  });
+
   it("counts every try, refuses what is beyond the budget, and does not ask then", async () => {
     const context = servers();
     const { fetch } = context.http as { fetch: typeof globalThis.fetch };

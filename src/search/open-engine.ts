@@ -183,7 +183,7 @@ async function openPairScorer(settings: EngineSettings, context: EngineContext):
   const { HttpPairScorer } = await import("./rerank/http-pair-scorer.js");
   const key = environment[rerankKeyVariable] ?? "";
   // Half of the time for one request, so that a second try fits into the deadline of the search.
-  return new HttpPairScorer({ url: rerank, key, timeoutMs: Math.ceil(timeoutMs / 2) }, http);
+  return new HttpPairScorer({ url: rerank, key, timeoutMs: Math.ceil(timeoutMs / 2), deadlineMs: timeoutMs }, http);
 }
 
 interface Requests {

@@ -1,4 +1,5 @@
 /** @file `/rerank` services of three dialects, spoken to over real connections, and what they can do wrong. */
+import { getEventListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
@@ -242,6 +243,25 @@ describe("HttpPairScorer", () => {
     ["http://x/rerank?api_key=1", /must not hold a key/],
   ])("refuses the address %s", (url, message) => {
     expect(() => new HttpPairScorer({ url })).toThrow(message);
+  });
+
+  it("gives up when its time is over, however many tries and requests are left", async () => {
+    const pairs = Array.from({ length: 9 }, (_, index): Pair => ({ query: "owls", passage: `owls ${index}` }));
+    const { scorer } = await scoring((_, response) => send(response, {}, 503), {
+      chunkSize: 1,
+      retries: 1_000_000,
+      deadlineMs: 50,
+    });
+    const scoring9 = scorer.score(pairs);
+    await expect(scoring9).rejects.toThrow(/no answer within 50 ms, further tries included/);
+    await expect(scoring9).rejects.toMatchObject({ name: "SearchError", isRetryable: true });
+  });
+
+  it("leaves no listener behind on a signal that lives as long as a run", async () => {
+    const { scorer } = await scoring(services.cohere);
+    const { signal } = new AbortController();
+    for (let call = 0; call < 3; call++) await scorer.score([{ query: "owls", passage: "owls" }], { signal });
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   it("refuses a key that is none", () => {

@@ -12,6 +12,7 @@ import { HttpError, defaultRetry } from "../../http/retry.js";
 import type { Counts } from "../counts.js";
 import { SearchError, checkSignal } from "../engine.js";
 import type { SearchOptions } from "../engine.js";
+import { withDeadline } from "../remote/deadline.js";
 import { DialectError, dialectNames, dialects, type DialectName } from "./dialects.js";
 import type { Pair, PairScorer } from "./pair-scorer.js";
 
@@ -29,11 +30,14 @@ export interface HttpScorerSettings extends PostSettings {
   chunkSize: number;
   /** Most requests at once. */
   concurrency: number;
+  /** Longest time for one call, all chunks and further tries included. Milliseconds. */
+  deadlineMs: number;
 }
 
 const defaults: Omit<HttpScorerSettings, "url"> = {
   ...defaultRetry,
   timeoutMs: 10_000,
+  deadlineMs: 60_000,
   maxAnswerBytes: 16 * 1024 * 1024,
   headers: {},
   key: "",
@@ -81,34 +85,11 @@ export class HttpPairScorer implements PairScorer {
   async score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<number[]> {
     checkSignal(options.signal);
     if (this.closed.signal.aborted) throw this.error("it is closed", false);
-    const scores = new Array<number>(pairs.length);
-    const chunks = chunksOf(pairs, this.settings.chunkSize);
-    const failed = new AbortController();
-    const signal = AbortSignal.any([failed.signal, this.closed.signal, ...(options.signal ? [options.signal] : [])]);
-    const next = async (): Promise<void> => {
-      for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
-        const answer = await this.scoreChunk(chunk, signal);
-        for (const [index, place] of chunk.places.entries()) scores[place] = answer[index];
-      }
-    };
-    // The first request alone where it also finds out how the service is spoken to.
-    const [first] = this.dialect === undefined ? chunks.splice(0, 1) : [];
-    try {
-      if (first !== undefined) {
-        const answer = await this.scoreChunk(first, signal);
-        for (const [index, place] of first.places.entries()) scores[place] = answer[index];
-      }
-      const workers = Array.from({ length: Math.min(this.settings.concurrency, chunks.length) }, next);
-      await Promise.all(workers).catch(async (error: unknown) => {
-        failed.abort(error);
-        await Promise.allSettled(workers);
-        throw error;
-      });
-    } catch (error) {
-      checkSignal(options.signal);
-      throw error;
-    }
-    return scores;
+    const { deadlineMs } = this.settings;
+    const late = (): SearchError => this.error(`no answer within ${deadlineMs} ms, further tries included`, true);
+    return withDeadline([options.signal, this.closed.signal], deadlineMs, late, (signal) =>
+      this.scoreAll(pairs, signal),
+    );
   }
 
   counts(): Counts {
@@ -118,6 +99,25 @@ export class HttpPairScorer implements PairScorer {
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
     this.closed.abort(this.error("it is closed", false));
+  }
+
+  private async scoreAll(pairs: readonly Pair[], signal: AbortSignal): Promise<number[]> {
+    const scores = new Array<number>(pairs.length);
+    const chunks = chunksOf(pairs, this.settings.chunkSize);
+    const next = async (): Promise<void> => {
+      for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
+        const answer = await this.scoreChunk(chunk, signal);
+        for (const [index, place] of chunk.places.entries()) scores[place] = answer[index];
+      }
+    };
+    // The first request alone where it also finds out how the service is spoken to.
+    const [first] = this.dialect === undefined ? chunks.splice(0, 1) : [];
+    if (first !== undefined) {
+      const answer = await this.scoreChunk(first, signal);
+      for (const [index, place] of first.places.entries()) scores[place] = answer[index];
+    }
+    await Promise.all(Array.from({ length: Math.min(this.settings.concurrency, chunks.length) }, next));
+    return scores;
   }
 
   private async scoreChunk(chunk: Chunk, signal: AbortSignal): Promise<number[]> {
