@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
+import { afterAll, describe } from "vitest";
 import { buildIndex } from "./bm25/build.js";
 import { addToIndex, deleteFromIndex } from "./bm25/change.js";
 import { Bm25Engine } from "./bm25/engine.js";
@@ -12,6 +12,12 @@ import type { StoredPassage } from "./bm25/passages.js";
 import { CachedEngine } from "./cache.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
+import {
+  absent as lanceIsMissing,
+  foreignLanceEngine,
+  indexedLanceEngine,
+  lanceEngine,
+} from "./dense/lancedb.test-support.js";
 import { EmptyEngine } from "./empty.js";
 import { HttpEngine } from "./http.js";
 import { NoneEngine } from "./none.js";
@@ -84,6 +90,14 @@ for (const protocol of [remoteProtocols.openSearch, remoteProtocols.qdrant])
     async (...given) => openOver(protocol, ...given),
     protocol === remoteProtocols.qdrant ? { ranking: "own" } : { runs: 10 },
   );
+const address = (): string => join(folder, `lancedb-${built++}`);
+describe.skipIf(lanceIsMissing !== "")(`tables${lanceIsMissing}`, () => {
+  searchConformance("lancedb", (passages) => lanceEngine(address(), passages), { ranking: "own" });
+  searchConformance("lancedb, by an index", (passages) => indexedLanceEngine(address(), passages), { ranking: "own" });
+  searchConformance("lancedb, a table of others", (passages) => foreignLanceEngine(address(), passages), {
+    ranking: "own",
+  });
+});
 searchConformance("random", async (passages) => new RandomEngine(passages, 7), { ranking: "own" });
 searchConformance("none", async () => new NoneEngine(), { ranking: "own" });
 searchConformance("empty", async () => new EmptyEngine(), { ranking: "own" });
