@@ -57,11 +57,6 @@ export class Workspace {
     this.touched = new Uint32Array(windowPassages);
     this.sums = new Float64Array(windowPassages);
   }
-
-  /** Passages of a window. */
-  get windowPassages(): number {
-    return this.scores.length;
-  }
 }
 
 export class SegmentSearch {
@@ -95,8 +90,7 @@ export class SegmentSearch {
   /** Offers every passage that may be among the best. `terms` in the order in which shares are added; `needed`: nothing below it counts. */
   offerTo(best: TopPassages, terms: readonly QueryTerm[], needed: number): void {
     const { postingPassages, firstPassage } = this.segment;
-    const { workspace } = this;
-    const { touched, sums } = workspace;
+    const { touched, sums } = this.workspace;
     const lists = terms.map((term) => this.listOf(term));
     const byRarity = [...lists].sort((a, b) => a.end - a.start - (b.end - b.start));
     const bounds = boundsFrom(byRarity);
