@@ -106,4 +106,15 @@ describe("DocumentParser", () => {
     }
     await expect(hasty.htmlToText("x")).rejects.toThrow("closed");
   });
+
+  it("that is closed fails what waits, and starts no worker for it", async () => {
+    const closing = new DocumentParser();
+    const ends = ["a", "b"].map((page) => closing.htmlToText(page));
+    const all = Promise.allSettled(ends);
+    await closing.close();
+    expect((await all)[1]).toMatchObject({
+      status: "rejected",
+      reason: { message: expect.stringContaining("closed") },
+    });
+  });
 });

@@ -68,6 +68,7 @@ class Lane {
   waiting = 0;
   private pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
   private last: Promise<unknown> = Promise.resolve();
+  private closed = false;
 
   /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
   run(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
@@ -77,18 +78,19 @@ class Lane {
     return abandonable(answer, signal);
   }
 
+  /** For good: what waits fails. */
   async close(): Promise<void> {
-    const pool = this.pool;
-    this.pool = undefined;
-    await (await pool?.catch(() => undefined))?.close();
+    this.closed = true;
+    await this.endWorker();
   }
 
   private async parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
     signal?.throwIfAborted();
-    const pool = await (this.pool ??= openPool());
+    if (this.closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
+    const pool = await this.opened();
     const deadline = new AbortController();
     const timer = setTimeout(() => {
-      const seconds = Math.round(timeoutMs / 1000);
+      const seconds = timeoutMs / 1000;
       deadline.abort(new UserError(`it takes longer than ${seconds} s to take apart`));
     }, timeoutMs);
     try {
@@ -99,11 +101,28 @@ class Lane {
       });
     } catch (error) {
       // Only ending the worker stops what it does.
-      if (deadline.signal.aborted || signal?.aborted) await this.close();
+      if (deadline.signal.aborted || signal?.aborted) await this.endWorker();
       throw error;
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  private async opened(): Promise<WorkerPool<ParseTask, unknown>> {
+    try {
+      return await (this.pool ??= openPool());
+    } catch (error) {
+      // The next document gets another chance.
+      this.pool = undefined;
+      throw error;
+    }
+  }
+
+  /** The next document starts another one. */
+  private async endWorker(): Promise<void> {
+    const pool = this.pool;
+    this.pool = undefined;
+    await (await pool?.catch(() => undefined))?.close();
   }
 }
 
