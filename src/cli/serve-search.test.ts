@@ -35,6 +35,27 @@ describe("sleuth serve search", () => {
     expect(reply).toEqual({ result: [[{ document: { id: "7", contents: '"T"\nx' }, score: 2 }]] });
   });
 
+  it("--timeout-ms is the time of the whole search, whatever its parts may take", async () => {
+    const behind = await listening((request, response) => {
+      // The search takes a part of the time, and the reranker would take all of it once more.
+      if (request.path !== "/retrieve") return;
+      setTimeout(() => response.end('{"result":[[{"document":{"id":"7","contents":"x"},"score":2}]]}'), 200);
+    });
+    const line = ["serve", "search", "--url", behind.url, "--rerank", `${behind.url}/rerank`, "--port", "0"];
+    let reply: unknown;
+    await sleuth([...line, "--timeout-ms", "1000"], {
+      onStart: (child) =>
+        child.stdout?.once("data", (text: string) => {
+          const url = /http:\S+retrieve/.exec(text)?.[0] ?? "";
+          void fetch(url, { method: "POST", body: JSON.stringify({ queries: ["owls"] }) })
+            .then(async (response) => (reply = [response.status, await response.json()]))
+            .finally(() => child.kill("SIGTERM"));
+        }),
+    });
+    await behind.close();
+    expect(reply).toMatchObject([503, { error: { message: "no answer within 1000 ms." } }]);
+  });
+
   it("an engine that cannot be opened ends it with 1 and says why", async () => {
     const ended = await sleuthHere(["serve", "search", "--port", "0"]);
     expect(ended.status).toBe(1);

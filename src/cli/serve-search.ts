@@ -15,6 +15,8 @@ interface Options {
   maxTop: number;
   atOnce: number;
   batch: number;
+  /** Of the engine's options: the time of its parts, and here of the whole. */
+  timeoutMs?: number;
 }
 
 /** Searches then need `authorization: Bearer …`; our client sends it by itself where it is set. */
@@ -46,7 +48,7 @@ export const serveSearchVerb: Verb = {
     addEngineOptions(command);
   },
   async run(terminal, options) {
-    const { port, host, top, maxTop, atOnce, batch } = options as unknown as Options;
+    const { port, host, top, maxTop, atOnce, batch, timeoutMs } = options as unknown as Options;
     const token = process.env[tokenVariable] ?? "";
     const opening = openEngine(engineSettings(options));
     const server = await serve({
@@ -58,6 +60,7 @@ export const serveSearchVerb: Verb = {
       maxInFlight: atOnce,
       batchQueries: batch,
       token,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
     }).catch(async (error: unknown) => {
       await closeWhenOpen(opening);
       throw error;
