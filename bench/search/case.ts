@@ -5,11 +5,14 @@ import { text } from "node:stream/consumers";
 
 /**
  * Runs a script of this folder, which reads its options from stdin and prints its figures, both as JSON.
+ * `longestMs`: it is killed then.
  * @throws Error when it fails; what it printed on stderr stands above
  */
-export async function runCase<Figures>(script: string, options: object): Promise<Figures> {
+export async function runCase<Figures>(script: string, options: object, longestMs?: number): Promise<Figures> {
   const child = spawn(process.execPath, ["--import", "tsx", join(import.meta.dirname, script)], {
     stdio: ["pipe", "pipe", "inherit"],
+    timeout: longestMs,
+    killSignal: "SIGKILL",
   });
   const ended = new Promise<void>((resolve, reject) => {
     child.once("error", reject);

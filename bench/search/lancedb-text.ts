@@ -1,13 +1,15 @@
-/** @file LanceDB's full-text search over the corpus of the bench, set up as its documentation has it for ranked search. */
+/** @file LanceDB's full-text search over the corpus of the bench. */
 import { existsSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readCorpus } from "../../src/search/corpus.js";
 import { loadLance } from "../../src/search/dense/lancedb-library.js";
+import { runCase } from "./case.js";
 import type { BenchCorpus } from "./corpus.js";
 
-const rowsPerWrite = 50_000;
-const tableName = "passages";
+export const tableName = "passages";
+
+/** Two minutes do where it goes well. */
+const longestMs = 15 * 60_000;
 
 export interface TextSearch {
   /** Ids of the best passages; their texts are read too. */
@@ -15,29 +17,19 @@ export interface TextSearch {
   close(): void;
 }
 
-/** Opens the table in the corpus's folder, or makes it: passages, then the index (no positions, stems, stop words removed), then optimize. */
+/**
+ * Opens the table in the corpus's folder, or makes it.
+ * @throws Error when it is not made in a quarter of an hour
+ */
 export async function openLanceText(corpus: BenchCorpus, note: (text: string) => void): Promise<TextSearch> {
-  const { connect, Index, MatchQuery } = loadLance();
+  const { connect, MatchQuery } = loadLance();
   const folder = join(corpus.folder, "lancedb");
   const finished = join(folder, "finished");
   if (!existsSync(finished)) {
     note("making LanceDB's table and index");
     await rm(folder, { recursive: true, force: true });
-    const connection = await connect(folder);
-    let rows: { id: string; text: string }[] = [];
-    const write = async (): Promise<void> => {
-      if ((await connection.tableNames()).includes(tableName)) await (await connection.openTable(tableName)).add(rows);
-      else await connection.createTable(tableName, rows);
-      rows = [];
-    };
-    for await (const batch of readCorpus([corpus.path])) {
-      for (const { id, title, text } of batch) rows.push({ id, text: `${title}\n${text}` });
-      if (rows.length >= rowsPerWrite) await write();
-    }
-    if (rows.length > 0) await write();
-    const table = await connection.openTable(tableName);
-    await table.createIndex("text", { config: Index.fts({ withPosition: false, stem: true, removeStopWords: true }) });
-    await table.optimize();
+    await mkdir(folder, { recursive: true });
+    await runCase("lancedb-text-case.ts", { corpus: corpus.path, folder }, longestMs);
     await writeFile(finished, "");
   }
   const connection = await connect(folder);
