@@ -1,6 +1,5 @@
 /** @file An index that changes: its ranking stays that of an index built anew, whatever was added, deleted, replaced and merged. */
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
@@ -8,13 +7,13 @@ import { UserError } from "../../errors.js";
 import { RandomEngine } from "../random.js";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
-import { dieAsLockHolder, failingDisk, hastyDisk } from "./failing-disk.test-support.js";
+import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failing-disk.test-support.js";
 import { readManifest, termNumbersName } from "./format.js";
 import { openIndex, readIndex, verifyIndex } from "./open.js";
 import { bruteForceBm25 } from "./oracle.test-support.js";
 import type { StoredPassage } from "./passages.js";
 
-const folder = mkdtempSync(join(tmpdir(), "sleuth-change-"));
+const folder = scratchFolder("sleuth-change-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let names = 0;

@@ -1,5 +1,6 @@
 /** @file A disk whose changes fail when a test says so, and one that is never waited for. */
-import { readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { diskFiles } from "./files.js";
 import type { OutputFile, OutputFiles } from "./files.js";
@@ -50,4 +51,13 @@ export function failingDisk(n: number, code: string, isKilled: boolean): { files
 /** What the death of a writer that lives in this process would do: its lock counts no more. */
 export function dieAsLockHolder(out: string): void {
   for (const name of readdirSync(out)) if (name.startsWith(lockPrefix)) rmSync(join(out, name));
+}
+
+/** A temporary folder, in memory where the system has such a place: tests of faults write tens of thousands of small files. */
+export function scratchFolder(prefix: string): string {
+  try {
+    return mkdtempSync(join("/dev/shm", prefix));
+  } catch {
+    return mkdtempSync(join(tmpdir(), prefix));
+  }
 }

@@ -1,29 +1,18 @@
 /** @file The index on disk: what may go wrong while it is written, and what may be wrong when it is read. */
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
-import { dieAsLockHolder, failingDisk } from "./failing-disk.test-support.js";
+import { dieAsLockHolder, failingDisk, scratchFolder } from "./failing-disk.test-support.js";
 import { fileNames, formatVersion, manifestName, sealed } from "./format.js";
 import type { Manifest } from "./format.js";
 import { IndexBusy } from "./lock.js";
 import { openIndex, verifyIndex } from "./open.js";
 
-const folder = mkdtempSync(join(tmpdir(), "sleuth-index-"));
+const folder = scratchFolder("sleuth-index-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let names = 0;

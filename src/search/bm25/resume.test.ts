@@ -1,28 +1,18 @@
 /** @file Builds that are interrupted go on where they were, and end as if nothing had happened. */
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import { buildIndex } from "./build.js";
 import type { BuildIndexOptions } from "./build.js";
 import { addToIndex } from "./change.js";
-import { dieAsLockHolder, failingDisk, hastyDisk } from "./failing-disk.test-support.js";
+import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failing-disk.test-support.js";
 import type { OutputFiles } from "./files.js";
 import { readManifest } from "./format.js";
 import { openIndex, verifyIndex } from "./open.js";
 import type { StoredPassage } from "./passages.js";
 
-const folder = mkdtempSync(join(tmpdir(), "sleuth-resume-"));
+const folder = scratchFolder("sleuth-resume-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let names = 0;
