@@ -1,5 +1,6 @@
 /** @file Settings of a search engine that are each valid but make no sense together. */
 import { UserError, nearest } from "../errors.js";
+import { credentialIn } from "../http/credentials.js";
 import { engineNames, isWebEngine } from "./engine-names.js";
 import type { EngineName } from "./engine-names.js";
 import type { EngineSettings } from "./open-engine.js";
@@ -9,6 +10,12 @@ const served: readonly EngineName[] = ["http", "opensearch", "qdrant", "searxng"
 /** Engines that search vectors. */
 const encoding: readonly EngineName[] = ["dense", "lancedb", "qdrant"];
 const withCollection: readonly EngineName[] = ["opensearch", "qdrant", "lancedb"];
+/** Where the credentials for an address go. */
+const keyVariables = {
+  url: "the environment: SLEUTH_SEARCH_TOKEN for http, OPENSEARCH_API_KEY or OPENSEARCH_PASSWORD, QDRANT_API_KEY",
+  encoder: "the environment variable EMBEDDINGS_API_KEY",
+  rerank: "the environment variable RERANK_API_KEY",
+};
 /** What `rerankFrom` is where nobody has set it. */
 const usualRerankFrom = 20;
 
@@ -70,6 +77,17 @@ const checks: readonly Check[] = [
       throw new UserError(
         `search.url is set, but search.engine is ${engine} and would not use it. Set search.engine=http or drop the url.`,
       );
+  },
+
+  /** Before anything is written: settings end up in run folders. Where a key goes instead, the message says. */
+  function credentials(settings) {
+    for (const key of ["url", "encoder", "rerank"] as const) {
+      const credential = URL.canParse(settings[key]) ? credentialIn(new URL(settings[key])) : undefined;
+      if (credential !== undefined)
+        throw new UserError(
+          `search.${key} holds ${credential}, and settings are written into run folders. Take it out, and put it into ${keyVariables[key]}.`,
+        );
+    }
   },
 
   function collection({ engine, collection }, names) {

@@ -138,7 +138,7 @@ describe("asking", () => {
   it("completes an address without a path, keeps one with a path, refuses the rest", () => {
     expect(new HttpEngine({ url: "http://h:8000" }).url).toBe("http://h:8000/retrieve");
     expect(new HttpEngine({ url: "https://h/api/search?x=1" }).url).toBe("https://h/api/search?x=1");
-    for (const wrong of ["localhost:8000", "h", "ftp://h", "http://user:secret@h"])
+    for (const wrong of ["localhost:8000", "h", "ftp://h", "http://user:secret@h", "http://h?access_token=secret"])
       expect(() => new HttpEngine({ url: wrong })).toThrow(UserError);
   });
 });

@@ -35,7 +35,7 @@ export class HttpEngine implements SearchEngine {
   constructor(given: Partial<HttpSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
     const settings = { ...defaults, ...given };
     const { token, headers } = settings;
-    const parsed = serverUrl(settings.url, "http://127.0.0.1:8000/retrieve", '"headers" as an authorization');
+    const parsed = serverUrl(settings.url, "http://127.0.0.1:8000/retrieve", "SLEUTH_SEARCH_TOKEN");
     if (parsed.pathname === "/") parsed.pathname = "/retrieve";
     this.url = parsed.toString();
     this.#returnScores = settings.returnScores;

@@ -233,7 +233,9 @@ describe("openEngine", () => {
 
   it("closes what it has opened when a later part cannot be had", async () => {
     await expect(openEngine({ engine: "bm25", rerank: join(folder, "none") }, world)).rejects.toThrow(/none/);
-    await expect(openEngine({ ...http, rerank: "http://me:you@rerank.test" }, servers())).rejects.toThrow(/password/);
+    const environment = { RERANK_API_KEY: "two words" };
+    const unkeyed = openEngine({ ...http, rerank: "http://rerank.test" }, { ...servers(), environment });
+    await expect(unkeyed).rejects.toThrow(/white space/);
     writeFileSync(join(folder, "file"), "");
     await expect(openEngine({ engine: "bm25", cache: join(folder, "file") }, world)).rejects.toThrow(/cannot be used/);
   });
@@ -242,6 +244,12 @@ describe("openEngine", () => {
     [{ engine: "bm52" }, /There is no search engine "bm52". Did you mean bm25/],
     [{ engine: "bm25+nothing-like-it" }, /There is no search engine "nothing-like-it". Engines: bm25, dense/],
     [{ engine: "bm25", weights: "1" }, /nothing to weigh/],
+    [{ ...http, url: "http://search.test/?api_key=5ecret" }, /^search.url holds a key \("api_key"\)(?!.*5ecret)/],
+    [{ ...http, rerank: "http://me:5ecret@rerank.test" }, /^search.rerank holds a password(?!.*5ecret)/],
+    [
+      { engine: "dense", encoder: "http://x.test/v1?key=5ecret" },
+      /search.encoder holds a key(?!.*5ecret).*EMBEDDINGS_/,
+    ],
   ])("refuses %j", async (settings, message) => {
     await expect(openEngine(settings, world)).rejects.toThrow(message);
   });

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { SearchError } from "../engine.js";
@@ -176,6 +177,17 @@ describe("HttpEncoder", () => {
     );
   });
 
+  it("a key that the server quotes is not told either", async () => {
+    const quoting = (async (_: unknown, init?: RequestInit) =>
+      new Response(`who is ${new Headers(init?.headers).get("authorization")}?`, { status: 401 })) as typeof fetch;
+    const source = { location: "http://quoting.test", model: "m" };
+    const error = await failureOf(
+      new HttpEncoder(source, { key: "sk-secret" }, { fetch: quoting }).encode(["a"], "query"),
+    );
+    expect(error.message).toContain("who is Bearer [key]?");
+    expect(inspect(error, { depth: 9 })).not.toContain("sk-secret");
+  });
+
   it("keys come from the environment, but no index can name who gets them", async () => {
     const source = { location: server.url, model: "m" };
     const environment = { EMBEDDINGS_API_KEY: "own", OPENAI_API_KEY: "openai" };
@@ -225,6 +237,7 @@ describe("HttpEncoder", () => {
   it.each([
     [{ location: "not an address" }, /is not an address/],
     [{ location: "http://user:secret@localhost" }, /must not hold a password/],
+    [{ location: "http://localhost/v1?api_key=secret" }, /must not hold a key/],
     [{ model: "" }, /needs the name of a model/],
     [{ pooling: "cls" as const }, /leave out pooling/],
   ])("refuses %j", (source, message) => {

@@ -1,5 +1,6 @@
 /** @file An encoder behind an OpenAI-style `/v1/embeddings` endpoint: OpenAI, vLLM, TEI, Ollama, llama.cpp, LM Studio, … */
 import { UserError } from "../../errors.js";
+import { credentialIn } from "../../http/credentials.js";
 import { excerpt, postJson, realTools, type HttpTools, type PostSettings } from "../../http/post.js";
 import { HttpError, defaultRetry } from "../../http/retry.js";
 import { SearchError, checkSignal, type SearchOptions } from "../engine.js";
@@ -160,13 +161,19 @@ export class HttpEncoder implements Encoder {
   }
 
   private error(why: string, isRetryable: boolean, status?: number, cause?: unknown, tries = 1): SearchError {
-    return new SearchError(`Embeddings endpoint ${this.url}: ${why}.${tries === 1 ? "" : ` (tried ${tries} times)`}`, {
-      engine: "dense",
-      isRetryable,
-      url: this.url,
-      status,
-      cause,
-    });
+    const { key } = this.settings;
+    // Servers quote keys, and so does the cause.
+    const shown = key === "" ? why : why.replaceAll(key, "[key]");
+    return new SearchError(
+      `Embeddings endpoint ${this.url}: ${shown}.${tries === 1 ? "" : ` (tried ${tries} times)`}`,
+      {
+        engine: "dense",
+        isRetryable,
+        url: this.url,
+        status,
+        ...(key === "" ? { cause } : {}),
+      },
+    );
   }
 }
 
@@ -201,9 +208,10 @@ function embeddingsUrl(location: string): string {
       cause,
     });
   }
-  if (url.username !== "" || url.password !== "")
+  const credential = credentialIn(url);
+  if (credential !== undefined)
     throw new UserError(
-      "The address of the embeddings endpoint must not hold a password. Put the key into the environment variable EMBEDDINGS_API_KEY.",
+      `The address of the embeddings endpoint must not hold ${credential}: indexes and errors show it. Put the key into the environment variable EMBEDDINGS_API_KEY.`,
     );
   const plain = url.pathname.replace(/\/+$/, "");
   if (plain === "") url.pathname = "/v1/embeddings";

@@ -5,6 +5,7 @@
 import { UserError } from "../../errors.js";
 import { CircuitBreaker, defaultBreaker } from "../../http/breaker.js";
 import type { BreakerSettings } from "../../http/breaker.js";
+import { credentialIn } from "../../http/credentials.js";
 import { excerpt, getJson, postJson, realTools } from "../../http/post.js";
 import type { HttpTools, PostSettings } from "../../http/post.js";
 import { defaultRetry, HttpError, withRetries } from "../../http/retry.js";
@@ -208,8 +209,9 @@ export function serverUrl(url: string, example: string, whereCredentialsGo: stri
   }
   if (parsed.protocol !== "http:" && parsed.protocol !== "https:")
     throw new UserError(`"${url}" must begin with http:// or https://, like ${example}.`);
-  if (parsed.username !== "" || parsed.password !== "")
-    throw new UserError(`The search server's address must not hold a password. Put it into ${whereCredentialsGo}.`);
+  const credential = credentialIn(parsed);
+  if (credential !== undefined)
+    throw new UserError(`The search server's address must not hold ${credential}. Put it into ${whereCredentialsGo}.`);
   return parsed;
 }
 

@@ -8,6 +8,7 @@ import {
   type PostSettings,
   type RequestCounts,
 } from "../../http/post.js";
+import { credentialIn } from "../../http/credentials.js";
 import { HttpError, defaultRetry } from "../../http/retry.js";
 import type { Counts } from "../counts.js";
 import { SearchError, checkSignal } from "../engine.js";
@@ -214,14 +215,10 @@ function addressOf(url: string): { url: string; model: string } {
   }
   if (parsed.protocol !== "http:" && parsed.protocol !== "https:")
     throw new UserError(`"${url}" must begin with http:// or https://, like http://127.0.0.1:8080/rerank.`);
-  if (parsed.username !== "" || parsed.password !== "")
+  const credential = credentialIn(parsed);
+  if (credential !== undefined)
     throw new UserError(
-      `The rerank service's address must not hold a password: put the key into ${rerankKeyVariable}.`,
-    );
-  const secret = [...parsed.searchParams.keys()].find((name) => /key|token|secret|signature/i.test(name));
-  if (secret !== undefined)
-    throw new UserError(
-      `The rerank service's address must not hold a key ("${secret}"): errors show it. Put the key into ${rerankKeyVariable}.`,
+      `The rerank service's address must not hold ${credential}: errors show it. Put the key into ${rerankKeyVariable}.`,
     );
   const model = decodeURIComponent(parsed.hash.slice(1));
   parsed.hash = "";

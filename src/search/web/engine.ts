@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { UserError } from "../../errors.js";
 import { CircuitBreaker, defaultBreaker, type BreakerSettings } from "../../http/breaker.js";
+import { credentialIn } from "../../http/credentials.js";
 import { excerpt, realTools, type HttpTools, type PostSettings, type RequestCounts } from "../../http/post.js";
 import { defaultRetry } from "../../http/retry.js";
 import type { Passage } from "../../types.js";
@@ -250,8 +251,11 @@ function checkEndpoint(address: string, provider: WebEngineName): string {
   if (!URL.canParse(address) || !/^https?:\/\//i.test(address))
     throw new UserError(`"${address}" is not an address. Write it like http://127.0.0.1:8080.`);
   const url = new URL(address);
-  if (url.username !== "" || url.password !== "")
-    throw new UserError(`The address of ${provider} must not hold a password.`);
+  const credential = credentialIn(url);
+  if (credential !== undefined)
+    throw new UserError(
+      `The address of ${provider} must not hold ${credential}: errors show it. Put a server that needs none before it, on this machine.`,
+    );
   if (provider === "searxng" && !/\/search$/.test(url.pathname))
     url.pathname = `${url.pathname.replace(/\/$/, "")}/search`;
   return url.href;
