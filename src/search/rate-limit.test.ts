@@ -31,6 +31,18 @@ function clock() {
 }
 
 describe("RateLimit", () => {
+  it("waits for no token longer than its gap, also when the clock is set back", async () => {
+    let now = 10_000_000;
+    const slept: number[] = [];
+    const sleep = (ms: number): Promise<void> => Promise.resolve(void (slept.push(ms), (now += ms)));
+    const limit = new RateLimit(4, { now: () => now, sleep });
+    const { signal } = new AbortController();
+    await limit.take(signal);
+    now -= 3_600_000;
+    for (let turn = 0; turn < 3; turn++) await limit.take(signal);
+    expect(slept).toEqual([250, 250, 250]);
+  });
+
   it("spaces requests evenly, in the order in which they came, and saves nothing up", async () => {
     const time = clock();
     const limit = new RateLimit(4, time);

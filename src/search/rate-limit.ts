@@ -32,9 +32,12 @@ export class RateLimit {
     this.queue = new Promise((resolve) => (go = resolve));
     try {
       await orAborted(before, signal);
-      const waitMs = this.nextAt - this.tools.now();
+      // Nobody ahead, the next token is never further than this: more is a clock that was set back.
+      const waitMs = Math.min(this.gapMs, this.nextAt - this.tools.now());
       if (waitMs > 0) await this.tools.sleep(waitMs, signal);
-      this.nextAt = Math.max(this.tools.now(), this.nextAt) + this.gapMs;
+      const now = this.tools.now();
+      // A timer may fire a little early, and the next one should not come early as well.
+      this.nextAt = (this.nextAt > now + this.gapMs ? now : Math.max(now, this.nextAt)) + this.gapMs;
     } finally {
       // Who gave up in the middle of the queue does not let the next one past those in front.
       void before.then(go);
