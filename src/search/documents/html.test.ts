@@ -94,7 +94,7 @@ describe("DocumentParser", () => {
     expect((await next).text).toBe("next");
   });
 
-  it("ends a page that takes too long, and reads the next", async () => {
+  it("ends a page that takes too long, and reads the next", { timeout: 60_000 }, async () => {
     const hasty = new DocumentParser({ timeoutMs: 1_000 });
     try {
       const slow = hasty.htmlToText("<b>x".repeat(longestHtml / 4));

@@ -1,10 +1,12 @@
 /** @file The worker's side of `DocumentParser`. */
 import { serveTasks } from "../workers/serve-tasks.js";
 import type { ChunkSettings } from "./chunk.js";
-import { readDocument } from "./read.js";
+import { loadReader, readDocument } from "./read.js";
 import type { DocumentKind } from "./read.js";
 
 export type ParseTask =
+  /** Loads what a kind of document needs, so that its time is not counted as the document's. */
+  | { do: "load"; kind: DocumentKind }
   | { do: "html-to-text"; html: string; url?: string }
   | { do: "passages"; bytes: Uint8Array; kind: DocumentKind; path: string; settings: ChunkSettings };
 
@@ -15,15 +17,19 @@ export interface PassageLines {
   passages: number;
 }
 
-type Answer = { title: string; text: string } | PassageLines;
+type Answer = null | { title: string; text: string } | PassageLines;
 
 await serveTasks(() => ({
   async run(task: ParseTask): Promise<Answer> {
+    if (task.do === "load") {
+      await loadReader(task.kind);
+      return null;
+    }
     if (task.do === "html-to-text") return (await import("./html.js")).htmlToText(task.html, task.url);
     const { bytes, kind, path, settings } = task;
     const passages = await readDocument(bytes, kind, path, settings);
     const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");
     return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length };
   },
-  transfer: (answer: Answer) => ("bytes" in answer ? [answer.bytes.buffer] : []),
+  transfer: (answer: Answer) => (answer !== null && "bytes" in answer ? [answer.bytes.buffer] : []),
 }));

@@ -88,6 +88,7 @@ class Lane {
     signal?.throwIfAborted();
     if (this.closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
     const pool = await this.opened();
+    await pool.run({ do: "load", kind: "kind" in task ? task.kind : "html" }, { signal });
     const deadline = new AbortController();
     const timer = setTimeout(() => {
       const seconds = timeoutMs / 1000;

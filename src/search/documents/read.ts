@@ -43,7 +43,13 @@ export async function readDocument(
   return passages;
 }
 
-/** The readers' libraries are large: each is loaded with the first file of its kind. */
+/** The readers' libraries are large: each is loaded with the first file of its kind, or here. */
+export async function loadReader(kind: DocumentKind): Promise<void> {
+  if (kind === "markdown") await import("./markdown.js");
+  if (kind === "html") await import("./html.js");
+  if (kind === "pdf") await import("./pdf.js");
+}
+
 async function readAs(bytes: Uint8Array, kind: DocumentKind): Promise<ReadDocument> {
   switch (kind) {
     case "markdown":
