@@ -1,8 +1,8 @@
 """The process of the Python peers: one JSON object per line in, one per line out, as bench/peer/peer.py.
 
 Both have the analysis that Sleuth's BM25 has (stop words of Lucene, Porter's stems), its k1 and b, the passages' texts in memory and one
-thread. What each documents for speed is used: bm25s has numba compile it and keeps the ids of its vocabulary, rank_bm25 has no such
-setting. Analysing the query and picking out the texts is timed, as it is for Sleuth.
+thread. What each documents for speed is used: bm25s has numba compile it (and is measured without, too) and keeps the ids of its
+vocabulary; rank_bm25 has no such setting. Analysing the query and picking out the texts is timed, as it is for Sleuth.
 """
 
 import json
@@ -30,7 +30,7 @@ def main() -> None:
                 side = request.pop("side")
                 # The one before goes first: two of them might not fit.
                 sides.clear()
-                sides[side] = {"bm25s": Bm25s, "rank_bm25": RankBm25}[side](**request)
+                sides[side] = {"bm25s": Bm25s, "bm25s.plain": PlainBm25s, "rank_bm25": RankBm25}[side](**request)
                 result = {}
             else:
                 result = search(sides[request.pop("side")], **request)
@@ -54,6 +54,8 @@ def texts_of(corpus: str) -> list[str]:
 
 
 class Bm25s:
+    backend = "numba"
+
     def __init__(self, corpus: str, index: str) -> None:
         import bm25s
         import Stemmer
@@ -64,12 +66,12 @@ class Bm25s:
         folder = Path(index)
         finished = folder / f"finished-{bm25s.__version__}"
         if finished.exists():
-            self.retriever = bm25s.BM25.load(folder, backend="numba")
-            self.retriever.backend = "numba"
+            self.retriever = bm25s.BM25.load(folder, backend=self.backend)
+            self.retriever.backend = self.backend
             self.tokenizer.load_vocab(folder)
         else:
             ids = self.tokenizer.tokenize(self.texts, return_as="tuple", show_progress=False)
-            self.retriever = bm25s.BM25(k1=K1, b=B, method="lucene", backend="numba")
+            self.retriever = bm25s.BM25(k1=K1, b=B, method="lucene", backend=self.backend)
             self.retriever.index(ids, show_progress=False)
             self.retriever.save(folder)
             self.tokenizer.save_vocab(folder)
@@ -79,6 +81,12 @@ class Bm25s:
         ids = self.tokenizer.tokenize([query], update_vocab=False, return_as="ids", show_progress=False)
         texts, _ = self.retriever.retrieve(ids, corpus=self.texts, k=k, show_progress=False, n_threads=1)
         return texts[0]
+
+
+class PlainBm25s(Bm25s):
+    """As `pip install bm25s` gives it, without numba."""
+
+    backend = "numpy"
 
 
 class RankBm25:
