@@ -34,13 +34,43 @@ export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
 export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
-export { Bm25Engine } from "./search/bm25/engine.js";
+export { openEngine, type EngineContext, type EngineSettings } from "./search/open-engine.js";
+export { engineNames, type EngineName } from "./search/engine-names.js";
+export { Bm25Engine, type Bm25EngineOptions } from "./search/bm25/engine.js";
 export { buildIndex, type BuildIndexOptions, type IndexSummary } from "./search/bm25/build.js";
+export {
+  addToIndex,
+  deleteFromIndex,
+  mergeIndex,
+  type AddOptions,
+  type AddSummary,
+  type DeleteOptions,
+  type DeleteSummary,
+  type IndexState,
+} from "./search/bm25/change.js";
+export { IndexBusy } from "./search/bm25/lock.js";
 export { openIndex, verifyIndex } from "./search/bm25/open.js";
 export type { Bm25Settings } from "./search/bm25/settings.js";
 export { loadCorpus, readCorpus } from "./search/corpus.js";
+export type { Encoder, EncoderSource, TextKind } from "./search/dense/encoder.js";
+export { openEncoder, type OpenEncoderOptions } from "./search/dense/open-encoder.js";
+export { DenseEngine } from "./search/dense/engine.js";
+export type { NearestPassages } from "./search/dense/nearest.js";
+export { buildDenseIndex, type BuildDenseOptions, type DenseSummary } from "./search/dense/index/build.js";
+export { openDenseIndex, type DenseIndex } from "./search/dense/index/open.js";
+export { openVectors, type OpenVectorsOptions } from "./search/dense/vectors/open-vectors.js";
+export { LancePassages, type LanceSettings } from "./search/dense/lancedb.js";
+export { buildLanceTable, LanceTable, type LanceBuildOptions } from "./search/dense/lancedb-build.js";
+export { lanceRows } from "./search/dense/lancedb-rows.js";
+export { HybridEngine, type HybridMember, type HybridSettings } from "./search/hybrid.js";
+export { RerankEngine } from "./search/rerank/engine.js";
+export type { Pair, PairScorer } from "./search/rerank/pair-scorer.js";
+export { openOnnxPairScorer, type OnnxPairScorerOptions } from "./search/rerank/onnx-pair-scorer.js";
 export { HttpEngine, type HttpSettings } from "./search/http.js";
+export { loadIntoOpenSearch, type LoadSettings } from "./search/remote/opensearch-load.js";
 export { CachedEngine } from "./search/cache.js";
+export { RecordedEngine, type RecordedSettings } from "./search/cache/recorded.js";
+export { SingleFlightEngine } from "./search/single-flight.js";
 export { serve, type RunningServer, type ServeOptions } from "./search/server.js";
 
 // Environments, prompts and rewards.
