@@ -14,6 +14,10 @@ export function columnSettings(settings: Partial<EngineSettings>, engine: string
   const among = (list: readonly string[]): boolean => names.some((name) => list.includes(name));
   const own: Partial<EngineSettings> = { ...settings, engine };
   if (names.length === 1) delete own.weights;
+  if (!names.includes("bm25")) {
+    delete own.k1;
+    delete own.b;
+  }
   if (!among(atAddresses)) delete own.url;
   if (!among(withCollections)) delete own.collection;
   if (!among(withVectors)) {

@@ -42,6 +42,14 @@ describe("sleuth search", () => {
     expect(stderr).toMatch(/bm25 in \d/);
   });
 
+  it("refuses more passages than are ordered anew, and settings that the engine would not use", async () => {
+    const args = ["search", "capital", "--index", index];
+    const short = await sleuthHere([...args, "--rerank", "cross-encoder", "--top", "30"]);
+    expect([short.status, short.stderr]).toEqual([1, expect.stringMatching(/Set search.rerankFrom=30/)]);
+    const unused = await sleuthHere([...args, "--engine", "random", "--k1", "1.2"]);
+    expect([unused.status, unused.stderr]).toEqual([1, expect.stringMatching(/search.k1 is 1.2, but.*random/)]);
+  });
+
   it("shows several side by side, marks what they share, and goes on where one fails", async () => {
     const args = ["search", "capital of Peru", "--index", index, "--engine", "bm25,random,empty,dense"];
     const { status, stdout } = await sleuthHere(args);

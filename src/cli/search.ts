@@ -48,7 +48,7 @@ export const searchVerb: Verb = {
   async run(terminal, options, [words]) {
     const { top } = options as { top: number };
     const query = ((words ?? []) as string[]).join(" ");
-    const engines = await openColumns(await withEngine(engineSettings(options)));
+    const engines = await openColumns(await withEngine(engineSettings(options)), top);
     try {
       const ask = async (text: string, signal: AbortSignal): Promise<Column[]> => {
         const columns = await searchAll(engines, text, top, signal);
@@ -81,15 +81,15 @@ interface OpenColumn {
 }
 
 /** Opens all engines at once. One that cannot be opened is a column that says so, unless it is the only one. */
-async function openColumns(settings: Partial<EngineSettings>): Promise<OpenColumn[]> {
+async function openColumns(settings: Partial<EngineSettings>, topK: number): Promise<OpenColumn[]> {
   const names = (settings.engine ?? defaultEngineSettings.engine).split(",").map((name) => name.trim());
   const { timeoutMs = defaultEngineSettings.timeoutMs } = settings;
   if (names.length === 1)
-    return [{ name: names[0], timeoutMs, engine: await openEngine({ ...settings, engine: names[0] }) }];
+    return [{ name: names[0], timeoutMs, engine: await openEngine({ ...settings, engine: names[0], topK }) }];
   return Promise.all(
     names.map(async (name) => {
       try {
-        return { name, timeoutMs, engine: await openEngine(columnSettings(settings, name)) };
+        return { name, timeoutMs, engine: await openEngine({ ...columnSettings(settings, name), topK }) };
       } catch (failure) {
         return { name, timeoutMs, failure };
       }

@@ -50,7 +50,7 @@ export const serveSearchVerb: Verb = {
   async run(terminal, options) {
     const { port, host, top, maxTop, atOnce, batch, timeoutMs } = options as unknown as Options;
     const token = process.env[tokenVariable] ?? "";
-    const opening = openEngine(engineSettings(options));
+    const opening = openEngine({ ...engineSettings(options), topK: top });
     const server = await serve({
       engine: opening,
       port,

@@ -16,6 +16,8 @@ const keyVariables = {
   encoder: "the environment variable EMBEDDINGS_API_KEY",
   rerank: "the environment variable RERANK_API_KEY",
 };
+/** What run files say of BM25 where nobody has set it. */
+const anserini = { k1: 0.9, b: 0.4 };
 /** What `rerankFrom` is where nobody has set it. */
 const usualRerankFrom = 20;
 
@@ -119,6 +121,17 @@ const checks: readonly Check[] = [
       throw new UserError(
         `search.encoderModel is set, but search.engine is ${engine} and would not use it. It goes with ${encoding.join(", ")}.`,
       );
+  },
+
+  function ranking(settings, names) {
+    if (names.includes("bm25")) return;
+    for (const key of ["k1", "b"] as const) {
+      const value = settings[key];
+      if (value !== undefined && value !== anserini[key])
+        throw new UserError(
+          `search.${key} is ${value}, but search.engine is ${settings.engine} and would not use it. It goes with bm25.`,
+        );
+    }
   },
 
   function rerank({ rerank, rerankFrom, topK = 1 }) {

@@ -244,6 +244,9 @@ describe("openEngine", () => {
     [{ engine: "bm52" }, /There is no search engine "bm52". Did you mean bm25/],
     [{ engine: "bm25+nothing-like-it" }, /There is no search engine "nothing-like-it". Engines: bm25, dense/],
     [{ engine: "bm25", weights: "1" }, /nothing to weigh/],
+    [{ engine: "dense", k1: 1.2 }, /search.k1 is 1.2, but search.engine is dense/],
+    [{ ...http, b: 0.75 }, /search.b is 0.75, but search.engine is http/],
+    [{ engine: "bm25", rerank: "folder", topK: 30 }, /search.rerankFrom \(20\) is below search.topK \(30\)/],
     [{ ...http, url: "http://search.test/?api_key=5ecret" }, /^search.url holds a key \("api_key"\)(?!.*5ecret)/],
     [{ ...http, rerank: "http://me:5ecret@rerank.test" }, /^search.rerank holds a password(?!.*5ecret)/],
     [

@@ -121,9 +121,13 @@ const openers: Readonly<Record<EngineName, Opener>> = {
 
 /**
  * The engine that the settings describe. Whoever opens it closes it.
+ * @param given with `topK`, the passages that will be asked for at least, settings that could not bring so many are refused
  * @throws UserError for settings that contradict each other; for names, folders, addresses or keys that do not do
  */
-export async function openEngine(given: Partial<EngineSettings>, context: EngineContext = {}): Promise<SearchEngine> {
+export async function openEngine(
+  given: Partial<EngineSettings> & { topK?: number },
+  context: EngineContext = {},
+): Promise<SearchEngine> {
   const settings = { ...defaultEngineSettings, ...given };
   const names = checkEngineSettings(settings);
   const shared = { ...context, ...(context.passages && { passages: once(context.passages) }) };
