@@ -1,5 +1,6 @@
 /** @file Several engines asked at the same time, their rankings fused into one. */
 import type { Passage } from "../types.js";
+import { checkLists } from "./check-lists.js";
 import { addCounts, type Counts } from "./counts.js";
 import { SearchError, checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
@@ -174,22 +175,4 @@ export class HybridEngine implements SearchEngine {
 
 function keyOf({ id, title, text }: Passage): string {
   return id === "" ? `text ${title}\n${text}` : `id ${id}`;
-}
-
-/** A member that breaks its promise has failed like one that throws. */
-function checkLists(lists: unknown, count: number, name: string): Passage[][] {
-  if (Array.isArray(lists) && lists.length === count && lists.every(isPassageList)) return lists;
-  const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
-  const why = `${name} answered ${count} queries with ${got} instead of one list of passages each.`;
-  throw new SearchError(why, { engine: name, isRetryable: false });
-}
-
-function isPassageList(list: unknown): list is Passage[] {
-  return Array.isArray(list) && list.every(isPassage);
-}
-
-function isPassage(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, title, text } = value as Partial<Record<keyof Passage, unknown>>;
-  return typeof id === "string" && typeof title === "string" && typeof text === "string";
 }

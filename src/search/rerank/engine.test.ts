@@ -100,6 +100,19 @@ describe("RerankEngine", () => {
     expect(lists[1]).toEqual([]);
   });
 
+  it.each<[string, unknown]>([
+    ["a list too few", [[]]],
+    ["a list too many", [[], [], []]],
+    ["no lists", undefined],
+    ["passages without a text", [[{ id: "1", title: "", score: 1 }], []]],
+  ])("pairs nothing from an engine that answers with %s", async (_, answer) => {
+    const scorer = scorerOf(() => 0);
+    const odd: SearchEngine = { ...finding({}), searchBatch: () => Promise.resolve(answer as Passage[][]) };
+    const search = new RerankEngine(odd, scorer).searchBatch(["p", "q"], 1);
+    await expect(search).rejects.toThrow(/listed answered 2 queries with .* instead of one list of passages each/);
+    expect(scorer.asked).toEqual([]);
+  });
+
   it("does not bother the scorer when nothing was found", async () => {
     const scorer = scorerOf(() => 1);
     scorer.score = () => Promise.reject(new Error("should not be asked"));

@@ -1,5 +1,6 @@
 /** @file Another engine's passages, ordered anew by what judges each of them with its query. */
 import type { Passage } from "../../types.js";
+import { checkLists } from "../check-lists.js";
 import { addCounts, type Counts } from "../counts.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
@@ -39,16 +40,17 @@ export class RerankEngine implements SearchEngine {
     checkSignal(options.signal);
     const distinct = [...new Set(queries)];
     if (distinct.length === 0) return [];
-    const lists = await this.engine.searchBatch(distinct, this.from, options);
+    const found = await this.engine.searchBatch(distinct, this.from, options);
+    const lists = checkLists(found, distinct.length, this.engine.name);
     const candidates_Q = distinct.map((query, index) =>
-      (lists[index] ?? []).map((found): Candidate => ({ query, passage: textOf(found), found })),
+      lists[index].map((found): Candidate => ({ query, passage: textOf(found), found })),
     );
     const scores = await this.score(candidates_Q.flat(), options);
     const answers = new Map<string, Passage[]>();
     for (const [index, candidates] of candidates_Q.entries()) {
       const scored = candidates.map((candidate) => ({ ...candidate.found, score: scores.get(candidate) as number }));
       const best = scored.sort((a, b) => b.score - a.score).slice(0, k);
-      answers.set(distinct[index], isPartial(lists[index] ?? []) ? markPartial(best) : best);
+      answers.set(distinct[index], isPartial(lists[index]) ? markPartial(best) : best);
     }
     return queries.map((query) => copyOf(answers.get(query) as Passage[]));
   }
