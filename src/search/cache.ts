@@ -1,5 +1,6 @@
 /** @file A small memory of recent answers in front of any engine. */
 import type { Passage } from "../types.js";
+import { checkLists } from "./check-lists.js";
 import { addCounts, type Counts } from "./counts.js";
 import { checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
@@ -37,7 +38,8 @@ export class CachedEngine implements SearchEngine {
     this.hits += queries.length - missing.length;
     this.misses += missing.length;
     if (missing.length > 0) {
-      const results = await this.engine.searchBatch(missing, k, options);
+      const answer = await this.engine.searchBatch(missing, k, options);
+      const results = checkLists(answer, missing.length, this.engine.name);
       for (const [index, query] of missing.entries()) {
         found.set(query, results[index]);
         if (!isPartial(results[index])) this.keep(keyOf(query, k), results[index]);

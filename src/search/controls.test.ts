@@ -40,6 +40,19 @@ describe("cache", () => {
   });
 });
 
+it("a cache remembers nothing of an answer with another number of lists", async () => {
+  const passage = { id: "b", title: "", text: "of b", score: 1 };
+  const answers: Passage[][][] = [[[passage]], [[], [passage]]];
+  const odd: SearchEngine = {
+    name: "odd",
+    searchBatch: () => Promise.resolve(answers.shift() ?? []),
+    close: () => Promise.resolve(),
+  };
+  const engine = new CachedEngine(odd);
+  await expect(engine.searchBatch(["a", "b"], 1)).rejects.toThrow(/odd answered 2 queries with 1 results/);
+  expect(await engine.searchBatch(["a", "b"], 1)).toEqual([[], [passage]]);
+});
+
 describe("random", () => {
   const passages = Array.from({ length: 50 }, (_, id) => ({ id: `${id}`, title: "", text: "" }));
 

@@ -1,5 +1,5 @@
 /** @file Engines opened from settings: what is put around them, in which order, and what of it a run can count on. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -209,6 +209,14 @@ describe("openEngine", () => {
     expect(others.map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
     waiting.forEach((answer) => answer());
     expect(await slow).toEqual(["https://example.com/slow"]);
+  });
+
+  it("says so when an index is gone by which a cache is known", async () => {
+    const index = join(folder, "no-such-index");
+    const cache = join(folder, "cache");
+    mkdirSync(cache);
+    const opening = openEngine({ engine: "bm25", index, cache, cacheMode: "replay" });
+    await expect(opening).rejects.toThrow(/no-such-index is not there.*its answers are known by it/);
   });
 
   it("knows a corpus and an index by their contents", async () => {

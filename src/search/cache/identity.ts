@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { UserError } from "../../errors.js";
 import type { EngineName } from "../engine-names.js";
 import type { SearchEngine } from "../engine.js";
 import type { EngineContext, EngineSettings } from "../open-engine.js";
@@ -17,6 +18,7 @@ const withIndex: readonly EngineName[] = ["bm25", "dense", "lancedb", "random"];
  * A hash of the engines, of what they search and of the settings that change what they find; of keys and of where time and money go,
  * nothing. A folder is known by its contents, so it may be moved, and an index that has changed has other answers. What a server holds
  * cannot be seen from here: where it changes, search.cacheMode=refresh asks anew.
+ * @throws UserError for replay without the index that the answers are known by
  */
 export async function identityOf(
   settings: EngineSettings,
@@ -27,7 +29,7 @@ export async function identityOf(
   const parts = {
     version: 1,
     names,
-    ...(names.some((name) => withIndex.includes(name)) ? { corpus: await corpusOf(settings.index, context) } : {}),
+    ...(names.some((name) => withIndex.includes(name)) ? { corpus: await corpusOf(settings, context) } : {}),
     ...{ url, collection, encoder, encoderModel, weights, pages },
     ...(names.includes("bm25") ? { k1, b } : {}),
     ...(names.includes("random") ? { seed } : {}),
@@ -45,7 +47,11 @@ export function absentEngine(name: string): SearchEngine {
   };
 }
 
-async function corpusOf(index: string, { passages }: Pick<EngineContext, "passages">): Promise<string> {
+/** @throws UserError for an index that is gone where nobody else would say so */
+async function corpusOf(
+  { index, cacheMode }: Pick<EngineSettings, "index" | "cacheMode">,
+  { passages }: Pick<EngineContext, "passages">,
+): Promise<string> {
   const hash = createHash("sha256");
   if (index === "") {
     if (passages === undefined) return "";
@@ -56,8 +62,14 @@ async function corpusOf(index: string, { passages }: Pick<EngineContext, "passag
     }
     return hash.digest("hex");
   }
-  // An address (s3://…), or a folder that is not there: opening it will say so.
-  if (!existsSync(index)) return index;
+  if (!existsSync(index)) {
+    // Otherwise an address (s3://…), or opening it will say so.
+    if (cacheMode === "replay" && !/^[a-z][a-z0-9+.-]+:\/\//i.test(index))
+      throw new UserError(
+        `The index ${index} is not there. A cache that replays does not search it, but its answers are known by it: name the folder that it was recorded with, or a copy.`,
+      );
+    return index;
+  }
   const names = (await readdir(index, { recursive: true })).filter((name) => !passing.test(path.basename(name))).sort();
   // JSON files describe an index and hold hashes of what else belongs to it; the files of a table are never written twice.
   for (const name of names) {
