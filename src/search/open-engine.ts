@@ -102,7 +102,8 @@ const openers: Readonly<Record<EngineName, Opener>> = {
   bm25: async (settings, context) => (await import("./bm25/open-settings.js")).openBm25(settings, context),
   random: async (settings, context) => {
     const [{ openBm25 }, { RandomEngine }] = [await import("./bm25/open-settings.js"), await import("./random.js")];
-    return new RandomEngine((await openBm25(settings, context)).passages, settings.seed);
+    const bm25 = await openBm25(settings, context);
+    return new RandomEngine(bm25.passages, settings.seed, bm25);
   },
   http: async (settings, context) => (await import("./remote/open.js")).openHttp(settings, context),
   opensearch: async (settings, context) => (await import("./remote/open.js")).openOpenSearch(settings, context),

@@ -14,11 +14,15 @@ export class RandomEngine implements SearchEngine {
   readonly name = "random";
   private readonly passages: PassageSource;
   private readonly seed: number;
+  private readonly owner: Pick<SearchEngine, "close"> | undefined;
 
-  /** `passages`: a list, or the `passages` of a `Bm25Engine` (which then must stay open). */
-  constructor(passages: readonly StoredPassage[] | PassageSource, seed: number) {
+  /**
+   * `passages`: a list, or the `passages` of a `Bm25Engine`, which then must stay open; as `owner` it is closed with this engine.
+   */
+  constructor(passages: readonly StoredPassage[] | PassageSource, seed: number, owner?: Pick<SearchEngine, "close">) {
     this.passages = "read" in passages ? passages : new PassagesInMemory(passages);
     this.seed = seed;
+    this.owner = owner;
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -32,7 +36,9 @@ export class RandomEngine implements SearchEngine {
     return results;
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.owner?.close();
+  }
 
   /** The first k numbers of a shuffle; only the places it touches are kept (Fisher–Yates on a sparse list). */
   private draw(query: string, k: number): number[] {

@@ -44,9 +44,10 @@ describe("format", () => {
   ])("reads %d ms as %s", (ms, text) => expect(duration(ms)).toBe(text));
 
   it("reads counts, sizes and shares", () => {
-    expect([count(1234567), bytes(900), bytes(12_582_912), percent(0.9344)]).toEqual([
+    expect([count(1234567), bytes(900), bytes(513.7), bytes(12_582_912), percent(0.9344)]).toEqual([
       "1,234,567",
       "900 B",
+      "514 B",
       "12.0 MB",
       "93.4 %",
     ]);
