@@ -125,7 +125,7 @@ async function request(
       },
       signal: AbortSignal.any([signal, timeout]),
     });
-    if (!response.ok) throw await statusError(response, url, maxAnswerBytes, tools.now());
+    if (!response.ok) throw await statusError(response, url, settings, tools.now());
     return await readText(response, url, maxAnswerBytes);
   } catch (error) {
     signal.throwIfAborted();
@@ -135,11 +135,12 @@ async function request(
   }
 }
 
-async function statusError(response: Response, url: string, maxAnswerBytes: number, nowMs: number): Promise<Error> {
+async function statusError(response: Response, url: string, settings: PostSettings, nowMs: number): Promise<Error> {
   const { status } = response;
+  const { maxAnswerBytes, headers } = settings;
   const text = await readText(response, url, maxAnswerBytes).catch(() => "");
   const isRetryable = retryableStatuses.has(status);
-  const why = `the server answered ${status}${text === "" ? "" : `: ${excerpt(text)}`}`;
+  const why = `the server answered ${status}${text === "" ? "" : `: ${excerpt(text, secretsIn(headers))}`}`;
   const error = new HttpError(why, { url, isRetryable, status });
   return isRetryable ? new Retryable(error, parseRetryAfter(response.headers.get("retry-after"), nowMs)) : error;
 }
@@ -166,8 +167,21 @@ function reasonOf(error: unknown): string {
   return cause.message || (cause as NodeJS.ErrnoException).code || error.message;
 }
 
-/** The beginning of an answer, on one line and quoted, for messages. */
-export function excerpt(text: string): string {
-  const line = text.replace(/\s+/g, " ").trim();
+/** What is sent to be let in, without its scheme: servers quote it in their refusals. */
+function secretsIn(headers: Readonly<Record<string, string>>): string[] {
+  const named = Object.entries(headers).filter(([name]) => /authorization|key|token/i.test(name));
+  return named.map(([, value]) => value.split(" ").at(-1) as string).filter((value) => value !== "");
+}
+
+/** More of an answer is not looked at for its beginning. UTF-16 units. */
+const longestLookedAt = 65_536;
+
+/**
+ * The beginning of an answer, on one line and quoted, for messages.
+ * @param secrets taken out before the text is cut: of one that was cut in two, a part would be shown
+ */
+export function excerpt(text: string, secrets: readonly string[] = []): string {
+  const shown = secrets.reduce((all, secret) => all.replaceAll(secret, "[key]"), text.slice(0, longestLookedAt));
+  const line = shown.replace(/\s+/g, " ").trim();
   return JSON.stringify(line.length > 200 ? `${line.slice(0, 200)}…` : line);
 }

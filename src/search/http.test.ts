@@ -131,8 +131,22 @@ describe("asking", () => {
     );
     const failure = await failureOf(engine);
     expect(seen).toEqual(["Bearer s3cret"]);
-    expect(failure.message).toContain("[secret] is no token of ours");
+    expect(failure.message).toContain("[key] is no token of ours");
     expect(inspect(failure, { depth: 9 })).not.toContain("s3cret");
+  });
+
+  it.each([401, 200])("shows no part of a long token that the server quotes with %d, either", async (status) => {
+    const token = "s3cret".repeat(100);
+    const fetch = (): Promise<Response> => Promise.resolve(new Response(`${"-".repeat(150)}${token}`, { status }));
+    const failure = await failureOf(new HttpEngine({ url, token, retries: 0 }, { fetch }));
+    expect(failure.message).toContain("--[key]");
+    expect(inspect(failure, { depth: 9 })).not.toContain("s3cret");
+  });
+
+  it("sends no halves of characters: servers in Python fail on them, and with them the whole request", async () => {
+    const { engine, requests } = scripted((asked) => Response.json({ result: asked.queries.map(() => []) }));
+    await engine.searchBatch(["a \ud800 b", "\u{1f989}"], 1);
+    expect(requests[0].queries).toEqual(["a \ufffd b", "\u{1f989}"]);
   });
 
   it("completes an address without a path, keeps one with a path, refuses the rest", () => {

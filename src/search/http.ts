@@ -63,7 +63,9 @@ export class HttpEngine implements SearchEngine {
   }
 
   async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
-    const body = JSON.stringify({ queries, topk: k, return_scores: this.#returnScores });
+    // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
+    const wellFormed = queries.map((query) => query.replace(/\p{Surrogate}/gu, "\ufffd"));
+    const body = JSON.stringify({ queries: wellFormed, topk: k, return_scores: this.#returnScores });
     const answer = await this.#server.json(this.url, body, signal);
     return this.#server.read(() => {
       try {

@@ -161,7 +161,7 @@ export class RemoteServer {
 
   error(why: string, details: { isRetryable: boolean; status?: number; cause?: unknown }): SearchError {
     const { name, title, url } = this.names;
-    const shown = this.#secrets.reduce((text, secret) => text.replaceAll(secret, "[secret]"), why);
+    const shown = this.#secrets.reduce((text, secret) => text.replaceAll(secret, "[key]"), why);
     return new SearchError(`${title} ${url}: ${shown}.`, { engine: name, url, ...details });
   }
 
@@ -177,7 +177,7 @@ export class RemoteServer {
       const number = /(?<=[:[,]\s*)(NaN|-?Infinity)\b/.exec(text)?.[0];
       const why =
         number === undefined
-          ? `the answer is not JSON: ${excerpt(text)}`
+          ? `the answer is not JSON: ${excerpt(text, this.#secrets)}`
           : `the answer is not JSON: it holds ${number}, which Python writes and JSON does not know. A score there is not a finite number; look at the server's vectors`;
       throw this.error(why, { isRetryable: false, status: 200, cause: this.#secrets.length === 0 ? cause : undefined });
     }
