@@ -1,7 +1,7 @@
 /** @file A process that opens the bench's table, searches it and says on stdout what that took. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LancePassages } from "../../src/search/dense/lancedb.js";
+import { LancePassages } from "../../src/search/dense/lancedb/passages.js";
 
 export interface CaseOptions {
   folder: string;

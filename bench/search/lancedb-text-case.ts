@@ -4,7 +4,7 @@
  */
 import { json } from "node:stream/consumers";
 import { readCorpus } from "../../src/search/corpus.js";
-import { loadLance } from "../../src/search/dense/lancedb-library.js";
+import { loadLance } from "../../src/search/dense/lancedb/library.js";
 import { tableName } from "./lancedb-text.js";
 
 const rowsPerWrite = 50_000;

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadLance } from "../../src/search/dense/lancedb-library.js";
+import { loadLance } from "../../src/search/dense/lancedb/library.js";
 import { runCase } from "./case.js";
 import type { BenchCorpus } from "./corpus.js";
 

@@ -12,7 +12,7 @@ import { readIndex } from "../../src/search/bm25/open.js";
 import { PassagesInMemory } from "../../src/search/bm25/passages.js";
 import type { StoredPassage } from "../../src/search/bm25/passages.js";
 import { readCorpus } from "../../src/search/corpus.js";
-import { lanceIsAbsent } from "../../src/search/dense/lancedb-library.js";
+import { lanceIsAbsent } from "../../src/search/dense/lancedb/library.js";
 import type { SearchEngine } from "../../src/search/engine.js";
 import type { BenchContext, BenchGroup } from "../bench.js";
 import { alternate } from "../peer/alternate.js";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { lastJson, sleuth, sleuthHere } from "../../test/run-sleuth.js";
 import type { Ended } from "../../test/run-sleuth.js";
-import { lanceIsAbsent } from "../search/dense/lancedb-library.js";
+import { lanceIsAbsent } from "../search/dense/lancedb/library.js";
 import { writeTinyBert } from "../search/dense/tiny-models.test-support.js";
 import { makePdf } from "../search/documents/pdf.test-support.js";
 

@@ -17,7 +17,7 @@ import {
   foreignLanceEngine,
   indexedLanceEngine,
   lanceEngine,
-} from "./dense/lancedb.test-support.js";
+} from "./dense/lancedb/tables.test-support.js";
 import { EmptyEngine } from "./empty.js";
 import { HttpEngine } from "./http.js";
 import { NoneEngine } from "./none.js";

@@ -1,5 +1,5 @@
 /** @file Which columns of a table are vector, text, id and title: found by name and type, or said. */
-import { UserError } from "../../errors.js";
+import { UserError } from "../../../errors.js";
 
 /** Names of columns; an empty name means: there is none. */
 export interface LanceColumns {

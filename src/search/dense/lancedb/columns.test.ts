@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { UserError } from "../../errors.js";
-import { findColumns, parseCollection } from "./lancedb-columns.js";
-import type { TableSchema } from "./lancedb-columns.js";
+import { UserError } from "../../../errors.js";
+import { findColumns, parseCollection } from "./columns.js";
+import type { TableSchema } from "./columns.js";
 
 const text = { typeId: 5, toString: () => "Utf8" };
 const int = { typeId: 2, toString: () => "Int64" };

@@ -1,8 +1,8 @@
 /** @file Passages and the vectors that were made of them elsewhere, row by row. */
-import { UserError } from "../../errors.js";
-import type { StoredPassage } from "../bm25/passages.js";
-import type { LanceRows } from "./lancedb-build.js";
-import type { VectorSource } from "./vectors/source.js";
+import { UserError } from "../../../errors.js";
+import type { StoredPassage } from "../../bm25/passages.js";
+import type { LanceRows } from "./build.js";
+import type { VectorSource } from "../vectors/source.js";
 
 type Stream<Item> = AsyncIterable<Item> | Iterable<Item>;
 

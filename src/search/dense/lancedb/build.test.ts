@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { UserError } from "../../errors.js";
-import { SearchError } from "../engine.js";
-import { LanceTable, buildLanceTable, planIndex } from "./lancedb-build.js";
-import type { LanceRows } from "./lancedb-build.js";
-import { childPassages } from "./lancedb-child.test-support.js";
-import type { ChildTask } from "./lancedb-child.test-support.js";
-import { loadLance } from "./lancedb-library.js";
-import { LancePassages } from "./lancedb.js";
-import { absent, emptyTable, inPieces, testDimensions, wordEncoder } from "./lancedb.test-support.js";
+import { UserError } from "../../../errors.js";
+import { SearchError } from "../../engine.js";
+import { LanceTable, buildLanceTable, planIndex } from "./build.js";
+import type { LanceRows } from "./build.js";
+import { childPassages } from "./child.test-support.js";
+import type { ChildTask } from "./child.test-support.js";
+import { loadLance } from "./library.js";
+import { LancePassages } from "./passages.js";
+import { absent, emptyTable, inPieces, testDimensions, wordEncoder } from "./tables.test-support.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-lancedb-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -237,7 +237,7 @@ describe.skipIf(absent !== "")(`changing a table${absent}`, () => {
   });
 });
 
-const child = fileURLToPath(new URL("./lancedb-child.test-support.ts", import.meta.url));
+const child = fileURLToPath(new URL("./child.test-support.ts", import.meta.url));
 
 /** Runs the child; kills it -9 once it says that so many rows are durable. Its last word is what it had acknowledged. */
 async function runChild(

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { childPassages } from "./lancedb-child.test-support.js";
-import { lanceRows } from "./lancedb-rows.js";
-import type { VectorSource } from "./vectors/source.js";
+import { childPassages } from "./child.test-support.js";
+import { lanceRows } from "./rows.js";
+import type { VectorSource } from "../vectors/source.js";
 
 /** Rows [number, -number], in blocks of these sizes. */
 function source(sizes: readonly number[], ids?: (row: number) => string): VectorSource {

@@ -3,14 +3,14 @@
  */
 import type { Connection, Table } from "@lancedb/lancedb";
 import type { Table as ArrowTable, Data, RecordBatch, Schema } from "apache-arrow";
-import { UserError } from "../../errors.js";
-import type { StoredPassage } from "../bm25/passages.js";
-import { serveTasks } from "../workers/serve-tasks.js";
-import { loadArrow, loadLance } from "./lancedb-library.js";
-import { fromMetadata, toMetadata } from "./lancedb-metadata.js";
-import type { TableNotes } from "./lancedb-metadata.js";
-import { plainMessage } from "./lancedb-storage.js";
-import type { LancePlace } from "./lancedb-storage.js";
+import { UserError } from "../../../errors.js";
+import type { StoredPassage } from "../../bm25/passages.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
+import { loadArrow, loadLance } from "./library.js";
+import { fromMetadata, toMetadata } from "./metadata.js";
+import type { TableNotes } from "./metadata.js";
+import { plainMessage } from "./storage.js";
+import type { LancePlace } from "./storage.js";
 
 export interface IndexPlan {
   partitions: number;

@@ -1,8 +1,8 @@
 /** @file Where LanceDB keeps tables: a folder, or an address on object storage with what the environment says about it. */
 import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { UserError } from "../../errors.js";
-import { SearchError } from "../engine.js";
+import { UserError } from "../../../errors.js";
+import { SearchError } from "../../engine.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

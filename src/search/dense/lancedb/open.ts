@@ -1,10 +1,10 @@
 /** @file A LanceDB table as a search engine, from settings. */
-import { locateIndex } from "../locate-index.js";
-import type { EngineContext, EngineSettings } from "../open-engine.js";
-import { DenseEngine } from "./engine.js";
-import { parseCollection } from "./lancedb-columns.js";
-import { LancePassages } from "./lancedb.js";
-import { openQueryEncoder } from "./open.js";
+import { locateIndex } from "../../locate-index.js";
+import type { EngineContext, EngineSettings } from "../../open-engine.js";
+import { DenseEngine } from "../engine.js";
+import { parseCollection } from "./columns.js";
+import { LancePassages } from "./passages.js";
+import { openQueryEncoder } from "../open.js";
 
 /**
  * `index` is the folder or address (or a folder of several engines' indexes), `collection` the table and, where they cannot be told, its columns (`parseCollection`). The encoder is

@@ -1,17 +1,17 @@
 /** @file Making a LanceDB table of passages and their vectors, and changing it while others search it. */
 import { mkdirSync } from "node:fs";
-import { UserError } from "../../errors.js";
-import type { StoredPassage } from "../bm25/passages.js";
-import type { SearchOptions } from "../engine.js";
-import { WorkerPool } from "../workers/pool.js";
-import type { Encoder, EncoderSource } from "./encoder.js";
-import { orAborted } from "./lancedb-gate.js";
-import { loadArrow, loadLance } from "./lancedb-library.js";
-import type { TableNotes } from "./lancedb-metadata.js";
-import { lanceError, lancePlace } from "./lancedb-storage.js";
-import type { Environment, LancePlace } from "./lancedb-storage.js";
-import { passageText } from "./passage-text.js";
-import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./lancedb-writer.js";
+import { UserError } from "../../../errors.js";
+import type { StoredPassage } from "../../bm25/passages.js";
+import type { SearchOptions } from "../../engine.js";
+import { WorkerPool } from "../../workers/pool.js";
+import type { Encoder, EncoderSource } from "../encoder.js";
+import { orAborted } from "./gate.js";
+import { loadArrow, loadLance } from "./library.js";
+import type { TableNotes } from "./metadata.js";
+import { lanceError, lancePlace } from "./storage.js";
+import type { Environment, LancePlace } from "./storage.js";
+import { passageText } from "../passage-text.js";
+import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./writer.js";
 
 /** Some passages in a row. */
 export interface LanceRows {
@@ -158,7 +158,7 @@ export class LanceTable {
     const name = options.table ?? (place.table === "" ? "passages" : place.table);
     if (!place.isRemote) mkdirSync(place.address, { recursive: true });
     const data: WriterData = { place, table: name };
-    const module = new URL("./lancedb-writer", import.meta.url);
+    const module = new URL("./writer", import.meta.url);
     const notes = {
       encoder: options.encoder?.name ?? options.encoderName,
       source,

@@ -1,21 +1,21 @@
 /** @file The passages near a vector in a LanceDB table: ours, or anybody's, in a folder or on object storage. */
 import { setMaxListeners } from "node:events";
 import type { Connection, Table } from "@lancedb/lancedb";
-import { UserError, nearest } from "../../errors.js";
-import type { Passage } from "../../types.js";
-import { parseContents } from "../contents.js";
-import { SearchError, checkCount, checkSignal } from "../engine.js";
-import type { SearchOptions } from "../engine.js";
-import type { EncoderSource } from "./encoder.js";
-import { Gate, withDeadline } from "./lancedb-gate.js";
-import { findColumns } from "./lancedb-columns.js";
-import type { LanceColumns } from "./lancedb-columns.js";
-import { loadLance } from "./lancedb-library.js";
-import { fromMetadata } from "./lancedb-metadata.js";
-import type { TableNotes } from "./lancedb-metadata.js";
-import { checkFolder, lanceError, lancePlace, plainMessage } from "./lancedb-storage.js";
-import type { Environment, LancePlace } from "./lancedb-storage.js";
-import type { NearestPassages } from "./nearest.js";
+import { UserError, nearest } from "../../../errors.js";
+import type { Passage } from "../../../types.js";
+import { parseContents } from "../../contents.js";
+import { SearchError, checkCount, checkSignal } from "../../engine.js";
+import type { SearchOptions } from "../../engine.js";
+import type { EncoderSource } from "../encoder.js";
+import { Gate, withDeadline } from "./gate.js";
+import { findColumns } from "./columns.js";
+import type { LanceColumns } from "./columns.js";
+import { loadLance } from "./library.js";
+import { fromMetadata } from "./metadata.js";
+import type { TableNotes } from "./metadata.js";
+import { checkFolder, lanceError, lancePlace, plainMessage } from "./storage.js";
+import type { Environment, LancePlace } from "./storage.js";
+import type { NearestPassages } from "../nearest.js";
 
 export interface LanceSettings {
   /** Folder, TABLE.lance within one, s3://bucket/folder, gs://… or az://…. */

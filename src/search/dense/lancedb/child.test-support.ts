@@ -1,7 +1,7 @@
 /** @file A process that writes a table until it is done, fails or is killed. Says on stdout, line by line, what is durable. */
-import type { StoredPassage } from "../bm25/passages.js";
-import { LanceTable, buildLanceTable } from "./lancedb-build.js";
-import { inPieces, wordEncoder } from "./lancedb.test-support.js";
+import type { StoredPassage } from "../../bm25/passages.js";
+import { LanceTable, buildLanceTable } from "./build.js";
+import { inPieces, wordEncoder } from "./tables.test-support.js";
 
 export interface ChildTask {
   address: string;
@@ -42,7 +42,7 @@ export async function work({ address, do: what, passages, rowsPerCommit }: Child
   await table.close();
 }
 
-if (process.argv[1]?.endsWith("lancedb-child.test-support.ts")) {
+if (process.argv[1]?.endsWith("lancedb/child.test-support.ts")) {
   try {
     await work(JSON.parse(process.argv[2]) as ChildTask);
   } catch (error) {

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
-import { UserError } from "../../errors.js";
+import { UserError } from "../../../errors.js";
 
 export type LanceLibrary = typeof Lance;
 export type ArrowLibrary = typeof Arrow;

@@ -1,5 +1,5 @@
 /** @file What a table of ours says about itself, in the metadata of its schema: fixed when it is made. */
-import type { EncoderSource } from "./encoder.js";
+import type { EncoderSource } from "../encoder.js";
 
 const keys = { encoder: "sleuth.encoder", source: "sleuth.source", encoderSource: "sleuth.encoder.source" } as const;
 

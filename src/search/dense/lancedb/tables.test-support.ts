@@ -1,14 +1,14 @@
 /** @file For the tests of LanceDB tables: an encoder without a model, tables as others make them, and a place on object storage. */
-import { Random } from "../../random.js";
-import type { StoredPassage } from "../bm25/passages.js";
-import type { SearchEngine } from "../engine.js";
-import { DenseEngine } from "./engine.js";
-import type { Encoder } from "./encoder.js";
-import { LanceTable, buildLanceTable } from "./lancedb-build.js";
-import type { LanceRows } from "./lancedb-build.js";
-import { LancePassages } from "./lancedb.js";
-import { passageText } from "./passage-text.js";
-import { lanceIsAbsent, loadArrow, loadLance } from "./lancedb-library.js";
+import { Random } from "../../../random.js";
+import type { StoredPassage } from "../../bm25/passages.js";
+import type { SearchEngine } from "../../engine.js";
+import { DenseEngine } from "../engine.js";
+import type { Encoder } from "../encoder.js";
+import { LanceTable, buildLanceTable } from "./build.js";
+import type { LanceRows } from "./build.js";
+import { LancePassages } from "./passages.js";
+import { passageText } from "../passage-text.js";
+import { lanceIsAbsent, loadArrow, loadLance } from "./library.js";
 
 /** For titles of tests that are skipped. */
 export const absent = lanceIsAbsent() === undefined ? "" : " (skipped: @lancedb/lancedb is not installed)";

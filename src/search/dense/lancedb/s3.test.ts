@@ -1,16 +1,16 @@
 /**
- * @file Tables on a real S3-compatible server. `node scripts/servers/s3.mjs npx vitest run src/search/dense/lancedb-s3.test.ts` starts one
+ * @file Tables on a real S3-compatible server. `node scripts/servers/s3.mjs npx vitest run src/search/dense/lancedb/s3.test.ts` starts one
  * (MinIO) for the time of the tests; any other does with SLEUTH_TEST_S3=s3://bucket/folder and AWS_ENDPOINT, AWS_ACCESS_KEY_ID and
  * AWS_SECRET_ACCESS_KEY.
  */
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { searchConformance } from "../conformance.js";
-import { SearchError } from "../engine.js";
-import { LanceTable, buildLanceTable } from "./lancedb-build.js";
-import { childPassages } from "./lancedb-child.test-support.js";
-import { LancePassages } from "./lancedb.js";
+import { searchConformance } from "../../conformance.js";
+import { SearchError } from "../../engine.js";
+import { LanceTable, buildLanceTable } from "./build.js";
+import { childPassages } from "./child.test-support.js";
+import { LancePassages } from "./passages.js";
 import {
   absent,
   inPieces,
@@ -18,7 +18,7 @@ import {
   lanceEngine,
   objectStorage,
   wordEncoder,
-} from "./lancedb.test-support.js";
+} from "./tables.test-support.js";
 
 const reason =
   absent !== "" ? absent : objectStorage === "" ? " (skipped: SLEUTH_TEST_S3 names no address on a server)" : "";

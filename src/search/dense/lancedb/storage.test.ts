@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { SearchError } from "../engine.js";
-import { Gate, withDeadline } from "./lancedb-gate.js";
-import { checkFolder, lanceError, lancePlace } from "./lancedb-storage.js";
+import { SearchError } from "../../engine.js";
+import { Gate, withDeadline } from "./gate.js";
+import { checkFolder, lanceError, lancePlace } from "./storage.js";
 
 describe("where tables are", () => {
   it.each([
