@@ -1,4 +1,6 @@
 /** @file `sleuth serve search` as a process: ready, asked, ended. */
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { sleuth, sleuthHere } from "../../test/run-sleuth.js";
 import { listening } from "../search/remote/servers.test-support.js";
@@ -55,6 +57,50 @@ describe("sleuth serve search", () => {
     await behind.close();
     expect(reply).toMatchObject([503, { error: { message: "no answer within 1000 ms." } }]);
   });
+
+  it("no caller of a search service waits for the slow search of another", async () => {
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    let isFull: () => void = () => undefined;
+    const full = new Promise<void>((resolve) => (isFull = resolve));
+    let slow = 0;
+    const answer = async (q: string | null, response: ServerResponse): Promise<void> => {
+      if (q !== "owls") {
+        if (++slow === 3) isFull();
+        await released;
+      }
+      response.end(JSON.stringify({ results: [{ title: q, url: "https://example.com/", content: q }] }));
+    };
+    const behind = createServer(
+      ({ url = "" }, response) => void answer(new URL(url, "http://here").searchParams.get("q"), response),
+    );
+    await new Promise<void>((resolve) => behind.listen(0, "127.0.0.1", resolve));
+    const address = `http://127.0.0.1:${(behind.address() as AddressInfo).port}`;
+    const line = ["serve", "search", "--engine", "searxng", "--url", address, "--port", "0"];
+    const order: string[] = [];
+    const ended = await sleuth([...line, "--timeout-ms", "20000"], {
+      onStart: (child) =>
+        child.stdout?.once("data", (text: string) => {
+          const url = /http:\S+retrieve/.exec(text)?.[0] ?? "";
+          const ask = async (query: string): Promise<void> => {
+            await (await fetch(url, { method: "POST", body: JSON.stringify({ queries: [query] }) })).text();
+            order.push(query);
+          };
+          void (async () => {
+            const others = ["a", "b", "c"].map(ask);
+            await full;
+            await ask("owls");
+            release();
+            await Promise.all(others);
+          })().finally(() => child.kill("SIGTERM"));
+        }),
+    });
+    behind.closeAllConnections();
+    behind.close();
+    expect(ended.status).toBe(0);
+    expect(order[0]).toBe("owls");
+    expect(order).toHaveLength(4);
+  }, 30_000);
 
   it("an engine that cannot be opened ends it with 1 and says why", async () => {
     const ended = await sleuthHere(["serve", "search", "--port", "0"]);

@@ -1,4 +1,5 @@
 /** @file `sleuth serve search`: any search engine over HTTP, in the request format of Search-R1's own server. */
+import { engineNames, isWebEngine } from "../search/engine-names.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open-engine.js";
 import { serve } from "../search/server.js";
@@ -44,13 +45,19 @@ export const serveSearchVerb: Verb = {
       .option("-k, --top <number>", "passages where a request does not say topk", integer(1), 3)
       .option("--max-top <number>", "most passages that a request may ask for", integer(1), 100)
       .option("--at-once <number>", "requests answered at once; further ones get 503", integer(1), 1024)
-      .option("--batch <number>", "most queries of different requests searched together", integer(1), 256);
+      .option(
+        "--batch <number>",
+        "most queries of different requests searched together; none by search services",
+        integer(1),
+        256,
+      );
     addEngineOptions(command);
   },
   async run(terminal, options) {
     const { port, host, top, maxTop, atOnce, batch, timeoutMs } = options as unknown as Options;
     const token = process.env[tokenVariable] ?? "";
-    const opening = openEngine({ ...engineSettings(options), topK: top });
+    const settings = engineSettings(options);
+    const opening = openEngine({ ...settings, topK: top });
     const server = await serve({
       engine: opening,
       port,
@@ -58,7 +65,7 @@ export const serveSearchVerb: Verb = {
       defaultK: top,
       maxK: maxTop,
       maxInFlight: atOnce,
-      batchQueries: batch,
+      ...batchesOf(settings.engine, batch, atOnce),
       token,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     }).catch(async (error: unknown) => {
@@ -84,6 +91,12 @@ export const serveSearchVerb: Verb = {
     });
   },
 };
+
+/** Search services take one query a request: asked for together, callers would wait for the slowest, and fail with what is refused. */
+function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: number; batchesUnderWay?: number } {
+  const searchesWeb = engineNames.some((name) => isWebEngine(name) && engine.split("+").includes(name));
+  return searchesWeb ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
+}
 
 function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {
   const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
