@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { Worker } from "node:worker_threads";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { EchoTask } from "./echo.test-support.js";
 import { WorkerGone, WorkerPool } from "./pool.js";
 
@@ -12,6 +13,7 @@ async function open(workers: number, data: object = { prefix: "> " }): Promise<W
 }
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await Promise.all(opened.splice(0).map((pool) => pool.close()));
 });
 
@@ -40,6 +42,29 @@ describe("WorkerPool", () => {
     const pool = await open(1);
     await expect(pool.run({ die: true })).rejects.toBeInstanceOf(WorkerGone);
     expect(await pool.run({ say: "again" })).toBe("> again");
+  });
+
+  it("a pool whose dead worker could not be replaced says why, and tries again with the next task", async () => {
+    const data: { prefix: string; refuse?: string } = { prefix: "> " };
+    const pool = await open(1, data);
+    data.refuse = "no memory left";
+    await expect(pool.run({ die: true })).rejects.toBeInstanceOf(WorkerGone);
+    await expect(pool.run({ say: "at once" })).rejects.toThrow("no memory left");
+    await expect(pool.run({ say: "later" })).rejects.toThrow("no memory left");
+    delete data.refuse;
+    expect(await pool.run({ say: "again" })).toBe("> again");
+  });
+
+  it("a pool that is closed while a worker starts leaves no worker behind", async () => {
+    const pool = await open(1);
+    const listening = vi.spyOn(Worker.prototype, "on");
+    const newest = (): Worker => listening.mock.contexts.at(-1) as Worker;
+    await expect(pool.run({ die: true })).rejects.toBeInstanceOf(WorkerGone);
+    const { threadId } = newest();
+    await pool.close();
+    expect(threadId).toBeGreaterThan(0);
+    // A thread that has ended has no number.
+    expect(newest().threadId).toBe(-1);
   });
 
   it("says why a worker did not open", async () => {

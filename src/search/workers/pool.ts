@@ -46,6 +46,8 @@ interface Seat {
 export class WorkerPool<Task, Answer> {
   private readonly options: PoolOptions;
   private readonly seats: Seat[] = [];
+  /** Workers that are not ready yet. */
+  private readonly starting = new Set<Worker>();
   private readonly queue: Job[] = [];
   private nextId = 0;
   private closed = false;
@@ -94,6 +96,8 @@ export class WorkerPool<Task, Answer> {
       signal?.addEventListener("abort", onAbort, { once: true });
       this.queue.push(job);
       this.hand();
+      // The replacement of the last worker did not open: with this task, another is tried.
+      if (this.seats.length === 0 && this.starting.size === 0) this.replace();
     });
   }
 
@@ -103,12 +107,9 @@ export class WorkerPool<Task, Answer> {
     this.closed = true;
     const error = this.gone("is closed");
     for (const job of this.queue.splice(0)) job.reject(error);
-    await Promise.all(
-      this.seats.splice(0).map(async ({ worker, jobs }) => {
-        for (const job of jobs.values()) job.reject(error);
-        await worker.terminate();
-      }),
-    );
+    const seats = this.seats.splice(0);
+    for (const { jobs } of seats) for (const job of jobs.values()) job.reject(error);
+    await Promise.all([...seats.map(({ worker }) => worker), ...this.starting].map((worker) => worker.terminate()));
   }
 
   private hand(): void {
@@ -132,11 +133,13 @@ export class WorkerPool<Task, Answer> {
   /** Starts one worker and waits until it is ready. A worker that dies later is replaced; its tasks fail. */
   private seat(): Promise<void> {
     const worker = startWorker(this.options);
+    this.starting.add(worker);
     const seat: Seat = { worker, jobs: new Map() };
     return new Promise((resolve, reject) => {
       let isReady = false;
       const died = (why: string): void => {
         const error = this.gone(why);
+        this.starting.delete(worker);
         if (!isReady) reject(error);
         const place = this.seats.indexOf(seat);
         if (place < 0) return;
@@ -146,12 +149,18 @@ export class WorkerPool<Task, Answer> {
       };
       worker.on("message", (reply: Reply) => {
         if (reply.id !== readyId) return this.settle(seat, reply);
+        this.starting.delete(worker);
         if ("failure" in reply) {
           reject(fromFailure(reply.failure));
           void worker.terminate();
           return;
         }
         isReady = true;
+        if (this.closed) {
+          reject(this.gone("is closed"));
+          void worker.terminate();
+          return;
+        }
         // A pool that nobody closed does not keep the process alive; a task under way does.
         worker.unref();
         this.seats.push(seat);
@@ -166,7 +175,7 @@ export class WorkerPool<Task, Answer> {
   private replace(): void {
     if (this.closed) return;
     this.seat().catch((error: unknown) => {
-      if (this.closed || this.seats.length > 0) return;
+      if (this.closed || this.seats.length > 0 || this.starting.size > 0) return;
       for (const job of this.queue.splice(0)) job.reject(error);
     });
   }
