@@ -1,5 +1,5 @@
 /** @file What becomes of a folder of answers when writes fail half-way, processes are killed and bytes change. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -108,3 +108,28 @@ it("keeps engines and queries apart, whatever they hold", async () => {
   expect(await store.get("a b c", "", 1, true)).toBeUndefined();
   await store.close();
 });
+
+it.skipIf(!existsSync("/proc/self/fd"))(
+  "opens few files at once, whoever asks for how much (counted where /proc is)",
+  async () => {
+    const store = await AnswerStore.open(folder, "write");
+    const queries = Array.from({ length: 500 }, (_, index) => `q${index}`);
+    await store.put(
+      "engine",
+      1,
+      queries.map((query) => [query, [passage(query, 1)]]),
+    );
+    const before = readdirSync("/proc/self/fd").length;
+    let [most, isDone] = [0, false];
+    const asked = Promise.all(queries.map((query) => store.get("engine", query, 1, true))).finally(
+      () => (isDone = true),
+    );
+    while (!isDone) {
+      most = Math.max(most, readdirSync("/proc/self/fd").length - before);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await asked).map((found) => found?.[0].id)).toEqual(queries);
+    expect(most).toBeLessThan(60);
+    await store.close();
+  },
+);

@@ -48,6 +48,9 @@ export class AnswerStore {
   private readonly answers = new Map<string, Answer[]>();
   private readonly places = new Map<string, Place>();
   private readonly writer: Writer;
+  /** Reads follow one another in so many lines: each opens files, and a caller may ask for thousands at once. */
+  private readonly readers: Promise<unknown>[] = new Array<Promise<unknown>>(32).fill(Promise.resolve());
+  private reads = 0;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -98,7 +101,7 @@ export class AnswerStore {
     );
     if (best === undefined) return undefined;
     try {
-      return await this.read(best.found.slice(0, k));
+      return await this.inLine(() => this.read(best.found.slice(0, k)));
     } catch {
       this.skipped++;
       this.answers.set(
@@ -180,6 +183,13 @@ export class AnswerStore {
     if (!Array.isArray(found) || sum !== sumOf(engine, query, { k, found })) return false;
     this.keep(engine, query, { k, found });
     return true;
+  }
+
+  private inLine<T>(read: () => Promise<T>): Promise<T> {
+    const line = this.reads++ % this.readers.length;
+    const done = this.readers[line].then(read);
+    this.readers[line] = done.catch(() => undefined);
+    return done;
   }
 
   /** @throws for passages that are not there, or not what their hash says */
