@@ -117,10 +117,21 @@ beforeAll(async () => {
     loraAlpha: 5,
     loraTargets: "q_proj,up_proj",
   } as const;
-  const search = { topK: 2, engine: "http", url: "http://user:secret@host.example/retrieve" } as const;
+  const search = { topK: 2, engine: "http", url: "http://host.example/retrieve" } as const;
   const data = { questions: "../private/customer/questions.jsonl" };
   adapted = await makeRun("adapted", { model, search, data }, ["q_proj", "up_proj"]);
-  whole = await makeRun("whole", { model: { folder: base.folder, adapt: "full" } });
+  const fused = {
+    engine: "bm25+opensearch",
+    weights: "1,2",
+    url: "http://host.example:9200",
+    collection: "wiki",
+    rerank: "https://host.example/rerank",
+  };
+  whole = await makeRun("whole", {
+    model: { folder: base.folder, adapt: "full" },
+    search: fused,
+    data: { index: "../private/wiki" },
+  });
 });
 
 afterAll(async () => {
@@ -217,7 +228,20 @@ describe("a run that trained an adapter", () => {
     expect(card).toContain(`Sleuth ${sleuth}${commit === null ? "" : `, commit ${commit}`}, on`);
     expect(card).not.toContain(root);
     expect(card).not.toContain(path.dirname(base.folder));
-    expect(card).not.toMatch(/secret|host\.example|private|customer/);
+    expect(card).not.toMatch(/host\.example|private|customer/);
+  });
+
+  it("says where passages came from, whatever the engine, and gives no address away", async () => {
+    await sleuthExport(file("whole", "best"), "--out", file("fused"));
+    const card = readFileSync(file("fused", "README.md"), "utf8");
+    for (const text of [
+      "| Passages | `wiki` and an OpenSearch index |",
+      "--index INDEX",
+      "--set search.engine=bm25+opensearch",
+      "--set search.weights=1,2",
+    ])
+      expect(card).toContain(text);
+    expect(card).not.toMatch(/host\.example|private/);
   });
 
   it("gives a checkpoint no scores that are another's", async () => {

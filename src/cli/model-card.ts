@@ -5,6 +5,7 @@ import type { LoraConfig } from "../engine/model/lora.js";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import { evaluationMarkdown } from "../eval/table.js";
 import { protocolNamed } from "../prompts/protocol.js";
+import { engineNames, isWebEngine } from "../search/engine-names.js";
 import { configKeys, type Config } from "../train/config.js";
 import { runAround } from "./exported-model.js";
 import type { ExportedRun } from "./exported-run.js";
@@ -104,13 +105,10 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
       ["Retrieved text", algorithm.maskRetrieved ? "read, never trained on" : "trained on too (an ablation)"],
       ["Reward", weightsText(reward.weights)],
       ["Questions", sourceText(data.questions, data.worldSeed)],
-      [
-        "Passages",
-        search.engine === "http" ? "a search server" : sourceText(data.index || data.corpus, data.worldSeed),
-      ],
+      ["Passages", passagesText(config)],
       [
         "Search",
-        `${search.engine}${search.engine === "bm25" ? ` (k1 ${search.k1}, b ${search.b})` : ""}, ${plural(search.topK, "passage")} per search, at most ${plural(rollout.maxSearches, "search", "searches")}`,
+        `${search.engine}${rankingText(search)}, ${plural(search.topK, "passage")} per search, at most ${plural(rollout.maxSearches, "search", "searches")}`,
       ],
       [
         "Batch",
@@ -224,6 +222,30 @@ function pythonBase(base: string): string {
   return `"${path.basename(base)}"`;
 }
 
+/** BM25's constants, where they are not the index's own. */
+function rankingText({ k1, b }: Config["search"]): string {
+  const set = Object.entries({ k1, b }).filter(([, value]) => value !== "auto");
+  return set.length === 0 ? "" : ` (${set.map(([name, value]) => `${name} ${value}`).join(", ")})`;
+}
+
+/** Where passages came from; addresses of servers are nobody else's business. */
+function passagesText({ data, search }: Config): string {
+  const own = sourceText(data.index || data.corpus, data.worldSeed);
+  const elsewhere: Readonly<Record<string, string>> = {
+    http: "a search server",
+    opensearch: "an OpenSearch index",
+    qdrant: "a Qdrant collection",
+    none: "none",
+    empty: "none",
+  };
+  const from = search.engine.split("+").map((name) => elsewhere[name] ?? (isWeb(name) ? "the web" : own));
+  return [...new Set(from)].join(" and ");
+}
+
+function isWeb(name: string): boolean {
+  return engineNames.some((known) => known === name && isWebEngine(known));
+}
+
 /** Flags without which the model would be asked in another way than it was trained. */
 function sleuthFlags(config: Config): string {
   const { data, search } = config;
@@ -235,7 +257,8 @@ function sleuthFlags(config: Config): string {
         : data.corpus !== "atlas"
           ? " --corpus PASSAGES"
           : "";
-  const asked = ["rollout.", "search.topK", "search.k1", "search.b"];
+  const engine = search.engine === "http" ? [] : ["search.engine", "search.weights", "search.pages"];
+  const asked = ["rollout.", "search.topK", "search.k1", "search.b", ...engine];
   const irrelevant = ["rollout.temperature", "rollout.maxConcurrent"];
   const sets = changedKeys(config)
     .filter(({ key }) => asked.some((prefix) => key.startsWith(prefix)) && !irrelevant.includes(key))
@@ -246,7 +269,8 @@ function sleuthFlags(config: Config): string {
 function configuration({ config, kind }: ExportedRun): string {
   // Where the run and its search server were and on how many threads says nothing about the model, and is nobody else's business.
   const changed = changedKeys(config).filter(
-    ({ key }) => !key.startsWith("run.") && !["model.folder", "search.url"].includes(key),
+    ({ key, value }) =>
+      !key.startsWith("run.") && !["model.folder", "search.url"].includes(key) && !/^https?:/i.test(String(value)),
   );
   const groups: Record<string, Record<string, unknown>> = {};
   for (const { key, value } of changed) {

@@ -116,7 +116,7 @@ async function request(
   const { timeoutMs, headers, maxAnswerBytes } = settings;
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
-    const response = await tools.fetch(url, {
+    const response = await followed(tools.fetch, url, {
       ...what,
       headers: {
         ...(what.body === undefined ? {} : { "content-type": "application/json" }),
@@ -132,6 +132,29 @@ async function request(
     if (error instanceof Retryable || error instanceof HttpError) throw error;
     const why = timeout.aborted ? `no answer within ${timeoutMs} ms` : `the request failed: ${reasonOf(error)}`;
     throw new Retryable(new HttpError(why, { url, isRetryable: true, cause: error }));
+  }
+}
+
+const mostRedirects = 3;
+
+/**
+ * Follows redirects that stay at the same server and keep the method, as FastAPI's from `/retrieve/`. Others would carry keys away.
+ * @throws HttpError for those
+ */
+async function followed(fetch: HttpTools["fetch"], url: string, init: RequestInit): Promise<Response> {
+  let at = url;
+  for (let redirects = 0; ; redirects++) {
+    const response = await fetch(at, { ...init, redirect: "manual" });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status > 399 || location === null) return response;
+    await response.body?.cancel();
+    const next = new URL(location, at);
+    const isSame = next.origin === new URL(url).origin;
+    if (!isSame || redirects === mostRedirects || (init.method !== "GET" && response.status < 307)) {
+      const why = `the server redirects to ${isSame ? next.pathname : next.origin}, where a request is not sent on to: name the address itself`;
+      throw new HttpError(why, { url, isRetryable: false, status: response.status });
+    }
+    at = next.href;
   }
 }
 

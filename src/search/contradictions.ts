@@ -16,7 +16,7 @@ const keyVariables = {
   encoder: "the environment variable EMBEDDINGS_API_KEY",
   rerank: "the environment variable RERANK_API_KEY",
 };
-/** What run files say of BM25 where nobody has set it. */
+/** What older run files say of BM25 where nobody has set it. */
 const anserini = { k1: 0.9, b: 0.4 };
 /** What `rerankFrom` is where nobody has set it. */
 const usualRerankFrom = 20;

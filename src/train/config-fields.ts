@@ -77,8 +77,10 @@ export const fields = {
         `${engineNames.join(", ")}; several joined by + are fused (bm25+dense); random and empty are controls, none is no search at all`,
       ),
     topK: count.default(1).describe("passages shown per search"),
-    k1: z.number().nonnegative().default(0.9).describe("BM25: saturation of term frequency"),
-    b: share.default(0.4).describe("BM25: strength of length normalisation"),
+    k1: orAuto(z.number().nonnegative()).describe(
+      "BM25: saturation of term frequency; auto: the index's own, else 0.9",
+    ),
+    b: orAuto(share).describe("BM25: strength of length normalisation; auto: the index's own, else 0.4"),
     url: z.string().default("").describe("address of the server, for http, opensearch, qdrant and searxng"),
     collection: z
       .string()
