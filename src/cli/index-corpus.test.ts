@@ -151,6 +151,26 @@ describe("sleuth index for engines", () => {
     },
   );
 
+  it("replaces no index by one of another kind", { timeout: 60_000 }, async () => {
+    const corpus = put("corpus.jsonl", line("1", "Ferries leave at nine.") + line("2", "Trains leave at ten."));
+    expect(await index(corpus, "--engine", "dense", "--encoder", encoder)).toMatchObject({ status: 0 });
+    const refused = { status: 1, stderr: expect.stringContaining("an index of another kind") };
+    expect(await index(corpus)).toMatchObject(refused);
+    expect(await found("ferries", "--engine", "dense")).toHaveLength(2);
+    if (lanceIsAbsent() !== undefined) return;
+    expect(await index(corpus, "--engine", "lancedb", "--encoder", encoder)).toMatchObject(refused);
+    expect(readdirSync(join(folder, "index")).some((name) => name.endsWith(".lance"))).toBe(false);
+  });
+
+  it("deletes no folder beside the index that is not its own", async () => {
+    const note = put("guide.md", "# Guide\n\nFerries leave at nine.\n");
+    const own = put("index.gathered/passages.jsonl", "my own passages\n");
+    const refused = { status: 1, stderr: expect.stringContaining("index.gathered") };
+    expect(await index(note)).toMatchObject(refused);
+    expect(await index(note, "--no-resume")).toMatchObject(refused);
+    expect(readFileSync(own, "utf8")).toBe("my own passages\n");
+  });
+
   it("adds, replaces, deletes and merges", async () => {
     expect((await index(put("a.jsonl", line("1", "Ferries.") + line("2", "Trains.")))).status).toBe(0);
     expect(lastJson(await index("--add", put("b.jsonl", line("3", "Buses."))))).toMatchObject({
@@ -175,6 +195,9 @@ describe("sleuth index for engines", () => {
     [["a.jsonl", "--engine", "bm25,faiss"], 'no index for an engine "faiss"'],
     [["a.jsonl", "--replace"], "goes with --add"],
     [["a.jsonl", "--merge"], "Add --add"],
+    [["a.jsonl", "--add", "--vectors", "x.npy"], "--vectors"],
+    [["a.jsonl", "--add", "--k1", "2"], "--k1"],
+    [["--delete", "7", "--preview"], "--preview"],
     [["a.jsonl", "--chunk", "20", "--overlap", "20"], "must be smaller"],
     [["a.jsonl", "--encoder", "x"], "bm25 has no vectors"],
     [["--merge"], "There is no index in"],

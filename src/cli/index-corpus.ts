@@ -8,7 +8,7 @@ import { documentEndings } from "../search/documents/read.js";
 import { indexedEngines } from "../search/locate-index.js";
 import type { IndexedEngine } from "../search/locate-index.js";
 import { changeIndexes } from "./index-changes.js";
-import { buildIndexes } from "./index-engines.js";
+import { buildIndexes, refuseOtherKinds } from "./index-engines.js";
 import type { IndexOptions } from "./index-options.js";
 import { showPreview } from "./index-preview.js";
 import { withSources } from "./index-sources.js";
@@ -88,7 +88,10 @@ export const indexVerb: Verb = {
       )
       .option("--no-resume", "begin anew, whatever an interrupted build has done")
       .option("--add", "add to the index that is there")
-      .option("--replace", "with --add: a passage whose id is there takes its place; without it, that is an error")
+      .option(
+        "--replace",
+        "with --add: a passage whose id is there takes its place; without it, that is an error (lancedb always replaces)",
+      )
       .option(
         "--delete <ids>",
         "delete these from the index that is there: ids with commas, or @FILE with one a line; may be repeated",
@@ -120,6 +123,7 @@ function addBm25Options(command: Command): void {
 async function work(terminal: Terminal, options: IndexOptions, signal: AbortSignal): Promise<VerbAnswer> {
   if (options.preview !== undefined) return showPreview(terminal, options, signal);
   if (isChange(options)) return changeIndexes(terminal, options, signal);
+  await refuseOtherKinds(options);
   const started = performance.now();
   return withSources(terminal, options, signal, async ({ corpus, gathered }) => {
     const built = await buildIndexes(terminal, options, corpus, signal);
@@ -139,13 +143,22 @@ function isChange({ add, merge, delete: ids }: IndexOptions): boolean {
 
 /** @throws UserError for options that do not go together */
 function check(options: IndexOptions): void {
-  const { paths, add, replace, chunk, overlap, engine = [], vectors, encoder, dimensions, preview } = options;
+  const { paths, add, replace, chunk, overlap, engine = [], vectors, encoder, dimensions, preview, k1, b } = options;
   const isChanging = isChange(options);
   if (paths.length === 0 && (!isChanging || add === true))
     throw new UserError("No corpus was given. Name JSONL files, documents or folders of documents.");
   if (paths.length > 0 && isChanging && add !== true && preview === undefined)
     throw new UserError(
       `${paths[0]} was named, but neither a new index nor --add was asked for. Add --add, or leave it out.`,
+    );
+  if (isChanging && preview !== undefined && add !== true)
+    throw new UserError("--preview shows what PATHS would add; --delete and --merge have none. Leave one of them out.");
+  const settled = Object.entries({ k1, b, vectors, dimensions }).find(([, value]) => value !== undefined);
+  if (isChanging && settled !== undefined)
+    throw new UserError(
+      settled[0] === "k1" || settled[0] === "b"
+        ? `--${settled[0]} is for a new index. For one that is there, give it to \`sleuth search\`.`
+        : `--${settled[0]} is for a new index: what is added is encoded by --encoder, or by the index's own encoder.`,
     );
   if (replace === true && add !== true)
     throw new UserError("--replace goes with --add; an index that is built anew is replaced altogether.");

@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { UserError } from "../errors.js";
 import { buildIndex } from "../search/bm25/build.js";
 import { defaultBm25 } from "../search/bm25/settings.js";
 import { readCorpus } from "../search/corpus.js";
@@ -13,6 +14,7 @@ import { lanceRows } from "../search/dense/lancedb/rows.js";
 import { openEncoder } from "../search/dense/open-encoder.js";
 import { openVectors } from "../search/dense/vectors/open-vectors.js";
 import type { VectorSource } from "../search/dense/vectors/source.js";
+import { engineOf } from "../search/locate-index.js";
 import type { IndexedEngine } from "../search/locate-index.js";
 import type { IndexOptions } from "./index-options.js";
 import { PassageRate, rateOf } from "./index-rate.js";
@@ -42,6 +44,19 @@ export function targetOf(out: string, engine: IndexedEngine, engines: readonly I
   if (out.includes("://")) return out;
   const own = join(out, engine);
   return engines.length > 1 || existsSync(own) ? own : out;
+}
+
+/** @throws UserError where the place of an index is taken by one of another kind: replacing it is nothing that was asked for */
+export async function refuseOtherKinds({ engine: engines = ["bm25"], out }: IndexOptions): Promise<void> {
+  if (out.includes("://")) return;
+  for (const engine of engines) {
+    const target = targetOf(out, engine, engines);
+    const there = await engineOf(target);
+    if (there !== undefined && there !== engine)
+      throw new UserError(
+        `${target} holds an index of another kind (${there}). Choose another --out, or remove the folder.`,
+      );
+  }
 }
 
 export async function buildIndexes(

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../errors.js";
 import { findSources } from "../search/documents/find.js";
-import { gatherPassages } from "../search/documents/gather.js";
+import { checkGatheringFolder, gatherPassages } from "../search/documents/gather.js";
 import type { Gathered, GatherProgress, SkippedDocument } from "../search/documents/gather.js";
 import { printable } from "../search/highlight.js";
 import type { IndexOptions } from "./index-options.js";
@@ -38,6 +38,7 @@ export async function withSources<T>(
   const { corpora, documents } = await findSources(options.paths, { include, exclude, signal });
   if (documents.length === 0) return work({ corpus: corpora });
   const folder = gatheringFolder(options.out);
+  await checkGatheringFolder(folder);
   if (!options.resume) rmSync(folder, { recursive: true, force: true });
   const rate = new PassageRate();
   let bar: ProgressBar | undefined;

@@ -42,6 +42,11 @@ describe("sleuth search", () => {
     expect(stderr).toMatch(/bm25 in \d/);
   });
 
+  it("an empty query finds nothing, and asks for no other", async () => {
+    const ended = await sleuthHere(["search", "", "--index", index, "--json"]);
+    expect(lastJson(ended)).toMatchObject({ query: "", engine: "bm25", hits: [] });
+  });
+
   it("refuses more passages than are ordered anew, and settings that the engine would not use", async () => {
     const args = ["search", "capital", "--index", index];
     const short = await sleuthHere([...args, "--rerank", "cross-encoder", "--top", "30"]);

@@ -55,7 +55,8 @@ export const searchVerb: Verb = {
         show(terminal, text, columns);
         return columns;
       };
-      if (query !== "")
+      // An empty query is one, too: a program that asks it must not be asked for another.
+      if ((words as string[] | undefined)?.length)
         return await withInterrupt(terminal, "Stopping.", async (signal) => answerOf(query, await ask(query, signal)));
       const asked = await askAgainAndAgain({ input: process.stdin, output: process.stderr }, ask);
       return { queries: asked };

@@ -1,13 +1,13 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { ReadStream, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../errors.js";
 import { formatContents, parseContents } from "./contents.js";
 import { loadCorpus, readCorpus } from "./corpus.js";
-import { IdPlaces, IdTable } from "./id-table.js";
+import { IdPlaces, IdTable, hashId } from "./id-table.js";
 import { linesOf, readLineBlocks } from "./lines.js";
 import type { Line, LineBlock } from "./lines.js";
 
@@ -157,6 +157,22 @@ describe("blocks of lines", () => {
           expect(rest).toEqual(expected.filter(({ number }) => number >= next.line));
         }
       }
+    }
+  });
+
+  it("close the file when the reader leaves early, a packed one, too", async () => {
+    // Enough that the rest of the packed file is not read ahead.
+    const long = Array.from({ length: 60_000 }, (_, line) => hashId(String(line)).join(" ")).join("\n");
+    for (const path of [file(long), file(gzipSync(long), ".jsonl.gz")]) {
+      const opened = vi.spyOn(ReadStream.prototype, "on");
+      for await (const { firstLine } of readLineBlocks(path)) {
+        expect(firstLine).toBe(1);
+        break;
+      }
+      const [stream] = opened.mock.contexts as ReadStream[];
+      expect(stream.path).toBe(path);
+      await vi.waitFor(() => expect(stream.closed).toBe(true));
+      vi.restoreAllMocks();
     }
   });
 

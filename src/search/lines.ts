@@ -136,6 +136,8 @@ function openBytes(path: string, skip: number, { onBytes }: LinesOptions): Reada
   if (!isPacked) return file;
   const unzipped = createGunzip({ chunkSize: chunkBytes });
   file.on("error", (error) => unzipped.destroy(error));
+  // A pipe whose end was given up keeps its beginning open.
+  unzipped.on("close", () => file.destroy());
   file.pipe(unzipped);
   return skip === 0 ? unzipped : Readable.from(withoutFirst(unzipped, skip));
 }

@@ -70,11 +70,15 @@ export function checkTarget(out: string): void {
     throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
   const isOurs = (name: string): boolean =>
     name.startsWith(manifestName) || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
-  const foreign = readdirSync(out).find((name) => !isOurs(name));
+  const names = readdirSync(out);
+  const foreign = names.find((name) => !isOurs(name));
   if (foreign !== undefined)
     throw new UserError(
       `${out} holds other files (${foreign}); an index needs a folder of its own. Choose another --out.`,
     );
+  // A dense index, finished or not, has the same names: hours of encoding are not thrown away for a --engine that was forgotten.
+  if (names.some((name) => name.startsWith(generationPrefix) && existsSync(join(out, name, "vectors.f32"))))
+    throw new UserError(`${out} holds an index of another kind (dense). Choose another --out, or remove the folder.`);
 }
 
 /** Errors of the disk, in words; everything else as it is. */

@@ -179,6 +179,11 @@ describe("building", () => {
     mkdirSync(out);
     writeFileSync(join(out, "diary.txt"), "dear diary");
     await expect(buildIndex({ corpus: [first], out })).rejects.toThrow(/holds other files \(diary.txt\)/);
+    const encoding = fresh();
+    mkdirSync(join(encoding, "generation-1-ab"), { recursive: true });
+    writeFileSync(join(encoding, "generation-1-ab", "vectors.f32"), "hours of work");
+    await expect(buildIndex({ corpus: [first], out: encoding })).rejects.toThrow(/of another kind \(dense\)/);
+    expect(readdirSync(join(encoding, "generation-1-ab"))).toEqual(["vectors.f32"]);
     await expect(buildIndex({ corpus: [first], out: join(out, "diary.txt") })).rejects.toThrow(/is a file/);
     expect(readFileSync(join(out, "diary.txt"), "utf8")).toBe("dear diary");
     await expect(buildIndex({ corpus: [first], out: fresh(), settings: { b: 2 } })).rejects.toThrow(

@@ -7,7 +7,7 @@
  * folder/journal.jsonl    the settings, then one line for each document done: size, time, and where its passages end
  * ```
  */
-import { mkdir, open, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, rename, stat, writeFile } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
@@ -85,6 +85,22 @@ export async function gatherPassages(documents: readonly FoundDocument[], option
       await journal.close();
     }
   });
+}
+
+const ownNames = /^(passages\.jsonl|journal\.jsonl(\.new)?|lock-.*)$/;
+
+/** @throws UserError unless the folder is missing, empty or was made by `gatherPassages`: it is cleared without asking */
+export async function checkGatheringFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  const isEmpty = async (name: string): Promise<boolean> => (await stat(join(folder, name))).size === 0;
+  const hasJournal = names.includes(journalName) || !names.includes(corpusName) || (await isEmpty(corpusName));
+  if (!hasJournal || !names.every((name) => ownNames.test(name)))
+    throw new UserError(
+      `${folder} is where the passages of documents are gathered, but it holds something else. Move it away, or choose another --out.`,
+    );
 }
 
 async function gather(
