@@ -24,7 +24,7 @@ export const indexVerb: Verb = {
   description: [
     'Makes an index of JSONL files (plain or .gz) and of documents. A line of JSONL is {"id","contents"} as in Search-R1, with the title in quotes on the first line of contents, or {"id","title","text"}.',
     `Folders are searched for documents (${documentEndings.join(" ")}), which are cut at their headings into passages of --chunk words at most; hidden files and node_modules are left out.`,
-    "The index is ready or it is not there: a failed build leaves the one that was in the folder before, and after Ctrl-C or a crash the same command goes on where it was.",
+    "The index is ready or it is not there: a failed build leaves the one that was in the folder before (but see --no-resume), and after Ctrl-C or a crash the same command goes on where it was.",
   ].join("\n\n"),
   examples: [
     ["sleuth index passages.jsonl --out index", "one file"],
@@ -86,7 +86,10 @@ export const indexVerb: Verb = {
           .preset("5")
           .argParser(integer(1)),
       )
-      .option("--no-resume", "begin anew, whatever an interrupted build has done")
+      .option(
+        "--no-resume",
+        "begin anew, whatever an interrupted build has done; lancedb then deletes the table that is there first",
+      )
       .option("--add", "add to the index that is there")
       .option(
         "--replace",
