@@ -197,7 +197,7 @@ describe("keys", () => {
     const { engine, requests } = scripted(
       () => new Response(null, { status: 302, headers: { location: "https://evil.org/" } }),
     );
-    expect((await failureOf(engine)).message).toContain("answered 302");
+    expect((await failureOf(engine)).message).toContain("redirects to https://evil.org, where");
     expect(requests).toHaveLength(1);
     expect(requests[0].redirect).toBe("manual");
   });

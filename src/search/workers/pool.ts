@@ -4,7 +4,6 @@
  */
 import { setMaxListeners } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { Transferable } from "node:worker_threads";
 import { fromFailure, readyId } from "./messages.js";
 import type { Reply, WorkerStart } from "./messages.js";
 
@@ -22,7 +21,7 @@ export interface PoolOptions {
 export interface RunOptions {
   signal?: AbortSignal;
   /** Buffers of the task that are handed over instead of copied. */
-  transfer?: Transferable[];
+  transfer?: ArrayBuffer[];
 }
 
 /** A worker that died, or a pool that was closed, with tasks under way. */
@@ -33,7 +32,7 @@ const inFlight = 2;
 
 interface Job {
   task: unknown;
-  transfer: Transferable[];
+  transfer: ArrayBuffer[];
   resolve: (answer: unknown) => void;
   reject: (reason: unknown) => void;
 }

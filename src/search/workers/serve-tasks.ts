@@ -1,13 +1,12 @@
 /** @file The worker's side of a pool. */
 import { parentPort, workerData } from "node:worker_threads";
-import type { Transferable } from "node:worker_threads";
 import { readyId, toFailure } from "./messages.js";
 import type { Reply, TaskMessage, WorkerStart } from "./messages.js";
 
 export interface Handler<Task, Answer> {
   run(task: Task): Promise<Answer> | Answer;
   /** Buffers of an answer that are handed over instead of copied. */
-  transfer?(answer: Answer): Transferable[];
+  transfer?(answer: Answer): ArrayBuffer[];
 }
 
 /**
@@ -19,7 +18,7 @@ export async function serveTasks<Data, Task, Answer>(
 ): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("internal: serveTasks runs in workers only");
-  const send = (reply: Reply, transfer: Transferable[] = []): void => port.postMessage(reply, transfer);
+  const send = (reply: Reply, transfer: ArrayBuffer[] = []): void => port.postMessage(reply, transfer);
   let handler: Handler<Task, Answer>;
   try {
     handler = await open((workerData as WorkerStart).data as Data);
