@@ -92,4 +92,10 @@ describe("WorkerPool", () => {
     await expect(pool.run({ say: "x" })).rejects.toBeInstanceOf(WorkerGone);
     await pool.close();
   });
+
+  it("a process waits for a pool to close, also while an answer is on its way", async () => {
+    const script = fileURLToPath(new URL("./closing.test-support.ts", import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", script]);
+    expect(stdout).toBe("failed, closed");
+  });
 });

@@ -182,7 +182,8 @@ export class WorkerPool<Task, Answer> {
   private settle(seat: Seat, reply: Reply): void {
     const job = seat.jobs.get(reply.id);
     seat.jobs.delete(reply.id);
-    if (seat.jobs.size === 0) seat.worker.unref();
+    // A worker that is being ended is waited for.
+    if (seat.jobs.size === 0 && !this.closed) seat.worker.unref();
     if ("failure" in reply) job?.reject(fromFailure(reply.failure));
     else job?.resolve(reply.answer);
     this.hand();
