@@ -1,6 +1,7 @@
 /** @file Where an index keeps the passages themselves: in memory, or in a file read by offset. */
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
+import { Gate } from "../waiting.js";
 
 /** A passage as stored, without a score. */
 export interface StoredPassage {
@@ -81,12 +82,19 @@ export class PassageFile {
   }
 }
 
+/**
+ * Passages read at once. What was read is unpacked on the thread that asks, and whatever has arrived is unpacked without a pause: 64 passages
+ * take about two milliseconds, the thousands of a busy moment would hold the thread up.
+ */
+const readAtOnce = 64;
+
 /** The passages of several segments, one after another. */
 export class SegmentedPassages implements PassageSource {
   private readonly files: readonly PassageFile[];
   private readonly deleted: readonly (Uint8Array | undefined)[];
   /** Number of each segment's first passage. */
   private readonly firsts: readonly number[];
+  private readonly gate = new Gate(readAtOnce);
   readonly count: number;
 
   /** `deleted`: for each segment 1 for each deleted passage, or undefined. */
@@ -113,7 +121,7 @@ export class SegmentedPassages implements PassageSource {
     return Promise.all(
       numbers.map((number) => {
         const segment = this.segmentOf(number);
-        return this.files[segment].read(number - this.firsts[segment]);
+        return this.gate.run(() => this.files[segment].read(number - this.firsts[segment]));
       }),
     );
   }

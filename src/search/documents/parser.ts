@@ -1,5 +1,6 @@
 /** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
 import { UserError } from "../../errors.js";
+import { orAborted } from "../waiting.js";
 import { WorkerPool } from "../workers/pool.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
@@ -75,7 +76,7 @@ class Lane {
     this.waiting++;
     const answer = this.last.then(() => this.parse(task, timeoutMs, signal)).finally(() => void this.waiting--);
     this.last = answer.catch(() => undefined);
-    return abandonable(answer, signal);
+    return orAborted(answer, signal);
   }
 
   /** For good: what waits fails. */
@@ -130,15 +131,4 @@ class Lane {
 async function openPool(): Promise<WorkerPool<ParseTask, unknown>> {
   const module = new URL("./parse-worker", import.meta.url);
   return WorkerPool.open({ name: "documents", module, workers: 1, data: {} });
-}
-
-/** The promise, or the signal's reason as soon as it comes. */
-function abandonable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

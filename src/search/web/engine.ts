@@ -11,7 +11,7 @@ import type { SearchEngine, SearchOptions } from "../engine.js";
 import { withDeadline } from "../remote/deadline.js";
 import { AskError, askService, hide } from "./ask.js";
 import { cleanQuery, cleanText } from "./clean.js";
-import { Gate } from "./gate.js";
+import { HostGate } from "./gate.js";
 import type { Pages } from "./pages.js";
 import { webProviders, WrongAnswer } from "./providers.js";
 import type { WebEngineName, WebProvider, WebResult } from "./providers.js";
@@ -57,7 +57,7 @@ export class WebEngine implements SearchEngine {
   /** Hidden from whoever prints or clones an engine. */
   readonly #keys: readonly string[];
   private readonly tools: HttpTools;
-  private readonly gate: Gate;
+  private readonly gate: HostGate;
   private readonly closed = new AbortController();
   private readonly breaker: CircuitBreaker;
   private readonly asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
@@ -73,7 +73,7 @@ export class WebEngine implements SearchEngine {
     this.endpoint = checkEndpoint(settings.endpoint ?? this.provider.endpoint ?? "", settings.provider);
     this.settings = { ...defaults, ...settings, endpoint: this.endpoint };
     this.tools = { ...realTools, ...tools };
-    this.gate = new Gate(this.settings.concurrency, this.settings.concurrency);
+    this.gate = new HostGate(this.settings.concurrency, this.settings.concurrency);
     this.breaker = new CircuitBreaker(this.settings.breaker);
   }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { Gate } from "./gate.js";
+import { HostGate } from "./gate.js";
 
 const never = new AbortController().signal;
 const turn = (ms = 1): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -8,7 +8,7 @@ const turn = (ms = 1): Promise<void> => new Promise((resolve) => setTimeout(reso
 it("lets through as many as it says, in all and at one host", () =>
   fc.assert(
     fc.asyncProperty(fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 30 }), async (hosts) => {
-      const gate = new Gate(4, 2);
+      const gate = new HostGate(4, 2);
       const now = new Map<string, number>();
       let [most, mostAtHost, done] = [0, 0, 0];
       const task = (host: string) => async (): Promise<void> => {
@@ -37,7 +37,7 @@ it("lets through as many as it says, in all and at one host", () =>
   ));
 
 it("those who wait for a busy host do not hold up others, and may give up", async () => {
-  const gate = new Gate(3, 1);
+  const gate = new HostGate(3, 1);
   let release = (): void => undefined;
   const slow = gate.run("slow", never, () => new Promise<void>((resolve) => (release = resolve)));
   const stop = new AbortController();

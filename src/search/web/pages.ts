@@ -6,7 +6,7 @@ import type { ConnectRules } from "./connect.js";
 import { bestExcerpt } from "./excerpt.js";
 import { fetchPage } from "./fetcher.js";
 import type { Fetched, FetchLimits } from "./fetcher.js";
-import { Gate } from "./gate.js";
+import { HostGate } from "./gate.js";
 import { PageMemory } from "./page-memory.js";
 import { Robots, RobotsDenied } from "./robots.js";
 
@@ -61,7 +61,7 @@ export class Pages {
   private readonly settings: PageSettings;
   private readonly rules: ConnectRules;
   private readonly robots: Robots;
-  private readonly gate: Gate;
+  private readonly gate: HostGate;
   private readonly parser: DocumentParser;
   private readonly memory = new PageMemory(rememberedText);
 
@@ -70,7 +70,7 @@ export class Pages {
     this.settings = { ...defaultPages, ...settings };
     this.rules = rules;
     this.robots = new Robots(rules);
-    this.gate = new Gate(this.settings.concurrency, this.settings.perHost);
+    this.gate = new HostGate(this.settings.concurrency, this.settings.perHost);
     // Two, so that a page which is made to take long holds up half of the others only.
     this.parser = new DocumentParser({ workers: 2, timeoutMs: this.settings.timeoutMs });
   }

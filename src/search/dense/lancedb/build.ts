@@ -5,7 +5,7 @@ import type { StoredPassage } from "../../bm25/passages.js";
 import type { SearchOptions } from "../../engine.js";
 import { WorkerPool } from "../../workers/pool.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
-import { orAborted } from "./gate.js";
+import { orAborted } from "../../waiting.js";
 import { loadArrow, loadLance } from "./library.js";
 import type { TableNotes } from "./metadata.js";
 import { lanceError, lancePlace } from "./storage.js";

@@ -7,7 +7,7 @@ import { parseContents } from "../../contents.js";
 import { SearchError, checkCount, checkSignal } from "../../engine.js";
 import type { SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
-import { Gate, withDeadline } from "./gate.js";
+import { Gate, withDeadline } from "../../waiting.js";
 import { findColumns } from "./columns.js";
 import type { LanceColumns } from "./columns.js";
 import { loadLance } from "./library.js";

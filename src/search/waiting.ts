@@ -31,12 +31,26 @@ export class Gate {
           this.waiting.shift()?.();
           if (this.inside === 0) for (const leave of this.leaving.splice(0)) leave();
         };
-        task().then(resolve, reject).finally(done);
+        task().then(
+          (answer) => {
+            done();
+            resolve(answer);
+          },
+          (error: unknown) => {
+            done();
+            reject(error as Error);
+          },
+        );
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       if (this.inside < this.most) begin();
       else this.waiting.push(begin);
     });
+  }
+
+  /** Nobody is inside; then nobody waits, either. */
+  get isEmpty(): boolean {
+    return this.inside === 0;
   }
 
   /** When nothing is inside any more. */
