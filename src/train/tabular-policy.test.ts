@@ -4,7 +4,7 @@ import { tabularPolicy } from "./tabular-policy.test-support.js";
 const habits = ["<search>capital of", "the answer is here"];
 
 policyConformance("the tabular policy", () => tabularPolicy({ habits }), {
-  skip: [
+  lacks: [
     {
       reason: "it looks at one token and has no context to fill",
       tests: ["the context ends the sample as length", "a prefix that fills the context is refused in words"],
