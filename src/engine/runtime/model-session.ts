@@ -6,6 +6,7 @@ import * as ort from "onnxruntime-node";
 import { UserError } from "../../errors.js";
 import type { EncodedModel } from "../onnx/emitter.js";
 import { float16ToFloat32 } from "../io/half-precision.js";
+import { sessionSettings } from "./session-settings.js";
 
 export interface ModelSessionOptions {
   /** Threads inside one operator. */
@@ -47,23 +48,7 @@ export class ModelSession {
    * @throws UserError when the runtime cannot read the file
    */
   static async open(model: string | EncodedModel, options: ModelSessionOptions): Promise<ModelSession> {
-    const settings: ort.InferenceSession.SessionOptions = {
-      executionProviders: ["cpu"],
-      intraOpNumThreads: options.threads,
-      interOpNumThreads: 1,
-      executionMode: "sequential",
-      graphOptimizationLevel: "all",
-      enableCpuMemArena: true,
-      // Shapes change from batch to batch.
-      enableMemPattern: false,
-      logSeverityLevel: 3,
-      extra: {
-        session: {
-          intra_op: { allow_spinning: "0" },
-          ...(options.prepack === false ? { disable_prepacking: "1" } : {}),
-        },
-      },
-    };
+    const settings = sessionSettings({ ...options, provider: "cpu" });
     if (typeof model !== "string") {
       const { bytes, external } = model;
       return new ModelSession(

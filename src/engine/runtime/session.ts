@@ -8,6 +8,7 @@ import path from "node:path";
 import * as ort from "onnxruntime-node";
 import type { DType } from "../graph/ops.js";
 import type { EncodedModel } from "../onnx/emitter.js";
+import { sessionSettings } from "./session-settings.js";
 
 /** How a session computes. */
 export interface RuntimeOptions {
@@ -48,24 +49,7 @@ export class Session {
     onRun: (milliseconds: number) => void,
   ): Promise<Session> {
     const start = performance.now();
-    const session = await load(model, {
-      executionProviders: [options.provider],
-      intraOpNumThreads: options.threads,
-      interOpNumThreads: 1,
-      executionMode: "sequential",
-      graphOptimizationLevel: "all",
-      enableCpuMemArena: true,
-      enableMemPattern: false,
-      logSeverityLevel: 3,
-      // Threads that spin between operators take the cores from the main thread and from everything else that runs
-      // (measured beside a busy process: 1.7 times faster training without; alone no difference to speak of).
-      extra: {
-        session: {
-          intra_op: { allow_spinning: "0" },
-          ...(options.prepack === false ? { disable_prepacking: "1" } : {}),
-        },
-      },
-    });
+    const session = await load(model, sessionSettings(options));
     onRun(performance.now() - start);
     return new Session(session, onRun);
   }

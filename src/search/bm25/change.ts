@@ -4,10 +4,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Analyzer } from "../analyzer.js";
 import { IdPlaces, hashId } from "../id-table.js";
-import { commit, putInForce, tidy, writeError } from "./commit.js";
+import { putInForce, tidy, writeError } from "./commit.js";
 import { diskFiles } from "./files.js";
 import type { OutputFiles } from "./files.js";
-import { fileNames, livingIn, manifestName, readManifest } from "./format.js";
+import { fileNames, livingIn, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { finishIn, growSegment, newFolder, openWriter } from "./grow.js";
 import type { GrowOptions, WorkOptions } from "./grow.js";
@@ -20,6 +20,7 @@ import { verifyFile } from "./sealed-read.js";
 import { livingWithIds, maxPostings } from "./segment-builder.js";
 import type { Existing } from "./segment-builder.js";
 import { bury, readTombstones } from "./tombstones.js";
+import { commit, manifestName } from "../index-folder.js";
 
 interface ChangeOptions extends WorkOptions {
   /** Folder of the index. */

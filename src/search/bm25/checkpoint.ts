@@ -6,8 +6,9 @@ import { createHash } from "node:crypto";
 import { createReadStream, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { OutputFiles } from "./files.js";
-import { generationPrefix, fileNames, sealed, unsealed } from "./format.js";
-import type { FileSeal } from "./format.js";
+import { fileNames } from "./format.js";
+import { generationPrefix, sealed, unsealed } from "../index-folder.js";
+import type { FileSeal } from "../index-folder.js";
 
 const checkpointName = "building.json";
 const checkpointVersion = 1;

@@ -2,13 +2,11 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
+import { commit, generationPrefix, manifestName } from "../index-folder.js";
 import { isInterrupted } from "./checkpoint.js";
 import type { OutputFiles } from "./files.js";
-import { generationPrefix, manifestName, sealed } from "./format.js";
 import type { Manifest } from "./format.js";
 import { lockPrefix, removeQuietly } from "./lock.js";
-
-const unfinishedManifest = `${manifestName}.new`;
 
 /** Commits a manifest that names a new segment; when that fails, the segment goes. */
 export function putInForce(out: string, manifest: Manifest, newFolder: string, files: OutputFiles): void {
@@ -17,33 +15,6 @@ export function putInForce(out: string, manifest: Manifest, newFolder: string, f
   } catch (error) {
     removeQuietly(join(out, newFolder), files);
     throw error;
-  }
-}
-
-/** Makes `manifest` the index's. Everything it names is on the disk already, apart from the folder's entries. */
-export function commit(out: string, manifest: Manifest, files: OutputFiles): void {
-  const unfinished = join(out, unfinishedManifest);
-  files.remove(unfinished);
-  const file = files.create(unfinished);
-  try {
-    file.write(Buffer.from(sealed(manifest)));
-  } catch (error) {
-    file.abandon();
-    removeQuietly(unfinished, files);
-    throw error;
-  }
-  try {
-    file.finish();
-    files.syncFolder(out);
-    files.rename(unfinished, join(out, manifestName));
-  } catch (error) {
-    removeQuietly(unfinished, files);
-    throw error;
-  }
-  try {
-    files.syncFolder(out);
-  } catch {
-    // The rename has happened: the change is in force, and undoing it would leave none.
   }
 }
 

@@ -23,16 +23,15 @@
  * Version 1 had one segment, without id-hashes, and numbered its terms in another order (term-numbers.u32 [V]). It is read and added to as
  * it is; what is written is version 2.
  */
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
 import type { AnalyzerSettings } from "../analyzer.js";
+import { manifestName, unsealed } from "../index-folder.js";
+import type { FileSeal } from "../index-folder.js";
 
 export const formatName = "sleuth-bm25";
 export const formatVersion = 2;
-export const manifestName = "index.json";
-export const generationPrefix = "generation-";
 
 export const fileNames = {
   terms: "terms.utf8",
@@ -51,12 +50,6 @@ export const fileNames = {
 export const termNumbersName = "term-numbers.u32";
 
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
-
-/** Size and SHA-256 (hex) of a file. */
-export interface FileSeal {
-  bytes: number;
-  sha256: string;
-}
 
 /** Which passages of a segment are deleted. */
 export interface TombstoneRecord extends FileSeal {
@@ -98,22 +91,6 @@ interface ManifestOne extends Omit<SegmentRecord, "folder" | "tombstones"> {
   analyzer: AnalyzerSettings;
   k1: number;
   b: number;
-}
-
-/** An object as JSON, sealed with a hash of its own. */
-export function sealed(content: object): string {
-  return JSON.stringify({ ...content, seal: sealOf(content) }, null, 2) + "\n";
-}
-
-/**
- * What {@link sealed} sealed, or why it is not that.
- * @throws SyntaxError when it is not JSON
- */
-export function unsealed(text: string): { content: Record<string, unknown>; isWhole: boolean } {
-  const parsed = JSON.parse(text) as Record<string, unknown> | null;
-  if (typeof parsed !== "object" || parsed === null) return { content: {}, isWhole: false };
-  const { seal, ...content } = parsed;
-  return { content, isWhole: seal === sealOf(content) };
 }
 
 /**
@@ -170,8 +147,4 @@ export function damaged(path: string, why: string, folder: string, cause?: unkno
 
 export function remedy(folder: string): string {
   return `Build it with \`sleuth index CORPUS.jsonl --out ${folder}\`.`;
-}
-
-function sealOf(content: object): string {
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }

@@ -11,7 +11,6 @@ import { WorkerPool } from "../workers/pool.js";
 import { findInterrupted, isInterrupted } from "./checkpoint.js";
 import { diskFiles } from "./files.js";
 import type { OutputFiles } from "./files.js";
-import { generationPrefix } from "./format.js";
 import { Inverter } from "./inverter.js";
 import { removeQuietly } from "./lock.js";
 import { drain } from "./pause.js";
@@ -23,6 +22,7 @@ import { beginning, sourceOf } from "./source.js";
 import type { Source, SourceOptions, Stretch } from "./source.js";
 import type { SourcePlace } from "./checkpoint.js";
 import type { WriteAnswer, WriteOrder, WriteTask } from "./write-worker.js";
+import { generationPrefix } from "../index-folder.js";
 
 /** Options of everything that writes much. */
 export interface WorkOptions {

@@ -7,10 +7,11 @@ import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
 import { dieAsLockHolder, failingDisk, scratchFolder } from "./failing-disk.test-support.js";
-import { fileNames, formatVersion, manifestName, sealed } from "./format.js";
+import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
 import { IndexBusy } from "./lock.js";
 import { openIndex, verifyIndex } from "./open.js";
+import { manifestName, sealed } from "../index-folder.js";
 
 const folder = scratchFolder("sleuth-index-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

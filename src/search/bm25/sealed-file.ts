@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import type { OutputFile } from "./files.js";
-import type { FileSeal } from "./format.js";
+import type { FileSeal } from "../index-folder.js";
 
 const bufferBytes = 1 << 18;
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, readFileSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { damaged } from "./format.js";
-import type { FileSeal } from "./format.js";
+import type { FileSeal } from "../index-folder.js";
 
 /** Node reads at most 2 GiB at once; small pieces let other work on the thread in between: hashing one takes about 2 ms. */
 const pieceBytes = 4 * 1024 * 1024;

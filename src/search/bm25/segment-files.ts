@@ -1,9 +1,10 @@
 /** @file The files of a segment while they are written. */
 import { join } from "node:path";
 import type { OutputFile, OutputFiles } from "./files.js";
-import type { FileName, FileSeal } from "./format.js";
+import type { FileName } from "./format.js";
 import { NumberWriter, SealedFile } from "./sealed-file.js";
 import type { Numbers } from "./sealed-file.js";
+import type { FileSeal } from "../index-folder.js";
 
 export class SegmentFiles {
   readonly folder: string;

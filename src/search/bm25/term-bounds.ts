@@ -1,5 +1,5 @@
 /** @file The largest shares of a term: what it adds to a score at most, and what the best passages have from it alone at least. */
-import { LargestNumbers } from "./largest.js";
+import { LargestNumbers } from "../largest-numbers.js";
 import type { Lengths, Shares } from "./shares.js";
 import type { Segment } from "./snapshot.js";
 
@@ -40,7 +40,7 @@ export class SegmentBounds {
   private find(number: number): TermBounds {
     const { postingOffsets, postingPassages, postingFrequencies, deleted } = this.segment;
     const [start, end] = [postingOffsets[number], postingOffsets[number + 1]];
-    const best = new LargestNumbers(Math.min(places[places.length - 1], end - start));
+    const best = new LargestNumbers(Math.min(places[places.length - 1], end - start), 0);
     let threshold = best.threshold;
     for (let posting = start; posting < end; posting++) {
       const passage = postingPassages[posting];

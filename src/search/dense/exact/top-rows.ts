@@ -3,6 +3,7 @@
  * when its float32 score is within rounding of the k-th best, so no row that belongs to the answer can be missed, and neither scores nor
  * order depend on how many queries were multiplied together.
  */
+import { LargestNumbers } from "../../largest-numbers.js";
 
 /**
  * Bound on twice the error of a float32 inner product of two vectors of about unit length: |error| ≤ E·2⁻²⁴·Σ|aᵢbᵢ| ≤ E·2⁻²⁴·|a||b|
@@ -16,16 +17,15 @@ export function slackOf(dimensions: number): number {
 export class Candidates {
   private readonly k: number;
   private readonly slack: number;
-  /** Min-heap of the k best float32 scores so far. */
-  private readonly best: Float64Array;
-  private filled = 0;
+  /** The k best float32 scores so far. */
+  private readonly best: LargestNumbers;
   private rows: number[] = [];
   private scores: number[] = [];
 
   constructor(k: number, slack: number) {
     this.k = k;
     this.slack = slack;
-    this.best = new Float64Array(k);
+    this.best = new LargestNumbers(k, -Infinity);
   }
 
   /** `scores` of the rows from `firstRow` on. */
@@ -36,7 +36,7 @@ export class Candidates {
       if (score < bound) continue;
       this.rows.push(firstRow + index);
       this.scores.push(score);
-      this.note(score);
+      this.best.offer(score);
       bound = this.bound();
       if (this.rows.length > 4 * this.k + 4096) this.prune(bound);
     }
@@ -49,7 +49,7 @@ export class Candidates {
   }
 
   private bound(): number {
-    return this.filled < this.k ? -Infinity : this.best[0] - this.slack;
+    return this.best.threshold - this.slack;
   }
 
   private prune(bound: number): void {
@@ -58,27 +58,6 @@ export class Candidates {
       .filter(([score]) => score >= bound);
     this.scores = kept.map(([score]) => score);
     this.rows = kept.map(([, row]) => row);
-  }
-
-  private note(score: number): void {
-    const { best } = this;
-    if (this.filled < this.k) {
-      let place = this.filled++;
-      for (; place > 0 && best[(place - 1) >> 1] > score; place = (place - 1) >> 1)
-        best[place] = best[(place - 1) >> 1];
-      best[place] = score;
-    } else if (score > best[0]) {
-      let place = 0;
-      for (;;) {
-        let child = 2 * place + 1;
-        if (child >= this.k) break;
-        if (child + 1 < this.k && best[child + 1] < best[child]) child++;
-        if (best[child] >= score) break;
-        best[place] = best[child];
-        place = child;
-      }
-      best[place] = score;
-    }
   }
 }
 

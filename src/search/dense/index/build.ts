@@ -7,11 +7,13 @@ import { diskFiles, type OutputFiles } from "../../bm25/files.js";
 import { lockPrefix, removeQuietly, withLock } from "../../bm25/lock.js";
 import type { StoredPassage } from "../../bm25/passages.js";
 import { readCorpus } from "../../corpus.js";
+import { commit, generationPrefix, manifestName } from "../../index-folder.js";
+import type { FileSeal } from "../../index-folder.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
 import { passageText } from "../passage-text.js";
 import type { VectorSource } from "../vectors/source.js";
-import { formatName, formatVersion, generationPrefix, manifestName, progressName, sealManifest } from "./format.js";
-import type { DenseManifest, FileName, FileSeal } from "./format.js";
+import { formatName, formatVersion, progressName } from "./format.js";
+import type { DenseManifest, FileName } from "./format.js";
 import { placeVectors } from "./given-vectors.js";
 import { currentGeneration, findUnfinished, type Progress } from "./progress.js";
 import { DenseWriter, lineOf, type Line } from "./writer.js";
@@ -234,23 +236,7 @@ function putInForce(
   files: OutputFiles,
 ): Omit<DenseSummary, "resumedFrom" | "normalised"> {
   const manifest: DenseManifest = { format: formatName, version: formatVersion, generation, ...facts, files: seals };
-  const unfinished = join(out, generation, manifestName);
-  files.remove(unfinished);
-  const file = files.create(unfinished);
-  try {
-    file.write(Buffer.from(sealManifest(manifest)));
-  } catch (error) {
-    file.abandon();
-    throw error;
-  }
-  file.finish();
-  files.syncFolder(out);
-  files.rename(unfinished, join(out, manifestName));
-  try {
-    files.syncFolder(out);
-  } catch {
-    // The rename has happened: the index is complete, and undoing it would leave none.
-  }
+  commit(out, manifest, files);
   removeQuietly(join(out, generation, progressName), files);
   for (const name of readdirSync(out))
     if (name.startsWith(generationPrefix) && name !== generation) removeQuietly(join(out, name), files);
@@ -275,7 +261,7 @@ function checkTarget(out: string): void {
   if (!statSync(out).isDirectory())
     throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
   const isOurs = (name: string): boolean =>
-    name === manifestName || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
+    name.startsWith(manifestName) || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
   const names = readdirSync(out);
   const foreign = names.find((name) => !isOurs(name));
   if (foreign !== undefined)

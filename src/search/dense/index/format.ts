@@ -13,16 +13,15 @@
  * Numbers are little-endian. The manifest is the last thing written, by an atomic rename; it names the generation, so an index is either
  * the old one or the new one and never a mixture.
  */
-import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
+import { manifestName, unsealed } from "../../index-folder.js";
+import type { FileSeal } from "../../index-folder.js";
 import type { EncoderSource } from "../encoder.js";
 
 export const formatName = "sleuth-dense";
 export const formatVersion = 1;
-export const manifestName = "index.json";
-export const generationPrefix = "generation-";
 export const progressName = "progress.json";
 
 export const fileNames = {
@@ -33,12 +32,6 @@ export const fileNames = {
 } as const;
 
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
-
-/** Size and SHA-256 (hex) of a file. */
-export interface FileSeal {
-  bytes: number;
-  sha256: string;
-}
 
 export interface DenseManifest {
   format: typeof formatName;
@@ -52,11 +45,6 @@ export interface DenseManifest {
   passages: number;
   dimensions: number;
   files: Record<FileName, FileSeal>;
-}
-
-/** The manifest's text, sealed with a hash of its own. */
-export function sealManifest(manifest: DenseManifest): string {
-  return JSON.stringify({ ...manifest, seal: sealOf(manifest) }, null, 2) + "\n";
 }
 
 /**
@@ -81,24 +69,24 @@ export async function readManifest(given: string): Promise<{ folder: string; man
 }
 
 function checkManifest(text: string, path: string, folder: string): DenseManifest {
-  let parsed: DenseManifest & { seal: string };
+  let read: ReturnType<typeof unsealed>;
   try {
-    parsed = JSON.parse(text) as DenseManifest & { seal: string };
+    read = unsealed(text);
   } catch (cause) {
     throw damaged(path, "it is not JSON", folder, cause);
   }
-  const format: unknown = (parsed as { format?: unknown } | null)?.format;
+  const { content, isWhole } = read;
+  const { format } = content;
   if (format !== formatName) {
     const what = typeof format === "string" ? `is the manifest of another kind of index (${format})` : "is no manifest";
     throw new UserError(`${path} ${what}, not of a dense one. ${remedy(folder)}`);
   }
-  if (parsed.version !== formatVersion)
+  if (content.version !== formatVersion)
     throw new UserError(
-      `${path} is of version ${String(parsed.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
+      `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
     );
-  const { seal, ...manifest } = parsed;
-  if (seal !== sealOf(manifest)) throw damaged(path, "its seal does not match its content", folder);
-  return manifest;
+  if (!isWhole) throw damaged(path, "its seal does not match its content", folder);
+  return content as unknown as DenseManifest;
 }
 
 async function formatOf(folder: string): Promise<unknown> {
@@ -124,8 +112,4 @@ export function damaged(path: string, why: string, folder: string, cause?: unkno
 
 export function remedy(folder: string): string {
   return `Build it with \`sleuth index CORPUS.jsonl --engine dense --encoder ENCODER --out ${folder}\`.`;
-}
-
-function sealOf(manifest: DenseManifest): string {
-  return createHash("sha256").update(JSON.stringify(manifest)).digest("hex");
 }

@@ -2,7 +2,8 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { OutputFiles } from "../../bm25/files.js";
-import { fileNames, generationPrefix, manifestName, progressName } from "./format.js";
+import { fileNames, progressName } from "./format.js";
+import { generationPrefix, manifestName } from "../../index-folder.js";
 
 export interface Progress {
   /** Name of the encoder. */

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { OutputFiles } from "../../bm25/files.js";
 import { checkNumber, type StoredPassage } from "../../bm25/passages.js";
 import { NumberWriter, SealedFile } from "../../bm25/sealed-file.js";
-import { fileNames, type FileName, type FileSeal } from "./format.js";
+import { fileNames, type FileName } from "./format.js";
 import { digestWith, firstDigest, writeProgress, type Progress } from "./progress.js";
+import type { FileSeal } from "../../index-folder.js";
 
 /** A passage as it stands in the file. */
 export interface Line {

@@ -3,18 +3,20 @@
 export class LargestNumbers {
   /** Heap whose root is the smallest of those kept. */
   private readonly heap: Float64Array;
+  private readonly floor: number;
   private size = 0;
 
-  constructor(capacity: number) {
+  /** `floor`: no number is smaller. */
+  constructor(capacity: number, floor: number) {
     this.heap = new Float64Array(capacity);
+    this.floor = floor;
   }
 
-  /** The smallest number kept; 0 as long as there is room for more. */
+  /** The smallest number kept; the floor as long as there is room for more. */
   get threshold(): number {
-    return this.size < this.heap.length ? 0 : this.heap[0];
+    return this.size < this.heap.length ? this.floor : this.heap[0];
   }
 
-  /** Takes a number above 0. */
   offer(value: number): void {
     const { heap } = this;
     if (this.size < heap.length) {
