@@ -1,7 +1,8 @@
 /** @file Searches asked at the same moment go out together, and what is under way already is waited for instead of asked again. */
 import type { Passage } from "../types.js";
+import { checkLists } from "./check-lists.js";
 import { addCounts, type Counts } from "./counts.js";
-import { SearchError, checkCount, checkSignal } from "./engine.js";
+import { checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
 import { isPartial, markPartial } from "./partial.js";
 
@@ -121,13 +122,9 @@ export class SingleFlightEngine implements SearchEngine {
     this.underWay.add(flight);
     const queries = [...flight.waiting.keys()];
     try {
-      const lists: unknown = await this.engine.searchBatch(queries, flight.k, { signal: flight.controller.signal });
-      if (!Array.isArray(lists) || lists.length !== queries.length || !lists.every(Array.isArray)) {
-        const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
-        const message = `${this.name} answered ${queries.length} queries with ${got} instead of one list of passages each.`;
-        throw new SearchError(message, { engine: this.name, isRetryable: false });
-      }
-      return new Map(queries.map((query, index) => [query, lists[index] as Passage[]]));
+      const lists = await this.engine.searchBatch(queries, flight.k, { signal: flight.controller.signal });
+      checkLists(lists, queries.length, this.name);
+      return new Map(queries.map((query, index) => [query, lists[index]]));
     } finally {
       this.underWay.delete(flight);
     }
