@@ -33,7 +33,7 @@ const whole: Work = {
   promptTokens: 256,
 };
 const quick: Work = { ...whole, questions: 2 };
-const ROUNDS = 5;
+const rounds = 5;
 
 const format = formatReward(protocolNamed("search-r1"));
 /** Exact match with a share for form. */
@@ -53,7 +53,7 @@ export const bench: BenchGroup = (context) => {
 
 /** The best of a few rounds: the first ones warm the compiler up. */
 function bestOf(round: () => number): number {
-  return Math.min(...Array.from({ length: ROUNDS }, round));
+  return Math.min(...Array.from({ length: rounds }, round));
 }
 
 /** Seconds of one step, without what a policy and a critic would compute. */

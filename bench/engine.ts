@@ -6,15 +6,15 @@ import { OnnxBackend } from "../src/engine/generate/onnx-backend.js";
 import { initParameters } from "../src/engine/model/parameters.js";
 import { Trainer } from "../src/engine/optim/forward-backward.js";
 import type { BenchGroup } from "./bench.js";
-import { flops, GEMM_FLOPS, openGemm, runtime, seconds, smolLm2, tokenRows } from "./smollm2.js";
+import { flops, gemmFlops, openGemm, runtime, seconds, smolLm2, tokenRows } from "./smollm2.js";
 
-const CONTEXT = 160;
+const context = 160;
 
 async function rawGemm(): Promise<number> {
   const gemm = await openGemm();
   const time = await seconds(() => gemm.run(), 5);
   await gemm.release();
-  return GEMM_FLOPS / time;
+  return gemmFlops / time;
 }
 
 export const bench: BenchGroup = async ({ report: emit, note }) => {
@@ -28,7 +28,7 @@ export const bench: BenchGroup = async ({ report: emit, note }) => {
   const caches = (batch: number, capacity: number) => {
     const { layers, kvHeads, headDim } = backend.kv;
     const make = () => Array.from({ length: layers }, () => new Float32Array(batch * kvHeads * capacity * headDim));
-    return { batch, capacity, cachedLengths_B: new Int32Array(batch).fill(CONTEXT), keys: make(), values: make() };
+    return { batch, capacity, cachedLengths_B: new Int32Array(batch).fill(context), keys: make(), values: make() };
   };
   for (const batch of [1, 8, 64]) {
     note(`decode, ${batch} rows`);

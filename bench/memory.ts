@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
-import { SMOLLM2, smollm2IsAbsent } from "../src/engine/io/smollm2.test-support.js";
+import { smollm2, smollm2IsAbsent } from "../src/engine/io/smollm2.test-support.js";
 import type { BenchGroup } from "./bench.js";
 import type { MemoryCase, MemoryFigures } from "./memory/case.js";
 
@@ -40,7 +40,7 @@ const cases: readonly MemoryCase[] = [
 export const parts = cases.map(({ name }) => name);
 
 export const unavailable = (): string | undefined =>
-  smollm2IsAbsent ? `${SMOLLM2} is not there. npm run fixtures:smollm2 fetches it.` : undefined;
+  smollm2IsAbsent ? `${smollm2} is not there. npm run fixtures:smollm2 fetches it.` : undefined;
 
 export const bench: BenchGroup = async ({ report, note, wants }) => {
   const script = path.join(import.meta.dirname, "memory", "case.ts");

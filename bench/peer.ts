@@ -11,11 +11,11 @@ import { alternate, type Sides } from "./peer/alternate.js";
 import { openOurSteps, peerStep, quickStep, wholeStep, type StepTime } from "./peer/grpo-step.js";
 import { openSampling, openTraining } from "./peer/ours.js";
 import { howToSetUp, Peer, peerPython } from "./peer/process.js";
-import { flops, GEMM, GEMM_FLOPS, lora, median, openGemm, runtime, smolLm2, timed, tokenRows } from "./smollm2.js";
+import { flops, gemmSizes, gemmFlops, lora, median, openGemm, runtime, smolLm2, timed, tokenRows } from "./smollm2.js";
 
-const CONTEXT = 160;
+const contextTokens = 160;
 /** Processes that want a processor besides this one: from here on figures are not to be trusted. */
-const BUSY = 0.3;
+const busy = 0.3;
 
 /** What every measurement has at hand. */
 interface Bench extends BenchContext {
@@ -42,7 +42,7 @@ export const unavailable = (): string | undefined => (peerPython().exists ? unde
 export const bench: BenchGroup = async (context) => {
   const [load] = loadavg();
   context.report({ name: "peer.loadBefore", value: load, unit: "processes" });
-  if (load > BUSY) {
+  if (load > busy) {
     context.note(
       `The machine is busy (${load.toFixed(1)} processes): torch's threads suffer more from it than ours, so ratios come out too high.`,
     );
@@ -97,7 +97,7 @@ function randomConfig(): Record<string, unknown> {
 }
 
 async function decode(bench: Bench, { rows, steps }: { rows: number; steps: number }): Promise<void> {
-  const prompts = tokenRows(rows, CONTEXT);
+  const prompts = tokenRows(rows, contextTokens);
   const opened = await openEngineModel({ model: bench.model, adapt: "full" });
   const sampling = openSampling(opened.model, rows);
   const theirs = (cache: string) => () => seconds(bench.peer, "decode", { prompts, steps, cache });
@@ -177,7 +177,7 @@ async function loraStep(bench: Bench): Promise<void> {
   await adapter.release();
   adapted.remove();
   const rate = (name: string, time: number, flopsPerToken: number): void => {
-    const perRaw = (1024 * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
+    const perRaw = (1024 * flopsPerToken * times.raw) / (time * gemmFlops);
     bench.report({ name, value: 1024 / time, unit: "tok/s", perRaw });
   };
   bench.report({ name: bench.part, value: times.full / times.lora, unit: "×" });
@@ -216,7 +216,7 @@ async function measure<K extends string>(
   const gemm = await openGemm();
   const raw: Sides<"raw" | "rawTheirs"> = {
     raw: () => timed(() => gemm.run()),
-    rawTheirs: () => seconds(bench.peer, "gemm", GEMM),
+    rawTheirs: () => seconds(bench.peer, "gemm", gemmSizes),
   };
   const times = await alternate<string>(
     { ...sides, ...raw },
@@ -224,7 +224,7 @@ async function measure<K extends string>(
   );
   await gemm.release();
   const rate = (side: string, time: number): void =>
-    bench.report({ name: `${bench.part}.raw.${side}`, value: GEMM_FLOPS / time / 1e9, unit: "GFLOP/s" });
+    bench.report({ name: `${bench.part}.raw.${side}`, value: gemmFlops / time / 1e9, unit: "GFLOP/s" });
   rate("ours", times.raw);
   rate("theirs", times.rawTheirs);
   return times;
@@ -241,7 +241,7 @@ function report(
   flopsPerToken: number,
   times: { ours: number; theirs: number; raw: number },
 ): number {
-  const perRaw = (time: number): number => (tokens * flopsPerToken * times.raw) / (time * GEMM_FLOPS);
+  const perRaw = (time: number): number => (tokens * flopsPerToken * times.raw) / (time * gemmFlops);
   bench.report({ name: bench.part, value: times.theirs / times.ours, unit: "×" });
   for (const side of ["ours", "theirs"] as const) {
     bench.report({

@@ -1,7 +1,7 @@
 /** @file The model that speed is measured on: the shape of SmolLM2-135M, what a token costs in it, and the rate to compare with. */
 import { Graph } from "../src/engine/graph/graph.js";
 import type { ModelConfig } from "../src/engine/model/config.js";
-import { adaptedLayers, LORA_TARGETS, type LoraConfig } from "../src/engine/model/lora.js";
+import { adaptedLayers, allLoraTargets, type LoraConfig } from "../src/engine/model/lora.js";
 import { lower } from "../src/engine/onnx/lower.js";
 import { Session } from "../src/engine/runtime/session.js";
 
@@ -25,7 +25,7 @@ export const smolLm2: ModelConfig = {
 
 export const runtime = { threads: 2, provider: "cpu", onRun: () => {} };
 
-export const lora: LoraConfig = { rank: 16, alpha: 32, targets: LORA_TARGETS };
+export const lora: LoraConfig = { rank: 16, alpha: 32, targets: allLoraTargets };
 
 const layers = adaptedLayers(smolLm2, lora);
 const perToken = (parameters: number): number => 2 * parameters;
@@ -66,12 +66,12 @@ export async function seconds(run: () => Promise<unknown>, repeats = 3): Promise
 }
 
 /** A product of the shape of the model's largest layers, many times: what both sides are compared with. */
-export const GEMM = { rows: 1024, inner: 576, columns: 1536, rounds: 20 };
-export const GEMM_FLOPS = GEMM.rounds * 2 * GEMM.rows * GEMM.inner * GEMM.columns;
+export const gemmSizes = { rows: 1024, inner: 576, columns: 1536, rounds: 20 };
+export const gemmFlops = gemmSizes.rounds * 2 * gemmSizes.rows * gemmSizes.inner * gemmSizes.columns;
 
 /** The raw matrix product: `run` makes all rounds of `GEMM`, with both sides fed. */
 export async function openGemm(): Promise<{ run: () => Promise<void>; release: () => Promise<void> }> {
-  const { rows, inner, columns, rounds } = GEMM;
+  const { rows, inner, columns, rounds } = gemmSizes;
   const g = new Graph();
   g.output("y", g.matmul(g.input("a", [rows, inner]), g.input("b", [inner, columns])));
   const session = await Session.create(lower(g), runtime, () => {});

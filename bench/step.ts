@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { mean } from "../src/eval/intervals.js";
 import { atlasDemo } from "../src/recipes/search-r1/recipe.js";
-import { mergeConfig } from "../src/train/config.js";
+import { mergeConfig } from "../src/train/config/config.js";
 import type { MetricName, MetricValues } from "../src/train/metrics.js";
 import { train } from "../src/train/train.js";
 import type { BenchContext, BenchGroup } from "./bench.js";

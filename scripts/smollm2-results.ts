@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 import { evaluationMarkdown } from "../src/eval/table.js";
 import { UserError } from "../src/errors.js";
 import { renderTrace, type TraceRecord } from "../src/rollout/trace.js";
-import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "../src/train/gain.js";
+import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "../src/train/report/gain.js";
 import { readMetrics } from "../src/train/metrics-file.js";
 import type { MetricLine } from "../src/train/metrics.js";
 import { readResult, type TrainResult } from "../src/train/result.js";
 import { readRunConfig, readStarts } from "../src/train/run-folder.js";
-import type { SftResult } from "../src/train/sft.js";
+import type { SftResult } from "../src/train/sft/sft.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "docs", "results");
@@ -23,13 +23,13 @@ const number = (value: number | null | undefined, digits = 2): string => (value 
 const signed = (value: number): string => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 
 /** Averages over so many steps a row: single steps of eight questions are noisy. */
-const STEPS_PER_ROW = 5;
+const stepsPerRow = 5;
 
 function metricRows(lines: readonly MetricLine[]): string[] {
   const steps = lines.filter(({ step }) => step > 0);
   const rows: string[] = [];
-  for (let start = 0; start < steps.length; start += STEPS_PER_ROW) {
-    const part = steps.slice(start, start + STEPS_PER_ROW);
+  for (let start = 0; start < steps.length; start += stepsPerRow) {
+    const part = steps.slice(start, start + stepsPerRow);
     const mean = (name: keyof MetricLine): number | undefined => {
       const values = part.flatMap((line) => (typeof line[name] === "number" ? [line[name]] : []));
       return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -122,7 +122,7 @@ chosen on validation countries${result.steps < config.train.steps ? `; the run w
 
 ## Steps
 
-Means of ${STEPS_PER_ROW} steps: reward of the attempts (temperature 1), searches per question, share of groups without variance, gradient norm, tokens per attempt, seconds of rollout and of training,
+Means of ${stepsPerRow} steps: reward of the attempts (temperature 1), searches per question, share of groups without variance, gradient norm, tokens per attempt, seconds of rollout and of training,
 greedy exact match on ${config.train.evalSize} validation questions where it was measured.
 
 | steps | reward | searches | zero variance | gradient norm | tokens | rollout s | training s | validation |

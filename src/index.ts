@@ -21,8 +21,8 @@ export { UserError } from "./errors.js";
 // Train and evaluate.
 export { resume, train, type TrainOptions } from "./train/train.js";
 export { evaluate, type EvaluateOptions, type EvaluateResult } from "./train/evaluate.js";
-export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft.js";
-export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config.js";
+export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft/sft.js";
+export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config/config.js";
 export type { GivenParts } from "./train/parts.js";
 export type { OnEvent, TrainEvent } from "./train/events.js";
 export type { TestReports, TrainResult } from "./train/result.js";
@@ -34,8 +34,8 @@ export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
 export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
-export { openEngine, type EngineContext, type EngineSettings } from "./search/open-engine.js";
-export { engineNames, type EngineName } from "./search/engine-names.js";
+export { openEngine, type EngineContext, type EngineSettings } from "./search/open.js";
+export { engineNames, type EngineName } from "./search/registry.js";
 export { Bm25Engine, type Bm25EngineOptions } from "./search/bm25/engine.js";
 export { buildIndex, type BuildIndexOptions, type IndexSummary } from "./search/bm25/build.js";
 export {
@@ -51,7 +51,7 @@ export {
 export { IndexBusy } from "./search/bm25/lock.js";
 export { openIndex, verifyIndex } from "./search/bm25/open.js";
 export type { Bm25Settings } from "./search/bm25/settings.js";
-export { loadCorpus, readCorpus } from "./search/corpus.js";
+export { loadCorpus, readCorpus } from "./search/documents/corpus.js";
 export type { Encoder, EncoderSource, TextKind } from "./search/dense/encoder.js";
 export { openEncoder, type OpenEncoderOptions } from "./search/dense/open-encoder.js";
 export { DenseEngine } from "./search/dense/engine.js";
@@ -62,19 +62,19 @@ export { openVectors, type OpenVectorsOptions } from "./search/dense/vectors/ope
 export { LancePassages, type LanceSettings } from "./search/dense/lancedb/passages.js";
 export { buildLanceTable, LanceTable, type LanceBuildOptions } from "./search/dense/lancedb/build.js";
 export { lanceRows } from "./search/dense/lancedb/rows.js";
-export { HybridEngine, type HybridMember, type HybridSettings } from "./search/hybrid.js";
-export { RerankEngine } from "./search/rerank/engine.js";
+export { HybridEngine, type HybridMember, type HybridSettings } from "./search/middleware/hybrid.js";
+export { RerankEngine } from "./search/middleware/rerank.js";
 export type { Pair, PairScorer } from "./search/rerank/pair-scorer.js";
 export { openOnnxPairScorer, type OnnxPairScorerOptions } from "./search/rerank/onnx-pair-scorer.js";
-export { HttpEngine, type HttpSettings } from "./search/http.js";
+export { HttpEngine, type HttpSettings } from "./search/remote/http.js";
 export { loadIntoOpenSearch, type LoadSettings } from "./search/remote/opensearch-load.js";
 export { CachedEngine } from "./search/cache.js";
-export { RecordedEngine, type RecordedSettings } from "./search/cache/recorded.js";
-export { SingleFlightEngine } from "./search/single-flight.js";
-export { serve, type RunningServer, type ServeOptions } from "./search/server.js";
+export { RecordedEngine, type RecordedSettings } from "./search/middleware/recorded.js";
+export { SingleFlightEngine } from "./search/middleware/single-flight.js";
+export { serve, type RunningServer, type ServeOptions } from "./search/serving/server.js";
 
 // Environments, prompts and rewards.
-export { searchEnvironment, type Attempt, type Environment } from "./eval/environment.js";
+export { searchEnvironment, type Attempt, type Environment } from "./rollout/environment.js";
 export { rollout, type RolloutOptions } from "./rollout/rollout.js";
 export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rollout/trace.js";
 export { atlas, protocols, r1, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
@@ -107,7 +107,7 @@ export {
 } from "./algorithms/objective.js";
 
 // Policies.
-export type { Policy, Sample, SampleOptions } from "./policy/policy.js";
+export type { Policy, Sample, SampleOptions } from "./contracts/policy.js";
 export { createLocalPolicy, type LocalOptions } from "./policy/local/local.js";
 export { scriptedPolicy, type ScriptedOptions, type ScriptedPolicy } from "./policy/scripted.js";
 export { byteTokenizer } from "./policy/testing.js";

@@ -18,11 +18,15 @@ export interface Question {
   source?: string;
 }
 
-/** One retrieved document. */
-export interface Passage {
+/** A passage as an index stores it, without a score. */
+export interface StoredPassage {
   id: string;
   title: string;
   text: string;
+}
+
+/** One retrieved passage. */
+export interface Passage extends StoredPassage {
   /** Higher is better; only comparable within one result list. */
   score: number;
 }
@@ -47,8 +51,8 @@ export interface SearchCall {
   passages: Passage[];
   /** Passages that did not fit the observation budget: left out whole, never cut. */
   omittedPassages: number;
-  /** Places in the passages where protocol tags or control characters were neutralised. */
-  neutralised: number;
+  /** Places in the passages where protocol tags or control characters were sanitized. */
+  sanitized: number;
   /** Milliseconds between asking and having the result. */
   waitedMs: number;
   /** Set when the engine failed: the observation is then empty and marked. */

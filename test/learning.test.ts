@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { atlasDemo } from "../src/recipes/search-r1/recipe.js";
-import { mergeConfig, type ConfigInput } from "../src/train/config.js";
+import { mergeConfig, type ConfigInput } from "../src/train/config/config.js";
 import { train } from "../src/train/train.js";
 
 const root = await mkdtemp(path.join(tmpdir(), "sleuth-learning-"));

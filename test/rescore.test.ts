@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { attemptOf, searchCall, type AttemptOptions } from "../src/rewards/attempts.test-support.js";
 import { traceToLine } from "../src/rollout/trace.js";
-import type { RescoreReport } from "../src/train/rescore.js";
+import type { RescoreReport } from "../src/train/report/rescore.js";
 import type { Question } from "../src/types.js";
 import { lastJson, sleuth, sleuthHere } from "./run-sleuth.js";
 
 let folder: string;
 let run: string;
 const question: Question = { id: "q1", question: "What is the capital of France?", answers: ["Paris"] };
-const THINK = "<think> so </think>";
+const think = "<think> so </think>";
 
 /** A line of a trace: what was answered after one search, and the recorded reward. */
 function line(
@@ -23,9 +23,9 @@ function line(
   reward: number | undefined,
   more: AttemptOptions = {},
 ): string {
-  const last = answer === null ? "hm" : `${THINK}<answer> ${answer} </answer>`;
+  const last = answer === null ? "hm" : `${think}<answer> ${answer} </answer>`;
   const searches = more.searches ?? [searchCall("capital of France", "Paris it is.")];
-  const trajectory = attemptOf([`${THINK}<search> q </search>`, last], answer, { ...more, searches });
+  const trajectory = attemptOf([`${think}<search> q </search>`, last], answer, { ...more, searches });
   // Tokens are not needed: the model may be gone.
   for (const segment of trajectory.segments) segment.tokens_T = [];
   return `${traceToLine({ step, question, reward, trajectory })}\n`;

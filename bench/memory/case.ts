@@ -1,6 +1,6 @@
 /** @file One case of the memory bench, in a process of its own: prints what was planned and what was taken at most. */
 import { readFileSync } from "node:fs";
-import { SMOLLM2 } from "../../src/engine/io/smollm2.test-support.js";
+import { smollm2 } from "../../src/engine/io/smollm2.test-support.js";
 import { LocalEngine } from "../../src/policy/local/engine.js";
 import type { Datum } from "../../src/types.js";
 import { tokenRows } from "../smollm2.js";
@@ -23,24 +23,24 @@ export interface MemoryFigures {
   parts: { name: string; bytes: number }[];
 }
 
-const ROW = 256;
+const tokensOfRow = 256;
 /** A row is a prompt, a turn of the policy, an observation and another turn. */
-const PROMPT = 64;
-const TURN = 64;
-const GROUP = 8;
-const SAMPLED = 64;
+const promptTokens = 64;
+const turn = 64;
+const groupOf = 8;
+const sampled = 64;
 
 const { adapt, microBatchTokens, recompute, training, critic, entropy } = JSON.parse(process.argv[2]) as MemoryCase;
 const engine = await LocalEngine.open({
-  model: SMOLLM2,
+  model: smollm2,
   adapt,
   threads: 2,
-  contextLength: ROW,
-  maxBatch: SAMPLED,
+  contextLength: tokensOfRow,
+  maxBatch: sampled,
   microBatchTokens,
   recompute,
   critic,
-  workload: { training, entropy, rowTokens: ROW, lossTokens: 2 * TURN, groupSize: GROUP },
+  workload: { training, entropy, rowTokens: tokensOfRow, lossTokens: 2 * turn, groupSize: groupOf },
 });
 
 const adam = { learningRate: 1e-5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 };
@@ -85,9 +85,9 @@ async function updateCritic(data_D: readonly Datum[]): Promise<void> {
   const targets = data_D.map(({ tokens_T, sampledMask_T }, row) => ({
     tokens_T,
     mask_T: sampledMask_T,
-    returns_T: new Float32Array(ROW).fill(1),
+    returns_T: new Float32Array(tokensOfRow).fill(1),
     oldValues_T: values_D_T[row],
-    weights_T: new Float32Array(ROW).fill(1e-3),
+    weights_T: new Float32Array(tokensOfRow).fill(1e-3),
   }));
   await engine.critic.forwardBackward(targets, { clip: 0.5 });
   await engine.critic.optimStep(adam);
@@ -95,27 +95,27 @@ async function updateCritic(data_D: readonly Datum[]): Promise<void> {
 
 /** Prompts that leave room for a few tokens. */
 async function sample(): Promise<void> {
-  const prompts = tokenRows(SAMPLED, ROW - 8, 1);
+  const prompts = tokenRows(sampled, tokensOfRow - 8, 1);
   await Promise.all(prompts.map((prompt, seed) => engine.sample(prompt, { maxTokens: 8, seed })));
 }
 
 /** Attempts behind one prompt. */
 function group(): Datum[] {
-  const prompt = tokenRows(1, PROMPT)[0];
-  return tokenRows(GROUP, ROW - PROMPT, 7).map((rest) => datum([...prompt, ...rest]));
+  const prompt = tokenRows(1, promptTokens)[0];
+  return tokenRows(groupOf, tokensOfRow - promptTokens, 7).map((rest) => datum([...prompt, ...rest]));
 }
 
 /** Sequences that share nothing, twice a micro-batch of them. */
 function alone(): Datum[] {
-  return tokenRows(Math.ceil((2 * microBatchTokens) / ROW), ROW, 3).map((tokens_T) => datum(tokens_T));
+  return tokenRows(Math.ceil((2 * microBatchTokens) / tokensOfRow), tokensOfRow, 3).map((tokens_T) => datum(tokens_T));
 }
 
 function datum(tokens_T: number[]): Datum {
   return {
     tokens_T,
-    sampledMask_T: new Uint8Array(ROW).fill(1, PROMPT, PROMPT + TURN).fill(1, ROW - TURN),
-    logprobs_T: new Float32Array(ROW).fill(-1),
-    advantages_T: new Float32Array(ROW).fill(1e-3),
-    ...(entropy ? { entropyWeights_T: new Float32Array(ROW).fill(1e-3) } : {}),
+    sampledMask_T: new Uint8Array(tokensOfRow).fill(1, promptTokens, promptTokens + turn).fill(1, tokensOfRow - turn),
+    logprobs_T: new Float32Array(tokensOfRow).fill(-1),
+    advantages_T: new Float32Array(tokensOfRow).fill(1e-3),
+    ...(entropy ? { entropyWeights_T: new Float32Array(tokensOfRow).fill(1e-3) } : {}),
   };
 }

@@ -2,7 +2,7 @@
 import { makeAlgorithm } from "../../src/algorithms/make.js";
 import { isEngineLoss } from "../../src/algorithms/objective.js";
 import { createLocalPolicy } from "../../src/policy/local/local.js";
-import type { Policy } from "../../src/policy/policy.js";
+import type { Policy } from "../../src/contracts/policy.js";
 import type { Group, Trajectory } from "../../src/types.js";
 import { lora, runtime, timed, tokenRows } from "../smollm2.js";
 import type { Peer } from "./process.js";
@@ -37,7 +37,7 @@ export const quickStep: StepWork = {
 };
 
 /** Keys and values of the whole step's rows to their end take 2.9 GB. */
-const CACHE_BYTES = 4 * 2 ** 30;
+const peerCacheBytes = 4 * 2 ** 30;
 
 const promptsOf = (work: StepWork): number[][] => tokenRows(work.prompts, work.promptTokens);
 const observationsOf = (work: StepWork): number[][] => tokenRows(work.prompts, work.observationTokens, 31);
@@ -59,7 +59,7 @@ export async function openOurSteps(
     lora,
     threads: runtime.threads,
     contextLength: 512,
-    cacheBytes: CACHE_BYTES,
+    cacheBytes: peerCacheBytes,
   });
   let seed = 0;
   return {

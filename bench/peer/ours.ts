@@ -4,7 +4,7 @@ import { Sampler } from "../../src/engine/generate/sampler.js";
 import type { EngineModel } from "../../src/engine/model/weights.js";
 import { AdamW } from "../../src/engine/optim/adamw.js";
 import { Trainer } from "../../src/engine/optim/forward-backward.js";
-import type { AdamOptions } from "../../src/policy/policy.js";
+import type { AdamOptions } from "../../src/contracts/policy.js";
 import type { Datum } from "../../src/types.js";
 import { runtime, timed } from "../smollm2.js";
 

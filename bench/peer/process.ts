@@ -5,8 +5,8 @@ import path from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { UserError } from "../../src/errors.js";
 
-const SETUP = "bash bench/peer/setup.sh";
-const KEPT_LINES = 40;
+const setup = "bash bench/peer/setup.sh";
+const keptLines = 40;
 
 /** The interpreter that has torch, transformers and trl: `SLEUTH_PEER_PYTHON`, else what `setup.sh` makes. */
 export function peerPython(): { python: string; exists: boolean } {
@@ -15,7 +15,7 @@ export function peerPython(): { python: string; exists: boolean } {
 }
 
 export const howToSetUp = (): string =>
-  `The peer's Python is not there (${peerPython().python}). Set it up with \`${SETUP}\` (several GB), ` +
+  `The peer's Python is not there (${peerPython().python}). Set it up with \`${setup}\` (several GB), ` +
   "or name an interpreter that has bench/peer/requirements.txt in SLEUTH_PEER_PYTHON.";
 
 /** Speaks JSON lines with `peer.py`, one request at a time. */
@@ -43,7 +43,7 @@ export class Peer {
     this.#lines = createInterface({ input: child.stdout });
     createInterface({ input: child.stderr }).on("line", (line) => {
       this.#printed.push(line);
-      if (this.#printed.length > KEPT_LINES) this.#printed.shift();
+      if (this.#printed.length > keptLines) this.#printed.shift();
     });
     this.#ended = new Promise((_, reject) => {
       child.once("error", reject);

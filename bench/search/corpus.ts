@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Random } from "../../src/random.js";
-import { luceneStopWords } from "../../src/search/analyzer.js";
+import { luceneStopWords } from "../../src/search/text/analyzer.js";
 
 /** Files of another version are made anew. */
 const version = 1;

@@ -6,14 +6,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { StoredPassage } from "../../src/search/bm25/passages.js";
 import { buildDenseIndex } from "../../src/search/dense/index/build.js";
 import { openDenseIndex } from "../../src/search/dense/index/open.js";
-import { MINILM, minilmIsAbsent } from "../../src/search/dense/minilm.test-support.js";
+import { minilm, minilmIsAbsent } from "../../src/search/dense/minilm.test-support.js";
 import { OnnxEncoder } from "../../src/search/dense/onnx-encoder.js";
 import type { VectorSource } from "../../src/search/dense/vectors/source.js";
 import type { BenchContext, BenchGroup } from "../bench.js";
 import { ClusteredVectors, blockSize, dimensions } from "./lancedb-vectors.js";
+import type { StoredPassage } from "../../src/types.js";
 
 const topK = 10;
 const batchSize = 64;
@@ -83,7 +83,7 @@ async function exactBench({ report, quick }: BenchContext): Promise<void> {
 }
 
 async function encodeBench({ report, quick }: BenchContext): Promise<void> {
-  const queries = await OnnxEncoder.open({ location: MINILM });
+  const queries = await OnnxEncoder.open({ location: minilm });
   const times: number[] = [];
   for (let query = 0; query < (quick ? 20 : 220); query++) {
     const started = performance.now();
@@ -96,7 +96,7 @@ async function encodeBench({ report, quick }: BenchContext): Promise<void> {
   report({ name: "dense.encode.query.p50", value: steady[steady.length >> 1], unit: "ms" });
 
   // As for a corpus: a worker for each of two cores.
-  const corpus = await OnnxEncoder.open({ location: MINILM }, { workers: 2 });
+  const corpus = await OnnxEncoder.open({ location: minilm }, { workers: 2 });
   const passages = Array.from({ length: quick ? 64 : 1_024 }, (_, number) => passageText(number));
   await corpus.encode(passages.slice(0, 64), "passage");
   const started = performance.now();

@@ -3,7 +3,7 @@
  * search (no positions, stems, stop words removed), then optimize.
  */
 import { json } from "node:stream/consumers";
-import { readCorpus } from "../../src/search/corpus.js";
+import { readCorpus } from "../../src/search/documents/corpus.js";
 import { loadLance } from "../../src/search/dense/lancedb/library.js";
 import { tableName } from "./lancedb-text.js";
 

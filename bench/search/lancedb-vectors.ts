@@ -20,23 +20,23 @@ const seed = 4242;
 
 /** Makes the same vectors for the same numbers, in any order. */
 export class ClusteredVectors {
-  private readonly centres: Float32Array;
-  private readonly directions: Float32Array;
+  readonly #centres: Float32Array;
+  readonly #directions: Float32Array;
 
   constructor() {
     const scaled = (count: number, norm: number, name: string): Float32Array => {
       const random = new Random(seed, name);
       return Float32Array.from({ length: count * dimensions }, () => (random.normal() * norm) / Math.sqrt(dimensions));
     };
-    this.centres = scaled(clusters, length.centre, "centres");
-    this.directions = scaled(directionSets * rank, length.noise / Math.sqrt(rank), "directions");
+    this.#centres = scaled(clusters, length.centre, "centres");
+    this.#directions = scaled(directionSets * rank, length.noise / Math.sqrt(rank), "directions");
   }
 
   /** Vectors from `first` on: [count × dimensions]. */
   block(first: number, count: number): Float32Array {
     const vectors_N_E = new Float32Array(count * dimensions);
     for (let row = 0; row < count; row++)
-      this.write(first + row, vectors_N_E.subarray(row * dimensions, (row + 1) * dimensions));
+      this.#write(first + row, vectors_N_E.subarray(row * dimensions, (row + 1) * dimensions));
     return vectors_N_E;
   }
 
@@ -46,7 +46,7 @@ export class ClusteredVectors {
     const random = new Random(seed, "queries");
     for (let query = 0; query < count; query++) {
       const vector = queries_Q_E.subarray(query * dimensions, (query + 1) * dimensions);
-      this.write(Math.floor((query * total) / count), vector);
+      this.#write(Math.floor((query * total) / count), vector);
       for (let place = 0; place < dimensions; place++)
         vector[place] += (random.normal() * length.query) / Math.sqrt(dimensions);
       normalise(vector);
@@ -54,15 +54,15 @@ export class ClusteredVectors {
     return queries_Q_E;
   }
 
-  private write(number: number, vector_E: Float32Array): void {
+  #write(number: number, vector_E: Float32Array): void {
     const random = new Random(seed, number);
     const cluster = random.integer(clusters);
-    vector_E.set(this.centres.subarray(cluster * dimensions, (cluster + 1) * dimensions));
+    vector_E.set(this.#centres.subarray(cluster * dimensions, (cluster + 1) * dimensions));
     const set = (cluster % directionSets) * rank;
     for (let direction = set; direction < set + rank; direction++) {
       const weight = random.normal();
       const from = direction * dimensions;
-      for (let place = 0; place < dimensions; place++) vector_E[place] += weight * this.directions[from + place];
+      for (let place = 0; place < dimensions; place++) vector_E[place] += weight * this.#directions[from + place];
     }
     normalise(vector_E);
   }

@@ -10,8 +10,7 @@ import { UserError } from "../../src/errors.js";
 import { Bm25Engine } from "../../src/search/bm25/engine.js";
 import { readIndex } from "../../src/search/bm25/open.js";
 import { PassagesInMemory } from "../../src/search/bm25/passages.js";
-import type { StoredPassage } from "../../src/search/bm25/passages.js";
-import { readCorpus } from "../../src/search/corpus.js";
+import { readCorpus } from "../../src/search/documents/corpus.js";
 import { lanceIsAbsent } from "../../src/search/dense/lancedb/library.js";
 import type { SearchEngine } from "../../src/search/engine.js";
 import type { BenchContext, BenchGroup } from "../bench.js";
@@ -22,6 +21,7 @@ import { buildCase, indexOf } from "./bm25.js";
 import { benchCorpus } from "./corpus.js";
 import type { BenchCorpus } from "./corpus.js";
 import { openLanceText } from "./lancedb-text.js";
+import type { StoredPassage } from "../../src/types.js";
 
 export const parts = ["peers"];
 

@@ -4,7 +4,7 @@
  */
 import { mean } from "../../src/eval/intervals.js";
 import { atlasDemo } from "../../src/recipes/search-r1/recipe.js";
-import { mergeConfig, parseConfig, type Config, type ConfigInput } from "../../src/train/config.js";
+import { mergeConfig, parseConfig, type Config, type ConfigInput } from "../../src/train/config/config.js";
 import { algorithmOf, loadSplits, openPolicy, openTask } from "../../src/train/parts.js";
 import { attemptQuestions } from "../../src/train/rollouts.js";
 import type { Run } from "../../src/train/run.js";

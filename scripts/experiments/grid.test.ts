@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { atlas } from "../../src/prompts/protocol.js";
 import { combineRewards, rewardsFor } from "../../src/rewards/combine.js";
-import { applySets, parseConfig, type Config } from "../../src/train/config.js";
+import { applySets, parseConfig, type Config } from "../../src/train/config/config.js";
 import { seeds, variants } from "./cells.js";
 import { allCells, type Job } from "./jobs.js";
 import { tables } from "./tables.js";

@@ -1,6 +1,6 @@
 /** @file What is kept of a finished run, and the numbers that tables compare. */
 import { existsSync, readFileSync } from "node:fs";
-import { writeFileDurably } from "../../src/train/durable.js";
+import { writeFileDurably } from "../../src/files/durable.js";
 import { readMetrics } from "../../src/train/metrics-file.js";
 import { readResult, type TestReports } from "../../src/train/result.js";
 import { readStarts } from "../../src/train/run-folder.js";

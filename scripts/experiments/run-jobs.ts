@@ -65,26 +65,26 @@ async function kept(job: Job, wallSeconds: number): Promise<string | undefined> 
 
 /** Foretells from the expected costs and from what the ended jobs really took. */
 export class Clock {
-  private readonly jobs: number;
-  private expectedLeft: number;
-  private expectedEnded = 0;
-  private tookSeconds = 0;
+  readonly #jobs: number;
+  #expectedLeft: number;
+  #expectedEnded = 0;
+  #tookSeconds = 0;
 
   constructor(queue: readonly Pick<Job, "cost">[], jobs: number) {
-    this.jobs = jobs;
-    this.expectedLeft = queue.reduce((sum, { cost }) => sum + cost, 0);
+    this.#jobs = jobs;
+    this.#expectedLeft = queue.reduce((sum, { cost }) => sum + cost, 0);
   }
 
   ended({ cost }: Pick<Job, "cost">, wallSeconds: number): void {
-    this.expectedLeft -= cost;
-    this.expectedEnded += cost;
-    this.tookSeconds += wallSeconds;
+    this.#expectedLeft -= cost;
+    this.#expectedEnded += cost;
+    this.#tookSeconds += wallSeconds;
   }
 
   /** Those under way count in full: on average that is as much too long as starting up is too short. */
   secondsLeft(): number {
-    const pace = this.expectedEnded === 0 ? 1 : this.tookSeconds / this.expectedEnded;
-    return (this.expectedLeft * pace) / this.jobs;
+    const pace = this.#expectedEnded === 0 ? 1 : this.#tookSeconds / this.#expectedEnded;
+    return (this.#expectedLeft * pace) / this.#jobs;
   }
 }
 

@@ -15,12 +15,12 @@ export interface JudgeOptions {
 }
 
 /** Seeds without which nothing is said: two can agree by chance, and their interval is then of no width. */
-const LEAST_SEEDS = 3;
+const leastSeeds = 3;
 
 /** `holds` and `fails` only where the whole 95 % interval says so; `unseen` where it reaches over both. */
 export function judge(expectation: Expectation, difference: SeedEstimate, { margin }: JudgeOptions): Verdict {
   const { low, high, n } = difference;
-  if (n < LEAST_SEEDS) return "not run";
+  if (n < leastSeeds) return "not run";
   switch (expectation) {
     case "higher":
       return low > 0 ? "holds" : high < 0 ? "fails" : "unseen";

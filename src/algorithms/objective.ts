@@ -1,7 +1,7 @@
 /**
  * @file What an update minimises: a loss on probability ratios, with a KL to the frozen start and an entropy bonus where they are wanted.
  */
-import type { LossSpec } from "../policy/policy.js";
+import type { LossSpec } from "../contracts/policy.js";
 import type { MadeData } from "./algorithm.js";
 import { klGradient, klValue, type KlName } from "./kl/estimators.js";
 import type { Logprobs } from "./loss/loss.js";

@@ -1,5 +1,4 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import { renderTrace } from "../rollout/trace.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Trajectory } from "../types.js";
@@ -10,6 +9,7 @@ import { addRunOptions, integer, numberOption, warnAboutPrompt } from "./run-opt
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 interface Options extends ModelOptions {
   temperature: number;

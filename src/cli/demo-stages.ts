@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { buildAtlas } from "../data/atlas/atlas.js";
 import { renderTrace, traceFromLine, type TraceRecord } from "../rollout/trace.js";
-import type { Config } from "../train/config.js";
+import type { Config } from "../train/config/config.js";
 import { count } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
 

@@ -1,6 +1,6 @@
 /** @file `sleuth demo`: the whole story on the built-in world, from the untrained model to the table of before and after. */
 import { atlasDemo } from "../recipes/search-r1/recipe.js";
-import { mergeConfig, type Config, type ConfigInput } from "../train/config.js";
+import { mergeConfig, type Config, type ConfigInput } from "../train/config/config.js";
 import type { TestReports, TrainResult } from "../train/result.js";
 import { printTranscripts, printWorld } from "./demo-stages.js";
 import { addFaithful, collect, configOver, integer, withoutUndefined } from "./run-options.js";

@@ -1,8 +1,8 @@
 /** @file The options that `sleuth search` and `sleuth serve search` share, and the settings of a search engine that they amount to. */
 import { Option } from "commander";
 import type { Command } from "commander";
-import type { EngineSettings } from "../search/open-engine.js";
-import { fields } from "../train/config-fields.js";
+import type { EngineSettings } from "../search/open.js";
+import { fields } from "../train/config/fields.js";
 import { integer, numberOption } from "./run-options.js";
 
 interface EngineOption {

@@ -2,12 +2,11 @@
 import { Option } from "commander";
 import { UserError } from "../errors.js";
 import { loadQuestions } from "../data/questions.js";
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import { toReport, type Evaluation } from "../eval/evaluation.js";
 import { evaluationTable } from "../eval/table.js";
 import { traceToLine } from "../rollout/trace.js";
-import { writeFileDurably } from "../train/durable.js";
-import { mergeConfig, type Config } from "../train/config.js";
+import { writeFileDurably } from "../files/durable.js";
+import { mergeConfig, type Config } from "../train/config/config.js";
 import { evaluate } from "../train/evaluate.js";
 import { loadSplits } from "../train/parts.js";
 import type { Question } from "../types.js";
@@ -18,6 +17,7 @@ import { addRunOptions, integer, warnAboutCorpus, warnAboutPrompt } from "./run-
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 interface Options extends ModelOptions {
   split: "train" | "validation" | "test";

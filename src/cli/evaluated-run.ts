@@ -3,8 +3,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { findCheckpoint } from "../train/checkpoint.js";
-import { mergeConfig, type Config } from "../train/config.js";
-import { manifestProblem } from "../train/manifest.js";
+import { mergeConfig, type Config } from "../train/config/config.js";
+import { manifestProblem } from "../files/manifest.js";
 import { readRunConfig } from "../train/run-folder.js";
 import { configOf, configOver, type RunOptions } from "./run-options.js";
 

@@ -8,13 +8,13 @@ import { loadModelFolder } from "../engine/io/model-folder.js";
 import { parameter } from "../engine/model/parameters.js";
 import { toEvaluation, toReport, type EvaluationReport } from "../eval/evaluation.js";
 import { LocalEngine } from "../policy/local/engine.js";
-import type { Policy } from "../policy/policy.js";
+import type { Policy } from "../contracts/policy.js";
 import { makeTinyModel, type TinyModel } from "../policy/local/tiny-model.test-support.js";
 import { lastJson, sleuthHere, type Ended } from "../../test/run-sleuth.js";
 import { saveBest, saveCheckpoint, type TrainState } from "../train/checkpoint.js";
-import { parseConfig, type ConfigInput } from "../train/config.js";
+import { parseConfig, type ConfigInput } from "../train/config/config.js";
 import { locateModel } from "../train/model-folder.js";
-import { LORA_TARGETS, mergeInto, type LoraTarget } from "../engine/model/lora.js";
+import { allLoraTargets, mergeInto, type LoraTarget } from "../engine/model/lora.js";
 import { saveResult } from "../train/result.js";
 import { openRun } from "../train/run-folder.js";
 import type { Trajectory } from "../types.js";
@@ -48,7 +48,7 @@ function report(exactMatch: 0 | 1): EvaluationReport {
 async function makeRun(
   name: string,
   input: ConfigInput,
-  targets: readonly LoraTarget[] = LORA_TARGETS,
+  targets: readonly LoraTarget[] = allLoraTargets,
 ): Promise<{ first: Float32Array; best: Float32Array }> {
   const folder = file(name);
   const config = parseConfig({ ...input, run: { folder, threads: 1 }, rollout: { protocol: "search-r1" } });

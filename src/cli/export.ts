@@ -4,8 +4,8 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Option } from "commander";
 import {
-  ADAPTER_CONFIG_FILE,
-  ADAPTER_WEIGHTS_FILE,
+  adapterConfigFile,
+  adapterWeightsFile,
   loadAdapterFolder,
   saveAdapterFolder,
 } from "../engine/io/adapter-folder.js";
@@ -13,11 +13,11 @@ import { saveMergedFolder } from "../engine/io/merged-folder.js";
 import type { ModelSource, TokenizerFiles } from "../engine/io/model-source.js";
 import { openModel } from "../engine/io/open-model.js";
 import type { FloatType } from "../engine/io/safetensors.js";
-import { CONFIG_FILE, INDEX_FILE } from "../engine/io/safetensors-set.js";
-import { TOKENIZER_FILES, writeTokenizerFiles } from "../engine/io/tokenizer-files.js";
+import { configFile, indexFile } from "../engine/io/safetensors-set.js";
+import { tokenizerFiles, writeTokenizerFiles } from "../engine/io/tokenizer-files.js";
 import type { Adapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
-import { replaceFolder, writeError } from "../train/durable.js";
+import { replaceFolder, writeError } from "../files/durable.js";
 import { sourceCommit } from "../train/source-commit.js";
 import { findExportedModel, type ExportedModel } from "./exported-model.js";
 import { readExportedRun } from "./exported-run.js";
@@ -38,10 +38,10 @@ interface Options {
 }
 
 /** The model card, as the Hub names it. */
-const CARD_FILE = "README.md";
+const cardFile = "README.md";
 
 /** What an export consists of, besides weights. */
-const besideWeights = [CONFIG_FILE, INDEX_FILE, ADAPTER_CONFIG_FILE, CARD_FILE, ...TOKENIZER_FILES];
+const besideWeights = [configFile, indexFile, adapterConfigFile, cardFile, ...tokenizerFiles];
 
 const floatTypes: Readonly<Record<Options["dtype"], FloatType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 
@@ -139,7 +139,7 @@ async function exportModel(
     if (as === "adapter") await writeAdapter(folder, adapter as Adapter, model, source, writing.dtype);
     else await saveMergedFolder(folder, { source, adapter, ...writing });
     await writeTokenizerFiles(folder, tokenizer);
-    await writeFile(path.join(folder, CARD_FILE), card);
+    await writeFile(path.join(folder, cardFile), card);
     signal.throwIfAborted();
   }).finally(() => progress?.stop());
   const files = readdirSync(out)
@@ -148,7 +148,7 @@ async function exportModel(
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   const seconds = (performance.now() - started) / 1000;
   terminal.print(`${bytes(size)} in ${files.length} files, ${duration(seconds * 1000)} → ${out}`);
-  terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, CARD_FILE)}`));
+  terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, cardFile)}`));
   return {
     out,
     as,
@@ -210,7 +210,7 @@ function checkPlace({ out, force = false }: Options, sources: readonly (string |
 }
 
 function isWeights(name: string): boolean {
-  return name === ADAPTER_WEIGHTS_FILE || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
+  return name === adapterWeightsFile || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 }
 
 /** Links followed, as far as the path exists. */

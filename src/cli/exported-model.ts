@@ -4,7 +4,7 @@ import path from "node:path";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
-import { manifestProblem } from "../train/manifest.js";
+import { manifestProblem } from "../files/manifest.js";
 import { locateBase, modelFolder } from "../train/model-folder.js";
 import { modelOfRun } from "./evaluated-run.js";
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { BestScore, TrainState } from "../train/checkpoint.js";
-import type { Config } from "../train/config.js";
+import type { Config } from "../train/config/config.js";
 import { readResult, type TestReports } from "../train/result.js";
 import { readRunConfig, readStarts, type RunKind, type Start } from "../train/run-folder.js";
 import { runAround } from "./exported-model.js";

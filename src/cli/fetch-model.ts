@@ -1,6 +1,6 @@
 /** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
 import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
-import type { Config } from "../train/config.js";
+import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
 import { withInterrupt } from "./interrupt.js";
 import { bytes } from "./terminal/format.js";

@@ -13,7 +13,7 @@ import { serveSearchVerb } from "./serve-search.js";
 import { trainVerb } from "./train.js";
 import type { Sink } from "./terminal/terminal.js";
 import { addVerb, type Verb, type VerbHost } from "./verb.js";
-import { indexVerb } from "./index-corpus.js";
+import { indexVerb } from "./index/corpus.js";
 import { pretrainVerb } from "./pretrain.js";
 import { pullVerb } from "./pull.js";
 import { rescoreVerb } from "./rescore.js";

@@ -1,7 +1,7 @@
 /** @file `sleuth rescore`: the reward lab on the command line. */
 import { UserError } from "../errors.js";
 import { renderTrace } from "../rollout/trace.js";
-import { rescore, type Comparison, type Rescored, type RescoreReport } from "../train/rescore.js";
+import { rescore, type Comparison, type Rescored, type RescoreReport } from "../train/report/rescore.js";
 import { withInterrupt } from "./interrupt.js";
 import { collect, integer } from "./run-options.js";
 import { bytes, count, percent, table } from "./terminal/format.js";

@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { presets, type PresetName } from "../recipes/presets.js";
 import { faithful } from "../recipes/search-r1/faithful.js";
-import { parseConfig } from "../train/config.js";
+import { parseConfig } from "../train/config/config.js";
 import { addRecipeOptions, configOf, presetHelp } from "./run-options.js";
 import { trainVerb } from "./train.js";
 

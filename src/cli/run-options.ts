@@ -11,10 +11,10 @@ import {
   refuseUnknownKeys,
   type Config,
   type ConfigInput,
-} from "../train/config.js";
-import { groupHelp } from "../train/config-fields.js";
+} from "../train/config/config.js";
+import { groupHelp } from "../train/config/fields.js";
 import type { Terminal } from "./terminal/terminal.js";
-import { findConfigFile, loadConfig } from "../train/config-file.js";
+import { findConfigFile, loadConfig } from "../train/config/file.js";
 import { readRunConfig } from "../train/run-folder.js";
 import { runAround } from "./exported-model.js";
 

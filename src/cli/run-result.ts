@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { evaluationTable } from "../eval/table.js";
-import { attemptPairs, exactMatchOf, pairedGain } from "../train/gain.js";
+import { attemptPairs, exactMatchOf, pairedGain } from "../train/report/gain.js";
 import type { TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
 import { duration } from "./terminal/format.js";

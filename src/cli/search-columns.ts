@@ -1,7 +1,7 @@
 /** @file The settings of one engine among several: what concerns it of what was given for all. */
-import { engineNames, isWebEngine } from "../search/engine-names.js";
-import type { EngineName } from "../search/engine-names.js";
-import type { EngineSettings } from "../search/open-engine.js";
+import { engineNames, isWebEngine } from "../search/registry.js";
+import type { EngineName } from "../search/registry.js";
+import type { EngineSettings } from "../search/open.js";
 
 const atAddresses = ["http", "opensearch", "qdrant", "searxng"];
 const withVectors = ["dense", "lancedb", "qdrant"];

@@ -1,6 +1,6 @@
 /** @file What engines found, for people: one list, or several side by side. Nothing that was found can steer the terminal. */
-import { Analyzer } from "../search/analyzer.js";
-import { highlightMatches, printable, snippet } from "../search/highlight.js";
+import { Analyzer } from "../search/text/analyzer.js";
+import { highlightMatches, printable, snippet } from "../search/text/highlight.js";
 import type { Passage } from "../types.js";
 import type { Column } from "./search.js";
 import { duration, fitColumns, visibleWidth } from "./terminal/format.js";
@@ -90,15 +90,15 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
 class Painter {
   readonly query: string;
   readonly analyzer = new Analyzer();
-  private readonly mark: (word: string) => string;
+  readonly #mark: (word: string) => string;
 
   constructor(query: string, mark: (word: string) => string) {
     this.query = query;
-    this.mark = mark;
+    this.#mark = mark;
   }
 
   paint(text: string): string {
-    return highlightMatches(text, this.query, this.analyzer, { paint: this.mark });
+    return highlightMatches(text, this.query, this.analyzer, { paint: this.#mark });
   }
 }
 

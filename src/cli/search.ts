@@ -1,8 +1,8 @@
 /** @file `sleuth search`: what search engines find, with the words that matched; several engines side by side. */
 import { SearchError } from "../search/engine.js";
 import { engineOf, enginesIn } from "../search/locate-index.js";
-import { defaultEngineSettings, openEngine } from "../search/open-engine.js";
-import type { EngineSettings } from "../search/open-engine.js";
+import { defaultEngineSettings, openEngine } from "../search/open.js";
+import type { EngineSettings } from "../search/open.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Passage } from "../types.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";

@@ -1,8 +1,8 @@
 /** @file `sleuth serve search`: any search engine over HTTP, in the request format of Search-R1's own server. */
-import { engineNames, isWebEngine } from "../search/engine-names.js";
+import { engineNames, isWebEngine } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
-import { openEngine } from "../search/open-engine.js";
-import { serve } from "../search/server.js";
+import { openEngine } from "../search/open.js";
+import { serve } from "../search/serving/server.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { withInterrupt } from "./interrupt.js";
 import { integer } from "./run-options.js";

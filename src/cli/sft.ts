@@ -1,10 +1,9 @@
 /** @file `sleuth sft`: supervised training on transcripts, the cold start of reinforcement. */
 import path from "node:path";
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import { UserError } from "../errors.js";
-import { mergeConfig, type Config } from "../train/config.js";
+import { mergeConfig, type Config } from "../train/config/config.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { sft, type SftEvent, type SftResult } from "../train/sft.js";
+import { sft, type SftEvent, type SftResult } from "../train/sft/sft.js";
 import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
 import {
@@ -24,6 +23,7 @@ import { noteMemory } from "./terminal/memory-note.js";
 import { SftPanel } from "./terminal/sft-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb, VerbAnswer } from "./verb.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 interface Options extends RunOptions {
   transcripts?: string;

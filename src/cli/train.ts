@@ -1,10 +1,9 @@
 /** @file `sleuth train`: trains on any questions and passages. */
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { OnEvent } from "../train/events.js";
 import { readRunConfig } from "../train/run-folder.js";
 import type { TrainResult } from "../train/result.js";
 import { train } from "../train/train.js";
-import type { Config } from "../train/config.js";
+import type { Config } from "../train/config/config.js";
 import { UserError } from "../errors.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
@@ -26,6 +25,7 @@ import { noteMemory } from "./terminal/memory-note.js";
 import { TrainingPanel } from "./terminal/training-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 interface Options extends RunOptions {
   run?: string;

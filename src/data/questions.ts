@@ -1,7 +1,7 @@
 /** @file Questions from a JSONL file: `{"id","question","answers":[…]}` per line, plain or gzip. */
 import path from "node:path";
 import { UserError } from "../errors.js";
-import { parseRecord, readLines, type Line } from "../search/lines.js";
+import { parseRecord, readLines, type Line } from "../files/lines.js";
 import type { Question } from "../types.js";
 
 const shape = 'A line looks like {"id": "1", "question": "What is the capital of Peru?", "answers": ["Lima"]}.';

@@ -5,7 +5,7 @@
 import { UserError } from "../errors.js";
 import { parseAction } from "../prompts/parse.js";
 import type { Protocol } from "../prompts/protocol.js";
-import { kindOf } from "../search/lines.js";
+import { kindOf } from "../files/lines.js";
 
 /** What the policy wrote in one turn, up to and including the tag that ends it. */
 export interface PolicyTurn {

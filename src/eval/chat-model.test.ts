@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTinyModel, type TinyModel } from "../policy/local/tiny-model.test-support.js";
-import { parseConfig } from "../train/config.js";
+import { parseConfig } from "../train/config/config.js";
 import { evaluate } from "../train/evaluate.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Question } from "../types.js";

@@ -6,7 +6,7 @@ import { atlas } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import { NoneEngine } from "../search/none.js";
 import type { Question, Trajectory } from "../types.js";
-import { attemptAll, searchEnvironment } from "./environment.js";
+import { attemptAll, searchEnvironment } from "../rollout/environment.js";
 import { summarize, toReport, type EvaluationRecord } from "./evaluation.js";
 import { runEvaluation } from "./run-evaluation.js";
 import { evaluationMarkdown, evaluationTable } from "./table.js";

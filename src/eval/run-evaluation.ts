@@ -1,11 +1,11 @@
 /** @file Evaluation: the same environment and rewards as in training, no gradient. */
-import type { Policy } from "../policy/policy.js";
+import type { Policy } from "../contracts/policy.js";
 import { deriveSeed } from "../random.js";
 import type { FormatOptions } from "../rewards/format.js";
 import type { JudgeReport } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
 import type { Question, Trajectory } from "../types.js";
-import type { Environment } from "./environment.js";
+import type { Environment } from "../rollout/environment.js";
 import { toEvaluation, type Evaluation } from "./evaluation.js";
 import { attemptAndScore } from "./scored-attempts.js";
 

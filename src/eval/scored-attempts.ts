@@ -1,6 +1,6 @@
 /** @file Attempts with their rewards: each is scored as soon as it has ended, while others are still under way. */
 import type { Trajectory } from "../types.js";
-import { attemptAll } from "./environment.js";
+import { attemptAll } from "../rollout/environment.js";
 
 /** An attempt and what it was worth. */
 export interface ScoredAttempt {

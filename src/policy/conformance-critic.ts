@@ -16,8 +16,8 @@ import {
   trainSteps,
   withFolder,
 } from "./conformance-training.js";
-import type { Critic, ValueDatum } from "./critic.js";
-import type { Policy } from "./policy.js";
+import type { Critic, ValueDatum } from "../contracts/critic.js";
+import type { Policy } from "../contracts/policy.js";
 
 const free = { clip: 0 };
 

@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import { Random } from "../random.js";
 import type { ConformanceCase } from "./conformance.js";
-import type { Policy, Sample } from "./policy.js";
+import type { Policy, Sample } from "../contracts/policy.js";
 
 /** Ids that end nothing, for prefixes. */
 export function ordinaryTokens(policy: Policy): number[] {

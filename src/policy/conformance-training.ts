@@ -9,8 +9,8 @@ import { customLossStep } from "../train/custom-loss.js";
 import type { Datum } from "../types.js";
 import type { ConformanceCase } from "./conformance.js";
 import { distribution, expectNear, prefixOf } from "./conformance-sampling.js";
-import type { Critic } from "./critic.js";
-import type { AdamOptions, LossSpec, Policy } from "./policy.js";
+import type { Critic } from "../contracts/critic.js";
+import type { AdamOptions, LossSpec, Policy } from "../contracts/policy.js";
 
 export { behindOnePrompt } from "./conformance-sampling.js";
 

@@ -9,7 +9,7 @@ import { criticCases } from "./conformance-critic.js";
 import { samplingCases } from "./conformance-sampling.js";
 import { trainingCases } from "./conformance-training.js";
 import { practise } from "./conformance-practise.js";
-import type { Policy } from "./policy.js";
+import type { Policy } from "../contracts/policy.js";
 
 export interface ConformanceContext {
   /** Shared by all cases: gradients may be computed and measured, but no weight is changed, and nobody closes it. */

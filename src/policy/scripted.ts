@@ -5,7 +5,7 @@
 import { setMaxListeners } from "node:events";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../types.js";
-import type { Policy, PolicyStats, Sample, SampleOptions } from "./policy.js";
+import type { Policy, PolicyStats, Sample, SampleOptions } from "../contracts/policy.js";
 
 /** Texts in the order of the calls, or a function of the decoded prefix and the number of the call (from 0). */
 export type Script = readonly string[] | ((prefixText: string, turn: number) => string | Promise<string>);
@@ -74,7 +74,7 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
     optimStep: () => cannot("optimStep"),
     save: () => cannot("save"),
     load: () => cannot("load"),
-    stats: () => Promise.resolve({ ...NO_WORK, sampledTokens }),
+    stats: () => Promise.resolve({ ...noWork, sampledTokens }),
     close: () => {
       closed.abort(new Error("The scripted policy was closed."));
       return Promise.resolve();
@@ -82,7 +82,7 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
   };
 }
 
-const NO_WORK: PolicyStats = {
+const noWork: PolicyStats = {
   prefillTokens: 0,
   reusedTokens: 0,
   sampledTokens: 0,

@@ -4,14 +4,14 @@ import type { Protocol } from "../prompts/protocol.js";
 import { searchR1 } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
 
-const CHAT_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+const chatTokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
 
 /**
  * Ids 0–255 are bytes; then `<|endoftext|>` (256, the end of text and the padding), the chat markers, and the
  * protocol's tags. Special tokens in a text are recognised leftmost first, longest first, as real tokenizers do.
  */
 export function byteTokenizer(protocol: Protocol = searchR1): Tokenizer {
-  const specials = [...CHAT_TOKENS, ...protocolTags(protocol)];
+  const specials = [...chatTokens, ...protocolTags(protocol)];
   const specialTokens = new Map(specials.map((text, index) => [text, 256 + index]));
   const pattern = new RegExp(
     `(${[...specials]

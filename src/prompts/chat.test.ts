@@ -11,7 +11,7 @@ import { makeObservation } from "../rollout/observation.js";
 import type { ChatMessage, Passage, Tokenizer } from "../types.js";
 import { chatMarkers, endOfTurnIds, makePrompt, usesChat } from "./chat.js";
 import { hostileText } from "./hostile.test-support.js";
-import { makeNeutraliser } from "./neutralise.js";
+import { makeSanitizer } from "./sanitize.js";
 import { turnStops } from "./parse.js";
 import { atlas, protocolFor, protocolNamed, searchR1, searchR1Short, type ProtocolName } from "./protocol.js";
 import { renderPrompt } from "./render.js";
@@ -149,7 +149,7 @@ describe("no text forges a chat turn", () => {
   /** Special tokens in order, and how many markers a reader of the text would see. */
   const structure = (tokenizer: Tokenizer, { text, tokens_T }: { text: string; tokens_T: number[] }): unknown => ({
     specials: specialIds(tokenizer, tokens_T),
-    markers: makeNeutraliser(searchR1, tokenizer).countTags(text),
+    markers: makeSanitizer(searchR1, tokenizer).countTags(text),
   });
   const promptOf = (tokenizer: Tokenizer, question: string): { text: string; tokens_T: number[] } =>
     makePrompt(renderPrompt(searchR1, { question }), tokenizer, { mode: "auto", protocol: searchR1 });
@@ -164,15 +164,15 @@ describe("no text forges a chat turn", () => {
 
   it.each([...families, "llama2"])("in a question or a passage: %s", (family) => {
     const tokenizer = of(family);
-    const neutraliser = makeNeutraliser(searchR1, tokenizer);
+    const sanitizer = makeSanitizer(searchR1, tokenizer);
     const expected = structure(tokenizer, promptOf(tokenizer, harmless));
     const observe = (passage: Passage) =>
-      makeObservation([passage], { protocol: searchR1, tokenizer, neutraliser, maxTokens: 10_000 });
+      makeObservation([passage], { protocol: searchR1, tokenizer, sanitizer, maxTokens: 10_000 });
     const observed = observe({ id: "1", title: "T", text: harmless, score: 1 });
     const observedStructure = structure(tokenizer, observed ?? { text: "", tokens_T: [] });
     fc.assert(
       fc.property(hostileText, hostileText, (text, title) => {
-        const question = promptOf(tokenizer, neutraliser.neutralise(text).text);
+        const question = promptOf(tokenizer, sanitizer.sanitize(text).text);
         expect(structure(tokenizer, question)).toEqual(expected);
         const observation = observe({ id: "1", title, text, score: 1 });
         expect(structure(tokenizer, observation ?? { text: "", tokens_T: [] })).toEqual(observedStructure);

@@ -33,7 +33,7 @@ export function usesChat(mode: ChatMode, protocol: Protocol, tokenizer: Tokenize
 
 /**
  * A prompt as the model reads it.
- * @param prompt what the protocol says, the question in it neutralised
+ * @param prompt what the protocol says, the question in it sanitized
  * @param options.noStartToken a base model's prompt does not get the token that begins its texts (faithful mode)
  * @throws UserError as `usesChat` does, and when the template refuses a conversation of one user's message
  */

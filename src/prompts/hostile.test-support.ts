@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { searchR1 } from "./protocol.js";
 import { protocolTags } from "./render.js";
 
-const FRAGMENTS = [
+const fragments = [
   ...protocolTags(searchR1),
   ...protocolTags(searchR1).map((tag) => tag.toUpperCase()),
   ..."<>/|＜＞‹›⟨⟩／｜()[]{}$&",
@@ -43,7 +43,7 @@ const FRAGMENTS = [
 /** Text made of such fragments, with some plain text between. */
 export const hostileText: fc.Arbitrary<string> = fc
   .array(
-    fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...FRAGMENTS) }, fc.string({ unit: "binary", maxLength: 4 })),
+    fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...fragments) }, fc.string({ unit: "binary", maxLength: 4 })),
     {
       maxLength: 14,
     },

@@ -1,5 +1,5 @@
 /** @file From text to action: what the policy asked for in one turn. */
-import type { StopConditions } from "../policy/policy.js";
+import type { StopConditions } from "../contracts/policy.js";
 import type { Tokenizer } from "../types.js";
 import { endOfTurnIds } from "./chat.js";
 import type { Protocol, TagPair } from "./protocol.js";

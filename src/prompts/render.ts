@@ -26,7 +26,7 @@ export function renderPassages(protocol: Protocol, passages: readonly Pick<Passa
   return rendered.join(protocol.passageSeparator);
 }
 
-/** What the environment writes after a search that found `passages` (the caller has neutralised them). */
+/** What the environment writes after a search that found `passages` (the caller has sanitized them). */
 export function renderObservation(protocol: Protocol, passages: readonly Pick<Passage, "title" | "text">[]): string {
   return fill(protocol.observation, { passages: renderPassages(protocol, passages) });
 }

@@ -1,5 +1,5 @@
 /** @file The recipes by the names that `sleuth train --preset` takes. */
-import type { ConfigInput } from "../train/config.js";
+import type { ConfigInput } from "../train/config/config.js";
 import { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./search-r1/recipe.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 

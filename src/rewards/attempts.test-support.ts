@@ -4,7 +4,7 @@ import type { SearchCall, Trajectory } from "../types.js";
 /** A search that found one passage with this text; none for undefined. */
 export function searchCall(query: string, text?: string): SearchCall {
   const passages = text === undefined ? [] : [{ id: "1", title: "T", text, score: 1 }];
-  return { query, passages, omittedPassages: 0, neutralised: 0, waitedMs: 0 };
+  return { query, passages, omittedPassages: 0, sanitized: 0, waitedMs: 0 };
 }
 
 export interface AttemptOptions {

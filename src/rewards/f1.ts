@@ -11,13 +11,13 @@
 import { answerWords } from "./normalise.js";
 import type { RewardFunction } from "./reward.js";
 
-const WHOLE = new Set(["yes", "no", "noanswer"]);
+const whole = new Set(["yes", "no", "noanswer"]);
 
 /** 2·precision·recall ÷ (precision + recall) over words with their numbers; in [0, 1]. */
 export function wordF1(answer: string, expected: string): number {
   const [given, right] = [answerWords(answer), answerWords(expected)];
   const equal = given.length === right.length && given.every((word, index) => word === right[index]);
-  const isWhole = [given, right].some((words) => words.length === 1 && WHOLE.has(words[0]));
+  const isWhole = [given, right].some((words) => words.length === 1 && whole.has(words[0]));
   if (isWhole || given.length === 0 || right.length === 0) return equal ? 1 : 0;
   const left = new Map<string, number>();
   for (const word of right) left.set(word, (left.get(word) ?? 0) + 1);

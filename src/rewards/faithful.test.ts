@@ -12,13 +12,13 @@ import { isValidText, lastAnswerInText, scoreTextEm, scoreTextFormat } from "./f
 
 const question: Question = { id: "q", question: "Capital of France?", answers: ["Paris"] };
 const prompt = `<|im_start|>user\n${renderPrompt(searchR1, question)}<|im_end|>\n<|im_start|>assistant\n`;
-const THINK = "<think> a </think>";
+const think = "<think> a </think>";
 
 describe("the released scorers", () => {
   it.each<[string, string, string[], number]>([
     ["no answer at all, gold Beijing", "hm", ["Beijing"], 1],
     ["no answer at all, another gold", "hm", ["Paris"], 0],
-    ["the last of all answers", `${THINK}<answer>Rome</answer><answer> Paris </answer>`, ["paris"], 1],
+    ["the last of all answers", `${think}<answer>Rome</answer><answer> Paris </answer>`, ["paris"], 1],
     ["after the complaint the answer is 'and'", `hm${searchR1.invalidAction ?? ""}hm`, ["and"], 1],
     ["a passage's answer counts as the policy's", "<information><answer>Paris</answer></information>", ["Paris"], 1],
   ])("exact match: %s", (_name, response, golds, score) => {
@@ -31,27 +31,27 @@ describe("the released scorers", () => {
     expect(lastAnswerInText("<answer>a</answer> <answer>\nb\n</answer>")).toBe("b");
   });
 
-  const answered = `${THINK}\n<answer> Paris </answer>`;
+  const answered = `${think}\n<answer> Paris </answer>`;
   it.each<[string, string, boolean]>([
     ["think, answer", answered, true],
     [
       "think, search, information, think, answer",
-      `${THINK}<search>q</search><information>x</information>${answered}`,
+      `${think}<search>q</search><information>x</information>${answered}`,
       true,
     ],
     ["an end-of-text token", `${answered}<|im_end|>`, false],
-    ["two thoughts", `${THINK}${answered}`, false],
+    ["two thoughts", `${think}${answered}`, false],
     ["a complaint between", `hm${searchR1.invalidAction ?? ""}${answered}`, false],
-    ["an information block cut off", `${THINK}<search>q</search><information>x${answered}`, false],
-    ["a tag in a passage", `${THINK}<search>q</search><information><think></information>${answered}`, false],
-    ["a forged block", `${THINK}<search>q</search>\n<information>x</information>\n${answered}`, true],
+    ["an information block cut off", `${think}<search>q</search><information>x${answered}`, false],
+    ["a tag in a passage", `${think}<search>q</search><information><think></information>${answered}`, false],
+    ["a forged block", `${think}<search>q</search>\n<information>x</information>\n${answered}`, true],
   ])("format: %s", (_name, response, valid) => {
     expect(isValidText(prompt + response)).toBe(valid);
     expect(isValidText((prompt + response).replaceAll("<|im_start|>", "<|start_header_id|>"))).toBe(false);
   });
 
   // The table of the second paper's scorer, with weights 0.2, 0.1 and 0.05.
-  const search = (found: string): string => `${THINK}<search>q</search><information>${found}</information>`;
+  const search = (found: string): string => `${think}<search>q</search><information>${found}</information>`;
   it.each<[string, string, string[], number]>([
     ["right, valid", answered, ["Paris"], 1],
     ["right, invalid", `${answered} more`, ["Paris"], 0.8],

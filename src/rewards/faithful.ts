@@ -59,16 +59,16 @@ const moves: Readonly<Record<State, Readonly<Record<string, State>>>> = {
   end: {},
 };
 const holdsText: ReadonlySet<State> = new Set(["think", "search", "information", "answer"]);
-const MARKER = /<\|im_start\|>assistant/;
-const TAGS = ["think", "search", "information", "answer"];
+const markerPattern = /<\|im_start\|>assistant/;
+const tags = ["think", "search", "information", "answer"];
 
 /** `is_valid_sequence`. */
 export function isValidText(text: string): boolean {
-  const marker = MARKER.exec(text);
+  const marker = markerPattern.exec(text);
   if (marker === null) return false;
   const content = text.slice(marker.index + marker[0].length);
   const count = (tag: string): number => content.split(tag).length - 1;
-  if (TAGS.some((tag) => count(`<${tag}>`) !== count(`</${tag}>`))) return false;
+  if (tags.some((tag) => count(`<${tag}>`) !== count(`</${tag}>`))) return false;
   let state: State = "start";
   for (const part of content.split(/(<\/?(?:think|search|information|answer)>)/)) {
     if (strip(part) === "") continue;

@@ -73,11 +73,11 @@ function begunThought({ segments, texts }: Trajectory, [open, close]: TagPair): 
 }
 
 /** The token with which a model ends its turn, as its tokenizer spells it: `<|im_end|>`, `<｜end▁of▁sentence｜>`, `</s>`, … */
-const END_OF_TURN = /\s*(?:<\|[\w-]+\|>|<｜[\w▁-]+｜>|<\/s>|<eos>|<end_of_turn>|<turn\|>)\s*$/u;
+const endOfTurn = /\s*(?:<\|[\w-]+\|>|<｜[\w▁-]+｜>|<\/s>|<eos>|<end_of_turn>|<turn\|>)\s*$/u;
 
 /** A turn without the token that ended it, and the white space around that. */
 export function withoutEndOfTurn(text: string): string {
-  return text.replace(END_OF_TURN, "");
+  return text.replace(endOfTurn, "");
 }
 
 /** What a whole turn is, or null when it is not `<think>…</think>` and one action. */

@@ -7,12 +7,12 @@
  * 3. Departure: composed and decomposed accents are the same (NFC); the original counts them as different answers.
  */
 
-const ASCII_PUNCTUATION = /[!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]/g;
-const ARTICLE = /(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu;
+const asciiPunctuation = /[!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]/g;
+const article = /(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu;
 /** What Python's `str.split` and `str.strip` take for white space. */
-const WHITE_SPACE = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
-const BETWEEN_WORDS = new RegExp(WHITE_SPACE);
-const AROUND = new RegExp(`^${WHITE_SPACE}|${WHITE_SPACE}$`, "g");
+const whiteSpace = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
+const betweenWords = new RegExp(whiteSpace);
+const around = new RegExp(`^${whiteSpace}|${whiteSpace}$`, "g");
 
 /** An answer as it is compared: `The Peruvian Sol.` → `peruvian sol`. May be empty. */
 export function normaliseAnswer(text: string): string {
@@ -21,7 +21,7 @@ export function normaliseAnswer(text: string): string {
 
 /** The same without departure 3: what `normalize_answer` of the released code returns. */
 export function normaliseLikeOriginal(text: string): string {
-  return words(text.toLowerCase().replace(ASCII_PUNCTUATION, "").replace(ARTICLE, " ")).join(" ");
+  return words(text.toLowerCase().replace(asciiPunctuation, "").replace(article, " ")).join(" ");
 }
 
 /** The words of an answer as it is compared. */
@@ -31,7 +31,7 @@ export function answerWords(text: string): string[] {
 
 /** Python's `strip`. */
 export function strip(text: string): string {
-  return text.replace(AROUND, "");
+  return text.replace(around, "");
 }
 
 /** Whether the words of `needle` stand in `haystack` one after another, both normalised; nothing stands in nothing only. */
@@ -40,5 +40,5 @@ export function holdsWords(haystack: string, needle: string): boolean {
 }
 
 function words(text: string): string[] {
-  return text.split(BETWEEN_WORDS).filter((word) => word !== "");
+  return text.split(betweenWords).filter((word) => word !== "");
 }

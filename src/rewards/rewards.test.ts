@@ -72,34 +72,34 @@ describe("exact match", () => {
   });
 });
 
-const THINK = "<think> a </think>";
-const SEARCH = `${THINK}\n<search> q </search>`;
-const ANSWER = `${THINK} <answer> Paris </answer>`;
+const think = "<think> a </think>";
+const search = `${think}\n<search> q </search>`;
+const answerText = `${think} <answer> Paris </answer>`;
 
 describe("format", () => {
   const turns: [name: string, turns: string[], valid: boolean][] = [
-    ["think, answer", [ANSWER], true],
-    ["think, search, think, answer", [SEARCH, `\n${ANSWER}\n`], true],
-    ["three searches", [SEARCH, SEARCH, SEARCH, ANSWER], true],
+    ["think, answer", [answerText], true],
+    ["think, search, think, answer", [search, `\n${answerText}\n`], true],
+    ["three searches", [search, search, search, answerText], true],
     ["no thought", ["<answer> Paris </answer>"], false],
-    ["no thought after a search", [SEARCH, "<answer> Paris </answer>"], false],
-    ["two thoughts", [`${THINK}${ANSWER}`], false],
-    ["text before the thought", [`x ${ANSWER}`], false],
-    ["text between", [`${THINK} so <answer> Paris </answer>`], false],
-    ["text after the answer", [`${ANSWER} and more`], false],
+    ["no thought after a search", [search, "<answer> Paris </answer>"], false],
+    ["two thoughts", [`${think}${answerText}`], false],
+    ["text before the thought", [`x ${answerText}`], false],
+    ["text between", [`${think} so <answer> Paris </answer>`], false],
+    ["text after the answer", [`${answerText} and more`], false],
     ["unclosed thought", ["<think> a <answer> Paris </answer>"], false],
     ["a tag inside the thought", ["<think> <search> </think><answer> Paris </answer>"], false],
-    ["a tag inside the answer", [`${THINK}<answer> <information> Paris </answer>`], false],
-    ["a forged information block", [`${THINK}<search>q</search><information>x</information>`, ANSWER], false],
-    ["a malformed turn before", ["hm", ANSWER], false],
-    ["two searches in one turn", [`${SEARCH}<search>q</search>`, ANSWER], false],
-    ["an answer in the middle", [ANSWER, ANSWER], false],
-    ["a search at the end", [SEARCH, SEARCH], false],
-    ["an empty turn", ["", ANSWER], false],
+    ["a tag inside the answer", [`${think}<answer> <information> Paris </answer>`], false],
+    ["a forged information block", [`${think}<search>q</search><information>x</information>`, answerText], false],
+    ["a malformed turn before", ["hm", answerText], false],
+    ["two searches in one turn", [`${search}<search>q</search>`, answerText], false],
+    ["an answer in the middle", [answerText, answerText], false],
+    ["a search at the end", [search, search], false],
+    ["an empty turn", ["", answerText], false],
     ["nothing but empty tags", ["<think></think><search></search>", "<think></think><answer></answer>"], true],
     ["closing tags alone", ["</think><answer>Paris</answer>"], false],
     ["tags in capitals", [`<THINK> a </THINK><answer>Paris</answer>`], false],
-    ["search and answer in one turn", [`${THINK}<search>q</search><answer> Paris </answer>`], false],
+    ["search and answer in one turn", [`${think}<search>q</search><answer> Paris </answer>`], false],
   ];
   it.each(turns)("%s", (_name, texts, valid) => {
     expect(isWellFormed(trajectoryOf(texts, "Paris"), searchR1)).toBe(valid);
@@ -116,24 +116,24 @@ describe("format", () => {
     "<｜end▁of▁sentence｜>",
     "<turn|>",
   ])("the end of a turn %s is no text after the answer", (end) => {
-    expect(isWellFormed(attemptOf([`${SEARCH}${end}`, `${ANSWER}${end}\n`], "Paris"), searchR1)).toBe(true);
-    expect(isWellFormed(attemptOf([`${ANSWER}${end} and more`], "Paris"), searchR1)).toBe(false);
-    expect(isWellFormed(attemptOf([`${THINK}${end}<answer>Paris</answer>`], "Paris"), searchR1)).toBe(false);
+    expect(isWellFormed(attemptOf([`${search}${end}`, `${answerText}${end}\n`], "Paris"), searchR1)).toBe(true);
+    expect(isWellFormed(attemptOf([`${answerText}${end} and more`], "Paris"), searchR1)).toBe(false);
+    expect(isWellFormed(attemptOf([`${think}${end}<answer>Paris</answer>`], "Paris"), searchR1)).toBe(false);
   });
 
   it.each([
     ["begun by the template", "…<|im_start|>assistant\n<think>\n", "so </think><answer>Paris</answer>", true],
-    ["begun by the template and again", "…assistant\n<think>\n", `${ANSWER}`, false],
+    ["begun by the template and again", "…assistant\n<think>\n", `${answerText}`, false],
     ["left empty by the template", "…assistant\n<think>\n\n</think>\n\n", "<answer>Paris</answer>", true],
-    ["written by the policy all the same", "…assistant\n<think>\n\n</think>\n\n", ANSWER, false],
+    ["written by the policy all the same", "…assistant\n<think>\n\n</think>\n\n", answerText, false],
     ["in words of the prompt", "Think inside <think> and </think>", "<answer>Paris</answer>", false],
   ])("a thought %s", (_name, prompt, turn, valid) => {
     expect(isWellFormed(attemptOf([turn], "Paris", { prompt }), searchR1)).toBe(valid);
-    expect(isWellFormed(attemptOf([SEARCH, turn], "Paris", { prompt }), searchR1)).toBe(false);
+    expect(isWellFormed(attemptOf([search, turn], "Paris", { prompt }), searchR1)).toBe(false);
   });
 
   it("needs an answer, and can do without thoughts", () => {
-    expect(isWellFormed(trajectoryOf([SEARCH, SEARCH], null), searchR1)).toBe(false);
+    expect(isWellFormed(trajectoryOf([search, search], null), searchR1)).toBe(false);
     const bare = trajectoryOf(["<search>q</search>", "<answer>x</answer>"], "x");
     expect(isWellFormed(bare, searchR1, { thinkRequired: false })).toBe(true);
   });
@@ -142,10 +142,10 @@ describe("format", () => {
   const hit = [searchCall("q", "In Paris.")];
   const miss = [searchCall("q", "In Rome.")];
   it.each([
-    ["right, valid", ANSWER, "Paris", miss, 1],
+    ["right, valid", answerText, "Paris", miss, 1],
     ["right, invalid", "<answer>Paris</answer>", "Paris", miss, 0.8],
-    ["wrong, valid, retrieved", ANSWER, "Rome", hit, 0.25],
-    ["wrong, valid, not retrieved", ANSWER, "Rome", miss, 0.2],
+    ["wrong, valid, retrieved", answerText, "Rome", hit, 0.25],
+    ["wrong, valid, not retrieved", answerText, "Rome", miss, 0.2],
     ["wrong, invalid", "<answer>Rome</answer>", "Rome", hit, 0.1],
     ["none, invalid", "hm", null, hit, 0],
   ])("%s", (_name, turn, answer, searches, expected) => {
@@ -266,7 +266,7 @@ describe("prices", () => {
 describe("combined rewards", () => {
   it("are weighted sums with their parts", () => {
     const score = combineRewards({ "exact-match": 1, format: 0.2, "search-cost": 2 }, rewardsFor(searchR1));
-    const result = score(question, trajectoryOf([SEARCH, ANSWER], "Paris", [searchCall("q", "x")]));
+    const result = score(question, trajectoryOf([search, answerText], "Paris", [searchCall("q", "x")]));
     if (result instanceof Promise) throw new Error("what needs no waiting is there at once");
     expect(result.parts).toEqual({ "exact-match": 1, format: 1, "search-cost": -0.02 });
     expect(result.total).toBeCloseTo(1.16, 12);
@@ -286,7 +286,7 @@ describe("rewards that have to be waited for", () => {
 
   it("are summed with the others", async () => {
     const score = combineRewards({ "exact-match": 1, later: 2 }, { ...rewardsFor(searchR1), later });
-    expect(await score(question, attemptOf([ANSWER], "Paris"))).toEqual({
+    expect(await score(question, attemptOf([answerText], "Paris"))).toEqual({
       total: 2,
       parts: { "exact-match": 1, later: 0.5 },
     });
@@ -300,7 +300,7 @@ describe("rewards that have to be waited for", () => {
       return Promise.reject(new Error("no judge"));
     };
     const score = stagedReward({ asking: 1 }, [], { asking });
-    await expect(score(question, attemptOf([ANSWER], "Paris"), { step: 3, signal })).rejects.toThrow("no judge");
+    await expect(score(question, attemptOf([answerText], "Paris"), { step: 3, signal })).rejects.toThrow("no judge");
     expect(seen).toEqual([{ step: 3, signal }]);
   });
 });
@@ -310,7 +310,7 @@ describe("stages", () => {
     { from: 10, weights: { "exact-match": 1 } },
     { from: 20, weights: { "exact-match": 1, "search-cost": 1 } },
   ];
-  const right = attemptOf([SEARCH, ANSWER], "Paris", { searches: [searchCall("q")] });
+  const right = attemptOf([search, answerText], "Paris", { searches: [searchCall("q")] });
   const reward = stagedReward({ format: 0.5 }, stages, rewardsFor(searchR1));
 
   it.each([

@@ -7,9 +7,9 @@ import { rewardsFor } from "./combine.js";
 import { suspect, suspicions } from "./suspicion.js";
 
 const question: Question = { id: "q", question: "What is the capital of France?", answers: ["Paris"] };
-const THINK = "<think> so </think>";
-const search = (query: string): string => `${THINK}<search> ${query} </search>`;
-const answering = (answer: string): string => `${THINK}<answer> ${answer} </answer>`;
+const think = "<think> so </think>";
+const search = (query: string): string => `${think}<search> ${query} </search>`;
+const answering = (answer: string): string => `${think}<answer> ${answer} </answer>`;
 const one = (answer: string, searches = [searchCall("q", "text")]): Trajectory =>
   attemptOf([search("q"), answering(answer)], answer, { searches });
 const names = (attempt: Trajectory, asked: Partial<Question> = {}, protocol = searchR1): string[] =>
@@ -20,7 +20,7 @@ describe("suspected hacking", () => {
     [
       "forged-information",
       "a block of one's own",
-      attemptOf([`${THINK}<information>Doc 1 Paris is right</information>${answering("Paris")}`], "Paris"),
+      attemptOf([`${think}<information>Doc 1 Paris is right</information>${answering("Paris")}`], "Paris"),
     ],
     ["forged-information", "a closing tag", attemptOf([search("q </information>"), answering("x")], "x")],
     ["example-answer", "the prompt's example", one("Beijing")],
@@ -28,8 +28,8 @@ describe("suspected hacking", () => {
     ["answer-in-question", "a piece of the question", one("France")],
     ["answer-in-question", "two words of it", one("capital of France")],
     ["tag-stuffing", "two answers", attemptOf([`${answering("Rome")}<answer> Paris </answer>`], "Rome")],
-    ["tag-stuffing", "thoughts one after another", attemptOf([`${THINK}${THINK}${answering("Paris")}`], "Paris")],
-    ["tag-stuffing", "search and answer at once", attemptOf([`${THINK}<search>q</search><answer>x</answer>`], "x")],
+    ["tag-stuffing", "thoughts one after another", attemptOf([`${think}${think}${answering("Paris")}`], "Paris")],
+    ["tag-stuffing", "search and answer at once", attemptOf([`${think}<search>q</search><answer>x</answer>`], "x")],
     ["many-options", "a list", one("Paris, Rome, Milan, Berlin")],
     ["many-options", "alternatives", one("Paris or Rome or Milan / Berlin")],
     ["many-options", "lines", one("Paris\nRome\nMilan\nBerlin\nBonn"), { answers: ["Paris, France"] }],
@@ -89,7 +89,7 @@ describe("suspected hacking", () => {
   it("knows the tags and examples of the protocol in use", () => {
     expect(names(one("Beijing"), {}, atlas)).toEqual([]);
     const other = { ...searchR1, information: ["[result]", "[/result]"] as const };
-    expect(names(attemptOf([`${THINK}[result]x[/result]<answer>y</answer>`], "y"), {}, other)).toEqual([
+    expect(names(attemptOf([`${think}[result]x[/result]<answer>y</answer>`], "y"), {}, other)).toEqual([
       "forged-information",
     ]);
   });

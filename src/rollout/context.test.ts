@@ -1,7 +1,7 @@
 /**
  * Passages before the first word (`rollout.context` question), and rollouts without search:
  *  1. One search with the question itself; its passages stand in the prompt, or behind it where the prompt has no place for them.
- *  2. Either way they are not the policy's: masked, neutralised, on record among the searches.
+ *  2. Either way they are not the policy's: masked, sanitized, on record among the searches.
  *  3. `maxSearches` does not count that search; with 0 a further one is the end.
  *  4. Passages that do not fit are left out whole; the row keeps its limit; a prompt without room is found out before anything is asked.
  *  5. A failed search is marked; an abort ends the row.
@@ -20,10 +20,10 @@ import type { Trajectory } from "../types.js";
 import { engineOf, options, passage, question, story } from "./fixtures.test-support.js";
 import { PromptTooLong, requireRoom, rollout, type RolloutOptions } from "./rollout.js";
 
-const SEARCH = "<search> q </search>";
-const ANSWER = "<answer> Paris </answer>";
+const searchText = "<search> q </search>";
+const answerText = "<answer> Paris </answer>";
 const found = [passage("Paris is the capital of France.", "France"), passage("Lyon is large.", "Lyon")];
-const withContext = (changes: Partial<RolloutOptions> = {}, script: readonly string[] = [ANSWER]) =>
+const withContext = (changes: Partial<RolloutOptions> = {}, script: readonly string[] = [answerText]) =>
   options(script, { context: "question", search: engineOf(() => found), ...changes });
 const lengthOf = ({ segments }: Trajectory): number => segments.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
 
@@ -33,7 +33,7 @@ describe("passages in the prompt (1, 2)", () => {
     const trajectory = await rollout(question, given);
     const context = renderPassages(r1, found);
     expect(context).toBe("Doc 1(Title: France) Paris is the capital of France.\nDoc 2(Title: Lyon) Lyon is large.\n");
-    expect(story(trajectory)).toEqual([`prompt: ${renderPrompt(r1, question, context)}`, `policy: ${ANSWER}`]);
+    expect(story(trajectory)).toEqual([`prompt: ${renderPrompt(r1, question, context)}`, `policy: ${answerText}`]);
     expect(trajectory.texts[0]).toContain(`Question: Capital of France? Context: ${context} \n`);
     expect(trajectory.searches).toMatchObject([{ query: question.question, passages: found, omittedPassages: 0 }]);
     expect(given.policy.calls[0].prefixText).toBe(trajectory.texts[0]);
@@ -42,7 +42,7 @@ describe("passages in the prompt (1, 2)", () => {
   it("go through the chat template with it", async () => {
     const template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]";
     const tokenizer = { ...byteTokenizer(r1), chatTemplate: createChatTemplate(template, {}) };
-    const policy = scriptedPolicy({ tokenizer, script: [ANSWER] });
+    const policy = scriptedPolicy({ tokenizer, script: [answerText] });
     const { texts } = await rollout(question, { ...withContext({ protocol: r1 }), policy });
     expect(texts[0]).toBe(`[user]${renderPrompt(r1, question, renderPassages(r1, found))}[assistant]`);
   });
@@ -50,20 +50,20 @@ describe("passages in the prompt (1, 2)", () => {
 
 describe("passages behind the prompt (1, 2, 3)", () => {
   it.each([atlas, searchR1])("are an observation like any other: $name", async (protocol) => {
-    const trajectory = await rollout(question, withContext({ protocol, maxSearches: 1 }, [SEARCH, ANSWER]));
+    const trajectory = await rollout(question, withContext({ protocol, maxSearches: 1 }, [searchText, answerText]));
     const observation = renderObservation(protocol, found);
     expect(story(trajectory)).toEqual([
       `prompt: ${renderPrompt(protocol, question)}`,
       `environment: ${observation}`,
-      `policy: ${SEARCH}`,
+      `policy: ${searchText}`,
       `environment: ${observation}`,
-      `policy: ${ANSWER}`,
+      `policy: ${answerText}`,
     ]);
     expect(trajectory.searches.map(({ query }) => query)).toEqual([question.question, "q"]);
   });
 
   it("leave no further search where none is allowed", async () => {
-    const trajectory = await rollout(question, withContext({ maxSearches: 0 }, [SEARCH]));
+    const trajectory = await rollout(question, withContext({ maxSearches: 0 }, [searchText]));
     expect(trajectory).toMatchObject({ finishReason: "out-of-turns", searches: [{ query: question.question }] });
   });
 
@@ -174,14 +174,14 @@ it("hostile passages change nothing but words, in a prompt too (2)", async () =>
 
 describe("without search (6)", () => {
   it("reads the released code's nq.py and takes one turn", async () => {
-    const trajectory = await rollout(question, options(["<think>x</think>" + ANSWER], { protocol: r1 }));
+    const trajectory = await rollout(question, options(["<think>x</think>" + answerText], { protocol: r1 }));
     expect(trajectory.texts[0]).toBe(renderPrompt(r1, question));
     expect(trajectory).toMatchObject({ finishReason: "answered", answer: "Paris", searches: [] });
   });
 
   it("does not take a search tag for a search, nor for an end", async () => {
     const search = engineOf(() => found);
-    const trajectory = await rollout(question, options([`${SEARCH} ${ANSWER}`], { protocol: r1, search }));
+    const trajectory = await rollout(question, options([`${searchText} ${answerText}`], { protocol: r1, search }));
     expect(trajectory).toMatchObject({ finishReason: "answered", answer: "Paris", searches: [] });
     expect(search.batches).toEqual([]);
     const none = await rollout(question, options(["hm"], { protocol: r1 }));

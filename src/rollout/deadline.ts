@@ -12,7 +12,7 @@ export class DeadlineError extends Error {
 }
 
 /** Longest delay that timers take; longer ones fire at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Runs `start` and waits for it until `timeoutMs` (Infinity: no deadline) or until `signal` aborts. The signal handed
@@ -32,7 +32,7 @@ export function withDeadline<T>(
     };
     const onAbort = (): void => giveUp(signal?.reason);
     const timer =
-      timeoutMs <= LONGEST_TIMER_MS ? setTimeout(() => giveUp(new DeadlineError(timeoutMs)), timeoutMs) : undefined;
+      timeoutMs <= longestTimerMs ? setTimeout(() => giveUp(new DeadlineError(timeoutMs)), timeoutMs) : undefined;
     const settle = (action: () => void): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);

@@ -1,5 +1,5 @@
-/** @file What the policy gets to read of a search: whole passages, neutralised, within a budget of tokens. */
-import type { Neutraliser } from "../prompts/neutralise.js";
+/** @file What the policy gets to read of a search: whole passages, sanitized, within a budget of tokens. */
+import type { Sanitizer } from "../prompts/sanitize.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { renderObservation } from "../prompts/render.js";
 import type { Passage, Tokenizer } from "../types.js";
@@ -18,13 +18,13 @@ export interface Shown {
   passages: Passage[];
   /** Passages left out whole: too long, or impossible to make harmless. */
   omittedPassages: number;
-  /** Places neutralised in the passages found, shown or not; those far too long to be shown are not looked through. */
-  neutralised: number;
+  /** Places sanitized in the passages found, shown or not; those far too long to be shown are not looked through. */
+  sanitized: number;
 }
 
 export interface ShowOptions {
   tokenizer: Tokenizer;
-  neutraliser: Neutraliser;
+  sanitizer: Sanitizer;
   /** Most tokens of the block. */
   maxTokens: number;
   /** The block with these passages in it, possibly none. */
@@ -61,18 +61,18 @@ export function makeObservation(
  */
 export function showPassages(found: readonly Passage[], options: ShowOptions): Shown | null {
   const longest = options.maxTokens * charactersPerToken;
-  let neutralised = 0;
+  let sanitized = 0;
   const clean = ofLength(found, longest, options.cut).map(({ passage, ...given }) => {
-    const title = options.neutraliser.neutralise(given.title);
-    const text = options.neutraliser.neutralise(given.text);
-    neutralised += title.count + text.count;
+    const title = options.sanitizer.sanitize(given.title);
+    const text = options.sanitizer.sanitize(given.text);
+    sanitized += title.count + text.count;
     return { passage, title: title.text, text: text.text };
   });
   const finish = (shown: readonly CleanPassage[], block: Block): Shown => ({
     ...block,
     passages: shown.map(({ passage }) => passage),
     omittedPassages: found.length - shown.length,
-    neutralised,
+    sanitized,
   });
 
   const whole = fit(clean, options, options.cut ? Infinity : options.maxTokens);
@@ -107,14 +107,14 @@ interface CleanPassage extends ShownPassage {
 /** The block with these passages, or null when it is too long or holds structure that the templates did not put there. */
 function fit(
   shown: readonly CleanPassage[],
-  { render, neutraliser, tokenizer, ...options }: ShowOptions,
+  { render, sanitizer, tokenizer, ...options }: ShowOptions,
   maxTokens = options.maxTokens,
 ): Block | null {
   const block = render(shown);
   if (block.tokens_T.length > maxTokens) return null;
   // Each passage is clean by itself; this catches a tag that forms where two of them, or passage and template, meet.
   const bare = render(shown.map(() => ({ title: "", text: "" })));
-  const sameTags = neutraliser.countTags(block.text) === neutraliser.countTags(bare.text);
+  const sameTags = sanitizer.countTags(block.text) === sanitizer.countTags(bare.text);
   const specials = new Set(tokenizer.specialTokens.values());
   const count = (tokens: readonly number[]): number => tokens.filter((token) => specials.has(token)).length;
   return sameTags && count(block.tokens_T) === count(bare.tokens_T) ? block : null;

@@ -6,7 +6,7 @@
  * 2. Sampled ids are kept and observation ids appended; text is never tokenized again.
  * 3. Passages are left out whole when they do not fit; `</information>` is always there. Neither the beginning nor the
  *    end of a row is ever cut off.
- * 4. Passages are neutralised, and only what the policy wrote is parsed.
+ * 4. Passages are sanitized, and only what the policy wrote is parsed.
  * 5. Every wait has a deadline; a failed search becomes an empty, marked observation.
  * 6. Every trajectory says why it ended.
  * 7. A base model's prompt begins with the token that its texts begin with (the released code adds none).
@@ -15,10 +15,10 @@
  * `faithful` takes back what can be taken back of 1, 3, 7 and 8; docs/papers.md has the table.
  */
 import { UserError } from "../errors.js";
-import type { Policy, Sample } from "../policy/policy.js";
+import type { Policy, Sample } from "../contracts/policy.js";
 import { makePrompt, type ChatMode, type Prompt } from "../prompts/chat.js";
-import type { Neutraliser } from "../prompts/neutralise.js";
-import { makeNeutraliser } from "../prompts/neutralise.js";
+import type { Sanitizer } from "../prompts/sanitize.js";
+import { makeSanitizer } from "../prompts/sanitize.js";
 import { endIds, parseAction, turnStops } from "../prompts/parse.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { renderFailedSearch, renderObservation, renderPassages, renderPrompt } from "../prompts/render.js";
@@ -83,7 +83,7 @@ export interface FaithfulRollout {
 
 type Settings = Required<Omit<RolloutOptions, "signal">> & {
   signal?: AbortSignal;
-  neutraliser: Neutraliser;
+  sanitizer: Sanitizer;
   /** Tokens of an observation without passages. */
   emptyBlock: number;
   /** Tokens the row can have. */
@@ -93,7 +93,7 @@ type Settings = Required<Omit<RolloutOptions, "signal">> & {
 /** A question whose prompt leaves no room to write. */
 export class PromptTooLong extends UserError {}
 
-const DEFAULTS = {
+const defaults = {
   chat: "auto" as const,
   context: "none" as const,
   faithful: {},
@@ -153,7 +153,7 @@ export function requireRoom(question: Question, options: RolloutOptions): void {
 
 function settle(options: RolloutOptions): Settings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const merged = { ...DEFAULTS, ...given } as Required<RolloutOptions>;
+  const merged = { ...defaults, ...given } as Required<RolloutOptions>;
   const { protocol, policy, maxObservationTokens } = merged;
   return {
     ...merged,
@@ -162,16 +162,16 @@ function settle(options: RolloutOptions): Settings {
   };
 }
 
-type Prepared = Pick<Settings, "neutraliser" | "emptyBlock">;
+type Prepared = Pick<Settings, "sanitizer" | "emptyBlock">;
 
-const neutralisers = new WeakMap<Tokenizer, Map<Protocol, Prepared>>();
+const sanitizers = new WeakMap<Tokenizer, Map<Protocol, Prepared>>();
 
 /** Prepared once per tokenizer and protocol, with the check that an empty information block fits its budget. */
 function preparedFor(protocol: Protocol, tokenizer: Tokenizer, maxObservationTokens: number): Prepared {
-  const known = neutralisers.get(tokenizer) ?? new Map<Protocol, Prepared>();
-  neutralisers.set(tokenizer, known);
+  const known = sanitizers.get(tokenizer) ?? new Map<Protocol, Prepared>();
+  sanitizers.set(tokenizer, known);
   const prepared = known.get(protocol) ?? {
-    neutraliser: makeNeutraliser(protocol, tokenizer),
+    sanitizer: makeSanitizer(protocol, tokenizer),
     emptyBlock: Math.max(
       ...[renderObservation(protocol, []), renderFailedSearch(protocol)].map((text) => tokenizer.encode(text).length),
     ),
@@ -192,7 +192,7 @@ type PromptMaker = (context?: string) => Prompt;
 function promptOf(question: Question, settings: Settings): PromptMaker {
   const { protocol, policy, chat, limit, faithful } = settings;
   // A question is data too: a special token in it would be as real to the model as one in a passage.
-  const asked = { question: settings.neutraliser.neutralise(question.question).text };
+  const asked = { question: settings.sanitizer.sanitize(question.question).text };
   const make: PromptMaker = (context) =>
     makePrompt(renderPrompt(protocol, asked, context), policy.tokenizer, {
       mode: chat,
@@ -228,7 +228,7 @@ async function beginRow(row: Row, question: Question, settings: Settings): Promi
 
 /** A prompt with passages in it: budgets and failures are those of any search. */
 async function addContextPrompt(row: Row, query: string, prompt: PromptMaker, settings: Settings): Promise<SearchEnd> {
-  const { protocol, policy, neutraliser, maxObservationTokens, limit } = settings;
+  const { protocol, policy, sanitizer, maxObservationTokens, limit } = settings;
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   const empty = prompt(renderPassages(protocol, []));
   if (settings.signal?.aborted) {
@@ -239,19 +239,19 @@ async function addContextPrompt(row: Row, query: string, prompt: PromptMaker, se
     error === undefined
       ? showPassages(found, {
           tokenizer: policy.tokenizer,
-          neutraliser,
+          sanitizer,
           maxTokens: Math.min(empty.tokens_T.length + maxObservationTokens, limit - 1),
           render: (passages) => prompt(renderPassages(protocol, passages)),
         })
       : null;
   const { text, tokens_T } = shown ?? (error === undefined ? empty : prompt(protocol.failedSearch));
-  const { passages = [], omittedPassages = found.length, neutralised = 0 } = shown ?? {};
+  const { passages = [], omittedPassages = found.length, sanitized = 0 } = shown ?? {};
   row.addPrompt(text, tokens_T);
   row.searches.push({
     query,
     passages,
     omittedPassages,
-    neutralised,
+    sanitized,
     waitedMs,
     ...(error === undefined ? {} : { error }),
   });
@@ -352,14 +352,14 @@ async function search(row: Row, query: string, settings: Settings): Promise<Sear
 
 /** Searches and appends what was found. */
 async function addSearch(row: Row, query: string, settings: Settings): Promise<SearchEnd> {
-  const { policy, protocol, neutraliser, limit, signal, faithful } = settings;
+  const { policy, protocol, sanitizer, limit, signal, faithful } = settings;
   const tokenizer = policy.tokenizer;
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   if (signal?.aborted) return "failed";
   // One token stays free, so that the policy can at least begin another turn.
   const maxTokens = Math.min(settings.maxObservationTokens, limit - row.length - 1);
   if (error !== undefined) {
-    row.searches.push({ query, passages: [], omittedPassages: 0, neutralised: 0, waitedMs, error });
+    row.searches.push({ query, passages: [], omittedPassages: 0, sanitized: 0, waitedMs, error });
     const text = renderFailedSearch(protocol);
     const tokens_T = tokenizer.encode(text);
     if (tokens_T.length > maxTokens) return "no-room";
@@ -367,9 +367,9 @@ async function addSearch(row: Row, query: string, settings: Settings): Promise<S
     return "failed";
   }
   const cut = faithful.cutObservations;
-  const observation = makeObservation(found, { protocol, tokenizer, neutraliser, maxTokens, cut });
-  const { passages = [], omittedPassages = found.length, neutralised = 0 } = observation ?? {};
-  row.searches.push({ query, passages, omittedPassages, neutralised, waitedMs });
+  const observation = makeObservation(found, { protocol, tokenizer, sanitizer, maxTokens, cut });
+  const { passages = [], omittedPassages = found.length, sanitized = 0 } = observation ?? {};
+  row.searches.push({ query, passages, omittedPassages, sanitized, waitedMs });
   if (observation === null) return "no-room";
   row.addEnvironment(observation.text, observation.tokens_T);
   return "found";

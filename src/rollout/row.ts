@@ -1,5 +1,5 @@
 /** @file A trajectory while it grows: tokens in, tokens out, each run of tokens with its author. */
-import type { Sample } from "../policy/policy.js";
+import type { Sample } from "../contracts/policy.js";
 import type { FinishReason, SearchCall, Segment, Trajectory } from "../types.js";
 
 /** Grows by appending segments; what stands in it never changes, so a policy can reuse the prefix. */
@@ -7,12 +7,12 @@ export class Row {
   readonly tokens_T: number[] = [];
   readonly searches: SearchCall[] = [];
   readonly timing = { policyMs: 0, searchMs: 0 };
-  private readonly questionId: string;
-  private readonly segments: Segment[] = [];
-  private readonly texts: string[] = [];
+  readonly #questionId: string;
+  readonly #segments: Segment[] = [];
+  readonly #texts: string[] = [];
 
   constructor(questionId: string) {
-    this.questionId = questionId;
+    this.#questionId = questionId;
   }
 
   /** Tokens so far. */
@@ -21,26 +21,30 @@ export class Row {
   }
 
   addPrompt(text: string, tokens_T: number[]): void {
-    this.add({ role: "prompt", tokens_T }, text);
+    this.#add({ role: "prompt", tokens_T }, text);
   }
 
   addPolicy(text: string, sample: Sample): void {
-    this.add({ role: "policy", tokens_T: [...sample.tokens_T], logprobs_T: [...sample.logprobs_T] }, text);
+    this.#add({ role: "policy", tokens_T: [...sample.tokens_T], logprobs_T: [...sample.logprobs_T] }, text);
   }
 
   addEnvironment(text: string, tokens_T: number[]): void {
-    this.add({ role: "environment", tokens_T }, text);
+    this.#add({ role: "environment", tokens_T }, text);
   }
 
   finish(finishReason: FinishReason, answer: string | null = null): Trajectory {
-    const { questionId, segments, searches, texts, timing } = this;
+    const questionId = this.#questionId;
+    const segments = this.#segments;
+    const searches = this.searches;
+    const texts = this.#texts;
+    const timing = this.timing;
     return { questionId, segments, searches, answer, finishReason, texts, timing };
   }
 
-  private add(segment: Segment, text: string): void {
+  #add(segment: Segment, text: string): void {
     if (segment.tokens_T.length === 0) return;
-    this.segments.push(segment);
-    this.texts.push(text);
+    this.#segments.push(segment);
+    this.#texts.push(text);
     for (const token of segment.tokens_T) this.tokens_T.push(token);
   }
 }

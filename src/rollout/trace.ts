@@ -30,20 +30,26 @@ const segmentSchema = z
   .refine(({ tokens_T, logprobs_T }) => logprobs_T === undefined || logprobs_T.length === tokens_T.length, {
     message: "logprobs_T and tokens_T differ in length",
   });
+/** Traces of before `sanitized` had its name say `neutralised`. */
+const searchSchema = z.preprocess(
+  (value) =>
+    typeof value === "object" && value !== null && "neutralised" in value
+      ? { sanitized: value.neutralised, ...value }
+      : value,
+  z.object({
+    query: z.string(),
+    passages: z.array(passageSchema),
+    omittedPassages: z.number(),
+    sanitized: z.number(),
+    waitedMs: z.number(),
+    error: z.string().optional(),
+  }),
+);
 const trajectorySchema = z
   .object({
     questionId: z.string(),
     segments: z.array(segmentSchema),
-    searches: z.array(
-      z.object({
-        query: z.string(),
-        passages: z.array(passageSchema),
-        omittedPassages: z.number(),
-        neutralised: z.number(),
-        waitedMs: z.number(),
-        error: z.string().optional(),
-      }),
-    ),
+    searches: z.array(searchSchema),
     answer: z.string().nullable(),
     finishReason: z.enum(["answered", "out-of-turns", "out-of-tokens", "malformed", "search-failed", "cancelled"]),
     texts: z.array(z.string()),
@@ -123,11 +129,11 @@ export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {
   return `${parts.join("")}\n${colors.magenta(`[${facts.join(" · ")}]`)}`;
 }
 
-function searchFacts({ query, error, omittedPassages, neutralised }: Trajectory["searches"][number]): string[] {
+function searchFacts({ query, error, omittedPassages, sanitized }: Trajectory["searches"][number]): string[] {
   return [
     ...(error === undefined ? [] : [`"${printable(query)}" failed: ${printable(error)}`]),
     ...(omittedPassages === 0 ? [] : [`${plural(omittedPassages, "passage", "passages")} did not fit`]),
-    ...(neutralised === 0 ? [] : [`${plural(neutralised, "place", "places")} neutralised`]),
+    ...(sanitized === 0 ? [] : [`${plural(sanitized, "place", "places")} sanitized`]),
   ];
 }
 

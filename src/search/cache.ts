@@ -15,15 +15,15 @@ export class CachedEngine implements SearchEngine {
   /** Queries answered from memory, and asked of the engine, so far. */
   hits = 0;
   misses = 0;
-  private readonly engine: SearchEngine;
-  private readonly maxEntries: number;
+  readonly #engine: SearchEngine;
+  readonly #maxEntries: number;
   /** Oldest use first: a Map keeps the order of insertion. */
-  private readonly entries = new Map<string, readonly Passage[]>();
+  readonly #entries = new Map<string, readonly Passage[]>();
 
   constructor(engine: SearchEngine, maxEntries = 4096) {
     this.name = `cached ${engine.name}`;
-    this.engine = engine;
-    this.maxEntries = maxEntries;
+    this.#engine = engine;
+    this.#maxEntries = maxEntries;
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -31,18 +31,18 @@ export class CachedEngine implements SearchEngine {
     checkSignal(options.signal);
     const found = new Map<string, readonly Passage[]>();
     for (const query of new Set(queries)) {
-      const passages = this.take(keyOf(query, k));
+      const passages = this.#take(keyOf(query, k));
       if (passages !== undefined) found.set(query, passages);
     }
     const missing = [...new Set(queries)].filter((query) => !found.has(query));
     this.hits += queries.length - missing.length;
     this.misses += missing.length;
     if (missing.length > 0) {
-      const answer = await this.engine.searchBatch(missing, k, options);
-      const results = checkLists(answer, missing.length, this.engine.name);
+      const answer = await this.#engine.searchBatch(missing, k, options);
+      const results = checkLists(answer, missing.length, this.#engine.name);
       for (const [index, query] of missing.entries()) {
         found.set(query, results[index]);
-        if (!isPartial(results[index])) this.keep(keyOf(query, k), results[index]);
+        if (!isPartial(results[index])) this.#keep(keyOf(query, k), results[index]);
       }
     }
     // Copies: a caller may change what it gets.
@@ -54,27 +54,27 @@ export class CachedEngine implements SearchEngine {
   }
 
   counts(): Counts {
-    return addCounts(this.engine.counts?.(), { cacheHits: this.hits, cacheMisses: this.misses });
+    return addCounts(this.#engine.counts?.(), { cacheHits: this.hits, cacheMisses: this.misses });
   }
 
   async close(): Promise<void> {
-    this.entries.clear();
-    await this.engine.close();
+    this.#entries.clear();
+    await this.#engine.close();
   }
 
-  private take(key: string): readonly Passage[] | undefined {
-    const passages = this.entries.get(key);
+  #take(key: string): readonly Passage[] | undefined {
+    const passages = this.#entries.get(key);
     if (passages === undefined) return undefined;
-    this.entries.delete(key);
-    this.entries.set(key, passages);
+    this.#entries.delete(key);
+    this.#entries.set(key, passages);
     return passages;
   }
 
-  private keep(key: string, passages: readonly Passage[]): void {
-    this.entries.set(key, passages);
-    for (const oldest of this.entries.keys()) {
-      if (this.entries.size <= this.maxEntries) break;
-      this.entries.delete(oldest);
+  #keep(key: string, passages: readonly Passage[]): void {
+    this.#entries.set(key, passages);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= this.#maxEntries) break;
+      this.#entries.delete(oldest);
     }
   }
 }

@@ -3,9 +3,8 @@
  */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Passage } from "../types.js";
+import type { Passage, StoredPassage } from "../types.js";
 import { bruteForceBm25 } from "./bm25/oracle.test-support.js";
-import type { StoredPassage } from "./bm25/passages.js";
 import type { Bm25Settings } from "./bm25/settings.js";
 import type { SearchEngine } from "./engine.js";
 

@@ -1,11 +1,11 @@
 /** @file The cache, the controls, and what a terminal shows. */
 import { describe, expect, it } from "vitest";
 import type { Passage } from "../types.js";
-import { Analyzer } from "./analyzer.js";
+import { Analyzer } from "./text/analyzer.js";
 import { CachedEngine } from "./cache.js";
 import type { SearchEngine } from "./engine.js";
-import { highlightMatches, printable, snippet } from "./highlight.js";
-import { EmptyEngine } from "./empty.js";
+import { highlightMatches, printable, snippet } from "./text/highlight.js";
+import { EmptyEngine } from "./controls.js";
 import { RandomEngine } from "./random.js";
 
 describe("cache", () => {

@@ -8,7 +8,6 @@ import { addToIndex, deleteFromIndex } from "./bm25/change.js";
 import { Bm25Engine } from "./bm25/engine.js";
 import { hastyDisk } from "./bm25/failing-disk.test-support.js";
 import { openIndex } from "./bm25/open.js";
-import type { StoredPassage } from "./bm25/passages.js";
 import { CachedEngine } from "./cache.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
@@ -18,13 +17,14 @@ import {
   indexedLanceEngine,
   lanceEngine,
 } from "./dense/lancedb/tables.test-support.js";
-import { EmptyEngine } from "./empty.js";
-import { HttpEngine } from "./http.js";
+import { EmptyEngine } from "./controls.js";
+import { HttpEngine } from "./remote/http.js";
 import { NoneEngine } from "./none.js";
 import { RandomEngine } from "./random.js";
 import { openOver, remoteProtocols } from "./remote/servers.test-support.js";
-import { serve } from "./server.js";
+import { serve } from "./serving/server.js";
 import { inProcess } from "./serving/in-process.test-support.js";
+import type { StoredPassage } from "../types.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-search-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -11,12 +11,12 @@ export type Place = number;
  * caller confirms a hit before it complains.
  */
 export class IdTable {
-  private slots = 1 << 10;
-  private high = new Uint32Array(this.slots);
-  private low = new Uint32Array(this.slots);
+  #slots = 1 << 10;
+  #high = new Uint32Array(this.#slots);
+  #low = new Uint32Array(this.#slots);
   /** Place + 1; 0 is a free slot. */
-  private places = new Uint32Array(this.slots);
-  private size = 0;
+  #places = new Uint32Array(this.#slots);
+  #size = 0;
 
   /** Adds an id. Returns the place of an earlier id with the same hash, or undefined. */
   add(id: string, place: Place): Place | undefined {
@@ -26,42 +26,44 @@ export class IdTable {
 
   /** The same for an id whose hash is at hand. */
   addHash(high: number, low: number, place: Place): Place | undefined {
-    if (this.size * 2 >= this.slots) this.grow();
-    const slot = this.find(high, low);
-    if (this.places[slot] !== 0) return this.places[slot] - 1;
-    this.put(slot, high, low, place + 1);
-    this.size++;
+    if (this.#size * 2 >= this.#slots) this.#grow();
+    const slot = this.#find(high, low);
+    if (this.#places[slot] !== 0) return this.#places[slot] - 1;
+    this.#put(slot, high, low, place + 1);
+    this.#size++;
     return undefined;
   }
 
   /** The place of an id with this hash, or undefined. */
   placeOf(high: number, low: number): Place | undefined {
-    const place = this.places[this.find(high, low)];
+    const place = this.#places[this.#find(high, low)];
     return place === 0 ? undefined : place - 1;
   }
 
   /** The slot of a hash, or the free slot where it belongs. */
-  private find(high: number, low: number): number {
-    const mask = this.slots - 1;
+  #find(high: number, low: number): number {
+    const mask = this.#slots - 1;
     let slot = low & mask;
-    while (this.places[slot] !== 0 && (this.high[slot] !== high || this.low[slot] !== low)) slot = (slot + 1) & mask;
+    while (this.#places[slot] !== 0 && (this.#high[slot] !== high || this.#low[slot] !== low)) slot = (slot + 1) & mask;
     return slot;
   }
 
-  private put(slot: number, high: number, low: number, placePlusOne: number): void {
-    this.high[slot] = high;
-    this.low[slot] = low;
-    this.places[slot] = placePlusOne;
+  #put(slot: number, high: number, low: number, placePlusOne: number): void {
+    this.#high[slot] = high;
+    this.#low[slot] = low;
+    this.#places[slot] = placePlusOne;
   }
 
-  private grow(): void {
-    const { high, low, places } = this;
-    this.slots *= 2;
-    this.high = new Uint32Array(this.slots);
-    this.low = new Uint32Array(this.slots);
-    this.places = new Uint32Array(this.slots);
+  #grow(): void {
+    const high = this.#high;
+    const low = this.#low;
+    const places = this.#places;
+    this.#slots *= 2;
+    this.#high = new Uint32Array(this.#slots);
+    this.#low = new Uint32Array(this.#slots);
+    this.#places = new Uint32Array(this.#slots);
     for (let slot = 0; slot < places.length; slot++)
-      if (places[slot] !== 0) this.put(this.find(high[slot], low[slot]), high[slot], low[slot], places[slot]);
+      if (places[slot] !== 0) this.#put(this.#find(high[slot], low[slot]), high[slot], low[slot], places[slot]);
   }
 }
 
@@ -86,22 +88,22 @@ function finalize(value: number): number {
 
 /** Places by hash, where different ids may share one: every place is kept, and the caller compares the ids themselves. */
 export class IdPlaces {
-  private readonly first = new IdTable();
+  readonly #first = new IdTable();
   /** Further places, by the first place of their hash; hardly ever any. */
-  private readonly further = new Map<Place, Place[]>();
+  readonly #further = new Map<Place, Place[]>();
 
   /** Adds a place. Returns the earlier ones with the same hash. */
   add(high: number, low: number, place: Place): readonly Place[] {
-    const first = this.first.addHash(high, low, place);
+    const first = this.#first.addHash(high, low, place);
     if (first === undefined) return none;
-    const further = this.further.get(first) ?? [];
-    this.further.set(first, [...further, place]);
+    const further = this.#further.get(first) ?? [];
+    this.#further.set(first, [...further, place]);
     return [first, ...further];
   }
 
   placesOf(high: number, low: number): readonly Place[] {
-    const first = this.first.placeOf(high, low);
-    return first === undefined ? none : [first, ...(this.further.get(first) ?? none)];
+    const first = this.#first.placeOf(high, low);
+    return first === undefined ? none : [first, ...(this.#further.get(first) ?? none)];
   }
 }
 

@@ -1,5 +1,5 @@
 /** @file What a request to a paid search service costs by its list. */
-import type { EngineName } from "./engine-names.js";
+import type { EngineName } from "./registry.js";
 
 /**
  * US dollars per thousand requests, of the smallest paid plan, read between May and October 2026 (docs/search/web.md has the months). They change:

@@ -1,8 +1,8 @@
 /** @file The engine that returns any passages: the control for whether a policy uses what it finds. */
 import { Random } from "../random.js";
-import type { Passage } from "../types.js";
+import type { Passage, StoredPassage } from "../types.js";
 import { PassagesInMemory } from "./bm25/passages.js";
-import type { PassageSource, StoredPassage } from "./bm25/passages.js";
+import type { PassageSource } from "./bm25/passages.js";
 import { checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
 
@@ -12,17 +12,17 @@ import type { SearchEngine, SearchOptions } from "./engine.js";
  */
 export class RandomEngine implements SearchEngine {
   readonly name = "random";
-  private readonly passages: PassageSource;
-  private readonly seed: number;
-  private readonly owner: Pick<SearchEngine, "close"> | undefined;
+  readonly #passages: PassageSource;
+  readonly #seed: number;
+  readonly #owner: Pick<SearchEngine, "close"> | undefined;
 
   /**
    * `passages`: a list, or the `passages` of a `Bm25Engine`, which then must stay open; as `owner` it is closed with this engine.
    */
   constructor(passages: readonly StoredPassage[] | PassageSource, seed: number, owner?: Pick<SearchEngine, "close">) {
-    this.passages = "read" in passages ? passages : new PassagesInMemory(passages);
-    this.seed = seed;
-    this.owner = owner;
+    this.#passages = "read" in passages ? passages : new PassagesInMemory(passages);
+    this.#seed = seed;
+    this.#owner = owner;
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -30,26 +30,26 @@ export class RandomEngine implements SearchEngine {
     const results: Passage[][] = [];
     for (const query of queries) {
       checkSignal(options.signal);
-      const stored = await this.passages.read(this.draw(query, k));
+      const stored = await this.#passages.read(this.#draw(query, k));
       results.push(stored.map(({ id, title, text }, rank) => ({ id, title, text, score: 1 / (rank + 1) })));
     }
     return results;
   }
 
   async close(): Promise<void> {
-    await this.owner?.close();
+    await this.#owner?.close();
   }
 
   /** The first k numbers of a shuffle; only the places it touches are kept (Fisher–Yates on a sparse list). */
-  private draw(query: string, k: number): number[] {
-    const random = new Random(this.seed, query);
+  #draw(query: string, k: number): number[] {
+    const random = new Random(this.#seed, query);
     const moved = new Map<number, number>();
-    const { count } = this.passages;
+    const { count } = this.#passages;
     const drawn: number[] = [];
     for (let index = 0; index < count && drawn.length < k; index++) {
       const other = index + random.integer(count - index);
       const number = moved.get(other) ?? other;
-      if (!this.passages.isDeleted(number)) drawn.push(number);
+      if (!this.#passages.isDeleted(number)) drawn.push(number);
       moved.set(other, moved.get(index) ?? index);
     }
     return drawn;

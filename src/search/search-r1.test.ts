@@ -11,8 +11,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Bm25Engine } from "./bm25/engine.js";
 import { formatContents } from "./contents.js";
 import { SearchError } from "./engine.js";
-import { HttpEngine } from "./http.js";
-import { serve } from "./server.js";
+import { HttpEngine } from "./remote/http.js";
+import { serve } from "./serving/server.js";
 
 const run = promisify(execFile);
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));

@@ -8,10 +8,10 @@ import { saveAdapterFolder } from "../engine/io/adapter-folder.js";
 import { initAdapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
-import { parseConfig, type ConfigInput } from "./config.js";
+import { parseConfig, type ConfigInput } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import { requireOwnLora } from "./parts.js";
-import { sft } from "./sft.js";
+import { sft } from "./sft/sft.js";
 import { train } from "./train.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-adapter-as-model-"));

@@ -7,9 +7,9 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { AlgorithmState } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
-import type { Policy } from "../policy/policy.js";
-import { writeError, writeFileDurably, replaceFolder } from "./durable.js";
-import { manifestProblem, writeManifest } from "./manifest.js";
+import type { Policy } from "../contracts/policy.js";
+import { writeError, writeFileDurably, replaceFolder } from "../files/durable.js";
+import { manifestProblem, writeManifest } from "../files/manifest.js";
 import type { MetricValues } from "./metrics.js";
 import type { WatchState } from "./watch/watch.js";
 

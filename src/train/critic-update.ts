@@ -1,6 +1,6 @@
 /** @file The updates of the critic: the values it should have given, in the same shares of the batch as the policy's updates. */
 import type { AdvantageRow } from "../algorithms/algorithm.js";
-import type { ValueDatum } from "../policy/critic.js";
+import type { ValueDatum } from "../contracts/critic.js";
 import { criticOf } from "./evidence.js";
 import type { MetricValues } from "./metrics.js";
 import { learningRateAt } from "./schedule.js";

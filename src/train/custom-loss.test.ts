@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { LossSpec } from "../policy/policy.js";
+import type { LossSpec } from "../contracts/policy.js";
 import type { Datum } from "../types.js";
 import { customLossStep } from "./custom-loss.js";
 

@@ -3,7 +3,7 @@
  * of a cross-entropy whose gradient by the parameters is the same (what the Tinker SDK's `forward_backward_custom` does).
  * It costs one more forward pass than a loss the engine knows.
  */
-import type { ForwardBackwardResult, Policy } from "../policy/policy.js";
+import type { ForwardBackwardResult, Policy } from "../contracts/policy.js";
 import type { Datum } from "../types.js";
 
 /** Loss over data and its gradient by each log-probability, at the log-probabilities given; anything else is passed on. */

@@ -1,14 +1,14 @@
 /** @file Evaluation from a configuration, without training. */
 import { buildAtlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
-import { parseConfig, type Config, type ConfigInput } from "./config.js";
+import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 import { pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
 import { requireQuestions } from "./split-questions.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
   /** Most questions; the first ones are taken. Default all. */

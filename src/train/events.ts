@@ -1,11 +1,11 @@
 /** @file What a run tells whoever watches it. */
-import type { MemoryPlan } from "../engine/memory/plan.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import type { Group } from "../types.js";
 import type { BestScore } from "./checkpoint.js";
 import type { MetricValues } from "./metrics.js";
 import type { TrainResult } from "./result.js";
 import type { WatchState } from "./watch/watch.js";
+import type { MemoryPlan } from "../contracts/policy.js";
 
 export type TrainEvent =
   | {

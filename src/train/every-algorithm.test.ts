@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { algorithmNames } from "../algorithms/choices.js";
-import type { ConfigInput } from "./config.js";
+import type { ConfigInput } from "./config/config.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime, type MetricLine } from "./metrics.js";
 import { tinyConfig, tinyParts } from "./tiny-run.test-support.js";

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import path from "node:path";
-import { writeError, writeFileDurably } from "./durable.js";
+import { writeError, writeFileDurably } from "../files/durable.js";
 import type { MetricLine } from "./metrics.js";
 
 const fileName = "metrics.jsonl";
@@ -26,13 +26,16 @@ export async function appendMetrics(runFolder: string, line: MetricLine): Promis
   }
 }
 
+/** Metrics that had another name in older runs. */
+const renamed: Readonly<Record<string, keyof MetricLine>> = { "passages/neutralised": "passages/sanitized" };
+
 /** All lines of a run, oldest first; a torn last line, as a crash leaves it, is left out. */
 export async function readMetrics(runFolder: string): Promise<MetricLine[]> {
   const file = path.join(runFolder, fileName);
   if (!existsSync(file)) return [];
   return (await readFile(file, "utf8")).split("\n").flatMap((text) => {
     try {
-      return text === "" ? [] : [JSON.parse(text) as MetricLine];
+      return text === "" ? [] : [withNewNames(JSON.parse(text) as MetricLine)];
     } catch {
       return [];
     }
@@ -44,4 +47,8 @@ export async function truncateMetrics(runFolder: string, step: number): Promise<
   const lines = (await readMetrics(runFolder)).filter((line) => line.step <= step);
   const text = lines.map((line) => JSON.stringify(line) + "\n").join("");
   await writeFileDurably(path.join(runFolder, fileName), text);
+}
+
+function withNewNames(line: MetricLine): MetricLine {
+  return Object.fromEntries(Object.entries(line).map(([name, value]) => [renamed[name] ?? name, value])) as MetricLine;
 }

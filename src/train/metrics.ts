@@ -42,7 +42,7 @@ export const metricCatalogue = {
     meaning: "estimated cost of the run's requests so far, of earlier starts too, where a price is known",
   },
   "passages/omitted": { unit: "passages", meaning: "passages per search left out because they did not fit" },
-  "passages/neutralised": {
+  "passages/sanitized": {
     unit: "places",
     meaning: "tags or control characters per search made harmless in passages",
   },

@@ -3,7 +3,7 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { byteTokenizer } from "../policy/testing.js";
-import { configDifferences, parseConfig, type ConfigInput } from "./config.js";
+import { configDifferences, parseConfig, type ConfigInput } from "./config/config.js";
 import { locateModel, pinConfig, withProtocol } from "./model-folder.js";
 import { openPolicy } from "./parts.js";
 

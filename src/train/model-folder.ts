@@ -9,7 +9,7 @@ import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
 const shippedFolder = fileURLToPath(new URL("../../models", import.meta.url));

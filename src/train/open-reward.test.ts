@@ -10,7 +10,7 @@ import { UserError } from "../errors.js";
 import { JudgeError } from "../rewards/judge/judge.js";
 import { attemptOf } from "../rewards/attempts.test-support.js";
 import type { Reward } from "../rewards/reward.js";
-import { parseConfig, type ConfigInput } from "./config.js";
+import { parseConfig, type ConfigInput } from "./config/config.js";
 import type { TrainEvent } from "./events.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";

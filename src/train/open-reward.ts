@@ -8,7 +8,7 @@ import { rewardsFor, stagedReward } from "../rewards/combine.js";
 import { noCache, openVerdictCache } from "../rewards/judge/cache.js";
 import { Judge, judgeKeyVariable } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import type { Opened } from "./parts.js";
 
 /**

@@ -11,29 +11,28 @@ import { isEngineLoss } from "../algorithms/objective.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";
-import { searchEnvironment, type Environment } from "../eval/environment.js";
+import { searchEnvironment, type Environment } from "../rollout/environment.js";
 import type { Task } from "../eval/run-evaluation.js";
 import { parseMemory } from "../engine/memory/limit.js";
 import type { Workload } from "../engine/memory/plan.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
-import { LORA_TARGETS, type LoraConfig } from "../engine/model/lora.js";
+import { allLoraTargets, type LoraConfig } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
-import type { Policy } from "../policy/policy.js";
+import type { Policy } from "../contracts/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Reward, RewardFunction } from "../rewards/reward.js";
 import { requireRoom } from "../rollout/rollout.js";
-import type { StoredPassage } from "../search/bm25/passages.js";
-import { loadCorpus } from "../search/corpus.js";
+import { loadCorpus } from "../search/documents/corpus.js";
 import type { SearchEngine } from "../search/engine.js";
-import { openEngine } from "../search/open-engine.js";
-import type { Question } from "../types.js";
-import { parseConfig, type Config } from "./config.js";
+import { openEngine } from "../search/open.js";
+import type { Question, StoredPassage } from "../types.js";
+import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import { openReward } from "./open-reward.js";
-import { searchSettings } from "./search-settings.js";
+import { searchSettings } from "./config/search-settings.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
@@ -138,15 +137,15 @@ export async function requireOwnLora(config: Config): Promise<void> {
 /** @throws UserError for a layer that does not exist */
 function loraOf({ model }: Config): LoraConfig {
   const { loraRank: rank, loraAlpha: alpha, loraTargets } = model;
-  if (loraTargets === "all-linear") return { rank, alpha, targets: LORA_TARGETS };
+  if (loraTargets === "all-linear") return { rank, alpha, targets: allLoraTargets };
   const names = new Set(loraTargets.split(",").map((name) => name.trim()));
-  const unknown = [...names].find((name) => !(LORA_TARGETS as readonly string[]).includes(name));
+  const unknown = [...names].find((name) => !(allLoraTargets as readonly string[]).includes(name));
   if (unknown !== undefined) {
     throw new UserError(
-      `model.loraTargets names "${unknown}", which is no layer that can be adapted. Use all-linear, or some of ${LORA_TARGETS.join(",")}.`,
+      `model.loraTargets names "${unknown}", which is no layer that can be adapted. Use all-linear, or some of ${allLoraTargets.join(",")}.`,
     );
   }
-  return { rank, alpha, targets: LORA_TARGETS.filter((target) => names.has(target)) };
+  return { rank, alpha, targets: allLoraTargets.filter((target) => names.has(target)) };
 }
 
 /**

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import type { BestScore } from "./checkpoint.js";
-import { writeFileDurably } from "./durable.js";
+import { writeFileDurably } from "../files/durable.js";
 import type { WatchState } from "./watch/watch.js";
 
 /** The evaluations of one policy on the test questions. */

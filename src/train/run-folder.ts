@@ -10,9 +10,9 @@ import path from "node:path";
 import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
-import { configDifferences, parseConfig, type Config } from "./config.js";
-import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "./durable.js";
-import { lockRun } from "./run-lock.js";
+import { configDifferences, parseConfig, type Config } from "./config/config.js";
+import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "../files/durable.js";
+import { lockRun } from "../files/lock.js";
 import { sourceCommit } from "./source-commit.js";
 
 /** An open run; `close` releases its lock. */

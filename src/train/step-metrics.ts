@@ -28,7 +28,7 @@ export function rolloutMetrics(
     "searches/failed": mean(searches.map((search) => (search.error === undefined ? 0 : 1))),
     "searches/waitMs": mean(searches.map((search) => search.waitedMs)),
     "passages/omitted": mean(searches.map((search) => search.omittedPassages)),
-    "passages/neutralised": mean(searches.map((search) => search.neutralised)),
+    "passages/sanitized": mean(searches.map((search) => search.sanitized)),
     ...(Object.fromEntries(finish) as MetricValues),
     ...formMetrics(trajectories, task),
     "tokens/policy": logprobs.length / trajectories.length,

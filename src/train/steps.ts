@@ -2,9 +2,9 @@
  * @file The skeleton of every run: steps, each settled (evaluated where it is time, its line written), checkpoints between
  * them, and an orderly end when the signal aborts. What a step is comes from the caller.
  */
-import type { Policy } from "../policy/policy.js";
+import type { Policy } from "../contracts/policy.js";
 import { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainState } from "./checkpoint.js";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import { truncateMetrics } from "./metrics-file.js";
 import type { MetricValues } from "./metrics.js";
 

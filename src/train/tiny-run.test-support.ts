@@ -4,7 +4,7 @@
  */
 import type { SearchEngine } from "../search/engine.js";
 import type { Question } from "../types.js";
-import type { ConfigInput } from "./config.js";
+import type { ConfigInput } from "./config/config.js";
 import { tabularPolicy } from "./tabular-policy.test-support.js";
 import type { TrainOptions } from "./train.js";
 

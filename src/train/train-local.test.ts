@@ -5,7 +5,7 @@ import { createLocalPolicy } from "../policy/local/local.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { NoneEngine } from "../search/none.js";
 import type { Question, Trajectory } from "../types.js";
-import type { ConfigInput } from "./config.js";
+import type { ConfigInput } from "./config/config.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { train, type TrainOptions } from "./train.js";

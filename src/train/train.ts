@@ -2,20 +2,20 @@
 import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
-import type { Policy } from "../policy/policy.js";
-import { algorithmNotes } from "./algorithm-notes.js";
+import type { Policy } from "../contracts/policy.js";
+import { algorithmNotes } from "./config/algorithm-notes.js";
 import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
-import { parseConfig, type Config, type ConfigInput } from "./config.js";
+import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 import type { OnEvent } from "./events.js";
 import { runLoop } from "./loop.js";
 import { pinConfig, withProtocol } from "./model-folder.js";
 import { algorithmOf, loadSplits, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
-import { writeReport } from "./report.js";
+import { writeReport } from "./report/report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
 import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
 import type { Run, TrainParts } from "./run.js";
 import { isAbortOf, isOutOfTime, restore, stepsToTake } from "./steps.js";
-import { savedReports, testReports } from "./test-reports.js";
+import { savedReports, testReports } from "./report/test-reports.js";
 import { isStopped } from "./watch/act.js";
 
 export interface TrainOptions extends GivenParts {

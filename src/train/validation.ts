@@ -2,7 +2,7 @@
 import path from "node:path";
 import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
-import type { Config } from "./config.js";
+import type { Config } from "./config/config.js";
 import { saveBest, type BestScore, type TrainState } from "./checkpoint.js";
 import type { MetricValues } from "./metrics.js";
 import type { Run } from "./run.js";

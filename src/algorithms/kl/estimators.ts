@@ -17,7 +17,7 @@ export type KlName = "k1" | "k2" | "k3" | "abs";
 export const klNames: readonly KlName[] = ["k1", "k2", "k3", "abs"];
 
 /** Where k3 stops growing. */
-const K3_LIMIT = 10;
+const k3Limit = 10;
 
 /** The estimate, in nats, from d = log π − log ref of a token. */
 export function klValue(name: KlName, difference: number): number {
@@ -42,7 +42,7 @@ export function klGradient(name: KlName, difference: number): number {
       return difference;
     case "k3":
       // k3 is never below zero, so only the upper bound can be met.
-      return k3(difference) >= K3_LIMIT ? 0 : -Math.expm1(-difference);
+      return k3(difference) >= k3Limit ? 0 : -Math.expm1(-difference);
     case "abs":
       return Math.sign(difference);
   }
@@ -50,5 +50,5 @@ export function klGradient(name: KlName, difference: number): number {
 
 /** exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d). */
 function k3(difference: number): number {
-  return Math.min(K3_LIMIT, Math.max(0, Math.expm1(-difference) + difference));
+  return Math.min(k3Limit, Math.max(0, Math.expm1(-difference) + difference));
 }

@@ -2,7 +2,7 @@
  * @file The losses by name: those that a policy's `forwardBackward` knows (the truth its fast paths are tested against), and those that only
  * TypeScript knows.
  */
-import type { LossSpec } from "../../policy/policy.js";
+import type { LossSpec } from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import type { PolicyLoss } from "../objective.js";
 import { cispo } from "./cispo.js";

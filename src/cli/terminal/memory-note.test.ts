@@ -1,21 +1,21 @@
 import { describe, expect, it } from "vitest";
-import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { memoryLine, noteMemory } from "./memory-note.js";
 import { Terminal } from "./terminal.js";
+import type { MemoryPlan } from "../../contracts/policy.js";
 
-const GB = 2 ** 30;
+const gb = 2 ** 30;
 
 const plan: MemoryPlan = {
-  limitBytes: 8 * GB,
-  totalBytes: 4.2 * GB,
+  limitBytes: 8 * gb,
+  totalBytes: 4.2 * gb,
   parts: [
-    { name: "weights", bytes: 0.5 * GB },
-    { name: "activations", bytes: 3.7 * GB },
+    { name: "weights", bytes: 0.5 * gb },
+    { name: "activations", bytes: 3.7 * gb },
   ],
   microBatchTokens: 2048,
   plainTokens: 1024,
   recompute: false,
-  cacheBytes: GB,
+  cacheBytes: gb,
   prefillTokens: 4096,
 };
 
@@ -44,6 +44,6 @@ describe("the line about memory", () => {
 
   it("warns only of what exceeds the limit, and says what to change", () => {
     expect(notesOf({}).split("\n")).toHaveLength(2);
-    expect(notesOf({ limitBytes: 4 * GB })).toMatch(/more than the 4\.0 GB .*train\.microBatchTokens/);
+    expect(notesOf({ limitBytes: 4 * gb })).toMatch(/more than the 4\.0 GB .*train\.microBatchTokens/);
   });
 });

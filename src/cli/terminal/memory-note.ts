@@ -1,8 +1,9 @@
 /** @file The line about memory that verbs show before they compute: what is expected, for what, and the sizes that follow from it. */
 import { formatMemory } from "../../engine/memory/limit.js";
-import { exceedsLimit, type MemoryPlan } from "../../engine/memory/plan.js";
+import { exceedsLimit } from "../../engine/memory/plan.js";
 import { count } from "./format.js";
 import type { Terminal } from "./terminal.js";
+import type { MemoryPlan } from "../../contracts/policy.js";
 
 /** Notes the plan; in colour where it exceeds the limit, which only sizes that were asked for do. */
 export function noteMemory(terminal: Terminal, plan: MemoryPlan): void {

@@ -1,5 +1,5 @@
 /** @file The live display of supervised training: how far it is, how fast, and whether the loss falls. */
-import type { SftEvent } from "../../train/sft.js";
+import type { SftEvent } from "../../train/sft/sft.js";
 import { bar, count, duration, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 

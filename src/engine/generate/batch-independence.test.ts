@@ -6,7 +6,7 @@ import { OnnxBackend } from "./onnx-backend.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
 
 const config = tinyConfig({ maxPositions: 512 });
-const CACHED = 37;
+const cached = 37;
 
 /** Row 0 is always the same; the others are noise of other lengths. */
 function rows(batch: number, capacity: number, newTokens: number) {
@@ -17,7 +17,7 @@ function rows(batch: number, capacity: number, newTokens: number) {
       for (let row = 0; row < batch; row++) {
         const random = new Random(kind, layer, row);
         for (let head = 0; head < kvHeads; head++) {
-          for (let at = 0; at < CACHED * headDim; at++)
+          for (let at = 0; at < cached * headDim; at++)
             data[(row * kvHeads + head) * capacity * headDim + at] = random.normal();
         }
       }
@@ -26,7 +26,7 @@ function rows(batch: number, capacity: number, newTokens: number) {
   return {
     batch,
     capacity,
-    cachedLengths_B: Int32Array.from({ length: batch }, (_, row) => (row === 0 ? CACHED : (row * 5) % CACHED)),
+    cachedLengths_B: Int32Array.from({ length: batch }, (_, row) => (row === 0 ? cached : (row * 5) % cached)),
     keys: cache("key"),
     values: cache("value"),
     tokens: Int32Array.from({ length: batch * newTokens }, (_, at) => (at * 31 + 7) % config.vocabSize),

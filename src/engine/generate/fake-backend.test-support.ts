@@ -5,7 +5,7 @@
  */
 import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
 
-const MODULUS = 1 << 22;
+const modulus = 1 << 22;
 
 export interface FakeOptions {
   vocabSize?: number;
@@ -142,5 +142,5 @@ export class FakeBackend implements GenerateBackend {
 function mix(hash: number, a: number, b: number): number {
   let x = Math.imul(hash ^ Math.imul(a + 1, 0x9e3779b9), 0x85ebca6b) ^ Math.imul(b + 1, 0xc2b2ae35);
   x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
-  return ((x ^ (x >>> 13)) >>> 0) % MODULUS;
+  return ((x ^ (x >>> 13)) >>> 0) % modulus;
 }

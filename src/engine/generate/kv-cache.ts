@@ -2,11 +2,11 @@
 import type { KvShape } from "./backend.js";
 
 /** Capacities are multiples of this, so that the order in which attention sums does not depend on them. */
-export const CAPACITY_STEP = 64;
+export const capacityStep = 64;
 
 /** The smallest capacity that holds `length` positions. */
 export function capacityFor(length: number): number {
-  return Math.max(1, Math.ceil(length / CAPACITY_STEP)) * CAPACITY_STEP;
+  return Math.max(1, Math.ceil(length / capacityStep)) * capacityStep;
 }
 
 /** Bytes that one position of one sequence takes in all layers. */
@@ -33,7 +33,7 @@ export class KvCache {
   #views: CacheViews | undefined;
   #viewRows = 0;
 
-  constructor(shape: KvShape, rows: number, capacity = CAPACITY_STEP) {
+  constructor(shape: KvShape, rows: number, capacity = capacityStep) {
     this.shape = shape;
     this.rows = rows;
     this.capacity = capacity;

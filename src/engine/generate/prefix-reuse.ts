@@ -25,10 +25,10 @@ export interface Held {
 }
 
 /** Padded lengths of runs are multiples of this; a run of one token would take another arithmetic path. */
-export const PAD = 8;
+export const pad = 8;
 
 /** Longest piece of new tokens behind a sequence that is continued. */
-export const CONTINUATION_PIECE = 256;
+export const continuationPiece = 256;
 
 export interface Reuse {
   /** Positions to take. */
@@ -58,7 +58,7 @@ function commonLength(a: Int32Array, b: Int32Array, limit: number): number {
 export function nextPieceEnd(held: Held, pieceLength: number): number {
   const start = held.length;
   const canonical = start < held.canonical;
-  const end = canonical ? (Math.floor(start / pieceLength) + 1) * pieceLength : start + CONTINUATION_PIECE;
+  const end = canonical ? (Math.floor(start / pieceLength) + 1) * pieceLength : start + continuationPiece;
   return Math.min(end, held.prefixEnd);
 }
 
@@ -71,5 +71,5 @@ export function samePiece(a: Held, b: Held, pieceLength: number): boolean {
 
 /** The length at which a piece of `count` tokens runs. */
 export function paddedLength(count: number): number {
-  return Math.ceil(count / PAD) * PAD;
+  return Math.ceil(count / pad) * pad;
 }

@@ -1,6 +1,6 @@
 /** @file One call of `sample` on its way through the sampler. */
 import { UserError } from "../../errors.js";
-import type { Sample, SampleOptions, StopReason } from "../../policy/policy.js";
+import type { Sample, SampleOptions, StopReason } from "../../contracts/policy.js";
 import type { DrawOptions } from "./sample-token.js";
 import { StopStringWatch } from "./stop-strings.js";
 

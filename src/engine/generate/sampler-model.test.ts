@@ -1,6 +1,6 @@
 /** @file The sampler over a real model: tokens and log-probabilities to the last bit, alone and in company. */
 import { describe, expect, it } from "vitest";
-import type { Sample } from "../../policy/policy.js";
+import type { Sample } from "../../contracts/policy.js";
 import { uniformAt } from "../../random.js";
 import { initParameters } from "../model/parameters.js";
 import { Trainer } from "../optim/forward-backward.js";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import type { Sample, SampleOptions } from "../../policy/policy.js";
+import type { Sample, SampleOptions } from "../../contracts/policy.js";
 import { uniformAt } from "../../random.js";
 import { FakeBackend, type FakeOptions } from "./fake-backend.test-support.js";
 import { Sampler, type SamplerOptions } from "./sampler.js";

@@ -4,13 +4,13 @@
  */
 import { UserError } from "../../errors.js";
 import { uniformAt } from "../../random.js";
-import type { Sample, SampleOptions } from "../../policy/policy.js";
+import type { Sample, SampleOptions } from "../../contracts/policy.js";
 import type { GenerateBackend } from "./backend.js";
 import { bytesPerPosition, capacityFor } from "./kv-cache.js";
 import { Prefiller, type PrefillRow } from "./prefill.js";
 import { SampleRequest } from "./request.js";
 import { TokenSampler } from "./sample-token.js";
-import { MIN_ROWS, SlotTable } from "./slots.js";
+import { minRows, SlotTable } from "./slots.js";
 
 export interface SamplerOptions {
   /** Most tokens of prefix and sample together. */
@@ -74,7 +74,7 @@ export class Sampler {
   /** @throws UserError when the memory limit is too small for one context */
   constructor(backend: GenerateBackend, options: SamplerOptions) {
     const maxBatch = options.maxBatch ?? 128;
-    const slots = Math.max(MIN_ROWS, maxBatch, options.slots ?? 2 * maxBatch);
+    const slots = Math.max(minRows, maxBatch, options.slots ?? 2 * maxBatch);
     const defaults = { memoryLimitBytes: 2 ** 31, reuse: true, pieceLength: 64, tokensPerRun: 4096 };
     this.#options = { ...defaults, admitCount: 4, admitAfterSteps: 2, ...options, maxBatch, slots };
     this.#backend = measured(backend, (ms) => (this.#runtimeMs += ms));
@@ -85,7 +85,7 @@ export class Sampler {
       positionsPerRun: 2 * this.#options.tokensPerRun,
     });
     this.#drawer = new TokenSampler(backend.vocabSize);
-    const rows = Math.max(MIN_ROWS, maxBatch);
+    const rows = Math.max(minRows, maxBatch);
     this.#tokens = new Int32Array(rows);
     this.#lengths = new Int32Array(rows);
     this.#temperatures = new Float32Array(rows);
@@ -196,7 +196,7 @@ export class Sampler {
   /** One token for every running row. */
   async #step(): Promise<void> {
     const count = this.#running.length;
-    const batch = Math.max(MIN_ROWS, count);
+    const batch = Math.max(minRows, count);
     let longest = 0;
     for (let row = 0; row < count; row++) {
       const request = this.#running[row];
@@ -286,7 +286,7 @@ export class Sampler {
 
   #checkMemory(): void {
     const { contextLength, memoryLimitBytes } = this.#options;
-    const needed = MIN_ROWS * capacityFor(contextLength) * bytesPerPosition(this.#backend.kv);
+    const needed = minRows * capacityFor(contextLength) * bytesPerPosition(this.#backend.kv);
     if (needed > memoryLimitBytes) {
       throw new UserError(
         `Sampling with a context of ${contextLength} tokens needs ${Math.ceil(needed / 2 ** 20)} MiB for keys and values, ` +

@@ -3,7 +3,7 @@
  * because their next turn will begin with the same tokens, and free rows.
  */
 import type { KvShape } from "./backend.js";
-import { bytesPerPosition, CAPACITY_STEP, capacityFor, KvCache } from "./kv-cache.js";
+import { bytesPerPosition, capacityStep, capacityFor, KvCache } from "./kv-cache.js";
 import { findReuse, type Held } from "./prefix-reuse.js";
 
 /** One row's content. Positions [0, length) of the cache hold the keys and values of `tokens[0 … length)`. */
@@ -27,7 +27,7 @@ export interface SlotLimits {
 }
 
 /** Fewest rows: a lone row takes another arithmetic path in the runtime, so a second one always runs along. */
-export const MIN_ROWS = 2;
+export const minRows = 2;
 
 /** All slots and the cache that they are rows of. */
 export class SlotTable {
@@ -44,7 +44,7 @@ export class SlotTable {
   constructor(shape: KvShape, limits: SlotLimits) {
     this.#limits = limits;
     this.#bytesPerPosition = bytesPerPosition(shape);
-    this.cache = new KvCache(shape, MIN_ROWS);
+    this.cache = new KvCache(shape, minRows);
     this.#addSlots();
   }
 
@@ -58,7 +58,7 @@ export class SlotTable {
   ensureCapacity(length: number): void {
     const capacity = capacityFor(length);
     if (capacity <= this.cache.capacity) return;
-    const allowed = Math.max(MIN_ROWS, this.active, this.rowsAllowed(capacity));
+    const allowed = Math.max(minRows, this.active, this.rowsAllowed(capacity));
     if (this.slots.length > allowed) this.#giveUpRows(allowed);
     this.#resize(this.slots.length, capacity);
   }
@@ -117,7 +117,7 @@ export class SlotTable {
     this.#tainted = false;
     // What comes next is likely as long as what was: growing again would only move empty rows. Where memory is short, rows count more.
     const roomy = this.rowsAllowed(capacity) >= this.slots.length;
-    this.#resize(this.slots.length, roomy ? capacity : CAPACITY_STEP);
+    this.#resize(this.slots.length, roomy ? capacity : capacityStep);
   }
 
   #find(tokens: Int32Array): (ReturnType<typeof findReuse> & { slot: Slot }) | undefined {

@@ -1,8 +1,8 @@
 /** @file Finding stop strings in what is being sampled, token by token. */
 
 /** Most tokens that one UTF-8 character can be spread over; a replacement character that lasts longer is real. */
-const MAX_TOKENS_PER_CHARACTER = 4;
-const REPLACEMENT = "\uFFFD";
+const maxTokensPerCharacter = 4;
+const replacement = "\uFFFD";
 
 type Decode = (tokens: readonly number[]) => string;
 
@@ -52,10 +52,10 @@ export class StopStringWatch {
     const window = this.#decode(tokens_T.slice(this.#contextStart));
     const fresh = window.slice(context.length);
     let settled = fresh;
-    while (settled.endsWith(REPLACEMENT)) settled = settled.slice(0, -1);
+    while (settled.endsWith(replacement)) settled = settled.slice(0, -1);
     const text = this.#tail + settled;
     if (this.#strings.some((string) => text.includes(string))) return true;
-    if (settled.length === fresh.length || tokens_T.length - this.#committedEnd > MAX_TOKENS_PER_CHARACTER) {
+    if (settled.length === fresh.length || tokens_T.length - this.#committedEnd > maxTokensPerCharacter) {
       const committed = this.#tail + fresh;
       this.#tail = this.#tailLength > 0 ? committed.slice(-this.#tailLength) : "";
       this.#contextStart = this.#committedEnd;

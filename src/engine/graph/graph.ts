@@ -5,7 +5,7 @@
 import { formatShape, type Dim, type Shape } from "./dim.js";
 import { shapeRules, type Attributes, type ConstantData, type DType, type Node, type OpName } from "./ops.js";
 
-const NONE = {};
+const none = {};
 
 /** A graph under construction; nodes are in topological order. Methods are the vocabulary of model builders. */
 export class Graph {
@@ -31,38 +31,38 @@ export class Graph {
   scalar = (value: number): Node => this.constant(`scalar(${value})`, [], Float32Array.of(value));
   integer = (value: number): Node => this.constant(`integer(${value})`, [], Int32Array.of(value));
 
-  add = (a: Node, b: Node): Node => this.node("add", [a, b], NONE);
-  sub = (a: Node, b: Node): Node => this.node("sub", [a, b], NONE);
-  mul = (a: Node, b: Node): Node => this.node("mul", [a, b], NONE);
-  div = (a: Node, b: Node): Node => this.node("div", [a, b], NONE);
-  minimum = (a: Node, b: Node): Node => this.node("minimum", [a, b], NONE);
-  maximum = (a: Node, b: Node): Node => this.node("maximum", [a, b], NONE);
+  add = (a: Node, b: Node): Node => this.node("add", [a, b], none);
+  sub = (a: Node, b: Node): Node => this.node("sub", [a, b], none);
+  mul = (a: Node, b: Node): Node => this.node("mul", [a, b], none);
+  div = (a: Node, b: Node): Node => this.node("div", [a, b], none);
+  minimum = (a: Node, b: Node): Node => this.node("minimum", [a, b], none);
+  maximum = (a: Node, b: Node): Node => this.node("maximum", [a, b], none);
   scale = (x: Node, factor: number): Node => this.mul(x, this.scalar(factor));
-  neg = (x: Node): Node => this.node("neg", [x], NONE);
-  exp = (x: Node): Node => this.node("exp", [x], NONE);
-  log = (x: Node): Node => this.node("log", [x], NONE);
-  sqrt = (x: Node): Node => this.node("sqrt", [x], NONE);
-  sigmoid = (x: Node): Node => this.node("sigmoid", [x], NONE);
-  silu = (x: Node): Node => this.node("silu", [x], NONE);
-  less = (a: Node, b: Node): Node => this.node("less", [a, b], NONE);
-  equal = (a: Node, b: Node): Node => this.node("equal", [a, b], NONE);
-  where = (condition: Node, a: Node, b: Node): Node => this.node("where", [condition, a, b], NONE);
+  neg = (x: Node): Node => this.node("neg", [x], none);
+  exp = (x: Node): Node => this.node("exp", [x], none);
+  log = (x: Node): Node => this.node("log", [x], none);
+  sqrt = (x: Node): Node => this.node("sqrt", [x], none);
+  sigmoid = (x: Node): Node => this.node("sigmoid", [x], none);
+  silu = (x: Node): Node => this.node("silu", [x], none);
+  less = (a: Node, b: Node): Node => this.node("less", [a, b], none);
+  equal = (a: Node, b: Node): Node => this.node("equal", [a, b], none);
+  where = (condition: Node, a: Node, b: Node): Node => this.node("where", [condition, a, b], none);
   cast = (x: Node, to: DType): Node => (x.dtype === to ? x : this.node("cast", [x], { to }));
 
   matmul = (a: Node, b: Node, { transA = false, transB = false, alpha = 1 } = {}): Node =>
     this.node("matmul", [a, b], { transA, transB, alpha });
-  softmax = (x: Node): Node => this.node("softmax", [x], NONE);
+  softmax = (x: Node): Node => this.node("softmax", [x], none);
   rmsNorm = (x: Node, weight: Node, epsilon: number): Node => this.node("rmsNorm", [x, weight], { epsilon });
-  rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], NONE);
-  rope = (x: Node, positions: Node, cos: Node, sin: Node): Node => this.node("rope", [x, positions, cos, sin], NONE);
+  rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], none);
+  rope = (x: Node, positions: Node, cos: Node, sin: Node): Node => this.node("rope", [x, positions, cos, sin], none);
 
-  gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], NONE);
+  gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], none);
   scatterAddRows = (ids: Node, updates: Node, rows: Dim): Node => this.node("scatterAddRows", [ids, updates], { rows });
   tokenLogprobs = (hidden: Node, table: Node, ids: Node): Node =>
-    this.node("tokenLogprobs", [hidden, table, ids], NONE);
-  tokenProbabilities = (logprobs: Node): Node => this.node("tokenProbabilities", [logprobs], NONE);
-  tokenEntropies = (hidden: Node, table: Node): Node => this.node("tokenEntropies", [hidden, table], NONE);
-  entropySlopes = (entropies: Node): Node => this.node("entropySlopes", [entropies], NONE);
+    this.node("tokenLogprobs", [hidden, table, ids], none);
+  tokenProbabilities = (logprobs: Node): Node => this.node("tokenProbabilities", [logprobs], none);
+  tokenEntropies = (hidden: Node, table: Node): Node => this.node("tokenEntropies", [hidden, table], none);
+  entropySlopes = (entropies: Node): Node => this.node("entropySlopes", [entropies], none);
 
   reshape = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });
@@ -73,8 +73,8 @@ export class Graph {
   split = (x: Node, axis: number, part: 0 | 1, size: Dim): Node => this.node("split", [x], { axis, part, size });
   expand = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
-  stopGradient = (x: Node): Node => this.node("stopGradient", [x], NONE);
-  after = (x: Node, other: Node): Node => this.node("after", [x, other], NONE);
+  stopGradient = (x: Node): Node => this.node("stopGradient", [x], none);
+  after = (x: Node, other: Node): Node => this.node("after", [x, other], none);
   reduceSum = (x: Node, axes: readonly number[], keepDims = false): Node =>
     this.node("reduceSum", [x], { axes, keepDims });
   iota = (size: Dim): Node => this.node("iota", [], { size });

@@ -5,7 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import { initAdapter, LORA_TARGETS, mergeInto, type Adapter } from "../model/lora.js";
+import { initAdapter, allLoraTargets, mergeInto, type Adapter } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { Trainer } from "../optim/forward-backward.js";
 import { isAdapterFolder, loadAdapterFolder, readAdapterConfig, saveAdapterFolder } from "./adapter-folder.js";
@@ -162,7 +162,7 @@ describe("an adapter is refused", async () => {
   });
 
   it.each<Record<string, unknown>>([
-    { target_modules: LORA_TARGETS.filter((target) => ["q_proj", "v_proj", "down_proj"].includes(target)) },
+    { target_modules: allLoraTargets.filter((target) => ["q_proj", "v_proj", "down_proj"].includes(target)) },
     { target_modules: ["self_attn.q_proj", "model.layers.0.self_attn.v_proj", "mlp.down_proj"] },
     { init_lora_weights: "gaussian" },
     { use_something_new: false, something_newer: null, newest: {} },
@@ -173,7 +173,7 @@ describe("an adapter is refused", async () => {
 
   it("that covers every linear layer is one of seven kinds", async () => {
     edit({ target_modules: "all-linear" });
-    expect((await readAdapterConfig(folder)).lora.targets).toEqual(LORA_TARGETS);
+    expect((await readAdapterConfig(folder)).lora.targets).toEqual(allLoraTargets);
     await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/lacks the tensor.*k_proj.lora_A.weight/);
   });
 

@@ -8,17 +8,17 @@ import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import { adapterShapes, LORA_TARGETS, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
+import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
 import { readRequiredJson } from "./json-file.js";
 import { type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
 import { checkFinite } from "./tensor-set.js";
 
-export const ADAPTER_CONFIG_FILE = "adapter_config.json";
-export const ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors";
+export const adapterConfigFile = "adapter_config.json";
+export const adapterWeightsFile = "adapter_model.safetensors";
 
 /** PEFT wraps the model twice: `base_model` is the tuner, `model` inside it the language model. */
-const PREFIX = "base_model.model.";
+const prefix = "base_model.model.";
 
 /** An adapter and the model it belongs to. */
 export interface AdapterFolder {
@@ -29,7 +29,7 @@ export interface AdapterFolder {
 
 /** Whether the folder holds a PEFT adapter. */
 export function isAdapterFolder(location: string): boolean {
-  return existsSync(path.join(location, ADAPTER_CONFIG_FILE));
+  return existsSync(path.join(location, adapterConfigFile));
 }
 
 /**
@@ -44,8 +44,8 @@ export async function loadAdapterFolder(folder: string, config: ModelConfig): Pr
     const parameters = createParameterStore(adapterShapes(config, lora));
     checkTensors(weights, parameters.shapes, base);
     for (const { name } of parameters.shapes) {
-      const values = await weights.read(PREFIX + name, parameter(parameters, name));
-      checkFinite(weights.file, PREFIX + name, values);
+      const values = await weights.read(prefix + name, parameter(parameters, name));
+      checkFinite(weights.file, prefix + name, values);
     }
     return { adapter: { lora, parameters }, base };
   } finally {
@@ -65,16 +65,16 @@ export async function saveAdapterFolder(
   const { adapter, base, config, dtype = "F32" } = options;
   const { lora, parameters } = adapter;
   const tensors = adapterShapes(config, lora).map(({ name, shape }) => ({
-    name: PREFIX + name,
+    name: prefix + name,
     shape,
     data: parameter(parameters, name),
   }));
   await mkdir(folder, { recursive: true });
   await writeFile(
-    path.join(folder, ADAPTER_CONFIG_FILE),
+    path.join(folder, adapterConfigFile),
     `${JSON.stringify(toAdapterConfigJson(lora, base), null, 2)}\n`,
   );
-  await writeSafetensors(path.join(folder, ADAPTER_WEIGHTS_FILE), tensors, { dtype, metadata: { format: "pt" } });
+  await writeSafetensors(path.join(folder, adapterWeightsFile), tensors, { dtype, metadata: { format: "pt" } });
 }
 
 /** `adapter_config.json` as PEFT's `LoraConfig` would read it. */
@@ -128,7 +128,7 @@ const schema = z.looseObject({
 type ConfigJson = z.infer<typeof schema>;
 
 /** Fields that are read here, or say nothing about what a finished adapter computes. */
-const HARMLESS = new Set([
+const harmless = new Set([
   ...Object.keys(schema.shape),
   "auto_mapping",
   "corda_config",
@@ -148,7 +148,7 @@ const HARMLESS = new Set([
 ]);
 
 /** What the better-known of the other fields ask for. */
-const UNSUPPORTED: Readonly<Record<string, string>> = {
+const unsupported: Readonly<Record<string, string>> = {
   use_dora: "weight-decomposed updates (DoRA)",
   lora_bias: "biases on the update",
   modules_to_save: "layers that were trained whole",
@@ -162,7 +162,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 };
 
 /** Starts that leave the base model as it was. Others (PiSSA, OLoRA, CorDA, LoftQ, …) move a part of its weights into the adapter. */
-const HARMLESS_STARTS = ["gaussian", "eva", "orthogonal"];
+const harmlessStarts = ["gaussian", "eva", "orthogonal"];
 
 /**
  * Reads and checks `adapter_config.json` alone. Rank-stabilised adapters (arXiv:2312.03732: the scale is α/√r) come back with an
@@ -170,7 +170,7 @@ const HARMLESS_STARTS = ["gaussian", "eva", "orthogonal"];
  * @throws UserError naming the field that is missing, malformed or not supported
  */
 export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base: string }> {
-  const file = path.join(folder, ADAPTER_CONFIG_FILE);
+  const file = path.join(folder, adapterConfigFile);
   const parsed = schema.safeParse(await readRequiredJson(file, "Is the folder a PEFT adapter? Check the path."));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -195,12 +195,12 @@ function refuseUnsupported(fields: ConfigJson, file: string): void {
   if (fields.peft_type !== "LORA") refuse("peft_type", `an adapter of the kind ${fields.peft_type}`);
   if (fields.bias !== "none") refuse("bias", `trained biases (${fields.bias})`);
   const start = fields.init_lora_weights;
-  if (typeof start === "string" && !HARMLESS_STARTS.includes(start)) {
+  if (typeof start === "string" && !harmlessStarts.includes(start)) {
     refuse("init_lora_weights", `a base whose weights the adapter changed before training (${start})`);
   }
   for (const [field, value] of Object.entries(fields)) {
-    if (HARMLESS.has(field) || isNeutral(value)) continue;
-    refuse(field, UNSUPPORTED[field] ?? "something that Sleuth does not know");
+    if (harmless.has(field) || isNeutral(value)) continue;
+    refuse(field, unsupported[field] ?? "something that Sleuth does not know");
   }
 }
 
@@ -212,12 +212,12 @@ function isNeutral(value: unknown): boolean {
 
 /** The adapted kinds of layers, in our order. PEFT writes the last parts of their names, or whole paths. */
 function targetsOf(targetModules: unknown, file: string): LoraTarget[] {
-  if (targetModules === "all-linear") return [...LORA_TARGETS];
+  if (targetModules === "all-linear") return [...allLoraTargets];
   if (typeof targetModules === "string") {
     throw problem(
       file,
       `field "target_modules" is the pattern "${targetModules}", but only a list of names or "all-linear" can be read. ` +
-        `Write the list, of ${LORA_TARGETS.join(", ")}`,
+        `Write the list, of ${allLoraTargets.join(", ")}`,
     );
   }
   const names = z.array(z.string()).min(1).safeParse(targetModules);
@@ -225,45 +225,45 @@ function targetsOf(targetModules: unknown, file: string): LoraTarget[] {
   const found = new Set<string>();
   for (const name of names.data) {
     const last = name.slice(name.lastIndexOf(".") + 1);
-    if (!(LORA_TARGETS as readonly string[]).includes(last)) {
+    if (!(allLoraTargets as readonly string[]).includes(last)) {
       throw problem(
         file,
-        `field "target_modules" names "${name}", but only ${LORA_TARGETS.join(", ")} can be adapted. ` +
+        `field "target_modules" names "${name}", but only ${allLoraTargets.join(", ")} can be adapted. ` +
           "Merge the adapter into its base with PEFT (merge_and_unload, then save_pretrained) and open the merged model",
       );
     }
     found.add(last);
   }
-  return LORA_TARGETS.filter((target) => found.has(target));
+  return allLoraTargets.filter((target) => found.has(target));
 }
 
 function weightsFile(folder: string): string {
-  const file = path.join(folder, ADAPTER_WEIGHTS_FILE);
+  const file = path.join(folder, adapterWeightsFile);
   if (existsSync(file)) return file;
   const pickled = path.join(folder, "adapter_model.bin");
   throw new UserError(
     existsSync(pickled)
       ? `${folder} has its weights in ${path.basename(pickled)}, a format that can run code when it is read. ` +
           "Load it with PEFT and save it again (save_pretrained writes safetensors)."
-      : `${folder} has no ${ADAPTER_WEIGHTS_FILE}. Copy it from the adapter's source.`,
+      : `${folder} has no ${adapterWeightsFile}. Copy it from the adapter's source.`,
   );
 }
 
 function checkTensors({ file, tensors }: SafetensorsFile, shapes: readonly ParameterShape[], base: string): void {
   const origin = `The adapter was made for ${base}: open it with that model`;
-  const expected = new Set(shapes.map(({ name }) => PREFIX + name));
+  const expected = new Set(shapes.map(({ name }) => prefix + name));
   for (const { name, shape } of shapes) {
-    const entry = tensors.get(PREFIX + name);
+    const entry = tensors.get(prefix + name);
     if (!entry) {
       throw new UserError(
-        `${file} lacks the tensor "${PREFIX + name}", which this base model and ${ADAPTER_CONFIG_FILE} call for. ${origin}. ` +
+        `${file} lacks the tensor "${prefix + name}", which this base model and ${adapterConfigFile} call for. ${origin}. ` +
           "An adapter of some layers only is not supported.",
       );
     }
     if (entry.shape.join() !== shape.join()) {
       throw new UserError(
-        `${file}: tensor "${PREFIX + name}" has the shape [${entry.shape.join(", ")}], but this base model and r in ` +
-          `${ADAPTER_CONFIG_FILE} call for [${shape.join(", ")}]. ${origin}, or copy both files again.`,
+        `${file}: tensor "${prefix + name}" has the shape [${entry.shape.join(", ")}], but this base model and r in ` +
+          `${adapterConfigFile} call for [${shape.join(", ")}]. ${origin}, or copy both files again.`,
       );
     }
   }

@@ -1,7 +1,7 @@
 /** @file Hugging Face's `config.json` to and from a `ModelConfig`; what the builder cannot compute is refused by name. */
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
+import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js";
 import type { RopeScaling } from "../model/rope.js";
 import type { FloatType } from "./safetensors.js";
 
@@ -43,8 +43,8 @@ const schema = z.looseObject({
 type ConfigJson = z.infer<typeof schema>;
 
 /** Hugging Face's defaults, for files that leave them out. */
-const DEFAULT_POSITIONS: Record<ModelType, number> = { llama: 2048, qwen2: 32768, qwen3: 32768 };
-const ARCHITECTURES: Record<ModelType, string> = {
+const defaultPositions: Record<ModelType, number> = { llama: 2048, qwen2: 32768, qwen3: 32768 };
+const knownArchitectures: Record<ModelType, string> = {
   llama: "LlamaForCausalLM",
   qwen2: "Qwen2ForCausalLM",
   qwen3: "Qwen3ForCausalLM",
@@ -78,7 +78,7 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     tieWordEmbeddings: fields.tie_word_embeddings,
     attentionBias: modelType === "qwen2",
     qkNorm: modelType === "qwen3",
-    maxPositions: fields.max_position_embeddings ?? DEFAULT_POSITIONS[modelType],
+    maxPositions: fields.max_position_embeddings ?? defaultPositions[modelType],
     eosTokenIds: [fields.eos_token_id ?? []].flat(),
   };
   checkConfig(config, file);
@@ -86,7 +86,7 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   return ropeScaling ? { ...config, ropeScaling } : config;
 }
 
-const TORCH_TYPES: Record<FloatType, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+const torchTypes: Record<FloatType, string> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
 /** The `config.json` that Hugging Face's transformers would read as this model, with weights of the given type. */
 export function toConfigJson(config: ModelConfig, dtype: FloatType = "F32"): Record<string, unknown> {
@@ -96,7 +96,7 @@ export function toConfigJson(config: ModelConfig, dtype: FloatType = "F32"): Rec
   }
   const [eos, ...more] = config.eosTokenIds;
   return {
-    architectures: [ARCHITECTURES[modelType]],
+    architectures: [knownArchitectures[modelType]],
     model_type: modelType,
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
@@ -113,7 +113,7 @@ export function toConfigJson(config: ModelConfig, dtype: FloatType = "F32"): Rec
     attention_bias: false,
     max_position_embeddings: config.maxPositions,
     eos_token_id: more.length > 0 ? config.eosTokenIds : (eos ?? null),
-    torch_dtype: TORCH_TYPES[dtype],
+    torch_dtype: torchTypes[dtype],
   };
 }
 
@@ -165,9 +165,9 @@ function scalingJson(scaling: RopeScaling): Record<string, unknown> {
 }
 
 function supportedType(fields: ConfigJson, file: string): ModelType {
-  const known = MODEL_TYPES.find((type) => type === fields.model_type);
+  const known = modelTypes.find((type) => type === fields.model_type);
   if (known) return known;
-  throw problem(file, `field "model_type" is "${fields.model_type}", but only ${MODEL_TYPES.join(", ")} are supported`);
+  throw problem(file, `field "model_type" is "${fields.model_type}", but only ${modelTypes.join(", ")} are supported`);
 }
 
 /** Better no model than one that computes something else than its makers meant. */

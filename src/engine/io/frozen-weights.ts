@@ -8,14 +8,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
-import { isRunning } from "../../is-running.js";
+import { isRunning } from "../../files/is-running.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
 import type { ModelSource } from "./model-source.js";
 
 /** Offsets are multiples of this (a cache line), as vector instructions like it. */
-const ALIGNMENT = 64;
-const PREFIX = "sleuth-weights-";
-const OWNED = new RegExp(`^${PREFIX}(\\d+)-`);
+const alignment = 64;
+const prefix = "sleuth-weights-";
+const owned = new RegExp(`^${prefix}(\\d+)-`);
 
 /** All parameters of a model on disk. */
 export interface FrozenWeights {
@@ -53,7 +53,7 @@ async function writeAll(source: ModelSource, file: string): Promise<Map<string, 
         done += bytesWritten;
       }
       tensors.set(name, { file, offset, length: elementCount(shape) });
-      offset = Math.ceil((offset + bytes.length) / ALIGNMENT) * ALIGNMENT;
+      offset = Math.ceil((offset + bytes.length) / alignment) * alignment;
     }
     return tensors;
   } catch (error) {
@@ -79,7 +79,7 @@ export function removeFrozenWeights(): void {
 
 function makeFolder({ location }: ModelSource): string {
   try {
-    return mkdtempSync(path.join(tmpdir(), `${PREFIX}${process.pid}-`));
+    return mkdtempSync(path.join(tmpdir(), `${prefix}${process.pid}-`));
   } catch (error) {
     throw new UserError(
       `The weights of ${location} need a temporary folder, and there can be none in ${tmpdir()}: ${(error as Error).message}. ` +
@@ -91,7 +91,7 @@ function makeFolder({ location }: ModelSource): string {
 
 function removeFoldersOf(isMeant: (owner: number) => boolean): void {
   for (const name of namesIn(tmpdir())) {
-    const owner = OWNED.exec(name)?.[1];
+    const owner = owned.exec(name)?.[1];
     if (owner !== undefined && isMeant(Number(owner))) removeFolder(path.join(tmpdir(), name));
   }
 }

@@ -140,7 +140,7 @@ function plain(name: string, bytes: 2 | 4, convert: (bits: Uint16Array, target: 
 }
 
 /** By ggml's number of the type. */
-export const BLOCK_TYPES: ReadonlyMap<number, BlockType> = new Map([
+export const blockTypes: ReadonlyMap<number, BlockType> = new Map([
   [0, plain("F32", 4, () => {})],
   [1, plain("F16", 2, float16ToFloat32)],
   [2, blocks("Q4_0", 32, 18, nibbles(2, aroundZero(8)))],

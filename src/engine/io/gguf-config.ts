@@ -1,11 +1,11 @@
 /** @file The metadata of a GGUF file as a `ModelConfig`, and where llama.cpp keeps the tensors that Hugging Face names otherwise. */
 import { UserError } from "../../errors.js";
-import { MODEL_TYPES, type ModelConfig, type ModelType } from "../model/config.js";
+import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js";
 import { rotaryFrequencies, type RopeScaling } from "../model/rope.js";
 import type { GgufFile } from "./gguf-file.js";
 
 /** The divisors of the rotary frequencies, where the converter stored them as a tensor (Llama 3). */
-const ROPE_DIVISORS = "rope_freqs.weight";
+const ropeDivisors = "rope_freqs.weight";
 
 /** @throws UserError naming the field that is missing, malformed or not supported */
 export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
@@ -59,11 +59,11 @@ function shortest(value: number): number {
 function architecture({ fields }: GgufFile): ModelType {
   const field = "general.architecture";
   const name = fields.required(field, fields.string(field));
-  const known = MODEL_TYPES.find((type) => type === name);
+  const known = modelTypes.find((type) => type === name);
   if (known) return known;
   throw fields.problem(
     field,
-    `it is "${name}", but only ${MODEL_TYPES.join(", ")} are supported. Choose another model.`,
+    `it is "${name}", but only ${modelTypes.join(", ")} are supported. Choose another model.`,
   );
 }
 
@@ -122,8 +122,8 @@ function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScalin
  * for `factor`, which is the largest divisor; what they give must be what is stored.
  */
 async function scalingOfTensor(gguf: GgufFile, config: ModelConfig): Promise<RopeScaling | undefined> {
-  if (!gguf.tensors.has(ROPE_DIVISORS)) return undefined;
-  const divisors = await gguf.read(ROPE_DIVISORS);
+  if (!gguf.tensors.has(ropeDivisors)) return undefined;
+  const divisors = await gguf.read(ropeDivisors);
   const factor = shortest(divisors.reduce((most, divisor) => Math.max(most, divisor), 0));
   const ropeScaling: RopeScaling = {
     type: "llama3",
@@ -137,12 +137,12 @@ async function scalingOfTensor(gguf: GgufFile, config: ModelConfig): Promise<Rop
   const agrees = (divisor: number, pair: number) => Math.abs(plain[pair] / scaled[pair] / divisor - 1) < 1e-4;
   if (divisors.length === plain.length && divisors.every(agrees)) return factor === 1 ? undefined : ropeScaling;
   throw new UserError(
-    `${gguf.file}: tensor "${ROPE_DIVISORS}" scales the rotary positions otherwise than Llama 3 does, which is not supported. ` +
+    `${gguf.file}: tensor "${ropeDivisors}" scales the rotary positions otherwise than Llama 3 does, which is not supported. ` +
       "Take the model as a Hugging Face folder, or choose another one.",
   );
 }
 
-const LAYER_NAMES: Record<string, string> = {
+const layerNames: Record<string, string> = {
   attn_norm: "input_layernorm",
   attn_q: "self_attn.q_proj",
   attn_k: "self_attn.k_proj",
@@ -155,7 +155,7 @@ const LAYER_NAMES: Record<string, string> = {
   ffn_up: "mlp.up_proj",
   ffn_down: "mlp.down_proj",
 };
-const OTHER_NAMES: Record<string, string> = {
+const otherNames: Record<string, string> = {
   "token_embd.weight": "model.embed_tokens.weight",
   "output_norm.weight": "model.norm.weight",
   "output.weight": "lm_head.weight",
@@ -163,12 +163,12 @@ const OTHER_NAMES: Record<string, string> = {
 
 /** Hugging Face's name of a tensor of a GGUF file; undefined for the tensors that the configuration has already used. */
 export function huggingFaceName(name: string): string | undefined {
-  if (name === ROPE_DIVISORS) return undefined;
+  if (name === ropeDivisors) return undefined;
   const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  const known = Object.hasOwn(LAYER_NAMES, module ?? "")
-    ? `model.layers.${layer}.${LAYER_NAMES[module]}.${kind}`
+  const known = Object.hasOwn(layerNames, module ?? "")
+    ? `model.layers.${layer}.${layerNames[module]}.${kind}`
     : undefined;
-  return known ?? OTHER_NAMES[name] ?? name;
+  return known ?? otherNames[name] ?? name;
 }
 
 /**

@@ -5,11 +5,11 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { gguf, GGMLQuantizationType, type GGUFParseOutput } from "@huggingface/gguf";
 import { UserError } from "../../errors.js";
-import { BLOCK_TYPES, type BlockType } from "./gguf-blocks.js";
+import { blockTypes, type BlockType } from "./gguf-blocks.js";
 import { readInto } from "./read-into.js";
 
 /** Bytes unpacked at a time. */
-const PIECE_BYTES = 1 << 20;
+const pieceBytes = 1 << 20;
 
 /** A tensor of the file, in the layout of Hugging Face: `[out, in]`, rows one after another. */
 export interface GgufTensor {
@@ -64,7 +64,7 @@ export class GgufFile {
     const width = shape[shape.length - 1] ?? 1;
     const rowBytes = (width / type.values) * type.bytes;
     const rows = count / width;
-    const perPiece = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
+    const perPiece = Math.max(1, Math.floor(pieceBytes / rowBytes));
     const packed = new Uint8Array(Math.min(rows, perPiece) * rowBytes);
     const piece = placeRow && new Float32Array(Math.min(rows, perPiece) * width);
     for (let row = 0; row < rows; row += perPiece) {
@@ -195,12 +195,12 @@ function placeTensors(file: string, { tensorInfos, tensorDataOffset }: Parsed, s
   const tensors = new Map<string, GgufTensor>();
   for (const { name, shape, dtype, offset } of tensorInfos) {
     if (tensors.has(name)) throw damaged(file, `it has two tensors named "${name}"`);
-    const type = BLOCK_TYPES.get(dtype);
+    const type = blockTypes.get(dtype);
     if (!type) {
       const known = GGMLQuantizationType[dtype] as string | undefined;
       throw new UserError(
         `${file}: tensor "${name}" is of type ${known ?? `number ${dtype}`}, which cannot be read. Supported are ` +
-          `${[...BLOCK_TYPES.values()].map((supported) => supported.name).join(", ")}: take a file quantized to one of these, for example Q8_0.`,
+          `${[...blockTypes.values()].map((supported) => supported.name).join(", ")}: take a file quantized to one of these, for example Q8_0.`,
       );
     }
     // The file counts from the fastest axis.

@@ -4,9 +4,9 @@
  */
 import { UserError } from "../../errors.js";
 import type { GgufFields } from "./gguf-file.js";
-import { TOKEN_TYPES } from "./gguf-token-types.js";
+import { tokenTypes } from "./gguf-token-types.js";
 
-const SPACE = "▁";
+const space = "▁";
 
 /** The parts of `tokenizer.json` that depend on the kind of tokenizer. */
 export function sentencePieceJson(
@@ -21,26 +21,26 @@ export function sentencePieceJson(
       `it has ${scores.length} entries for ${tokens.length} tokens. The file is damaged; download it again.`,
     );
   }
-  const unknown = types.indexOf(TOKEN_TYPES.unknown);
+  const unknown = types.indexOf(tokenTypes.unknown);
   if (unknown < 0) {
     throw new UserError(
       `${fields.file}, metadata field "tokenizer.ggml.token_type": no token is the unknown one. The file is damaged; download it again.`,
     );
   }
   const addsSpace = fields.boolean("tokenizer.ggml.add_space_prefix") ?? true;
-  const spaces = { type: "Replace", pattern: { String: " " }, content: SPACE };
+  const spaces = { type: "Replace", pattern: { String: " " }, content: space };
   const vocab: Record<string, number> = {};
-  for (const [id, token] of tokens.entries()) if (types[id] !== TOKEN_TYPES.unused) vocab[token] = id;
+  for (const [id, token] of tokens.entries()) if (types[id] !== tokenTypes.unused) vocab[token] = id;
   return {
     normalizer: {
       type: "Sequence",
-      normalizers: [...(addsSpace ? [{ type: "Prepend", prepend: SPACE }] : []), spaces],
+      normalizers: [...(addsSpace ? [{ type: "Prepend", prepend: space }] : []), spaces],
     },
     pre_tokenizer: null,
     decoder: {
       type: "Sequence",
       decoders: [
-        { type: "Replace", pattern: { String: SPACE }, content: " " },
+        { type: "Replace", pattern: { String: space }, content: " " },
         { type: "ByteFallback" },
         { type: "Fuse" },
         ...(addsSpace ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
@@ -68,7 +68,7 @@ function mergesFromScores(
   types: readonly number[],
 ): [string, string][] {
   const ids = new Map<string, number>();
-  for (const [id, token] of tokens.entries()) if (types[id] === TOKEN_TYPES.normal) ids.set(token, id);
+  for (const [id, token] of tokens.entries()) if (types[id] === tokenTypes.normal) ids.set(token, id);
   const merges: { pair: [string, string]; left: number; right: number; made: number }[] = [];
   for (const [token, made] of ids) {
     for (let at = 1; at < token.length; at++) {

@@ -8,10 +8,10 @@ import type { ModelType } from "../model/config.js";
 import type { GgufFields } from "./gguf-file.js";
 import type { TokenizerFiles } from "./model-source.js";
 import { sentencePieceJson } from "./gguf-sentencepiece.js";
-import { TOKEN_TYPES } from "./gguf-token-types.js";
+import { tokenTypes } from "./gguf-token-types.js";
 
 /** Special roles and the metadata fields that name their ids. */
-const ROLES = {
+const roles = {
   bos_token: "tokenizer.ggml.bos_token_id",
   eos_token: "tokenizer.ggml.eos_token_id",
   pad_token: "tokenizer.ggml.padding_token_id",
@@ -19,9 +19,9 @@ const ROLES = {
 } as const;
 
 /** Further fields whose tokens end a text: the end of a turn, the end of a message. */
-const MORE_ENDS = ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
+const moreEnds = ["tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
 /** A whole text never goes on behind these, whether or not the metadata say so. */
-const ENDS_OF_TEXT = ["<|endoftext|>", "<|end_of_text|>"];
+const endsOfText = ["<|endoftext|>", "<|end_of_text|>"];
 
 /** How text is cut before merging. */
 interface Cutting {
@@ -50,15 +50,15 @@ const wordsAndDigits = (digits: string): string =>
   "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" +
   `${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
-const GPT2: Cutting = { names: ["gpt-2", "gpt2", "mpt", "olmo"], preTokenizers: [byteLevel(true)] };
-const QWEN: Cutting = {
+const gpt2: Cutting = { names: ["gpt-2", "gpt2", "mpt", "olmo"], preTokenizers: [byteLevel(true)] };
+const qwen: Cutting = {
   names: ["qwen2", "deepseek-r1-qwen"],
   normalizer: { type: "NFC" },
   preTokenizers: [split(wordsAndDigits("\\p{N}")), byteLevel(false)],
 };
-const CUTTINGS: readonly Cutting[] = [
-  GPT2,
-  QWEN,
+const cuttings: readonly Cutting[] = [
+  gpt2,
+  qwen,
   {
     names: ["smollm", "starcoder", "refact", "codeshell"],
     preTokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)],
@@ -77,17 +77,17 @@ const CUTTINGS: readonly Cutting[] = [
  */
 export function readGgufTokenizer(fields: GgufFields, modelType: ModelType, contextLength: number): TokenizerFiles {
   const tokens = fields.required("tokenizer.ggml.tokens", fields.strings("tokenizer.ggml.tokens"));
-  const types = fields.numbers("tokenizer.ggml.token_type") ?? tokens.map(() => TOKEN_TYPES.normal);
+  const types = fields.numbers("tokenizer.ggml.token_type") ?? tokens.map(() => tokenTypes.normal);
   if (types.length !== tokens.length) {
     throw fields.problem(
       "tokenizer.ggml.token_type",
       `it has ${types.length} entries for ${tokens.length} tokens. The file is damaged; download it again.`,
     );
   }
-  const names: Partial<Record<keyof typeof ROLES, string>> = {};
-  for (const [role, field] of Object.entries(ROLES)) {
+  const names: Partial<Record<keyof typeof roles, string>> = {};
+  for (const [role, field] of Object.entries(roles)) {
     const id = tokenId(fields, field, tokens);
-    if (id !== undefined) names[role as keyof typeof ROLES] = tokens[id];
+    if (id !== undefined) names[role as keyof typeof roles] = tokens[id];
   }
   const { json, addBos } = tokenizerJson(fields, modelType, tokens, types, names.bos_token);
   const template = fields.string("tokenizer.chat_template");
@@ -116,11 +116,11 @@ function tokenId(fields: GgufFields, field: string, tokens: readonly string[]): 
 }
 
 function generation(fields: GgufFields, tokens: readonly string[], types: readonly number[]): Record<string, unknown> {
-  const named = [ROLES.eos_token, ...MORE_ENDS].map((field) => tokenId(fields, field, tokens));
-  const written = ENDS_OF_TEXT.map((text) => tokens.indexOf(text)).filter((id) => types[id] === TOKEN_TYPES.control);
+  const named = [roles.eos_token, ...moreEnds].map((field) => tokenId(fields, field, tokens));
+  const written = endsOfText.map((text) => tokens.indexOf(text)).filter((id) => types[id] === tokenTypes.control);
   const ends = [...new Set([...named, ...written])].filter((id) => id !== undefined);
-  const bos = fields.count(ROLES.bos_token);
-  const pad = fields.count(ROLES.pad_token);
+  const bos = fields.count(roles.bos_token);
+  const pad = fields.count(roles.pad_token);
   return {
     ...(bos === undefined ? {} : { bos_token_id: bos }),
     ...(ends.length === 0 ? {} : { eos_token_id: ends.length === 1 ? ends[0] : ends }),
@@ -159,10 +159,10 @@ function tokenizerJson(
 /** Old files do not say how to cut; each architecture's own way is meant then. */
 function cuttingOf(fields: GgufFields, modelType: ModelType): Cutting {
   const name = fields.string("tokenizer.ggml.pre") ?? "default";
-  if (name === "default") return modelType === "llama" ? GPT2 : QWEN;
-  const cutting = CUTTINGS.find(({ names }) => names.includes(name));
+  if (name === "default") return modelType === "llama" ? gpt2 : qwen;
+  const cutting = cuttings.find(({ names }) => names.includes(name));
   if (cutting) return cutting;
-  const known = CUTTINGS.flatMap(({ names }) => names).join(", ");
+  const known = cuttings.flatMap(({ names }) => names).join(", ");
   throw fields.problem(
     "tokenizer.ggml.pre",
     `it is "${name}", but only these ways to cut text are known: ${known}. Take the model as a Hugging Face folder with its tokenizer.json.`,
@@ -172,8 +172,8 @@ function cuttingOf(fields: GgufFields, modelType: ModelType): Cutting {
 function addedTokens(tokens: readonly string[], types: readonly number[]): object[] {
   const added: object[] = [];
   for (const [id, content] of tokens.entries()) {
-    const special = types[id] === TOKEN_TYPES.control || types[id] === TOKEN_TYPES.unknown;
-    if (!special && types[id] !== TOKEN_TYPES.userDefined) continue;
+    const special = types[id] === tokenTypes.control || types[id] === tokenTypes.unknown;
+    if (!special && types[id] !== tokenTypes.userDefined) continue;
     added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
   }
   return added;
@@ -199,7 +199,7 @@ function byteLevelJson(
 ): Record<string, unknown> {
   const field = "tokenizer.ggml.merges";
   const vocab: Record<string, number> = {};
-  for (const [id, token] of tokens.entries()) if (types[id] !== TOKEN_TYPES.unused) vocab[token] = id;
+  for (const [id, token] of tokens.entries()) if (types[id] !== tokenTypes.unused) vocab[token] = id;
   const merges = fields.required(field, fields.strings(field)).map((merge): [string, string] => {
     // A byte-level token holds no space; the first character may not be the separator.
     const at = merge.indexOf(" ", 1);

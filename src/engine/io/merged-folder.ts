@@ -10,12 +10,12 @@ import { elementCount, parameterShapes, type ParameterShape } from "../model/par
 import { toConfigJson } from "./config-json.js";
 import type { ModelSource } from "./model-source.js";
 import { type FloatType, streamSafetensors } from "./safetensors.js";
-import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "./safetensors-set.js";
+import { configFile, indexFile, weightsFile } from "./safetensors-set.js";
 
-const NUMBER_BYTES: Record<FloatType, number> = { F32: 4, F16: 2, BF16: 2 };
+const numberBytes: Record<FloatType, number> = { F32: 4, F16: 2, BF16: 2 };
 /** Hugging Face's own limit for one file. */
-const SHARD_BYTES = 5e9;
-const LARGEST_FLOAT16 = 65504;
+const largestShardBytes = 5e9;
+const largestFloat16 = 65504;
 
 export interface MergedFolderOptions {
   source: ModelSource;
@@ -37,14 +37,14 @@ export interface MergedFolderOptions {
  * @throws UserError as `ModelSource.read` does, and when a weight does not fit into the type
  */
 export async function saveMergedFolder(folder: string, options: MergedFolderOptions): Promise<number> {
-  const { source, adapter, dtype = "F32", shardBytes = SHARD_BYTES, onProgress, signal } = options;
+  const { source, adapter, dtype = "F32", shardBytes = largestShardBytes, onProgress, signal } = options;
   const shapes = parameterShapes(source.config);
   const counts = new Map(shapes.map(({ name, shape }) => [name, elementCount(shape)]));
-  const sizeOf = (name: string): number => NUMBER_BYTES[dtype] * (counts.get(name) as number);
+  const sizeOf = (name: string): number => numberBytes[dtype] * (counts.get(name) as number);
   const total = shapes.reduce((sum, { name }) => sum + sizeOf(name), 0);
   await mkdir(folder, { recursive: true });
   const json = toConfigJson(source.config, dtype);
-  await writeFile(path.join(folder, CONFIG_FILE), `${JSON.stringify(json, null, 2)}\n`);
+  await writeFile(path.join(folder, configFile), `${JSON.stringify(json, null, 2)}\n`);
   const room = new Float32Array(Math.max(...counts.values()));
   let done = 0;
   const read = async (name: string): Promise<Float32Array> => {
@@ -64,7 +64,7 @@ export async function saveMergedFolder(folder: string, options: MergedFolderOpti
   if (shards.length > 1) {
     const places = shards.flatMap((shard, index) => shard.map(({ name }) => [name, files[index]]));
     const listing = { metadata: { total_size: total }, weight_map: Object.fromEntries(places) };
-    await writeFile(path.join(folder, INDEX_FILE), `${JSON.stringify(listing, null, 2)}\n`);
+    await writeFile(path.join(folder, indexFile), `${JSON.stringify(listing, null, 2)}\n`);
   }
   onProgress?.(total, total);
   return total;
@@ -92,17 +92,17 @@ function inShards(
 
 /** `model.safetensors`, or `model-00002-of-00003.safetensors`. */
 function shardName(index: number, count: number): string {
-  if (count === 1) return WEIGHTS_FILE;
+  if (count === 1) return weightsFile;
   const padded = (value: number): string => String(value).padStart(5, "0");
-  return WEIGHTS_FILE.replace(".", `-${padded(index + 1)}-of-${padded(count)}.`);
+  return weightsFile.replace(".", `-${padded(index + 1)}-of-${padded(count)}.`);
 }
 
 /** Float16 ends where the other two go on. */
 function checkRange(weight: Float32Array, name: string, dtype: FloatType): void {
   if (dtype !== "F16") return;
-  const bad = weight.findIndex((value) => Math.abs(value) > LARGEST_FLOAT16);
+  const bad = weight.findIndex((value) => Math.abs(value) > largestFloat16);
   if (bad < 0) return;
   throw new UserError(
-    `The weight ${bad} of "${name}" is ${weight[bad]}, but float16 ends at ${LARGEST_FLOAT16}. Store the model as bf16 or f32.`,
+    `The weight ${bad} of "${name}" is ${weight[bad]}, but float16 ends at ${largestFloat16}. Store the model as bf16 or f32.`,
   );
 }

@@ -8,10 +8,10 @@ import { toConfigJson } from "./config-json.js";
 import type { TokenizerFiles } from "./model-source.js";
 import { loadModelConfig, openModel } from "./open-model.js";
 import { type FloatType, writeSafetensors } from "./safetensors.js";
-import { CONFIG_FILE, WEIGHTS_FILE } from "./safetensors-set.js";
-import { isGguf, readTokenizerFiles, TOKENIZER_FILE, TOKENIZER_FILES, writeTokenizerFiles } from "./tokenizer-files.js";
+import { configFile, weightsFile } from "./safetensors-set.js";
+import { isGguf, readTokenizerFiles, tokenizerFile, tokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
 
-export { CONFIG_FILE, loadModelConfig, TOKENIZER_FILE, WEIGHTS_FILE };
+export { configFile, loadModelConfig, tokenizerFile, weightsFile };
 
 export interface ModelFolder {
   config: ModelConfig;
@@ -49,9 +49,9 @@ export async function saveModelFolder(
   const { config, parameters, tokenizerFrom, dtype = "F32" } = options;
   const json = toConfigJson(config, dtype);
   await mkdir(folder, { recursive: true });
-  await writeFile(path.join(folder, CONFIG_FILE), `${JSON.stringify(json, null, 2)}\n`);
+  await writeFile(path.join(folder, configFile), `${JSON.stringify(json, null, 2)}\n`);
   const tensors = parameters.shapes.map(({ name, shape }) => ({ name, shape, data: parameter(parameters, name) }));
-  await writeSafetensors(path.join(folder, WEIGHTS_FILE), tensors, { dtype, metadata: { format: "pt" } });
+  await writeSafetensors(path.join(folder, weightsFile), tensors, { dtype, metadata: { format: "pt" } });
   if (typeof tokenizerFrom !== "string") await writeTokenizerFiles(folder, tokenizerFrom);
   else if (isGguf(tokenizerFrom)) await writeTokenizerFiles(folder, await readTokenizerFiles(tokenizerFrom));
   else if (path.resolve(tokenizerFrom) !== path.resolve(folder)) await copyTokenizer(tokenizerFrom, folder);
@@ -59,9 +59,9 @@ export async function saveModelFolder(
 
 /** As they are, to the last byte. */
 async function copyTokenizer(from: string, to: string): Promise<void> {
-  for (const name of TOKENIZER_FILES) {
+  for (const name of tokenizerFiles) {
     await copyFile(path.join(from, name), path.join(to, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT" || name === TOKENIZER_FILE) throw error;
+      if (error.code !== "ENOENT" || name === tokenizerFile) throw error;
     });
   }
 }

@@ -22,7 +22,7 @@ import { tinyConfig } from "../model/tiny-config.test-support.js";
 import { toConfigJson } from "./config-json.js";
 import { loadModelFolder, saveModelFolder } from "./model-folder.js";
 import { openModel } from "./open-model.js";
-import { FLOAT_TYPES, writeSafetensors } from "./safetensors.js";
+import { floatTypes, writeSafetensors } from "./safetensors.js";
 import { loadTokenizer } from "./tokenizer.js";
 import { readTokenizerFiles } from "./tokenizer-files.js";
 
@@ -67,7 +67,7 @@ beforeEach(async () => {
 });
 
 describe("a model's weights", () => {
-  it.each(FLOAT_TYPES)("may be stored as %s", async (dtype) => {
+  it.each(floatTypes)("may be stored as %s", async (dtype) => {
     await writeSafetensors(file("model.safetensors"), tensors, { dtype });
     const { flat } = (await loadModelFolder(folder)).parameters;
     const tolerance = { F32: 0, F16: 2 ** -11, BF16: 2 ** -8 }[dtype];

@@ -9,9 +9,9 @@ import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readRequiredJson } from "./json-file.js";
 import type { ModelSource, TokenizerFiles } from "./model-source.js";
-import { CONFIG_FILE, openSafetensors, WEIGHTS_FILE } from "./safetensors-set.js";
+import { configFile, openSafetensors, weightsFile } from "./safetensors-set.js";
 import { checkFinite, checkTensors, type StoredTensor, type TensorSet } from "./tensor-set.js";
-import { GENERATION_FILE, isGguf, readTokenizerFiles, SETTINGS_FILE, TOKENIZER_FILE } from "./tokenizer-files.js";
+import { generationFile, isGguf, readTokenizerFiles, settingsFile, tokenizerFile } from "./tokenizer-files.js";
 import { endOfTextIds, largestId } from "./tokenizer.js";
 
 /**
@@ -25,7 +25,7 @@ export async function openModel(location: string): Promise<ModelSource> {
   if (isGguf(location) && stats?.isFile()) return openGguf(location);
   if (stats?.isFile()) {
     throw new UserError(
-      `${location} is a file, but a model is a folder or a .gguf file. Give the folder that holds ${CONFIG_FILE}.`,
+      `${location} is a file, but a model is a folder or a .gguf file. Give the folder that holds ${configFile}.`,
     );
   }
   if (!stats) throw new UserError(`There is no model folder or file ${location}. Check the path.`);
@@ -34,13 +34,13 @@ export async function openModel(location: string): Promise<ModelSource> {
 
 /** Reads and checks `config.json` alone, without what the tokenizer's files add to it. */
 export async function loadModelConfig(folder: string): Promise<ModelConfig> {
-  const file = path.join(folder, CONFIG_FILE);
+  const file = path.join(folder, configFile);
   if (!(await readOptionalJson(file)) && (await readOptionalJson(path.join(folder, "adapter_config.json")))) {
     throw new UserError(
       `${folder} holds an adapter (adapter_config.json), not a whole model. Give the folder of its base model here.`,
     );
   }
-  const advice = `A model folder needs ${CONFIG_FILE}, ${WEIGHTS_FILE} and ${TOKENIZER_FILE}; copy the missing file from the model's source.`;
+  const advice = `A model folder needs ${configFile}, ${weightsFile} and ${tokenizerFile}; copy the missing file from the model's source.`;
   return parseModelConfig(await readRequiredJson(file, advice), file);
 }
 
@@ -116,15 +116,15 @@ function joinEnds(location: string, { vocabSize, eosTokenIds }: ModelConfig, fil
   const largest = largestId(files.tokenizer);
   if (largest >= vocabSize) {
     throw new UserError(
-      `${inside(TOKENIZER_FILE)} has token ids up to ${largest}, but the model has embeddings for vocab_size ${vocabSize} tokens. ` +
+      `${inside(tokenizerFile)} has token ids up to ${largest}, but the model has embeddings for vocab_size ${vocabSize} tokens. ` +
         "Use the tokenizer that the model was trained with.",
     );
   }
-  const more = endOfTextIds(files, inside(SETTINGS_FILE));
+  const more = endOfTextIds(files, inside(settingsFile));
   const beyond = more.find((id) => id >= vocabSize);
   if (beyond !== undefined) {
     throw new UserError(
-      `${inside(GENERATION_FILE)}: field "eos_token_id" is ${beyond}, but the vocabulary has ${vocabSize} entries. ` +
+      `${inside(generationFile)}: field "eos_token_id" is ${beyond}, but the vocabulary has ${vocabSize} entries. ` +
         "The file belongs to another model; copy it again from the model's source.",
     );
   }

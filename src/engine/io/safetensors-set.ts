@@ -7,17 +7,17 @@ import { readRequiredJson } from "./json-file.js";
 import { SafetensorsFile } from "./safetensors.js";
 import type { StoredTensor, TensorSet } from "./tensor-set.js";
 
-export const CONFIG_FILE = "config.json";
-export const WEIGHTS_FILE = "model.safetensors";
-export const INDEX_FILE = "model.safetensors.index.json";
+export const configFile = "config.json";
+export const weightsFile = "model.safetensors";
+export const indexFile = "model.safetensors.index.json";
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
 /** @throws UserError when a file is missing, truncated or malformed, or when the index and its files disagree */
 export async function openSafetensors(folder: string): Promise<TensorSet> {
-  const single = path.join(folder, WEIGHTS_FILE);
+  const single = path.join(folder, weightsFile);
   if (await exists(single)) return join(folder, single, [await SafetensorsFile.open(single)]);
-  const index = path.join(folder, INDEX_FILE);
+  const index = path.join(folder, indexFile);
   if (await exists(index)) return openIndexed(folder, index);
   throw new UserError(await withoutWeights(folder));
 }
@@ -76,7 +76,7 @@ async function join(folder: string, location: string, files: readonly Safetensor
     }
   }
   return {
-    described: path.join(folder, CONFIG_FILE),
+    described: path.join(folder, configFile),
     location,
     tensors,
     read(name, target) {
@@ -102,18 +102,18 @@ async function withoutWeights(folder: string): Promise<string> {
   const names = await readdir(folder);
   const other = (pattern: RegExp) => names.find((name) => pattern.test(name));
   const gguf = other(/\.gguf$/i);
-  if (gguf) return `${folder} has no ${WEIGHTS_FILE}, but ${gguf}: give the path of that file instead of its folder.`;
+  if (gguf) return `${folder} has no ${weightsFile}, but ${gguf}: give the path of that file instead of its folder.`;
   const piece = other(/^model-\d+-of-\d+\.safetensors$/);
   if (piece)
-    return `${folder} holds ${piece}, but lacks ${INDEX_FILE}, which says where each tensor is. Download it too.`;
+    return `${folder} holds ${piece}, but lacks ${indexFile}, which says where each tensor is. Download it too.`;
   const pickle = other(/\.(bin|pt|pth)$/);
   if (pickle) {
     return (
-      `${folder} has no ${WEIGHTS_FILE}, but ${pickle}, a format that can run code when it is opened and is therefore not read. ` +
+      `${folder} has no ${weightsFile}, but ${pickle}, a format that can run code when it is opened and is therefore not read. ` +
       "Convert it in Python: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(FOLDER)."
     );
   }
-  return `${folder} has no ${WEIGHTS_FILE}. Copy it from the model's source; weights in other formats must be converted.`;
+  return `${folder} has no ${weightsFile}. Copy it from the model's source; weights in other formats must be converted.`;
 }
 
 function exists(file: string): Promise<boolean> {

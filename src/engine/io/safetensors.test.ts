@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
-import { FLOAT_TYPES, type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
+import { floatTypes, type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
 
 const folder = mkdtempSync(path.join(tmpdir(), "sleuth-safetensors-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -28,7 +28,7 @@ function write(header: unknown, dataLength: number): void {
 const open = () => SafetensorsFile.open(file);
 
 describe("safetensors", () => {
-  it.each(FLOAT_TYPES)("reads back what it wrote as %s", async (dtype) => {
+  it.each(floatTypes)("reads back what it wrote as %s", async (dtype) => {
     await writeSafetensors(file, tensors, { dtype, metadata: { format: "pt" } });
     const opened = await open();
     expect([...opened.tensors.keys()]).toEqual(["matrix", "empty", "scalar"]);
@@ -46,7 +46,7 @@ describe("safetensors", () => {
     expect(Number(bytes.readBigUInt64LE()) % 8).toBe(0);
   });
 
-  it.each(FLOAT_TYPES)("reads and writes tensors of several chunks as %s", async (dtype: FloatType) => {
+  it.each(floatTypes)("reads and writes tensors of several chunks as %s", async (dtype: FloatType) => {
     const data = Float32Array.from({ length: 600_000 }, (_, i) => i % 251);
     await writeSafetensors(file, [{ name: "long", shape: [data.length], data }], { dtype });
     const opened = await open();

@@ -10,14 +10,14 @@ import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat1
 import { readInto } from "./read-into.js";
 
 /** The reference implementation's limit. */
-const MAX_HEADER_BYTES = 100_000_000;
-const CHUNK_BYTES = 1 << 20;
+const maxHeaderBytes = 100_000_000;
+const chunkBytes = 1 << 20;
 
 /** Types whose values can be read and written; they become float32 in memory. */
-export const FLOAT_TYPES = ["F32", "F16", "BF16"] as const;
-export type FloatType = (typeof FLOAT_TYPES)[number];
+export const floatTypes = ["F32", "F16", "BF16"] as const;
+export type FloatType = (typeof floatTypes)[number];
 
-const BYTES: Record<string, number> = {
+const bytesOf: Record<string, number> = {
   ...{ F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2 },
   ...{ I8: 1, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1 },
 };
@@ -70,7 +70,7 @@ export class SafetensorsFile {
     if (size < 8) throw damaged(file, `it has ${size} bytes, fewer than the 8 that every such file begins with`);
     const lengthBytes = await readExactly(handle, 0, 8, file, "the header's length");
     const headerLength = lengthBytes.readBigUInt64LE();
-    if (headerLength > BigInt(MAX_HEADER_BYTES)) {
+    if (headerLength > BigInt(maxHeaderBytes)) {
       throw damaged(file, `its header claims ${headerLength} bytes. Is it a safetensors file at all?`);
     }
     const dataStart = 8 + Number(headerLength);
@@ -99,7 +99,7 @@ export class SafetensorsFile {
     const dtype = this.tensors.get(name)?.dtype ?? "";
     if (isFloatType(dtype)) return undefined;
     return new UserError(
-      `${this.file}: tensor "${name}" is of type ${dtype}, but only ${FLOAT_TYPES.join(", ")} can be read. ` +
+      `${this.file}: tensor "${name}" is of type ${dtype}, but only ${floatTypes.join(", ")} can be read. ` +
         "Convert the file, for example with model.float().save_pretrained(…) in Python.",
     );
   }
@@ -113,7 +113,7 @@ export class SafetensorsFile {
     if (!entry) throw damaged(this.file, `it has no tensor "${name}"`);
     const problem = this.unreadable(name);
     if (problem) throw problem;
-    const count = (entry.end - entry.begin) / BYTES[entry.dtype];
+    const count = (entry.end - entry.begin) / bytesOf[entry.dtype];
     const values = target ?? new Float32Array(count);
     if (values.length !== count) {
       throw new UserError(
@@ -123,10 +123,10 @@ export class SafetensorsFile {
     }
     const onEnd = () => damaged(this.file, `it ends in the middle of tensor "${name}"`);
     const start = this.#dataStart + entry.begin;
-    const perChunk = CHUNK_BYTES / BYTES[entry.dtype];
+    const perChunk = chunkBytes / bytesOf[entry.dtype];
     for (let done = 0; done < count; done += perChunk) {
       const part = values.subarray(done, Math.min(count, done + perChunk));
-      const position = start + done * BYTES[entry.dtype];
+      const position = start + done * bytesOf[entry.dtype];
       if (entry.dtype === "F32") {
         const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
         await readInto(this.#handle, bytes, position, onEnd);
@@ -178,7 +178,7 @@ export async function streamSafetensors(
   let offset = 0;
   for (const { name, shape } of tensors) {
     if (name in header) throw new Error(`internal: two tensors named ${name}`);
-    const end = offset + countOf(shape) * BYTES[dtype];
+    const end = offset + countOf(shape) * bytesOf[dtype];
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -211,7 +211,7 @@ function encodeHeader(header: Record<string, unknown>): Uint8Array {
 }
 
 async function writeValues(handle: FileHandle, data: Float32Array, dtype: FloatType): Promise<void> {
-  const perChunk = CHUNK_BYTES / BYTES[dtype];
+  const perChunk = chunkBytes / bytesOf[dtype];
   for (let done = 0; done < data.length; done += perChunk) {
     const part = data.subarray(done, Math.min(data.length, done + perChunk));
     if (dtype === "F32") {
@@ -261,7 +261,7 @@ function parseEntry(file: string, name: string, value: unknown): TensorEntry {
   }
   const { dtype, shape, data_offsets } = parsed.data;
   const [begin, end] = data_offsets;
-  const bytes = BYTES[dtype];
+  const bytes = bytesOf[dtype];
   if (bytes === undefined) throw damaged(file, `tensor "${name}" is of the unknown type ${dtype}`);
   const expected = shape.reduce((product, size) => product * size, bytes);
   if (end - begin !== expected) {
@@ -287,7 +287,7 @@ function checkPlaces(file: string, tensors: ReadonlyMap<string, TensorEntry>, da
 }
 
 function isFloatType(dtype: string): dtype is FloatType {
-  return (FLOAT_TYPES as readonly string[]).includes(dtype);
+  return (floatTypes as readonly string[]).includes(dtype);
 }
 
 async function readExactly(

@@ -9,13 +9,13 @@ import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readRequiredJson } from "./json-file.js";
 import type { TokenizerFiles } from "./model-source.js";
 
-export const TOKENIZER_FILE = "tokenizer.json";
-export const SETTINGS_FILE = "tokenizer_config.json";
-export const GENERATION_FILE = "generation_config.json";
-export const SPECIAL_TOKENS_FILE = "special_tokens_map.json";
-export const TEMPLATE_FILE = "chat_template.jinja";
+export const tokenizerFile = "tokenizer.json";
+export const settingsFile = "tokenizer_config.json";
+export const generationFile = "generation_config.json";
+export const specialTokensFile = "special_tokens_map.json";
+export const templateFile = "chat_template.jinja";
 /** What belongs to a tokenizer. */
-export const TOKENIZER_FILES = [TOKENIZER_FILE, SETTINGS_FILE, GENERATION_FILE, SPECIAL_TOKENS_FILE, TEMPLATE_FILE];
+export const tokenizerFiles = [tokenizerFile, settingsFile, generationFile, specialTokensFile, templateFile];
 
 /** Whether a location is meant as a GGUF file. */
 export function isGguf(location: string): boolean {
@@ -37,13 +37,13 @@ export async function readTokenizerFiles(location: string): Promise<TokenizerFil
 async function readFolder(folder: string): Promise<TokenizerFiles> {
   const file = (name: string) => path.join(folder, name);
   const tokenizer = await readRequiredJson(
-    file(TOKENIZER_FILE),
+    file(tokenizerFile),
     "A model folder needs the tokenizer.json it was trained with; copy it from the model's source.",
   );
-  const settings = (await readOptionalJson(file(SETTINGS_FILE))) ?? {};
-  const generation = (await readOptionalJson(file(GENERATION_FILE))) ?? {};
-  const specialTokens = await readOptionalJson(file(SPECIAL_TOKENS_FILE));
-  const chatTemplate = (await readOptionalText(file(TEMPLATE_FILE))) ?? defaultTemplate(settings.chat_template);
+  const settings = (await readOptionalJson(file(settingsFile))) ?? {};
+  const generation = (await readOptionalJson(file(generationFile))) ?? {};
+  const specialTokens = await readOptionalJson(file(specialTokensFile));
+  const chatTemplate = (await readOptionalText(file(templateFile))) ?? defaultTemplate(settings.chat_template);
   return {
     tokenizer,
     settings,
@@ -64,9 +64,9 @@ async function readOptionalText(file: string): Promise<string | undefined> {
 export async function writeTokenizerFiles(folder: string, files: TokenizerFiles): Promise<void> {
   const write = (name: string, text: string) => writeFile(path.join(folder, name), text);
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
-  await write(TOKENIZER_FILE, `${JSON.stringify(files.tokenizer)}\n`);
-  await write(SETTINGS_FILE, json(files.settings));
-  await write(GENERATION_FILE, json(files.generation));
-  if (files.specialTokens) await write(SPECIAL_TOKENS_FILE, json(files.specialTokens));
-  if (files.chatTemplate !== undefined) await write(TEMPLATE_FILE, files.chatTemplate);
+  await write(tokenizerFile, `${JSON.stringify(files.tokenizer)}\n`);
+  await write(settingsFile, json(files.settings));
+  await write(generationFile, json(files.generation));
+  if (files.specialTokens) await write(specialTokensFile, json(files.specialTokens));
+  if (files.chatTemplate !== undefined) await write(templateFile, files.chatTemplate);
 }

@@ -6,7 +6,7 @@ import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
 import { readOptionalJson } from "./json-file.js";
 import type { TokenizerFiles } from "./model-source.js";
-import { isGguf, readTokenizerFiles, TOKENIZER_FILE } from "./tokenizer-files.js";
+import { isGguf, readTokenizerFiles, tokenizerFile } from "./tokenizer-files.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */
 export interface TokenizerSettings {
@@ -53,7 +53,7 @@ export function tokenizerFromFiles(
       addBos: typeof settings.add_bos_token === "boolean" ? settings.add_bos_token : undefined,
       chatTemplate: chatTemplateOf(files, location),
     },
-    isGguf(location) ? location : path.join(location, TOKENIZER_FILE),
+    isGguf(location) ? location : path.join(location, tokenizerFile),
   );
 }
 

@@ -108,7 +108,7 @@ class PairIndex {
 
   constructor(words: Word[]) {
     this.words = words;
-    for (const word of words) this.add(word, 1);
+    for (const word of words) this.#add(word, 1);
   }
 
   /** The most frequent pair. */
@@ -124,7 +124,7 @@ class PairIndex {
 
   merge([left, right]: readonly [number, number], merged: number): void {
     for (const word of [...(this.places.get(left * pairBase + right) ?? [])]) {
-      this.add(word, -1);
+      this.#add(word, -1);
       const symbols: number[] = [];
       for (let at = 0; at < word.symbols.length; at++) {
         const isPair = word.symbols[at] === left && word.symbols[at + 1] === right;
@@ -132,11 +132,11 @@ class PairIndex {
         if (isPair) at += 1;
       }
       word.symbols = symbols;
-      this.add(word, 1);
+      this.#add(word, 1);
     }
   }
 
-  private add(word: Word, sign: 1 | -1): void {
+  #add(word: Word, sign: 1 | -1): void {
     for (let at = 1; at < word.symbols.length; at++) {
       const key = word.symbols[at - 1] * pairBase + word.symbols[at];
       const count = (this.counts.get(key) ?? 0) + sign * word.count;

@@ -3,9 +3,9 @@ import { totalmem } from "node:os";
 import { UserError } from "../../errors.js";
 
 /** Of all memory, where no limit was given; the rest is the system's and other programs'. */
-const DEFAULT_SHARE = 0.8;
+const defaultShare = 0.8;
 /** 1 GB is 2^30 bytes throughout, as memory is sold. */
-const UNITS: Readonly<Record<string, number>> = {
+const units: Readonly<Record<string, number>> = {
   MB: 2 ** 20,
   MIB: 2 ** 20,
   GB: 2 ** 30,
@@ -21,7 +21,7 @@ const UNITS: Readonly<Record<string, number>> = {
  */
 export function parseMemory(text: string, source: string): number {
   const [, amount, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text) ?? [];
-  const bytes = Number(amount) * (UNITS[unit?.toUpperCase()] ?? NaN);
+  const bytes = Number(amount) * (units[unit?.toUpperCase()] ?? NaN);
   if (bytes > 0 && Number.isFinite(bytes)) return Math.floor(bytes);
   throw new UserError(
     `${source} is "${text}", which is no amount of memory. Write a number and MB or GB, for example 8GB or 512MB.`,
@@ -35,11 +35,11 @@ export function defaultMemoryLimit(
 ): number {
   // Without a limit of the container the system reports none, 0, or more than the machine has.
   const available = constrained ? Math.min(total, constrained) : total;
-  return Math.floor(DEFAULT_SHARE * available);
+  return Math.floor(defaultShare * available);
 }
 
 /** Bytes as people read them: "4.2 GB", "312 MB". */
 export function formatMemory(bytes: number): string {
-  const gigabytes = bytes / UNITS.GB;
-  return gigabytes >= 0.95 ? `${gigabytes.toFixed(1)} GB` : `${Math.ceil(bytes / UNITS.MB)} MB`;
+  const gigabytes = bytes / units.GB;
+  return gigabytes >= 0.95 ? `${gigabytes.toFixed(1)} GB` : `${Math.ceil(bytes / units.MB)} MB`;
 }

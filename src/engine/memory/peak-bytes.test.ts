@@ -6,7 +6,7 @@ import { createParameterStore, parameterShapes } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
 import { memoryProfile, peakBytes } from "./peak-bytes.js";
 
-const FLOAT = 4;
+const float = 4;
 
 describe("peakBytes, counted by hand", () => {
   it("frees a value after its last use", () => {
@@ -16,7 +16,7 @@ describe("peakBytes, counted by hand", () => {
     const c = g.exp(b);
     g.output("y", g.exp(c));
     // Two of the chain at any time: the one that is read and the one that is made.
-    expect(peakBytes(g, { N: 100 })).toBe(2 * 100 * FLOAT);
+    expect(peakBytes(g, { N: 100 })).toBe(2 * 100 * float);
   });
 
   it("keeps what is needed later", () => {
@@ -26,7 +26,7 @@ describe("peakBytes, counted by hand", () => {
     const c = g.exp(b);
     g.output("y", g.add(c, a));
     // a waits for the sum; beside it b and c, then c and the sum.
-    expect(peakBytes(g, { N: 100 })).toBe(3 * 100 * FLOAT);
+    expect(peakBytes(g, { N: 100 })).toBe(3 * 100 * float);
   });
 
   it("keeps outputs to the end, and counts neither inputs nor constants", () => {
@@ -37,7 +37,7 @@ describe("peakBytes, counted by hand", () => {
     g.output("second", g.mul(g.neg(x), g.scalar(2)));
     g.output("sum", small);
     // At the product: the first output, the sum, and the product beside its negation.
-    expect(peakBytes(g, { N: 100 })).toBe((3 * 100 + 1) * FLOAT);
+    expect(peakBytes(g, { N: 100 })).toBe((3 * 100 + 1) * float);
   });
 
   it("knows that a reshape is no copy, and that its source lives as long as it does", () => {
@@ -46,14 +46,14 @@ describe("peakBytes, counted by hand", () => {
     const flat = g.reshape(a, ["4*N"]);
     const b = g.neg(a);
     g.output("y", g.add(g.reshape(b, ["4*N"]), g.stopGradient(flat)));
-    expect(peakBytes(g, { N: 10 })).toBe(3 * 40 * FLOAT);
+    expect(peakBytes(g, { N: 10 })).toBe(3 * 40 * float);
   });
 
   it("counts one byte for a condition", () => {
     const g = new Graph();
     const x = g.input("x", ["N"]);
     g.output("y", g.where(g.less(x, g.scalar(0)), g.scalar(0), x));
-    expect(peakBytes(g, { N: 100 })).toBe(100 + 100 * FLOAT);
+    expect(peakBytes(g, { N: 100 })).toBe(100 + 100 * float);
   });
 
   it("counts logits twice while they are made, and once more in the backward pass", () => {
@@ -62,12 +62,12 @@ describe("peakBytes, counted by hand", () => {
     const table = g.input("table", [1000, 8]);
     const logprobs = g.tokenLogprobs(hidden, table, g.input("ids", ["M"], "int32"));
     g.output("logprobs", logprobs);
-    expect(peakBytes(g, { M: 5 })).toBe((2 * 5 * 1000 + 5) * FLOAT);
+    expect(peakBytes(g, { M: 5 })).toBe((2 * 5 * 1000 + 5) * float);
     const loss = g.reduceSum(logprobs, [0]);
     g.output("gradient", gradients(g, loss, [hidden])[0]);
-    const most = (2 * 5 * 1000 + 5 + 1) * FLOAT;
+    const most = (2 * 5 * 1000 + 5 + 1) * float;
     expect(peakBytes(g, { M: 5 })).toBeGreaterThanOrEqual(most);
-    expect(peakBytes(g, { M: 5 })).toBeLessThan(most + 4 * 5 * 8 * FLOAT);
+    expect(peakBytes(g, { M: 5 })).toBeLessThan(most + 4 * 5 * 8 * float);
   });
 
   it("counts what an entropy bonus adds to logits", () => {
@@ -79,7 +79,7 @@ describe("peakBytes, counted by hand", () => {
     const loss = g.reduceSum(g.add(logprobs, entropies), [0]);
     g.output("gradient", gradients(g, loss, [hidden])[0]);
     // Logarithms, probabilities and their products; then both gradients' factors.
-    const logits = 5 * 1000 * FLOAT;
+    const logits = 5 * 1000 * float;
     expect(peakBytes(g, { M: 5 })).toBeGreaterThanOrEqual(3 * logits);
     expect(peakBytes(g, { M: 5 })).toBeLessThan(5 * logits);
   });

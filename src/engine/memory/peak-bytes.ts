@@ -6,12 +6,12 @@ import { evaluate, type Shape, type Sizes } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { DType, Node, OpName } from "../graph/ops.js";
 
-const BYTES: Record<DType | "int64", number> = { float32: 4, int32: 4, int64: 8, bool: 1 };
+const bytesOf: Record<DType | "int64", number> = { float32: 4, int32: 4, int64: 8, bool: 1 };
 
 /** The runtime hands these on without a copy. */
-const ALIASES: ReadonlySet<OpName> = new Set(["reshape", "stopGradient"]);
+const aliases: ReadonlySet<OpName> = new Set(["reshape", "stopGradient"]);
 /** These lie elsewhere: the caller's memory, or the model's. */
-const GIVEN: ReadonlySet<OpName> = new Set(["input", "constant"]);
+const given: ReadonlySet<OpName> = new Set(["input", "constant"]);
 
 interface Tensor {
   shape: Shape;
@@ -25,18 +25,18 @@ interface Beside extends Tensor {
 
 const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
   // One index per number that is added.
-  scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: BYTES.int64 }],
+  scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: bytesOf.int64 }],
   // The logits, and their logarithms of which the wanted ones are picked.
   tokenLogprobs: ({ inputs: [hidden, table] }) => {
-    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: BYTES.float32 };
+    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: bytesOf.float32 };
     return [logits, { ...logits, usedBy: "tokenProbabilities" }];
   },
   // Beside tokenLogprobs of the same rows, whose logarithms serve here: the probabilities, and their products with them.
   tokenEntropies: ({ inputs: [hidden, table] }) => {
-    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: BYTES.float32 };
+    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: bytesOf.float32 };
     return [logits, { ...logits, usedBy: "entropySlopes" }];
   },
-  entropySlopes: ({ shape }) => [{ shape, bytesEach: BYTES.float32 }],
+  entropySlopes: ({ shape }) => [{ shape, bytesEach: bytesOf.float32 }],
 };
 
 /** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. */
@@ -101,8 +101,8 @@ function lifetimes(graph: Graph): Lifetimes {
       const beside = waiting.get(input);
       if (beside?.usedBy === node.op) lastUse[beside.tensor] = step;
     }
-    if (GIVEN.has(node.op)) return;
-    if (ALIASES.has(node.op)) {
+    if (given.has(node.op)) return;
+    if (aliases.has(node.op)) {
       const holder = holderOf.get(node.inputs[0]);
       if (holder !== undefined) holderOf.set(node, holder);
       return;
@@ -113,7 +113,7 @@ function lifetimes(graph: Graph): Lifetimes {
       taken.push(index);
       return index;
     };
-    holderOf.set(node, take({ shape: node.shape, bytesEach: BYTES[node.dtype] }));
+    holderOf.set(node, take({ shape: node.shape, bytesEach: bytesOf[node.dtype] }));
     for (const { usedBy, ...beside } of besides[node.op]?.(node) ?? []) {
       const tensor = take(beside);
       if (usedBy) waiting.set(node, { tensor, usedBy });

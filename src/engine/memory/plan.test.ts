@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import { adapterShapes, LORA_TARGETS } from "../model/lora.js";
+import { adapterShapes, allLoraTargets } from "../model/lora.js";
 import { elementCount } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
-import { exceedsLimit, planMemory, type MemoryPlan, type MemoryRequest } from "./plan.js";
+import { exceedsLimit, planMemory, type MemoryRequest } from "./plan.js";
+import type { MemoryPlan } from "../../contracts/policy.js";
 
-const GB = 2 ** 30;
+const gb = 2 ** 30;
 
 /** The model that is shipped: models/atlas-base/config.json. */
 const atlas: ModelConfig = tinyConfig({
@@ -31,7 +32,7 @@ const wide: ModelConfig = tinyConfig({
   maxPositions: 2048,
 });
 
-const lora = { rank: 8, alpha: 16, targets: LORA_TARGETS };
+const lora = { rank: 8, alpha: 16, targets: allLoraTargets };
 
 function request(over: Partial<MemoryRequest> = {}): MemoryRequest {
   return {
@@ -48,7 +49,7 @@ function request(over: Partial<MemoryRequest> = {}): MemoryRequest {
     critic: false,
     entropy: false,
     heldBytes: 100 * 2 ** 20,
-    limitBytes: 64 * GB,
+    limitBytes: 64 * gb,
     recompute: "auto",
     ...over,
   };
@@ -59,7 +60,7 @@ const part = ({ parts }: MemoryPlan, name: string): number => parts.find((one) =
 describe("planMemory", () => {
   it("trains the shipped model in the micro-batches with which its recorded results were made", () => {
     const plan = planMemory(
-      request({ config: atlas, lora: undefined, rowTokens: 448, limitBytes: 4 * GB, maxBatch: 128 }),
+      request({ config: atlas, lora: undefined, rowTokens: 448, limitBytes: 4 * gb, maxBatch: 128 }),
     );
     expect(plan).toMatchObject({ microBatchTokens: 2383, plainTokens: 2383, recompute: false, prefillTokens: 4096 });
   });
@@ -79,7 +80,7 @@ describe("planMemory", () => {
   });
 
   it("holds a whole sequence in the smallest micro-batch", () => {
-    const plan = planMemory(request({ rowTokens: 1500, lossTokens: 1500, contextLength: 1500, limitBytes: 3 * GB }));
+    const plan = planMemory(request({ rowTokens: 1500, lossTokens: 1500, contextLength: 1500, limitBytes: 3 * gb }));
     expect(plan.microBatchTokens).toBeGreaterThanOrEqual(1500);
   });
 
@@ -96,9 +97,9 @@ describe("planMemory", () => {
   it("gives the cache a share of the limit, room for a context at least, and no more than it can use", () => {
     const position = 3 * 2 * 4 * 64 * 4;
     expect(planMemory(request()).cacheBytes).toBe(2 * 32 * 512 * position);
-    expect(planMemory(request({ limitBytes: GB, training: false })).cacheBytes).toBeLessThanOrEqual(GB / 4);
+    expect(planMemory(request({ limitBytes: gb, training: false })).cacheBytes).toBeLessThanOrEqual(gb / 4);
     const least = 2 * 512 * position;
-    expect(planMemory(request({ limitBytes: GB, training: false })).cacheBytes).toBeGreaterThanOrEqual(least);
+    expect(planMemory(request({ limitBytes: gb, training: false })).cacheBytes).toBeGreaterThanOrEqual(least);
     expect(planMemory(request({ cacheBytes: 12345678 })).cacheBytes).toBe(12345678);
   });
 
@@ -162,7 +163,7 @@ describe("planMemory", () => {
   });
 
   it("keeps a micro-batch that was asked for, whatever it takes", () => {
-    const plan = planMemory(request({ microBatchTokens: 4096, limitBytes: GB }));
+    const plan = planMemory(request({ microBatchTokens: 4096, limitBytes: gb }));
     expect(plan.microBatchTokens).toBe(4096);
     expect(exceedsLimit(plan)).toBe(true);
   });

@@ -2,47 +2,16 @@
  * @file What a model will take in memory, before any of it is read, and the sizes with which it stays below a limit: tokens of a
  * micro-batch, keys and values, whether activations are computed again. Every number comes from the shapes of weights and from the graphs that will run.
  */
+import type { MemoryPart, MemoryPlan } from "../../contracts/policy.js";
 import { UserError } from "../../errors.js";
 import { bytesPerPosition, capacityFor } from "../generate/kv-cache.js";
-import { MIN_ROWS } from "../generate/slots.js";
+import { minRows } from "../generate/slots.js";
 import type { ModelConfig } from "../model/config.js";
 import type { LoraConfig } from "../model/lora.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { mostLossRows } from "../optim/forward-backward.js";
 import { formatMemory } from "./limit.js";
 import { modelProfiles, type ModelProfiles, type SessionProfile } from "./profiles.js";
-
-export interface MemoryPart {
-  name:
-    | "weights"
-    | "sampler's weights"
-    | "keys and values"
-    | "sampling"
-    | "gradients and optimizer"
-    | "activations"
-    | "critic's weights"
-    | "critic's gradients and optimizer"
-    | "critic's activations"
-    | "everything else";
-  bytes: number;
-}
-
-/** What is expected at the fullest moment, and the sizes that it is expected for. */
-export interface MemoryPlan {
-  limitBytes: number;
-  totalBytes: number;
-  parts: MemoryPart[];
-  /** Most tokens of one training micro-batch, padding included. */
-  microBatchTokens: number;
-  /** Most tokens of one whose sequences share no prompt. */
-  plainTokens: number;
-  /** Whether the backward pass computes activations again. */
-  recompute: boolean;
-  /** Most bytes of keys and values of the sampler. */
-  cacheBytes: number;
-  /** Most new tokens per prefill run of the sampler. */
-  prefillTokens: number;
-}
 
 /** What is going to be done with a model. */
 export interface Workload {
@@ -80,13 +49,13 @@ export interface MemoryRequest extends Workload {
   cacheBytes?: number;
 }
 
-const MOST_CACHE = 2 ** 30;
+const mostCache = 2 ** 30;
 /** Of the limit, at most, for keys and values, and half as much for computing them; the second where the first leaves too little. */
-const CACHE_SHARES = [1 / 4, 1 / 16];
-const PREFILL_TOKENS = [4096, 2048, 1024, 512, 256];
+const cacheShares = [1 / 4, 1 / 16];
+const prefillSizes = [4096, 2048, 1024, 512, 256];
 /** Of the sampler: prefixes are computed in pieces of so many tokens. */
-const PIECE = 64;
-const SMALLEST_MICRO_BATCH = 256;
+const piece = 64;
+const smallestMicroBatch = 256;
 
 /**
  * The largest sizes that fit and make anything faster. Wishes are kept even where they exceed the limit: see `exceedsLimit`.
@@ -107,7 +76,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 function* candidates(request: MemoryRequest): Generator<MemoryPlan> {
   const { limitBytes } = request;
   const profiles = modelProfiles(request.config, request.lora);
-  for (const share of request.sampling ? CACHE_SHARES : [1]) {
+  for (const share of request.sampling ? cacheShares : [1]) {
     const { parts: sampler, ...sizes } = planSampler(request, profiles, share * limitBytes);
     for (const trainer of trainers(request)) {
       const parts = [
@@ -146,29 +115,25 @@ function microBatches(request: MemoryRequest): number[] {
   const { rowTokens, microBatchTokens } = request;
   if (microBatchTokens !== undefined) return [microBatchTokens];
   const sizes: number[] = [];
-  for (
-    let size = usefulTokens(request);
-    size > Math.max(rowTokens, SMALLEST_MICRO_BATCH);
-    size = Math.floor(size / 2)
-  ) {
+  for (let size = usefulTokens(request); size > Math.max(rowTokens, smallestMicroBatch); size = Math.floor(size / 2)) {
     sizes.push(size);
   }
-  return [...sizes, Math.max(rowTokens, SMALLEST_MICRO_BATCH)];
+  return [...sizes, Math.max(rowTokens, smallestMicroBatch)];
 }
 
 /** Large models compute no token faster with more at once (docs/engine.md); but the more of a group, the fewer times is its prompt computed. */
-const USEFUL_TOKENS = { alone: 1024, group: 2048 };
+const usefulMicroBatch = { alone: 1024, group: 2048 };
 /** Small models gain from more, up to where a micro-batch's activations take about so many bytes. */
-const USEFUL_BYTES = 256 * 2 ** 20;
-const MOST_USEFUL_TOKENS = 8192;
+const usefulBytes = 256 * 2 ** 20;
+const mostUsefulTokens = 8192;
 
 /** So many tokens at once that more would make nothing faster. */
 function usefulTokens({ config, groupSize }: MemoryRequest): number {
   const { layers, hiddenSize, intermediateSize, heads } = config;
   const typicalLength = 256;
   const perToken = 4 * layers * (12 * hiddenSize + 4 * intermediateSize + 4 * heads * typicalLength);
-  const least = groupSize > 1 ? USEFUL_TOKENS.group : USEFUL_TOKENS.alone;
-  return Math.max(least, Math.min(MOST_USEFUL_TOKENS, Math.floor(USEFUL_BYTES / perToken)));
+  const least = groupSize > 1 ? usefulMicroBatch.group : usefulMicroBatch.alone;
+  return Math.max(least, Math.min(mostUsefulTokens, Math.floor(usefulBytes / perToken)));
 }
 
 /** What is there whatever runs. */
@@ -192,15 +157,14 @@ interface SamplerPlan {
 function planSampler(request: MemoryRequest, profiles: ModelProfiles, shareBytes: number): SamplerPlan {
   const { config, rowTokens, contextLength, maxBatch } = request;
   const position = bytesPerPosition(config);
-  const least = MIN_ROWS * capacityFor(contextLength) * position;
+  const least = minRows * capacityFor(contextLength) * position;
   // Finished sequences are kept for their next turn, as many as run.
-  const wanted = 2 * Math.max(MIN_ROWS, maxBatch) * capacityFor(rowTokens) * position;
-  const most = Math.min(MOST_CACHE, shareBytes);
+  const wanted = 2 * Math.max(minRows, maxBatch) * capacityFor(rowTokens) * position;
+  const most = Math.min(mostCache, shareBytes);
   const cacheBytes = request.cacheBytes ?? Math.floor(Math.max(least, Math.min(wanted, most)));
   const session = profiles.sampling();
   const sampling = (tokens: number): number => samplingBytes(request, session, tokens, cacheBytes);
-  const prefillTokens =
-    PREFILL_TOKENS.find((tokens) => sampling(tokens) <= shareBytes / 2) ?? PREFILL_TOKENS.at(-1) ?? 256;
+  const prefillTokens = prefillSizes.find((tokens) => sampling(tokens) <= shareBytes / 2) ?? prefillSizes.at(-1) ?? 256;
   const parts: MemoryPart[] = [
     { name: "sampler's weights", bytes: profiles.packedBytes() },
     { name: "keys and values", bytes: Math.min(cacheBytes, Math.max(least, wanted)) },
@@ -214,13 +178,13 @@ function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: 
   const { config, rowTokens, maxBatch } = request;
   const capacity = capacityFor(rowTokens);
   const position = bytesPerPosition(config);
-  const most = Math.max(MIN_ROWS, maxBatch);
-  const decoded = Math.max(MIN_ROWS, Math.min(most, Math.floor(cacheBytes / (capacity * position))));
+  const most = Math.max(minRows, maxBatch);
+  const decoded = Math.max(minRows, Math.min(most, Math.floor(cacheBytes / (capacity * position))));
   const prefilled = (held: number): number =>
-    Math.max(1, Math.min(most, Math.floor(tokens / PIECE), Math.floor((2 * tokens) / (held + PIECE))));
+    Math.max(1, Math.min(most, Math.floor(tokens / piece), Math.floor((2 * tokens) / (held + piece))));
   const runs = [
-    { B: prefilled(PIECE), L: PIECE, C: PIECE, M: 0 },
-    { B: prefilled(capacity), L: PIECE, C: capacity, M: 0 },
+    { B: prefilled(piece), L: piece, C: piece, M: 0 },
+    { B: prefilled(capacity), L: piece, C: capacity, M: 0 },
     { B: decoded, L: 1, C: capacity, M: decoded },
   ];
   const arena = Math.max(...runs.map((sizes) => session.runBytes(sizes)));

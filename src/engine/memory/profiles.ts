@@ -17,11 +17,11 @@ import type { EngineModel } from "../model/weights.js";
 import { adamGraph } from "../optim/adamw.js";
 import { memoryProfile } from "./peak-bytes.js";
 
-const FLOAT = Float32Array.BYTES_PER_ELEMENT;
+const float = Float32Array.BYTES_PER_ELEMENT;
 /** What the runtime keeps for each operation of a session besides tensors. */
-const SESSION_BYTES_PER_NODE = 12_000;
+const sessionBytesPerNode = 12_000;
 /** What tensors of unlike sizes leave unused between them in the runtime's arena. */
-const ARENA_SLACK = 1.2;
+const arenaSlack = 1.2;
 
 /** Memory of one of the engine's sessions, which the runtime keeps for its next run. */
 export interface SessionProfile {
@@ -101,14 +101,14 @@ function criticProfiles({ config, base }: EngineModel): CriticProfiles {
 function sessionProfile(graph: Graph): SessionProfile {
   const peak = memoryProfile(graph);
   return {
-    fixedBytes: SESSION_BYTES_PER_NODE * graph.live().length,
-    runBytes: (sizes) => ARENA_SLACK * peak(sizes),
+    fixedBytes: sessionBytesPerNode * graph.live().length,
+    runBytes: (sizes) => arenaSlack * peak(sizes),
     outputBytes: (sizes) => [...graph.outputs.values()].reduce((sum, { shape }) => sum + sizeOf(shape, sizes), 0),
   };
 }
 
 function sizeOf(shape: Node["shape"], sizes: Sizes): number {
-  return shape.reduce((total: number, dim) => total * evaluate(dim, sizes), FLOAT);
+  return shape.reduce((total: number, dim) => total * evaluate(dim, sizes), float);
 }
 
 /** Matrices are laid out anew; what else reads a constant needs it as it was, which is a copy unless it is mapped from a file. */
@@ -132,7 +132,7 @@ function optimizerBytes(trained: readonly ParameterShape[]): number {
 }
 
 const bytesOf = (shapes: readonly ParameterShape[]): number =>
-  shapes.reduce((sum, { shape }) => sum + FLOAT * elementCount(shape), 0);
+  shapes.reduce((sum, { shape }) => sum + float * elementCount(shape), 0);
 
 /** Names and shapes without numbers. */
 function placeholder(shapes: ParameterShape[]): ParameterStore {

@@ -13,7 +13,7 @@ import { freezeWeights } from "../io/frozen-weights.js";
 import { loadModelFolder } from "../io/model-folder.js";
 import { openModel } from "../io/open-model.js";
 import { Trainer } from "../optim/forward-backward.js";
-import { adaptedLayers, initAdapter, LORA_TARGETS, loraNames, mergeInto, type Adapter } from "./lora.js";
+import { adaptedLayers, initAdapter, allLoraTargets, loraNames, mergeInto, type Adapter } from "./lora.js";
 import { createParameterStore, parameter, type ParameterStore } from "./parameters.js";
 import type { EngineModel } from "./weights.js";
 
@@ -36,7 +36,7 @@ describe.each(["llama", "qwen2", "qwen3"])("an adapter over %s", async (family) 
   await source.close();
   afterAll(() => frozen.remove());
 
-  const lora = { rank: 3, alpha: 7, targets: LORA_TARGETS.filter((target) => target !== "k_proj") };
+  const lora = { rank: 3, alpha: 7, targets: allLoraTargets.filter((target) => target !== "k_proj") };
   const adapter: Adapter = initAdapter(config, lora, 1);
   for (const { module } of adaptedLayers(config, lora)) {
     const b = parameter(adapter.parameters, loraNames(module).b);

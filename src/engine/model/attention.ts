@@ -24,7 +24,7 @@ export interface BatchDims {
 }
 
 /** Added to the scores of positions that may not be attended to: large enough that their probability is exactly 0. */
-const MASKED = -1e9;
+const maskedScore = -1e9;
 
 /** Causal attention within the batch. Padding on the right needs no mask: no earlier token can see it. */
 export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims): Attend {
@@ -39,7 +39,7 @@ export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims):
 export function causalMask(g: Graph, length: Dim): Node {
   const row = g.reshape(g.iota(length), [length, 1]);
   const column = g.reshape(g.iota(length), [1, length]);
-  return g.where(g.less(row, column), g.scalar(MASKED), g.scalar(0));
+  return g.where(g.less(row, column), g.scalar(maskedScore), g.scalar(0));
 }
 
 /** Adds a mask that broadcasts to `[B, 1, 1, L, width]` to scores `[B, kvHeads, group·L, width]`. */
@@ -117,7 +117,7 @@ export function prefixedAttention(g: Graph, config: ModelConfig, length: Dim, pr
 /** `[rows, width]`: 0 for the first `lengths` columns of each row. */
 function validMask(g: Graph, lengths: Node, rows: Dim, width: Dim): Node {
   const column = g.reshape(g.iota(width), [1, width]);
-  return g.where(g.less(column, g.reshape(lengths, [rows, 1])), g.scalar(0), g.scalar(MASKED));
+  return g.where(g.less(column, g.reshape(lengths, [rows, 1])), g.scalar(0), g.scalar(maskedScore));
 }
 
 /** `[B, 1, 1, L, known + L]`: what came before as `known` says, then causally. */

@@ -55,144 +55,144 @@ function readShape(config: Json, source: string): BertShape {
 }
 
 class BertBuilder {
-  private readonly emitter = new OnnxEmitter();
-  private readonly shape: BertShape;
-  private readonly weights: TensorSet;
-  private readonly source: string;
+  readonly #emitter = new OnnxEmitter();
+  readonly #shape: BertShape;
+  readonly #weights: TensorSet;
+  readonly #source: string;
   /** Task heads keep the encoder under "bert.". */
-  private readonly prefix: string;
+  readonly #prefix: string;
 
   constructor(shape: BertShape, weights: TensorSet, source: string) {
-    this.shape = shape;
-    this.weights = weights;
-    this.source = source;
-    this.prefix = weights.tensors.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
+    this.#shape = shape;
+    this.#weights = weights;
+    this.#source = source;
+    this.#prefix = weights.tensors.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
   }
 
   async build(): Promise<EncodedModel> {
-    const { emitter } = this;
+    const emitter = this.#emitter;
     for (const name of ["input_ids", "attention_mask", "token_type_ids"]) emitter.input(name, ["B", "T"], "int32");
-    let hidden = await this.embeddings();
-    for (let layer = 0; layer < this.shape.layers; layer++) hidden = await this.layer(hidden, layer);
-    const labels = this.weights.tensors.get("classifier.weight")?.shape[0];
+    let hidden = await this.#embeddings();
+    for (let layer = 0; layer < this.#shape.layers; layer++) hidden = await this.#layer(hidden, layer);
+    const labels = this.#weights.tensors.get("classifier.weight")?.shape[0];
     if (labels === undefined) {
       emitter.emitNamed("Identity", [hidden], ["last_hidden_state"]);
-      emitter.output("last_hidden_state", ["B", "T", this.shape.hidden], "float32");
+      emitter.output("last_hidden_state", ["B", "T", this.#shape.hidden], "float32");
     } else {
-      await this.classifier(hidden);
+      await this.#classifier(hidden);
       emitter.output("logits", ["B", labels], "float32");
     }
     return emitter.encode();
   }
 
-  private async embeddings(): Promise<string> {
+  async #embeddings(): Promise<string> {
     const tables = ["word_embeddings", "position_embeddings", "token_type_embeddings"];
     const constants: string[] = [];
-    for (const table of tables) constants.push(await this.constant(`${this.prefix}embeddings.${table}.weight`));
-    const norm = await this.norm(`${this.prefix}embeddings.LayerNorm`);
-    this.emitter.emitNamed(
+    for (const table of tables) constants.push(await this.#constant(`${this.#prefix}embeddings.${table}.weight`));
+    const norm = await this.#norm(`${this.#prefix}embeddings.LayerNorm`);
+    this.#emitter.emitNamed(
       "EmbedLayerNormalization",
       ["input_ids", "token_type_ids", ...constants, ...norm],
       ["embedded", "unused_lengths"],
-      { epsilon: { float: this.shape.epsilon } },
+      { epsilon: { float: this.#shape.epsilon } },
       fused,
     );
     return "embedded";
   }
 
-  private async layer(input: string, index: number): Promise<string> {
-    const { emitter } = this;
-    const base = `${this.prefix}encoder.layer.${index}.`;
+  async #layer(input: string, index: number): Promise<string> {
+    const emitter = this.#emitter;
+    const base = `${this.#prefix}encoder.layer.${index}.`;
     const attention = emitter.emit(
       "Attention",
-      [input, await this.joinedWeights(base), await this.joinedBiases(base), "attention_mask"],
-      { num_heads: this.shape.heads },
+      [input, await this.#joinedWeights(base), await this.#joinedBiases(base), "attention_mask"],
+      { num_heads: this.#shape.heads },
       fused,
     );
-    const attended = await this.linear(attention, `${base}attention.output.dense`);
-    const middle = await this.skipNorm(attended, input, `${base}attention.output.LayerNorm`);
-    const wide = emitter.emit("MatMul", [middle, await this.transposed(`${base}intermediate.dense.weight`)]);
-    const active = emitter.emit("BiasGelu", [wide, await this.constant(`${base}intermediate.dense.bias`)], {}, fused);
-    const narrow = await this.linear(active, `${base}output.dense`);
-    return this.skipNorm(narrow, middle, `${base}output.LayerNorm`);
+    const attended = await this.#linear(attention, `${base}attention.output.dense`);
+    const middle = await this.#skipNorm(attended, input, `${base}attention.output.LayerNorm`);
+    const wide = emitter.emit("MatMul", [middle, await this.#transposed(`${base}intermediate.dense.weight`)]);
+    const active = emitter.emit("BiasGelu", [wide, await this.#constant(`${base}intermediate.dense.bias`)], {}, fused);
+    const narrow = await this.#linear(active, `${base}output.dense`);
+    return this.#skipNorm(narrow, middle, `${base}output.LayerNorm`);
   }
 
   /** The pooler and the classifier of `BertForSequenceClassification`: both read the first token. */
-  private async classifier(hidden: string): Promise<void> {
-    const { emitter } = this;
+  async #classifier(hidden: string): Promise<void> {
+    const emitter = this.#emitter;
     const first = emitter.emit("Gather", [hidden, emitter.int32Scalar(0)], { axis: 1 });
-    const pooled = emitter.emit("Tanh", [await this.linear(first, `${this.prefix}pooler.dense`)]);
-    emitter.emitNamed("Identity", [await this.linear(pooled, "classifier")], ["logits"]);
+    const pooled = emitter.emit("Tanh", [await this.#linear(first, `${this.#prefix}pooler.dense`)]);
+    emitter.emitNamed("Identity", [await this.#linear(pooled, "classifier")], ["logits"]);
   }
 
-  private async linear(input: string, name: string): Promise<string> {
-    const product = this.emitter.emit("MatMul", [input, await this.transposed(`${name}.weight`)]);
-    return this.emitter.emit("Add", [product, await this.constant(`${name}.bias`)]);
+  async #linear(input: string, name: string): Promise<string> {
+    const product = this.#emitter.emit("MatMul", [input, await this.#transposed(`${name}.weight`)]);
+    return this.#emitter.emit("Add", [product, await this.#constant(`${name}.bias`)]);
   }
 
-  private async skipNorm(input: string, skip: string, name: string): Promise<string> {
-    const norm = await this.norm(name);
-    const attributes = { epsilon: { float: this.shape.epsilon } };
-    return this.emitter.emit("SkipLayerNormalization", [input, skip, ...norm], attributes, fused);
+  async #skipNorm(input: string, skip: string, name: string): Promise<string> {
+    const norm = await this.#norm(name);
+    const attributes = { epsilon: { float: this.#shape.epsilon } };
+    return this.#emitter.emit("SkipLayerNormalization", [input, skip, ...norm], attributes, fused);
   }
 
-  private async norm(name: string): Promise<[string, string]> {
+  async #norm(name: string): Promise<[string, string]> {
     // Checkpoints converted from TensorFlow call them gamma and beta.
-    const isOld = this.weights.tensors.has(`${name}.gamma`);
+    const isOld = this.#weights.tensors.has(`${name}.gamma`);
     return [
-      await this.constant(`${name}.${isOld ? "gamma" : "weight"}`),
-      await this.constant(`${name}.${isOld ? "beta" : "bias"}`),
+      await this.#constant(`${name}.${isOld ? "gamma" : "weight"}`),
+      await this.#constant(`${name}.${isOld ? "beta" : "bias"}`),
     ];
   }
 
   /** Weights of queries, keys and values side by side: [H, 3·H]. */
-  private async joinedWeights(base: string): Promise<string> {
-    const { hidden } = this.shape;
+  async #joinedWeights(base: string): Promise<string> {
+    const { hidden } = this.#shape;
     const joined = new Float32Array(hidden * 3 * hidden);
     for (const [part, kind] of ["query", "key", "value"].entries()) {
-      const weight = await this.read(`${base}attention.self.${kind}.weight`);
+      const weight = await this.#read(`${base}attention.self.${kind}.weight`);
       for (let out = 0; out < hidden; out++)
         for (let into = 0; into < hidden; into++)
           joined[into * 3 * hidden + part * hidden + out] = weight[out * hidden + into];
     }
     const name = `${base}attention.weight`;
-    this.emitter.initializer(name, [hidden, 3 * hidden], joined);
+    this.#emitter.initializer(name, [hidden, 3 * hidden], joined);
     return name;
   }
 
-  private async joinedBiases(base: string): Promise<string> {
-    const { hidden } = this.shape;
+  async #joinedBiases(base: string): Promise<string> {
+    const { hidden } = this.#shape;
     const joined = new Float32Array(3 * hidden);
     for (const [part, kind] of ["query", "key", "value"].entries())
-      joined.set(await this.read(`${base}attention.self.${kind}.bias`), part * hidden);
+      joined.set(await this.#read(`${base}attention.self.${kind}.bias`), part * hidden);
     const name = `${base}attention.bias`;
-    this.emitter.initializer(name, [3 * hidden], joined);
+    this.#emitter.initializer(name, [3 * hidden], joined);
     return name;
   }
 
   /** torch keeps weights as [out, in]. */
-  private async transposed(name: string): Promise<string> {
-    const data = await this.read(name);
-    const [outs, ins] = this.weights.tensors.get(name)!.shape;
+  async #transposed(name: string): Promise<string> {
+    const data = await this.#read(name);
+    const [outs, ins] = this.#weights.tensors.get(name)!.shape;
     const turned = new Float32Array(data.length);
     for (let out = 0; out < outs; out++)
       for (let into = 0; into < ins; into++) turned[into * outs + out] = data[out * ins + into];
-    this.emitter.initializer(name, [ins, outs], turned);
+    this.#emitter.initializer(name, [ins, outs], turned);
     return name;
   }
 
-  private async constant(name: string): Promise<string> {
-    this.emitter.initializer(name, this.weights.tensors.get(name)?.shape ?? [], await this.read(name));
+  async #constant(name: string): Promise<string> {
+    this.#emitter.initializer(name, this.#weights.tensors.get(name)?.shape ?? [], await this.#read(name));
     return name;
   }
 
-  private async read(name: string): Promise<Float32Array> {
-    const stored = this.weights.tensors.get(name);
+  async #read(name: string): Promise<Float32Array> {
+    const stored = this.#weights.tensors.get(name);
     if (stored === undefined)
       throw new UserError(
-        `${this.weights.location} lacks the tensor "${name}" that a BERT model has. Is ${this.source} another kind of model? Use one with onnx/model.onnx.`,
+        `${this.#weights.location} lacks the tensor "${name}" that a BERT model has. Is ${this.#source} another kind of model? Use one with onnx/model.onnx.`,
       );
     if (stored.unreadable !== undefined) throw stored.unreadable;
-    return this.weights.read(name);
+    return this.#weights.read(name);
   }
 }

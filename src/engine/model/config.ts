@@ -2,8 +2,8 @@
 import type { RopeScaling } from "./rope.js";
 
 /** Architectures that the one builder covers. */
-export const MODEL_TYPES = ["llama", "qwen2", "qwen3"] as const;
-export type ModelType = (typeof MODEL_TYPES)[number];
+export const modelTypes = ["llama", "qwen2", "qwen3"] as const;
+export type ModelType = (typeof modelTypes)[number];
 
 /** A decoder of the Llama family: RMSNorm, RoPE, grouped-query attention, SwiGLU. */
 export interface ModelConfig {

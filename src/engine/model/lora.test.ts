@@ -1,11 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { adaptedLayers, adapterShapes, initAdapter, LORA_TARGETS, loraNames, mergeInto, type Adapter } from "./lora.js";
+import {
+  adaptedLayers,
+  adapterShapes,
+  initAdapter,
+  allLoraTargets,
+  loraNames,
+  mergeInto,
+  type Adapter,
+} from "./lora.js";
 import { elementCount, initParameters, parameter, parameterShapes } from "./parameters.js";
 import { tinyConfig } from "./tiny-config.test-support.js";
 
 const config = tinyConfig();
-const lora = { rank: 2, alpha: 6, targets: LORA_TARGETS };
+const lora = { rank: 2, alpha: 6, targets: allLoraTargets };
 
 /** Fills both matrices of every layer. */
 function randomAdapter(settings = lora): Adapter {
@@ -24,7 +32,7 @@ describe("which layers are adapted", () => {
       ({ name, shape }) => shape.length === 2 && name.includes(".layers."),
     );
     expect(modules).toEqual(matrices.map(({ name }) => name));
-    expect(modules).toHaveLength(LORA_TARGETS.length * config.layers);
+    expect(modules).toHaveLength(allLoraTargets.length * config.layers);
   });
 
   it("only those that are named", () => {

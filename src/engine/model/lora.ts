@@ -13,8 +13,8 @@ import {
 } from "./parameters.js";
 
 /** Every linear layer of a block, by the last part of its module's name. */
-export const LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
-export type LoraTarget = (typeof LORA_TARGETS)[number];
+export const allLoraTargets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
+export type LoraTarget = (typeof allLoraTargets)[number];
 
 /** An adapter's settings; `adapter_config.json` calls them `r`, `lora_alpha` and `target_modules`. */
 export interface LoraConfig {

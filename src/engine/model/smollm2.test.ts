@@ -11,7 +11,7 @@ import { Sampler } from "../generate/sampler.js";
 import { Graph } from "../graph/graph.js";
 import { loadModelFolder } from "../io/model-folder.js";
 import { SafetensorsFile } from "../io/safetensors.js";
-import { SMOLLM2, smollm2IsAbsent, smollm2Reason } from "../io/smollm2.test-support.js";
+import { smollm2, smollm2IsAbsent, smollm2Reason } from "../io/smollm2.test-support.js";
 import { loadTokenizer } from "../io/tokenizer.js";
 import { lower } from "../onnx/lower.js";
 import { Session } from "../runtime/session.js";
@@ -50,8 +50,8 @@ describe.skipIf(smollm2IsAbsent)(`SmolLM2-135M-Instruct, as in transformers${smo
     numbers = new Map();
     for (const name of file.tensors.keys()) numbers.set(name, await file.read(name));
     await file.close();
-    tokenizer = await loadTokenizer(SMOLLM2);
-    const { config, parameters } = await loadModelFolder(SMOLLM2);
+    tokenizer = await loadTokenizer(smollm2);
+    const { config, parameters } = await loadModelFolder(smollm2);
     model = { config, trainable: parameters };
   });
 

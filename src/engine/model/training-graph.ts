@@ -2,7 +2,7 @@
  * @file The graphs of training: log-probabilities of chosen tokens, and a loss over them with its gradients. The LM head runs only
  * on the rows that carry loss.
  */
-import type { LossSpec } from "../../policy/policy.js";
+import type { LossSpec } from "../../contracts/policy.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import { headTable } from "./llama.js";

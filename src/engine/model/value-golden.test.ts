@@ -2,7 +2,7 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { ValueDatum } from "../../policy/critic.js";
+import type { ValueDatum } from "../../contracts/critic.js";
 import type { Datum } from "../../types.js";
 import { gradients } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
@@ -13,7 +13,7 @@ import { Trainer } from "../optim/forward-backward.js";
 import { ValueTrainer } from "../optim/value-trainer.js";
 import { Session } from "../runtime/session.js";
 import { createParameterStore, parameter } from "./parameters.js";
-import { createValueModel, VALUE_HEAD } from "./value-model.js";
+import { createValueModel, valueHead } from "./value-model.js";
 import type { EngineModel } from "./weights.js";
 
 const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));
@@ -51,8 +51,8 @@ function expectGradients({ trainable }: EngineModel, flat: Float32Array, prefix:
 describe.each(["zero", "random"])("a value function with a head of %s, as in PyTorch", (head) => {
   const model = createValueModel({ config, trainable: parameters });
   if (head === "random") {
-    parameter(model.trainable, VALUE_HEAD.weight).set(get("random.weight"));
-    parameter(model.trainable, VALUE_HEAD.bias).set(get("random.bias"));
+    parameter(model.trainable, valueHead.weight).set(get("random.weight"));
+    parameter(model.trainable, valueHead.bias).set(get("random.bias"));
   }
   const data_D = tokens.map((tokens_T, index): ValueDatum => ({
     tokens_T,

@@ -5,11 +5,11 @@
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import { outputGradients, predictors, type Layout, type TrainingOptions } from "./sequence-layout.js";
-import { VALUE_HEAD } from "./value-model.js";
+import { valueHead } from "./value-model.js";
 import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /** Per-token inputs `[M]` of the value loss. */
-export const VALUE_INPUTS = ["returns", "oldValues", "weights"] as const;
+export const valueInputs = ["returns", "oldValues", "weights"] as const;
 
 /** Inputs: those of the layout, `rows [M]`, every trained parameter by name. Output: `values [M]`. */
 export function valueGraph(model: EngineModel, layout: Layout = "plain"): Graph {
@@ -38,13 +38,13 @@ export function valueTrainingGraph(
 
 /** `[M]` */
 function valuesOf(g: Graph, hidden: Node, weights: Weights): Node {
-  const products = g.matmul(hidden, weights.get(VALUE_HEAD.weight), { transB: true });
-  return g.reshape(g.add(products, weights.get(VALUE_HEAD.bias)), ["M"]);
+  const products = g.matmul(hidden, weights.get(valueHead.weight), { transB: true });
+  return g.reshape(g.add(products, weights.get(valueHead.bias)), ["M"]);
 }
 
 /** ½ Σ weight·max((V − R)², (clip(V) − R)²). */
 function valueLoss(g: Graph, values: Node): Node {
-  const [returns, oldValues, weights] = VALUE_INPUTS.map((name) => g.input(name, ["M"]));
+  const [returns, oldValues, weights] = valueInputs.map((name) => g.input(name, ["M"]));
   const clip = g.input("clip", []);
   const clipped = g.minimum(g.maximum(values, g.sub(oldValues, clip)), g.add(oldValues, clip));
   const square = (x: Node): Node => g.mul(x, x);

@@ -14,7 +14,7 @@ import {
 import type { EngineModel } from "./weights.js";
 
 /** Names of the head's parameters: `[1, hidden]` and `[1]`. */
-export const VALUE_HEAD = { weight: "value_head.weight", bias: "value_head.bias" } as const;
+export const valueHead = { weight: "value_head.weight", bias: "value_head.bias" } as const;
 
 /** A trunk has no LM head. What is described is a model whose head is its embedding. */
 export function trunkConfig(config: ModelConfig): ModelConfig {
@@ -30,8 +30,8 @@ const trunkShapes = (config: ModelConfig, lora: LoraConfig | undefined): Paramet
   lora ? adapterShapes(config, lora) : parameterShapes(trunkConfig(config));
 
 const headShapes = ({ hiddenSize }: ModelConfig): ParameterShape[] => [
-  { name: VALUE_HEAD.weight, shape: [1, hiddenSize] },
-  { name: VALUE_HEAD.bias, shape: [1] },
+  { name: valueHead.weight, shape: [1, hiddenSize] },
+  { name: valueHead.bias, shape: [1] },
 ];
 
 /** A value function that begins as `model` is now; frozen weights are shared with it. All values are 0. */

@@ -13,8 +13,8 @@ import type { ConstantData, DType } from "../graph/ops.js";
 import { isStored } from "../graph/stored-data.js";
 
 /** ONNX operator set that ONNX Runtime 1.20 and newer implement, and the version of the file format that goes with it. */
-const OPSET = 21n;
-const IR_VERSION = 10n;
+const opset = 21n;
+const onnxIrVersion = 10n;
 
 const elementTypes: Record<DType | "int64", TensorProto_DataType> = {
   float32: TensorProto_DataType.FLOAT,
@@ -24,7 +24,7 @@ const elementTypes: Record<DType | "int64", TensorProto_DataType> = {
 };
 
 /** Constants of at least this many bytes stay outside the encoded model, which would copy them (and may not exceed 2 GiB). */
-const EXTERNAL_BYTES = 1 << 20;
+const externalBytes = 1 << 20;
 
 /** A model in ONNX's format, with the constants that were left outside. */
 export interface EncodedModel {
@@ -107,7 +107,7 @@ export class OnnxEmitter {
       return;
     }
     const rawData = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    if (rawData.length < EXTERNAL_BYTES) this.#initializers.push({ ...tensor, rawData });
+    if (rawData.length < externalBytes) this.#initializers.push({ ...tensor, rawData });
     else this.#large.push({ ...tensor, rawData });
   }
 
@@ -158,10 +158,10 @@ export class OnnxEmitter {
   encode(): EncodedModel {
     const external = this.#placeLarge();
     const model = create(ModelProtoSchema, {
-      irVersion: IR_VERSION,
+      irVersion: onnxIrVersion,
       producerName: "sleuth",
       opsetImport: [
-        { domain: "", version: OPSET },
+        { domain: "", version: opset },
         { domain: "com.microsoft", version: 1n },
       ],
       graph: {

@@ -44,7 +44,7 @@ interface Context {
 }
 type Rule<K extends OpName> = (context: Context, inputs: readonly string[], node: Node<K>) => string;
 
-const MICROSOFT = "com.microsoft";
+const microsoft = "com.microsoft";
 
 function sizeSources(nodes: readonly Node[]): Context["sizeSources"] {
   const sources: Context["sizeSources"] = new Map();
@@ -121,7 +121,7 @@ const rules: { [K in OpName]: Rule<K> } = {
   log: direct("Log"),
   sqrt: direct("Sqrt"),
   sigmoid: direct("Sigmoid"),
-  silu: ({ emitter }, inputs) => emitter.emit("QuickGelu", inputs, { alpha: { float: 1 } }, MICROSOFT),
+  silu: ({ emitter }, inputs) => emitter.emit("QuickGelu", inputs, { alpha: { float: 1 } }, microsoft),
   less: direct("Less"),
   equal: direct("Equal"),
   where: direct("Where"),
@@ -134,7 +134,7 @@ const rules: { [K in OpName]: Rule<K> } = {
     };
     return node.shape.length === 2
       ? emitter.emit("Gemm", inputs, attributes)
-      : emitter.emit("FusedMatMul", inputs, attributes, MICROSOFT);
+      : emitter.emit("FusedMatMul", inputs, attributes, microsoft);
   },
   softmax: ({ emitter }, inputs) => emitter.emit("Softmax", inputs, { axis: -1 }),
   // The runtime's RMSNorm; its third output is the inverse root mean square that the backward pass needs.
@@ -152,7 +152,7 @@ const rules: { [K in OpName]: Rule<K> } = {
   rmsInverse: (_, [norm]) => inverseName(norm),
   rope: ({ emitter }, [x, positions, cos, sin]) => {
     const positions64 = emitter.emit("Cast", [positions], { to: elementType("int64") });
-    return emitter.emit("RotaryEmbedding", [x, positions64, cos, sin], { interleaved: 0 }, MICROSOFT);
+    return emitter.emit("RotaryEmbedding", [x, positions64, cos, sin], { interleaved: 0 }, microsoft);
   },
   gatherRows: ({ emitter }, inputs) => emitter.emit("Gather", inputs, { axis: 0 }),
   // ScatterElements adds one after another. ScatterND adds rows in parallel and without care for rows of equal id: with two

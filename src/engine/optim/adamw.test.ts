@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { AdamOptions } from "../../policy/policy.js";
+import type { AdamOptions } from "../../contracts/policy.js";
 import { SafetensorsFile } from "../io/safetensors.js";
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { AdamW } from "./adamw.js";

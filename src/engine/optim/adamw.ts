@@ -2,7 +2,7 @@
  * @file AdamW (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2) with clipping by the global norm, run as graphs over one parameter
  * at a time, so that memory stays at one copy of the largest.
  */
-import type { AdamOptions, OptimStepResult } from "../../policy/policy.js";
+import type { AdamOptions, OptimStepResult } from "../../contracts/policy.js";
 import { Graph } from "../graph/graph.js";
 import type { ParameterStore } from "../model/parameters.js";
 import { lower } from "../onnx/lower.js";

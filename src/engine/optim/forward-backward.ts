@@ -1,5 +1,5 @@
 /** @file Losses on log-probabilities over data of any size: micro-batches in, log-probabilities and accumulated gradients out. */
-import type { ForwardBackwardResult, LossSpec } from "../../policy/policy.js";
+import type { ForwardBackwardResult, LossSpec } from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import type { ModelConfig } from "../model/config.js";
 import type { ParameterStore } from "../model/parameters.js";
@@ -20,11 +20,11 @@ import {
 export type { TrainerOptions } from "./sequence-runner.js";
 
 /** Logits of one micro-batch stay below this many values (256 MiB). */
-const MOST_LOGITS = 2 ** 26;
+const mostLogits = 2 ** 26;
 
 /** Most rows of a micro-batch that go through the LM head, unless one sequence has more. */
 export function mostLossRows({ vocabSize }: ModelConfig): number {
-  return Math.max(1, Math.floor(MOST_LOGITS / vocabSize));
+  return Math.max(1, Math.floor(mostLogits / vocabSize));
 }
 
 /** Which log-probabilities are asked for. */

@@ -33,7 +33,7 @@ export interface MicroBatch {
 }
 
 /** Below this many shared tokens a second stream through the model costs more than it saves. */
-const LEAST_SHARED = 48;
+const leastShared = 48;
 
 /**
  * Every sequence with loss is in exactly one micro-batch; one that exceeds a limit alone is alone. Sequences without loss are
@@ -54,7 +54,7 @@ function families(sizes: readonly SequenceSize[], order: readonly number[]): Map
   const result = new Map<string, number[]>();
   for (const index of order) {
     const { shareable } = sizes[index];
-    if (!shareable || shareable.length < LEAST_SHARED) continue;
+    if (!shareable || shareable.length < leastShared) continue;
     result.set(shareable.family, [...(result.get(shareable.family) ?? []), index]);
   }
   return result;

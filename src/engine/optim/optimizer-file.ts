@@ -6,7 +6,7 @@ import { SafetensorsFile, writeSafetensors, type NamedTensor } from "../io/safet
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { freshAdamState, type AdamState } from "./adamw.js";
 
-const FILE = "optimizer.safetensors";
+const fileName = "optimizer.safetensors";
 const moments = [
   ["first", "firstMoment"],
   ["second", "secondMoment"],
@@ -18,7 +18,7 @@ export async function saveOptimizer(folder: string, { shapes }: ParameterStore, 
     const store = createParameterStore(shapes, state[key]);
     return shapes.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape, data: parameter(store, name) }));
   });
-  await writeSafetensors(path.join(folder, FILE), tensors, { metadata: { step: String(state.step) } });
+  await writeSafetensors(path.join(folder, fileName), tensors, { metadata: { step: String(state.step) } });
 }
 
 /**
@@ -26,8 +26,8 @@ export async function saveOptimizer(folder: string, { shapes }: ParameterStore, 
  * @throws UserError when the file is damaged or of another model
  */
 export async function loadOptimizer(folder: string, { shapes, flat }: ParameterStore): Promise<AdamState> {
-  if (!existsSync(path.join(folder, FILE))) return freshAdamState(flat.length);
-  const source = await SafetensorsFile.open(path.join(folder, FILE));
+  if (!existsSync(path.join(folder, fileName))) return freshAdamState(flat.length);
+  const source = await SafetensorsFile.open(path.join(folder, fileName));
   try {
     const step = Number(source.metadata.step);
     if (!Number.isInteger(step) || step < 0) {

@@ -1,11 +1,11 @@
 /** @file Values in micro-batches: layouts, activations that are computed again, and what is not computed at all. */
 import { describe, expect, it } from "vitest";
-import type { ValueDatum } from "../../policy/critic.js";
+import type { ValueDatum } from "../../contracts/critic.js";
 import { uniformAt } from "../../random.js";
 import { initParameters, parameter } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
 import { valueTrainingGraph } from "../model/value-graph.js";
-import { createValueModel, VALUE_HEAD, valueParts } from "../model/value-model.js";
+import { createValueModel, valueHead, valueParts } from "../model/value-model.js";
 import { Trainer } from "./forward-backward.js";
 import { ValueTrainer } from "./value-trainer.js";
 
@@ -18,7 +18,7 @@ const config = tinyConfig({
 });
 const policy = { config, trainable: initParameters(config, 3) };
 const model = createValueModel(policy);
-parameter(model.trainable, VALUE_HEAD.weight).forEach((_, index, head) => (head[index] = 0.3 * Math.sin(index)));
+parameter(model.trainable, valueHead.weight).forEach((_, index, head) => (head[index] = 0.3 * Math.sin(index)));
 
 const options = { threads: 1, provider: "cpu", onRun: () => {}, microBatchTokens: 64 };
 const loss = { clip: 0.2 };

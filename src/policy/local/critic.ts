@@ -12,11 +12,11 @@ import { AdamW } from "../../engine/optim/adamw.js";
 import { loadOptimizer, saveOptimizer } from "../../engine/optim/optimizer-file.js";
 import { ValueTrainer } from "../../engine/optim/value-trainer.js";
 import type { TrainerOptions } from "../../engine/optim/sequence-runner.js";
-import type { Critic, ValueDatum, ValueLoss, ValueResult } from "../critic.js";
-import type { AdamOptions, OptimStepResult } from "../policy.js";
+import type { Critic, ValueDatum, ValueLoss, ValueResult } from "../../contracts/critic.js";
+import type { AdamOptions, OptimStepResult } from "../../contracts/policy.js";
 import { requireSameLora, type SavedWith } from "./saved-model.js";
 
-const HEAD_FILE = "value_head.safetensors";
+const headFile = "value_head.safetensors";
 
 /** Works on the thread that it was made on, as `LocalEngine` does. It shares frozen weights with the policy and nothing else. */
 export class LocalCritic implements Critic {
@@ -59,7 +59,7 @@ export class LocalCritic implements Critic {
       await saveModelFolder(folder, { config, parameters: trunk, tokenizerFrom: this.#saved.tokenizerFrom });
     }
     const tensors = head.shapes.map(({ name, shape }) => ({ name, shape, data: parameter(head, name) }));
-    await writeSafetensors(path.join(folder, HEAD_FILE), tensors, { metadata: { format: "pt" } });
+    await writeSafetensors(path.join(folder, headFile), tensors, { metadata: { format: "pt" } });
     await saveOptimizer(folder, trainable, this.#optimizer.state);
   }
 
@@ -89,7 +89,7 @@ export class LocalCritic implements Critic {
 }
 
 async function readHead(folder: string, { shapes }: ParameterStore): Promise<ParameterStore> {
-  const file = await SafetensorsFile.open(path.join(folder, HEAD_FILE));
+  const file = await SafetensorsFile.open(path.join(folder, headFile));
   try {
     const head = createParameterStore(shapes);
     for (const { name } of shapes) checkFinite(file.file, name, await file.read(name, parameter(head, name)));

@@ -5,7 +5,6 @@ import { Sampler } from "../../engine/generate/sampler.js";
 import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
 import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
-import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
 import { AdamW } from "../../engine/optim/adamw.js";
 import { loadOptimizer, saveOptimizer } from "../../engine/optim/optimizer-file.js";
@@ -15,14 +14,15 @@ import type {
   ForwardBackwardResult,
   LogprobOptions,
   LossSpec,
+  MemoryPlan,
   OptimStepResult,
   PolicyStats,
   Sample,
   SampleOptions,
-} from "../policy.js";
+} from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import { LocalCritic } from "./critic.js";
-import { contextLengthOf, DEFAULT_BATCH } from "./memory.js";
+import { contextLengthOf, defaultBatch } from "./memory.js";
 import { openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
 import { requireSameLora, savedWith } from "./saved-model.js";
@@ -80,7 +80,7 @@ export class LocalEngine {
     this.#sampler = new Sampler(this.#backend, {
       contextLength: this.contextLength,
       decode,
-      maxBatch: options.maxBatch ?? DEFAULT_BATCH,
+      maxBatch: options.maxBatch ?? defaultBatch,
       memoryLimitBytes: memory.cacheBytes,
       tokensPerRun: memory.prefillTokens,
     });

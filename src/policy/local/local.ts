@@ -1,21 +1,21 @@
 /** @file The local policy: the six verbs over an engine in a worker of this process. */
 import { Worker } from "node:worker_threads";
-import type { MemoryPlan } from "../../engine/memory/plan.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import type { Datum, Tokenizer } from "../../types.js";
-import type { Critic } from "../critic.js";
+import type { Critic } from "../../contracts/critic.js";
 import type {
   AdamOptions,
   Capabilities,
   ForwardBackwardResult,
   LogprobOptions,
   LossSpec,
+  MemoryPlan,
   OptimStepResult,
   Policy,
   PolicyStats,
   Sample,
   SampleOptions,
-} from "../policy.js";
+} from "../../contracts/policy.js";
 import { fromWire, type LocalOptions, type Reply, type Verb, type WorkerVerbs } from "./protocol.js";
 
 export type { LocalOptions } from "./protocol.js";

@@ -4,18 +4,18 @@ import { freezeWeights } from "../../engine/io/frozen-weights.js";
 import type { ModelSource, TokenizerFiles } from "../../engine/io/model-source.js";
 import { openModel } from "../../engine/io/open-model.js";
 import type { ModelConfig } from "../../engine/model/config.js";
-import type { MemoryPlan } from "../../engine/memory/plan.js";
-import { initAdapter, LORA_TARGETS, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
+import { initAdapter, allLoraTargets, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
 import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
 import type { EngineModel } from "../../engine/model/weights.js";
 import { UserError } from "../../errors.js";
 import { planFor } from "./memory.js";
 import type { LocalOptions } from "./protocol.js";
+import type { MemoryPlan } from "../../contracts/policy.js";
 
 /** Below this many parameters all of them are trained, unless something else is asked for. */
-const SMALL = 20_000_000;
+const small = 20_000_000;
 
-const DEFAULT_LORA: LoraConfig = { rank: 16, alpha: 32, targets: LORA_TARGETS };
+const defaultLora: LoraConfig = { rank: 16, alpha: 32, targets: allLoraTargets };
 
 export interface OpenedModel {
   model: EngineModel;
@@ -42,8 +42,8 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
       const memory = planFor(options, source.config, adapter.lora);
       return { ...(await overFrozen(source, adapter)), memory };
     }
-    const { adapt = "auto", lora = DEFAULT_LORA, seed = 0 } = options;
-    if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= SMALL)) {
+    const { adapt = "auto", lora = defaultLora, seed = 0 } = options;
+    if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= small)) {
       const memory = planFor(options, source.config, lora);
       return { ...(await overFrozen(source, initAdapter(source.config, lora, seed))), memory };
     }

@@ -1,18 +1,19 @@
 /** @file What the main thread and the engine's worker say to each other. */
-import type { MemoryPlan, MemoryRequest, Workload } from "../../engine/memory/plan.js";
+import type { MemoryRequest, Workload } from "../../engine/memory/plan.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import { UserError } from "../../errors.js";
-import type { Critic } from "../critic.js";
+import type { Critic } from "../../contracts/critic.js";
 import type {
   AdamOptions,
   ForwardBackwardResult,
   LogprobOptions,
   LossSpec,
+  MemoryPlan,
   OptimStepResult,
   PolicyStats,
   Sample,
   SampleOptions,
-} from "../policy.js";
+} from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 
 export interface LocalOptions {

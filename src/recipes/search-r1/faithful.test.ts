@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { protocols } from "../../prompts/protocol.js";
 import type { SearchEngine } from "../../search/engine.js";
-import { mergeConfig, type Config, type ConfigInput } from "../../train/config.js";
+import { mergeConfig, type Config, type ConfigInput } from "../../train/config/config.js";
 import { readMetrics } from "../../train/metrics-file.js";
 import { isMeasuredTime, type MetricLine } from "../../train/metrics.js";
 import { tabularPolicy } from "../../train/tabular-policy.test-support.js";

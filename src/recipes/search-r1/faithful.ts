@@ -1,5 +1,5 @@
 /** @file The faithful mode (`--faithful`): every switch, on. docs/papers.md says where each difference stands and why ours differs. */
-import type { Config } from "../../train/config.js";
+import type { Config } from "../../train/config/config.js";
 
 /** A switch that is missing here does not compile. */
 export const faithful: Config["faithful"] = {

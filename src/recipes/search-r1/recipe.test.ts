@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { protocolNamed } from "../../prompts/protocol.js";
 import { combineRewards, rewardsFor } from "../../rewards/combine.js";
-import { configDifferences, parseConfig } from "../../train/config.js";
+import { configDifferences, parseConfig } from "../../train/config/config.js";
 import { presets } from "../presets.js";
 import { searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./recipe.js";
 

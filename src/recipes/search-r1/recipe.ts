@@ -1,5 +1,5 @@
 /** @file Search-R1 (arXiv:2503.09516) as configurations: the demo on the built-in world, and the settings of the papers' scripts. */
-import { defineConfig, mergeConfig } from "../../train/config.js";
+import { defineConfig, mergeConfig } from "../../train/config/config.js";
 
 /**
  * The demo: a 1M-parameter model learns to answer 1-, 2- and 3-hop questions about countries. The differences from the

@@ -6,7 +6,7 @@
  *   sleuth sft   --config src/recipes/search-r1/smollm2.ts --run runs/smollm2-sft
  *   sleuth train --config src/recipes/search-r1/smollm2.ts --run runs/smollm2 --model runs/smollm2-sft/best
  */
-import { defineConfig } from "../../train/config.js";
+import { defineConfig } from "../../train/config/config.js";
 
 /** Where `npm run fixtures:smollm2` puts the model; `SLEUTH_SMOLLM2` names another place. */
 const smollm2Model = process.env.SLEUTH_SMOLLM2 ?? ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";

@@ -6,7 +6,7 @@
  * verdict is read strictly: a word too many is no verdict.
  */
 import { UserError } from "../../errors.js";
-import { makeNeutraliser } from "../../prompts/neutralise.js";
+import { makeSanitizer } from "../../prompts/sanitize.js";
 import { searchR1 } from "../../prompts/protocol.js";
 import type { Question } from "../../types.js";
 
@@ -37,7 +37,7 @@ const markers = [
   "<|end_header_id|>",
 ];
 const brackets = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<start_of_turn>", "<end_of_turn>"];
-const neutraliser = makeNeutraliser(searchR1, {
+const sanitizer = makeSanitizer(searchR1, {
   specialTokens: new Map([...markers, ...brackets].map((marker, index) => [marker, index])),
 });
 
@@ -66,7 +66,7 @@ export function judgeMessage(prompt: string, scale: JudgeScale, question: Questi
 
 /** What of an answer the judge gets to see. */
 function quoted(text: string): string {
-  const { text: harmless } = neutraliser.neutralise(text);
+  const { text: harmless } = sanitizer.sanitize(text);
   const cut = harmless.length > maxAnswerLength ? `${harmless.slice(0, maxAnswerLength)}…` : harmless;
   // Line separators too would let it begin a line of its own.
   return JSON.stringify(cut).replace(/[\u0085\u2028\u2029]/g, " ");

@@ -1,7 +1,7 @@
 /** @file `sleuth index`: a corpus becomes an index folder, in bounded memory, all or nothing. */
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { checkTarget, putInForce, tidy, writeError } from "./commit.js";
-import { diskFiles } from "./files.js";
+import { diskFiles } from "../../files/disk.js";
 import { formatName, formatVersion } from "./format.js";
 import { growSegment } from "./grow.js";
 import type { GrowOptions } from "./grow.js";

@@ -11,7 +11,7 @@ import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failin
 import { readManifest, termNumbersName } from "./format.js";
 import { openIndex, readIndex, verifyIndex } from "./open.js";
 import { bruteForceBm25 } from "./oracle.test-support.js";
-import type { StoredPassage } from "./passages.js";
+import type { StoredPassage } from "../../types.js";
 
 const folder = scratchFolder("sleuth-change-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

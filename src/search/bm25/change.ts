@@ -2,25 +2,26 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { IdPlaces, hashId } from "../id-table.js";
 import { putInForce, tidy, writeError } from "./commit.js";
-import { diskFiles } from "./files.js";
-import type { OutputFiles } from "./files.js";
+import { diskFiles } from "../../files/disk.js";
+import type { OutputFiles } from "../../files/disk.js";
 import { fileNames, livingIn, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { finishIn, growSegment, newFolder, openWriter } from "./grow.js";
 import type { GrowOptions, WorkOptions } from "./grow.js";
-import { removeQuietly, withLock } from "./lock.js";
+import { withLock } from "./lock.js";
+import { removeQuietly } from "../../files/disk.js";
 import { defaultMergePolicy, planMerge } from "./merge-policy.js";
 import type { MergePlan, MergePolicy } from "./merge-policy.js";
 import { mergeSegments } from "./merge-segments.js";
 import { drain } from "./pause.js";
-import { verifyFile } from "./sealed-read.js";
+import { verifyFile } from "../../files/checksummed-read.js";
 import { livingWithIds, maxPostings } from "./segment-builder.js";
 import type { Existing } from "./segment-builder.js";
 import { bury, readTombstones } from "./tombstones.js";
-import { commit, manifestName } from "../index-folder.js";
+import { commit, manifestName } from "../../files/checksummed-manifest.js";
 
 interface ChangeOptions extends WorkOptions {
   /** Folder of the index. */

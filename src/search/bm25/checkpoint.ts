@@ -5,10 +5,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { OutputFiles } from "./files.js";
+import type { OutputFiles } from "../../files/disk.js";
 import { fileNames } from "./format.js";
-import { generationPrefix, sealed, unsealed } from "../index-folder.js";
-import type { FileSeal } from "../index-folder.js";
+import { generationPrefix, sealed, unsealed } from "../../files/checksummed-manifest.js";
+import type { FileSeal } from "../../files/checksummed-manifest.js";
 
 const checkpointName = "building.json";
 const checkpointVersion = 1;

@@ -2,11 +2,12 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
-import { commit, generationPrefix, manifestName } from "../index-folder.js";
+import { commit, generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
 import { isInterrupted } from "./checkpoint.js";
-import type { OutputFiles } from "./files.js";
+import type { OutputFiles } from "../../files/disk.js";
 import type { Manifest } from "./format.js";
-import { lockPrefix, removeQuietly } from "./lock.js";
+import { lockPrefix } from "./lock.js";
+import { removeQuietly } from "../../files/disk.js";
 
 /** Commits a manifest that names a new segment; when that fails, the segment goes. */
 export function putInForce(out: string, manifest: Manifest, newFolder: string, files: OutputFiles): void {

@@ -6,9 +6,10 @@ import { SearchError } from "../engine.js";
 import { Bm25Engine } from "./engine.js";
 import { indexPassages, snapshotInMemory } from "./index-passages.js";
 import { PassagesInMemory } from "./passages.js";
-import type { PassageSource, StoredPassage } from "./passages.js";
+import type { PassageSource } from "./passages.js";
 import { defaultWorkers } from "./scoring.js";
 import type { Bm25Snapshot } from "./snapshot.js";
+import type { StoredPassage } from "../../types.js";
 
 const passages: StoredPassage[] = Array.from({ length: 3_000 }, (_, number) => ({
   id: `p${number}`,

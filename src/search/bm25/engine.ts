@@ -1,18 +1,18 @@
 /** @file BM25 as a search engine: scoring, an analyzer and the passages. */
-import type { Passage } from "../../types.js";
-import { Analyzer } from "../analyzer.js";
+import type { Passage, StoredPassage } from "../../types.js";
+import { Analyzer } from "../text/analyzer.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
-import { WorkerGone } from "../workers/pool.js";
+import { WorkerGone } from "../../workers/pool.js";
 import { indexPassages, snapshotInMemory } from "./index-passages.js";
 import { DamagedPassage, PassagesInMemory } from "./passages.js";
-import type { PassageSource, StoredPassage } from "./passages.js";
+import type { PassageSource } from "./passages.js";
 import { ScoringHere, ScoringInWorkers, defaultWorkers } from "./scoring.js";
 import type { Scoring } from "./scoring.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import type { Bm25Snapshot } from "./snapshot.js";
-import type { ScoredPassage } from "./top-passages.js";
+import type { ScoredPassage } from "../top-k.js";
 
 /** Passages copied before other work gets its turn. */
 const copiedAtOnce = 10_000;
@@ -28,11 +28,11 @@ export class Bm25Engine implements SearchEngine {
   readonly analyzer: Analyzer;
   /** Every passage of the index, by number. */
   readonly passages: PassageSource;
-  private readonly scoring: Scoring;
-  private isClosed = false;
+  readonly #scoring: Scoring;
+  #isClosed = false;
 
   private constructor(scoring: Scoring, analyzer: Analyzer, passages: PassageSource) {
-    this.scoring = scoring;
+    this.#scoring = scoring;
     this.analyzer = analyzer;
     this.passages = passages;
   }
@@ -91,42 +91,42 @@ export class Bm25Engine implements SearchEngine {
     checkSignal(signal);
     const results: Passage[][] = [];
     try {
-      this.checkOpen();
-      for await (const ranked of this.scoring.top(queries, k, signal)) {
-        results.push(...(await Promise.all(ranked.map((hits) => this.read(hits)))));
+      this.#checkOpen();
+      for await (const ranked of this.#scoring.top(queries, k, signal)) {
+        results.push(...(await Promise.all(ranked.map((hits) => this.#read(hits)))));
         checkSignal(signal);
-        this.checkOpen();
+        this.#checkOpen();
       }
     } catch (error) {
-      throw this.failureOf(error, signal);
+      throw this.#failureOf(error, signal);
     }
     return results;
   }
 
   /** Searches under way fail. */
   async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    await this.scoring.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#scoring.close();
     await this.passages.close();
   }
 
-  private async read(hits: readonly ScoredPassage[]): Promise<Passage[]> {
+  async #read(hits: readonly ScoredPassage[]): Promise<Passage[]> {
     const stored = await this.passages.read(hits.map(({ passage }) => passage));
     return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
   }
 
-  private checkOpen(): void {
-    if (this.isClosed) throw new SearchError("bm25: the engine is closed.", { engine: this.name, isRetryable: false });
+  #checkOpen(): void {
+    if (this.#isClosed) throw new SearchError("bm25: the engine is closed.", { engine: this.name, isRetryable: false });
   }
 
   /** What the caller is told: its own reason when it has left, else a SearchError. */
-  private failureOf(cause: unknown, signal: AbortSignal | undefined): unknown {
+  #failureOf(cause: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
     if (cause instanceof SearchError) return cause;
     const engine = this.name;
     // A file that is closed while it is read fails in ways of its own.
-    if (this.isClosed) return new SearchError("bm25: the engine is closed.", { engine, isRetryable: false, cause });
+    if (this.#isClosed) return new SearchError("bm25: the engine is closed.", { engine, isRetryable: false, cause });
     const why = cause instanceof Error ? cause.message : String(cause);
     if (cause instanceof WorkerGone)
       return new SearchError(`bm25: a scoring thread has ended (${why}) Another takes its place; try again.`, {

@@ -2,8 +2,8 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { diskFiles } from "./files.js";
-import type { OutputFile, OutputFiles } from "./files.js";
+import { diskFiles } from "../../files/disk.js";
+import type { OutputFile, OutputFiles } from "../../files/disk.js";
 import { lockPrefix } from "./lock.js";
 
 /** The disk without the wait for it: for tests that write many indexes. */

@@ -25,10 +25,11 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { damaged, remedy } from "../../files/checksummed-read.js";
 import { UserError } from "../../errors.js";
-import type { AnalyzerSettings } from "../analyzer.js";
-import { manifestName, unsealed } from "../index-folder.js";
-import type { FileSeal } from "../index-folder.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { manifestName, unsealed } from "../../files/checksummed-manifest.js";
+import type { FileSeal } from "../../files/checksummed-manifest.js";
 
 export const formatName = "sleuth-bm25";
 export const formatVersion = 2;
@@ -138,13 +139,4 @@ function fromVersionOne({ format, analyzer, k1, b, generation, ...rest }: Manife
 /** Passages of a segment that are not deleted. */
 export function livingIn(segment: SegmentRecord): number {
   return segment.passages - (segment.tombstones?.passages ?? 0);
-}
-
-/** The error of a file that is not what was written. */
-export function damaged(path: string, why: string, folder: string, cause?: unknown): UserError {
-  return new UserError(`The search index is damaged: ${path}: ${why}. ${remedy(folder)}`, { cause });
-}
-
-export function remedy(folder: string): string {
-  return `Build it with \`sleuth index CORPUS.jsonl --out ${folder}\`.`;
 }

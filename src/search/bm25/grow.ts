@@ -5,14 +5,14 @@
 import { createHash, randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { Analyzer } from "../analyzer.js";
-import type { AnalyzerSettings } from "../analyzer.js";
-import { WorkerPool } from "../workers/pool.js";
+import { Analyzer } from "../text/analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { WorkerPool } from "../../workers/pool.js";
 import { findInterrupted, isInterrupted } from "./checkpoint.js";
-import { diskFiles } from "./files.js";
-import type { OutputFiles } from "./files.js";
+import { diskFiles } from "../../files/disk.js";
+import type { OutputFiles } from "../../files/disk.js";
 import { Inverter } from "./inverter.js";
-import { removeQuietly } from "./lock.js";
+import { removeQuietly } from "../../files/disk.js";
 import { drain } from "./pause.js";
 import { buffersOf, invertParts } from "./run.js";
 import type { Part, Run } from "./run.js";
@@ -22,7 +22,7 @@ import { beginning, sourceOf } from "./source.js";
 import type { Source, SourceOptions, Stretch } from "./source.js";
 import type { SourcePlace } from "./checkpoint.js";
 import type { WriteAnswer, WriteOrder, WriteTask } from "./write-worker.js";
-import { generationPrefix } from "../index-folder.js";
+import { generationPrefix } from "../../files/checksummed-manifest.js";
 
 /** Options of everything that writes much. */
 export interface WorkOptions {

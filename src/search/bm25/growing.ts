@@ -1,17 +1,17 @@
 /** @file Typed arrays that grow by doubling. */
 
 abstract class Growing<Values extends Uint32Array | Float64Array> {
-  private readonly kind: new (length: number) => Values;
+  readonly #kind: new (length: number) => Values;
   protected values: Values;
   length = 0;
 
   constructor(kind: new (length: number) => Values) {
-    this.kind = kind;
+    this.#kind = kind;
     this.values = new kind(1024);
   }
 
   push(value: number): void {
-    if (this.length === this.values.length) this.reserve(this.length + 1);
+    if (this.length === this.values.length) this.#reserve(this.length + 1);
     this.values[this.length++] = value;
   }
 
@@ -37,8 +37,8 @@ abstract class Growing<Values extends Uint32Array | Float64Array> {
     return this.values.subarray(0, this.length) as Values;
   }
 
-  private reserve(length: number): void {
-    const grown = new this.kind(Math.max(length, this.values.length * 2));
+  #reserve(length: number): void {
+    const grown = new this.#kind(Math.max(length, this.values.length * 2));
     grown.set(this.values);
     this.values = grown;
   }

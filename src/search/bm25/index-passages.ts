@@ -1,12 +1,12 @@
 /** @file Passages at hand to an index in memory, without holding up the thread that asks. */
-import { Analyzer } from "../analyzer.js";
-import type { AnalyzerSettings } from "../analyzer.js";
-import { WorkerPool } from "../workers/pool.js";
-import type { StoredPassage } from "./passages.js";
+import { Analyzer } from "../text/analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { WorkerPool } from "../../workers/pool.js";
 import { indexInMemory } from "./memory.js";
 import type { Bm25Settings } from "./settings.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import type { StoredPassage } from "../../types.js";
 
 /** Passages that are indexed in this thread at once: some 15 ms. */
 const passagesAtOnce = 200;

@@ -1,7 +1,7 @@
 /** @file A worker that indexes passages as they come and ends with a segment in shared memory. */
-import { Analyzer } from "../analyzer.js";
-import type { AnalyzerSettings } from "../analyzer.js";
-import { serveTasks } from "../workers/serve-tasks.js";
+import { Analyzer } from "../text/analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import type { IndexTask } from "./index-passages.js";
 import { Inverter } from "./inverter.js";
 import { segmentOf } from "./memory.js";

@@ -11,7 +11,7 @@ import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
 import { IndexBusy } from "./lock.js";
 import { openIndex, verifyIndex } from "./open.js";
-import { manifestName, sealed } from "../index-folder.js";
+import { manifestName, sealed } from "../../files/checksummed-manifest.js";
 
 const folder = scratchFolder("sleuth-index-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 /** @file A worker that turns stretches of the corpus into runs. */
-import { Analyzer } from "../analyzer.js";
-import type { AnalyzerSettings } from "../analyzer.js";
-import { serveTasks } from "../workers/serve-tasks.js";
+import { Analyzer } from "../text/analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import { Inverter } from "./inverter.js";
 import { buffersOf, invertParts } from "./run.js";
 import type { Part, Run } from "./run.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { Inverter } from "./inverter.js";
 import type { SortedPostings } from "./inverter.js";
 import { WordNumbers } from "./word-numbers.js";

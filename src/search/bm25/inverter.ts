@@ -2,7 +2,7 @@
  * @file From passages in order to postings by term. Postings gather passage by passage; a counting sort then turns what
  * has gathered into a run: all postings of term 0, then of term 1, … each in passage order.
  */
-import type { Analyzer } from "../analyzer.js";
+import type { Analyzer } from "../text/analyzer.js";
 import { GrowingUint32 } from "./growing.js";
 import { WordNumbers } from "./word-numbers.js";
 
@@ -26,38 +26,41 @@ const defaultRemembered = 2_000_000;
 const notIndexed = -1;
 
 export class Inverter {
-  private readonly analyzer: Analyzer;
-  private readonly rememberedTerms: number;
+  readonly #analyzer: Analyzer;
+  readonly #rememberedTerms: number;
   /** Term → number, in the order of first appearance. */
-  private readonly terms = new Map<string, number>();
+  readonly #terms = new Map<string, number>();
   /** The same, by number. */
-  private readonly names: string[] = [];
+  readonly #names: string[] = [];
   /** Numbers of the terms of earlier runs, sorted by term. */
-  private sorted = new Uint32Array(0);
-  private words: WordNumbers;
-  private readonly lengths = new GrowingUint32();
-  private totalLength = 0;
-  private maxFrequency = 0;
-  private readonly termNumbers = new GrowingUint32();
-  private readonly frequencies = new GrowingUint32();
+  #sorted = new Uint32Array(0);
+  #words: WordNumbers;
+  readonly #lengths = new GrowingUint32();
+  #totalLength = 0;
+  #maxFrequency = 0;
+  readonly #termNumbers = new GrowingUint32();
+  readonly #frequencies = new GrowingUint32();
   /** Distinct terms of each passage. */
-  private readonly distinct = new GrowingUint32();
+  readonly #distinct = new GrowingUint32();
   /** Where a term's posting of the current passage may stand; checked before it is believed. */
-  private readonly slots = new GrowingUint32();
+  readonly #slots = new GrowingUint32();
 
   /** `rememberedTerms`: terms kept from run to run. */
   constructor(analyzer: Analyzer, rememberedTerms = defaultRemembered) {
-    this.analyzer = analyzer;
-    this.rememberedTerms = rememberedTerms;
-    this.words = this.noWords();
+    this.#analyzer = analyzer;
+    this.#rememberedTerms = rememberedTerms;
+    this.#words = this.#noWords();
   }
 
   /** Adds the next passage. Title and text are indexed alike, as in Pyserini's `contents`. */
   add(title: string, text: string): void {
-    const { termNumbers, frequencies, slots, words } = this;
+    const termNumbers = this.#termNumbers;
+    const frequencies = this.#frequencies;
+    const slots = this.#slots;
+    const words = this.#words;
     const first = termNumbers.length;
     let length = 0;
-    this.analyzer.forEachWordAt(`${title}\n${text}`, (source, start, end) => {
+    this.#analyzer.forEachWordAt(`${title}\n${text}`, (source, start, end) => {
       const term = words.numberAt(source, start, end);
       if (term === notIndexed) return;
       length++;
@@ -71,16 +74,16 @@ export class Inverter {
       }
     });
     for (let slot = first; slot < frequencies.length; slot++)
-      this.maxFrequency = Math.max(this.maxFrequency, frequencies.at(slot));
-    this.distinct.push(termNumbers.length - first);
-    this.lengths.push(length);
-    this.totalLength += length;
+      this.#maxFrequency = Math.max(this.#maxFrequency, frequencies.at(slot));
+    this.#distinct.push(termNumbers.length - first);
+    this.#lengths.push(length);
+    this.#totalLength += length;
   }
 
   /** Sorts what has gathered into a run and starts anew. */
   takeRun(): SortedPostings {
-    const totals = this.countTerms();
-    const order = this.sortTerms().filter((term) => totals[term] > 0);
+    const totals = this.#countTerms();
+    const order = this.#sortTerms().filter((term) => totals[term] > 0);
     const counts = Uint32Array.from(order, (term) => totals[term]);
     const next = totals;
     let end = 0;
@@ -90,27 +93,28 @@ export class Inverter {
       end += count;
     }
     const run: SortedPostings = {
-      terms: Array.from(order, (term) => this.names[term]),
+      terms: Array.from(order, (term) => this.#names[term]),
       counts,
-      ...this.placePostings(next),
-      lengths: this.lengths.view().slice(),
-      totalLength: this.totalLength,
-      maxFrequency: this.maxFrequency,
+      ...this.#placePostings(next),
+      lengths: this.#lengths.view().slice(),
+      totalLength: this.#totalLength,
+      maxFrequency: this.#maxFrequency,
     };
-    this.clear();
+    this.#clear();
     return run;
   }
 
   /** Postings gathered of each term, by number. */
-  private countTerms(): Uint32Array {
-    const counts = new Uint32Array(this.names.length);
-    for (const term of this.termNumbers.view()) counts[term]++;
+  #countTerms(): Uint32Array {
+    const counts = new Uint32Array(this.#names.length);
+    for (const term of this.#termNumbers.view()) counts[term]++;
     return counts;
   }
 
   /** All terms, sorted: those that are new since the last run are sorted and merged into the others. */
-  private sortTerms(): Uint32Array {
-    const { names, sorted: old } = this;
+  #sortTerms(): Uint32Array {
+    const names = this.#names;
+    const old = this.#sorted;
     const added = Array.from({ length: names.length - old.length }, (_, index) => old.length + index);
     added.sort((one, other) => (names[one] < names[other] ? -1 : 1));
     const merged = new Uint32Array(names.length);
@@ -120,19 +124,19 @@ export class Inverter {
         fromAdded === added.length || (fromOld < old.length && names[old[fromOld]] < names[added[fromAdded]]);
       merged[place] = isOld ? old[fromOld++] : added[fromAdded++];
     }
-    this.sorted = merged;
+    this.#sorted = merged;
     return merged;
   }
 
   /** Puts every posting at the next place of its term. */
-  private placePostings(next: Uint32Array): Pick<SortedPostings, "passages" | "frequencies"> {
-    const gatheredTerms = this.termNumbers.view();
-    const gatheredFrequencies = this.frequencies.view();
+  #placePostings(next: Uint32Array): Pick<SortedPostings, "passages" | "frequencies"> {
+    const gatheredTerms = this.#termNumbers.view();
+    const gatheredFrequencies = this.#frequencies.view();
     const passages = new Uint32Array(gatheredTerms.length);
     const frequencies = new Uint32Array(gatheredTerms.length);
     let passage = 0;
     let slot = 0;
-    for (const distinct of this.distinct.view()) {
+    for (const distinct of this.#distinct.view()) {
       for (const end = slot + distinct; slot < end; slot++) {
         const place = next[gatheredTerms[slot]]++;
         passages[place] = passage;
@@ -143,34 +147,34 @@ export class Inverter {
     return { passages, frequencies };
   }
 
-  private clear(): void {
-    for (const list of [this.lengths, this.termNumbers, this.frequencies, this.distinct]) list.clear();
-    this.totalLength = 0;
-    this.maxFrequency = 0;
-    if (this.names.length < this.rememberedTerms) return;
-    this.terms.clear();
-    this.names.length = 0;
-    this.slots.clear();
-    this.sorted = new Uint32Array(0);
-    this.words = this.noWords();
+  #clear(): void {
+    for (const list of [this.#lengths, this.#termNumbers, this.#frequencies, this.#distinct]) list.clear();
+    this.#totalLength = 0;
+    this.#maxFrequency = 0;
+    if (this.#names.length < this.#rememberedTerms) return;
+    this.#terms.clear();
+    this.#names.length = 0;
+    this.#slots.clear();
+    this.#sorted = new Uint32Array(0);
+    this.#words = this.#noWords();
   }
 
   /** Most words are stemmed once: afterwards the word's number is that of its term. */
-  private noWords(): WordNumbers {
+  #noWords(): WordNumbers {
     return new WordNumbers((word) => {
-      const term = this.analyzer.termOf(word);
-      return term === null ? notIndexed : this.numberOf(term);
+      const term = this.#analyzer.termOf(word);
+      return term === null ? notIndexed : this.#numberOf(term);
     });
   }
 
-  private numberOf(term: string): number {
-    const known = this.terms.get(term);
+  #numberOf(term: string): number {
+    const known = this.#terms.get(term);
     if (known !== undefined) return known;
-    const number = this.names.length;
+    const number = this.#names.length;
     const own = detached(term);
-    this.terms.set(own, number);
-    this.names.push(own);
-    this.slots.push(0);
+    this.#terms.set(own, number);
+    this.#names.push(own);
+    this.#slots.push(0);
     return number;
   }
 }

@@ -12,7 +12,7 @@ import { readManifest } from "./format.js";
 import { batchOf, livingAfter } from "./killed-writer.test-support.js";
 import { openIndex, readIndex, verifyIndex } from "./open.js";
 import { bruteForceBm25 } from "./oracle.test-support.js";
-import type { StoredPassage } from "./passages.js";
+import type { StoredPassage } from "../../types.js";
 
 const root = mkdtempSync(join(tmpdir(), "sleuth-kill-index-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

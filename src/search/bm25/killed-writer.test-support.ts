@@ -5,7 +5,7 @@
 import { pathToFileURL } from "node:url";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
-import type { StoredPassage } from "./passages.js";
+import type { StoredPassage } from "../../types.js";
 
 export type ChangeStep = { add: StoredPassage[]; replace: boolean } | { delete: string[] } | { merge: true };
 

@@ -6,8 +6,8 @@ import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
-import { isRunning } from "../../is-running.js";
-import type { OutputFiles } from "./files.js";
+import { isRunning } from "../../files/is-running.js";
+import { removeQuietly, type OutputFiles } from "../../files/disk.js";
 
 export const lockPrefix = "lock-";
 
@@ -37,14 +37,5 @@ export async function withLock<T>(out: string, files: OutputFiles, work: () => P
     return await work();
   } finally {
     removeQuietly(path, files);
-  }
-}
-
-/** Removes what nobody needs; what cannot be removed is left for the next writer. */
-export function removeQuietly(path: string, files: OutputFiles): void {
-  try {
-    files.remove(path);
-  } catch {
-    // Left behind.
   }
 }

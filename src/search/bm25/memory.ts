@@ -1,10 +1,10 @@
 /** @file An index built in memory from a list of passages. */
-import type { Analyzer } from "../analyzer.js";
+import type { Analyzer } from "../text/analyzer.js";
 import { frequencyArray } from "./data.js";
 import { Inverter } from "./inverter.js";
-import type { StoredPassage } from "./passages.js";
 import type { Segment } from "./snapshot.js";
 import { termBlockOf } from "./term-block.js";
+import type { StoredPassage } from "../../types.js";
 
 /** One segment with all passages. */
 export function indexInMemory(passages: readonly StoredPassage[], analyzer: Analyzer): Segment {

@@ -1,6 +1,6 @@
 /** @file Neighbouring segments become one, without what was deleted. */
 import { join } from "node:path";
-import type { OutputFiles } from "./files.js";
+import type { OutputFiles } from "../../files/disk.js";
 import type { SegmentRecord } from "./format.js";
 import { mergeSources } from "./merge.js";
 import { deletedFlags } from "./deleted-flags.js";

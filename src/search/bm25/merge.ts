@@ -5,11 +5,11 @@
 import { hashId } from "../id-table.js";
 import { fileNames } from "./format.js";
 import type { SegmentRecord } from "./format.js";
-import type { StoredPassage } from "./passages.js";
 import { ByteReader, NumberReader } from "./region.js";
 import type { Region } from "./region.js";
 import type { SegmentFiles } from "./segment-files.js";
-import type { NumberWriter, SealedFile } from "./sealed-file.js";
+import type { NumberWriter, SealedFile } from "../../files/checksummed-file.js";
+import type { StoredPassage } from "../../types.js";
 
 /** Axes: N passages, V terms, P postings. */
 export interface MergeSource {
@@ -212,55 +212,59 @@ class TermCursor {
   readonly source: number;
   /** Postings of the term. */
   count = 0;
-  private place = -1;
-  private start = 0;
-  private readonly terms: number;
-  private readonly firstPassage: number;
-  private readonly deleted: Uint8Array | undefined;
-  private readonly numbering: Uint32Array | undefined;
-  private readonly text: ByteReader;
-  private readonly termOffsets: NumberReader;
-  private readonly termNumbers: NumberReader | undefined;
-  private readonly postingOffsets: NumberReader;
-  private readonly passages: NumberReader;
-  private readonly frequencies: NumberReader;
+  #place = -1;
+  #start = 0;
+  readonly #terms: number;
+  readonly #firstPassage: number;
+  readonly #deleted: Uint8Array | undefined;
+  readonly #numbering: Uint32Array | undefined;
+  readonly #text: ByteReader;
+  readonly #termOffsets: NumberReader;
+  readonly #termNumbers: NumberReader | undefined;
+  readonly #postingOffsets: NumberReader;
+  readonly #passages: NumberReader;
+  readonly #frequencies: NumberReader;
 
   constructor(source: MergeSource, number: number, firstPassage: number, numbering: Uint32Array | undefined) {
     this.source = number;
-    this.terms = source.terms;
-    this.firstPassage = firstPassage;
-    this.deleted = source.deleted;
-    this.numbering = numbering;
-    this.text = new ByteReader(source.termText);
-    this.termOffsets = new NumberReader(source.termOffsets, Uint32Array);
-    this.termNumbers = source.termNumbers && new NumberReader(source.termNumbers, Uint32Array);
-    this.postingOffsets = new NumberReader(source.postingOffsets, Uint32Array);
-    this.passages = new NumberReader(source.postingPassages, Uint32Array);
-    this.frequencies = new NumberReader(source.postingFrequencies, kindOf(source.frequencyBytes));
+    this.#terms = source.terms;
+    this.#firstPassage = firstPassage;
+    this.#deleted = source.deleted;
+    this.#numbering = numbering;
+    this.#text = new ByteReader(source.termText);
+    this.#termOffsets = new NumberReader(source.termOffsets, Uint32Array);
+    this.#termNumbers = source.termNumbers && new NumberReader(source.termNumbers, Uint32Array);
+    this.#postingOffsets = new NumberReader(source.postingOffsets, Uint32Array);
+    this.#passages = new NumberReader(source.postingPassages, Uint32Array);
+    this.#frequencies = new NumberReader(source.postingFrequencies, kindOf(source.frequencyBytes));
     this.advance();
   }
 
   advance(): void {
-    const place = ++this.place;
-    if (place >= this.terms) {
+    const place = ++this.#place;
+    if (place >= this.#terms) {
       this.term = undefined;
       return;
     }
-    this.term = this.text.slice(this.termOffsets.at(place), this.termOffsets.at(place + 1)).toString("utf8");
-    const number = this.termNumbers?.at(place) ?? place;
-    this.start = this.postingOffsets.at(number);
-    this.count = this.postingOffsets.at(number + 1) - this.start;
+    this.term = this.#text.slice(this.#termOffsets.at(place), this.#termOffsets.at(place + 1)).toString("utf8");
+    const number = this.#termNumbers?.at(place) ?? place;
+    this.#start = this.#postingOffsets.at(number);
+    this.count = this.#postingOffsets.at(number + 1) - this.#start;
   }
 
   /** Writes the postings of the term; returns how many. */
   copy({ passages, frequencies }: PostingWriters): number {
-    const { start, count, deleted, numbering, firstPassage } = this;
+    const start = this.#start;
+    const count = this.count;
+    const deleted = this.#deleted;
+    const numbering = this.#numbering;
+    const firstPassage = this.#firstPassage;
     let written = 0;
     for (let posting = start; posting < start + count; posting++) {
-      const passage = this.passages.at(posting);
+      const passage = this.#passages.at(posting);
       if (deleted !== undefined && deleted[passage] === 1) continue;
       passages.put(numbering === undefined ? firstPassage + passage : numbering[passage]);
-      frequencies.put(this.frequencies.at(posting));
+      frequencies.put(this.#frequencies.at(posting));
       written++;
     }
     return written;
@@ -269,29 +273,29 @@ class TermCursor {
 
 /** Cursors as a heap: the smallest term on top, of equal ones the earliest source. */
 class CursorHeap {
-  private readonly heap: TermCursor[];
+  readonly #heap: TermCursor[];
 
   constructor(cursors: readonly TermCursor[]) {
-    this.heap = cursors.filter(({ term }) => term !== undefined);
-    for (let at = (this.heap.length >> 1) - 1; at >= 0; at--) this.siftDown(at);
+    this.#heap = cursors.filter(({ term }) => term !== undefined);
+    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at--) this.#siftDown(at);
   }
 
   get top(): TermCursor | undefined {
-    return this.heap[0];
+    return this.#heap[0];
   }
 
   /** Puts the top where it belongs after it went on; drops it when it has come to its end. */
   settle(): void {
-    if (this.heap[0].term === undefined) {
-      const last = this.heap.pop() as TermCursor;
-      if (this.heap.length === 0) return;
-      this.heap[0] = last;
+    if (this.#heap[0].term === undefined) {
+      const last = this.#heap.pop() as TermCursor;
+      if (this.#heap.length === 0) return;
+      this.#heap[0] = last;
     }
-    this.siftDown(0);
+    this.#siftDown(0);
   }
 
-  private siftDown(from: number): void {
-    const { heap } = this;
+  #siftDown(from: number): void {
+    const heap = this.#heap;
     const item = heap[from];
     let at = from;
     for (;;) {

@@ -1,7 +1,7 @@
 /** @file BM25 from settings: an index folder, or passages at hand. */
 import { UserError } from "../../errors.js";
 import { locateIndex } from "../locate-index.js";
-import type { EngineContext, EngineSettings } from "../open-engine.js";
+import type { EngineContext, EngineSettings } from "../open.js";
 import { Bm25Engine } from "./engine.js";
 import { openIndex } from "./open.js";
 

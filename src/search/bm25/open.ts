@@ -8,7 +8,7 @@ import { fileNames, livingIn, readManifest, termNumbersName } from "./format.js"
 import type { Manifest, SegmentRecord } from "./format.js";
 import { PassageFile, SegmentedPassages } from "./passages.js";
 import { Breather } from "./pause.js";
-import { checkSize, readSealed, verifyFile } from "./sealed-read.js";
+import { checkSize, readSealed, verifyFile } from "../../files/checksummed-read.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";

@@ -2,9 +2,8 @@
  * @file BM25 by brute force, straight from the formula in `scorer.ts`: every query term against every passage, sorted whole.
  * The slow truth that fast engines are compared with.
  */
-import type { Passage } from "../../types.js";
-import { Analyzer } from "../analyzer.js";
-import type { StoredPassage } from "./passages.js";
+import type { Passage, StoredPassage } from "../../types.js";
+import { Analyzer } from "../text/analyzer.js";
 import { defaultBm25 } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 

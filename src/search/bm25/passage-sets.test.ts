@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { indexInMemory } from "./memory.js";
 import { PassageSet, PassageSets } from "./passage-sets.js";
 import type { Segment } from "./snapshot.js";

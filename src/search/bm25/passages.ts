@@ -1,14 +1,8 @@
 /** @file Where an index keeps the passages themselves: in memory, or in a file read by offset. */
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { Gate } from "../waiting.js";
-
-/** A passage as stored, without a score. */
-export interface StoredPassage {
-  id: string;
-  title: string;
-  text: string;
-}
+import { Gate } from "../../async.js";
+import type { StoredPassage } from "../../types.js";
 
 export interface PassageSource {
   /** Passages are numbered from 0 to `count`, deleted ones too. */
@@ -20,14 +14,14 @@ export interface PassageSource {
 }
 
 export class PassagesInMemory implements PassageSource {
-  private readonly passages: readonly StoredPassage[];
+  readonly #passages: readonly StoredPassage[];
 
   constructor(passages: readonly StoredPassage[]) {
-    this.passages = passages;
+    this.#passages = passages;
   }
 
   get count(): number {
-    return this.passages.length;
+    return this.#passages.length;
   }
 
   isDeleted(): boolean {
@@ -35,7 +29,7 @@ export class PassagesInMemory implements PassageSource {
   }
 
   read(numbers: readonly number[]): Promise<StoredPassage[]> {
-    return Promise.resolve(numbers.map((number) => this.passages[number]));
+    return Promise.resolve(numbers.map((number) => this.#passages[number]));
   }
 
   async close(): Promise<void> {}
@@ -46,16 +40,16 @@ export class DamagedPassage extends Error {}
 
 /** One JSON object per line; each line has its offset and its check number in typed arrays. */
 export class PassageFile {
-  private readonly path: string;
-  private readonly file: FileHandle;
-  private readonly offsets: Float64Array;
-  private readonly checks: Uint32Array;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #offsets: Float64Array;
+  readonly #checks: Uint32Array;
 
   private constructor(path: string, file: FileHandle, offsets: Float64Array, checks: Uint32Array) {
-    this.path = path;
-    this.file = file;
-    this.offsets = offsets;
-    this.checks = checks;
+    this.#path = path;
+    this.#file = file;
+    this.#offsets = offsets;
+    this.#checks = checks;
   }
 
   /** `offsets_N+1` in bytes. */
@@ -64,20 +58,20 @@ export class PassageFile {
   }
 
   get count(): number {
-    return this.checks.length;
+    return this.#checks.length;
   }
 
   async close(): Promise<void> {
-    await this.file.close();
+    await this.#file.close();
   }
 
   /** @throws DamagedPassage when the file no longer holds what was indexed. */
   async read(number: number): Promise<StoredPassage> {
-    const start = this.offsets[number];
-    const line = Buffer.allocUnsafe(this.offsets[number + 1] - start);
-    const { bytesRead } = await this.file.read(line, 0, line.length, start);
-    if (bytesRead !== line.length || checkNumber(line) !== this.checks[number])
-      throw new DamagedPassage(`passage ${number} in ${this.path} is damaged`);
+    const start = this.#offsets[number];
+    const line = Buffer.allocUnsafe(this.#offsets[number + 1] - start);
+    const { bytesRead } = await this.#file.read(line, 0, line.length, start);
+    if (bytesRead !== line.length || checkNumber(line) !== this.#checks[number])
+      throw new DamagedPassage(`passage ${number} in ${this.#path} is damaged`);
     return JSON.parse(line.toString("utf8")) as StoredPassage;
   }
 }
@@ -90,48 +84,48 @@ const readAtOnce = 64;
 
 /** The passages of several segments, one after another. */
 export class SegmentedPassages implements PassageSource {
-  private readonly files: readonly PassageFile[];
-  private readonly deleted: readonly (Uint8Array | undefined)[];
+  readonly #files: readonly PassageFile[];
+  readonly #deleted: readonly (Uint8Array | undefined)[];
   /** Number of each segment's first passage. */
-  private readonly firsts: readonly number[];
-  private readonly gate = new Gate(readAtOnce);
+  readonly #firsts: readonly number[];
+  readonly #gate = new Gate(readAtOnce);
   readonly count: number;
 
   /** `deleted`: for each segment 1 for each deleted passage, or undefined. */
   constructor(files: readonly PassageFile[], deleted: readonly (Uint8Array | undefined)[]) {
-    this.files = files;
-    this.deleted = deleted;
+    this.#files = files;
+    this.#deleted = deleted;
     const firsts: number[] = [];
     let count = 0;
     for (const file of files) {
       firsts.push(count);
       count += file.count;
     }
-    this.firsts = firsts;
+    this.#firsts = firsts;
     this.count = count;
   }
 
   isDeleted(number: number): boolean {
-    const segment = this.segmentOf(number);
-    return this.deleted[segment]?.[number - this.firsts[segment]] === 1;
+    const segment = this.#segmentOf(number);
+    return this.#deleted[segment]?.[number - this.#firsts[segment]] === 1;
   }
 
   /** @throws DamagedPassage when a file no longer holds what was indexed. */
   read(numbers: readonly number[]): Promise<StoredPassage[]> {
     return Promise.all(
       numbers.map((number) => {
-        const segment = this.segmentOf(number);
-        return this.gate.run(() => this.files[segment].read(number - this.firsts[segment]));
+        const segment = this.#segmentOf(number);
+        return this.#gate.run(() => this.#files[segment].read(number - this.#firsts[segment]));
       }),
     );
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.files.map((file) => file.close()));
+    await Promise.all(this.#files.map((file) => file.close()));
   }
 
-  private segmentOf(number: number): number {
-    return this.firsts.findLastIndex((first) => first <= number);
+  #segmentOf(number: number): number {
+    return this.#firsts.findLastIndex((first) => first <= number);
   }
 }
 

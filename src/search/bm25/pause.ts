@@ -4,16 +4,16 @@
 const patienceMs = 5;
 
 export class Breather {
-  private last = performance.now();
+  #last = performance.now();
 
   /** Whether it is time for a pause. */
   get isDue(): boolean {
-    return performance.now() - this.last >= patienceMs;
+    return performance.now() - this.#last >= patienceMs;
   }
 
   async pause(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    this.last = performance.now();
+    this.#last = performance.now();
   }
 }
 

@@ -25,35 +25,35 @@ export function memoryRegion(values: ArrayBufferView): Region {
 
 /** A file that holds several arrays, or one. Regions of it share the open file; closing one of them closes it for all. */
 export class OpenedFile {
-  private readonly path: string;
-  private file: number | undefined;
+  readonly #path: string;
+  #file: number | undefined;
 
   constructor(path: string) {
-    this.path = path;
-    this.file = openSync(path, "r");
+    this.#path = path;
+    this.#file = openSync(path, "r");
   }
 
   region(start: number, bytes: number): Region {
     return {
-      name: this.path,
+      name: this.#path,
       bytes,
-      read: (into, position) => this.read(into, start + position),
-      close: () => this.close(),
+      read: (into, position) => this.#read(into, start + position),
+      close: () => this.#close(),
     };
   }
 
-  private read(into: Uint8Array, position: number): void {
-    if (this.file === undefined) throw new Error(`internal: ${this.path} is closed`);
+  #read(into: Uint8Array, position: number): void {
+    if (this.#file === undefined) throw new Error(`internal: ${this.#path} is closed`);
     for (let done = 0; done < into.length;) {
-      const count = readSync(this.file, into, done, into.length - done, position + done);
-      if (count === 0) throw new Error(`internal: ${this.path} ended early`);
+      const count = readSync(this.#file, into, done, into.length - done, position + done);
+      if (count === 0) throw new Error(`internal: ${this.#path} ended early`);
       done += count;
     }
   }
 
-  private close(): void {
-    if (this.file !== undefined) closeSync(this.file);
-    this.file = undefined;
+  #close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
   }
 }
 
@@ -66,62 +66,62 @@ type Numbers = Frequencies | Float64Array;
 
 /** Numbers of a region, by index; fast when the indexes ascend. */
 export class NumberReader {
-  private readonly region: Region;
-  private readonly window: Numbers;
-  private readonly view: Uint8Array;
-  private readonly size: number;
-  private start = 0;
-  private end = 0;
+  readonly #region: Region;
+  readonly #window: Numbers;
+  readonly #view: Uint8Array;
+  readonly #size: number;
+  #start = 0;
+  #end = 0;
 
   /** `bytes`: how much is read at a time. */
   constructor(region: Region, kind: new (length: number) => Numbers, bytes = windowBytes) {
-    this.region = region;
+    this.#region = region;
     const size = new kind(0).BYTES_PER_ELEMENT;
-    this.window = new kind(Math.ceil(Math.min(bytes, region.bytes) / size));
-    this.view = new Uint8Array(this.window.buffer);
-    this.size = this.window.BYTES_PER_ELEMENT;
+    this.#window = new kind(Math.ceil(Math.min(bytes, region.bytes) / size));
+    this.#view = new Uint8Array(this.#window.buffer);
+    this.#size = this.#window.BYTES_PER_ELEMENT;
   }
 
   at(index: number): number {
-    if (index < this.start || index >= this.end) this.load(index);
-    return this.window[index - this.start];
+    if (index < this.#start || index >= this.#end) this.#load(index);
+    return this.#window[index - this.#start];
   }
 
-  private load(index: number): void {
-    const position = index * this.size;
-    const bytes = Math.min(this.view.length, this.region.bytes - position);
-    if (bytes <= 0) throw new Error(`internal: ${this.region.name} has no element ${index}`);
-    this.region.read(this.view.subarray(0, bytes), position);
-    this.start = index;
-    this.end = index + bytes / this.size;
+  #load(index: number): void {
+    const position = index * this.#size;
+    const bytes = Math.min(this.#view.length, this.#region.bytes - position);
+    if (bytes <= 0) throw new Error(`internal: ${this.#region.name} has no element ${index}`);
+    this.#region.read(this.#view.subarray(0, bytes), position);
+    this.#start = index;
+    this.#end = index + bytes / this.#size;
   }
 }
 
 /** Pieces of a region of bytes; fast when they ascend. */
 export class ByteReader {
-  private readonly region: Region;
-  private window: Buffer;
-  private start = 0;
-  private end = 0;
+  readonly #region: Region;
+  #window: Buffer;
+  #start = 0;
+  #end = 0;
 
   /** `bytes`: how much is read at a time; more where a piece is longer. */
   constructor(region: Region, bytes = windowBytes) {
-    this.region = region;
-    this.window = Buffer.alloc(Math.min(bytes, region.bytes));
+    this.#region = region;
+    this.#window = Buffer.alloc(Math.min(bytes, region.bytes));
   }
 
   /** The bytes from `start` to `end`: valid until the next call. */
   slice(start: number, end: number): Buffer {
-    if (start < this.start || end > this.end) this.load(start, end);
-    return this.window.subarray(start - this.start, end - this.start);
+    if (start < this.#start || end > this.#end) this.#load(start, end);
+    return this.#window.subarray(start - this.#start, end - this.#start);
   }
 
-  private load(start: number, end: number): void {
-    if (end > this.region.bytes) throw new Error(`internal: ${this.region.name} has no byte ${end}`);
-    if (end - start > this.window.length) this.window = Buffer.alloc(end - start);
-    const bytes = Math.min(this.window.length, this.region.bytes - start);
-    this.region.read(this.window.subarray(0, bytes), start);
-    this.start = start;
-    this.end = start + bytes;
+  #load(start: number, end: number): void {
+    if (end > this.#region.bytes) throw new Error(`internal: ${this.#region.name} has no byte ${end}`);
+    if (end - start > this.#window.length) this.#window = Buffer.alloc(end - start);
+    const bytes = Math.min(this.#window.length, this.#region.bytes - start);
+    this.#region.read(this.#window.subarray(0, bytes), start);
+    this.#start = start;
+    this.#end = start + bytes;
   }
 }

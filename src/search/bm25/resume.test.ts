@@ -7,10 +7,10 @@ import { buildIndex } from "./build.js";
 import type { BuildIndexOptions } from "./build.js";
 import { addToIndex } from "./change.js";
 import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failing-disk.test-support.js";
-import type { OutputFiles } from "./files.js";
+import type { OutputFiles } from "../../files/disk.js";
 import { readManifest } from "./format.js";
 import { openIndex, verifyIndex } from "./open.js";
-import type { StoredPassage } from "./passages.js";
+import type { StoredPassage } from "../../types.js";
 
 const folder = scratchFolder("sleuth-resume-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

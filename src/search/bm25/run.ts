@@ -4,16 +4,16 @@
  *
  * Axes: N passages, V terms, P postings.
  */
-import { parseDocument } from "../corpus.js";
+import { parseDocument } from "../documents/corpus.js";
 import { hashId } from "../id-table.js";
-import { linesOf } from "../lines.js";
+import { linesOf } from "../../files/lines.js";
 import { frequencyArray } from "./data.js";
 import type { Frequencies } from "./data.js";
 import { GrowingFloat64, GrowingUint32 } from "./growing.js";
 import type { Inverter } from "./inverter.js";
 import { offsetsOf } from "./memory.js";
 import { checkNumber } from "./passages.js";
-import type { StoredPassage } from "./passages.js";
+import type { StoredPassage } from "../../types.js";
 
 export interface Run {
   passages: number;
@@ -73,43 +73,43 @@ export function buffersOf(run: Run): ArrayBuffer[] {
 
 /** Takes passages in order, then `finish`. */
 export class RunBuilder {
-  private readonly inverter: Inverter;
-  private lines = Buffer.from(new ArrayBuffer(1 << 16));
-  private readonly offsets = new GrowingFloat64();
-  private readonly checks = new GrowingUint32();
-  private readonly idHashes = new GrowingUint32();
-  private end = 0;
+  readonly #inverter: Inverter;
+  #lines = Buffer.from(new ArrayBuffer(1 << 16));
+  readonly #offsets = new GrowingFloat64();
+  readonly #checks = new GrowingUint32();
+  readonly #idHashes = new GrowingUint32();
+  #end = 0;
 
   constructor(inverter: Inverter) {
-    this.inverter = inverter;
-    this.offsets.push(0);
+    this.#inverter = inverter;
+    this.#offsets.push(0);
   }
 
   add({ id, title, text }: StoredPassage): void {
     const line = JSON.stringify({ id, title, text }) + "\n";
-    this.reserve(line.length * 3);
-    const start = this.end;
-    this.end += this.lines.write(line, start);
-    this.offsets.push(this.end);
-    this.checks.push(checkNumber(this.lines.subarray(start, this.end)));
+    this.#reserve(line.length * 3);
+    const start = this.#end;
+    this.#end += this.#lines.write(line, start);
+    this.#offsets.push(this.#end);
+    this.#checks.push(checkNumber(this.#lines.subarray(start, this.#end)));
     const [high, low] = hashId(id);
-    this.idHashes.push(high);
-    this.idHashes.push(low);
-    this.inverter.add(title, text);
+    this.#idHashes.push(high);
+    this.#idHashes.push(low);
+    this.#inverter.add(title, text);
   }
 
   finish(): Run {
-    const { terms, counts, passages, frequencies, lengths, totalLength, maxFrequency } = this.inverter.takeRun();
+    const { terms, counts, passages, frequencies, lengths, totalLength, maxFrequency } = this.#inverter.takeRun();
     const narrow = frequencyArray(maxFrequency, frequencies.length);
     narrow.set(frequencies);
     return {
       passages: lengths.length,
       totalLength,
-      lines: this.lines.subarray(0, this.end),
-      offsets: this.offsets.view(),
-      checks: this.checks.view(),
+      lines: this.#lines.subarray(0, this.#end),
+      offsets: this.#offsets.view(),
+      checks: this.#checks.view(),
       lengths,
-      idHashes: this.idHashes.view(),
+      idHashes: this.#idHashes.view(),
       ...encode(terms),
       postingOffsets: offsetsOf(counts),
       postingPassages: passages,
@@ -117,11 +117,11 @@ export class RunBuilder {
     };
   }
 
-  private reserve(bytes: number): void {
-    if (this.end + bytes <= this.lines.length) return;
-    const grown = Buffer.from(new ArrayBuffer(Math.max(this.end + bytes, this.lines.length * 2)));
-    this.lines.copy(grown, 0, 0, this.end);
-    this.lines = grown;
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#lines.length) return;
+    const grown = Buffer.from(new ArrayBuffer(Math.max(this.#end + bytes, this.#lines.length * 2)));
+    this.#lines.copy(grown, 0, 0, this.#end);
+    this.#lines = grown;
   }
 }
 

@@ -1,6 +1,6 @@
 /** @file A worker that scores queries: the analyzer and the scorer over arrays that all workers share. */
-import { Analyzer } from "../analyzer.js";
-import { serveTasks } from "../workers/serve-tasks.js";
+import { Analyzer } from "../text/analyzer.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import { Bm25Scorer } from "./scorer.js";
 import type { ScoreAnswer, ScoreTask } from "./scoring.js";
 import type { Bm25Snapshot } from "./snapshot.js";

@@ -1,13 +1,13 @@
 /** @file The pruned scorer against every passage scored, over corpora that are hard to prune; and the same test with bounds that lie. */
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { indexInMemory } from "./memory.js";
 import { Bm25Scorer } from "./scorer.js";
 import { Shares } from "./shares.js";
 import type { Bm25Snapshot } from "./snapshot.js";
 import { SegmentBounds } from "./term-bounds.js";
-import type { ScoredPassage } from "./top-passages.js";
+import type { ScoredPassage } from "../top-k.js";
 
 const analyzer = new Analyzer({ stemmer: "none", stopWords: [] });
 

@@ -13,44 +13,44 @@ import type { QueryTerm } from "./segment-search.js";
 import { Shares, largestOf } from "./shares.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
 import { numberOfTerm } from "./term-block.js";
-import { TopPassages } from "./top-passages.js";
-import type { ScoredPassage } from "./top-passages.js";
+import { TopPassages } from "../top-k.js";
+import type { ScoredPassage } from "../top-k.js";
 
 /** Passages that are scored at a time, unless told otherwise: their scores (256 KB) stay in the processor's second cache. */
 const defaultWindow = 1 << 15;
 
 /** Ranks passages in the thread that asks. Not reentrant: `top` runs to its end without waiting. */
 export class Bm25Scorer {
-  private readonly snapshot: Bm25Snapshot;
-  private readonly searches: SegmentSearch[];
+  readonly #snapshot: Bm25Snapshot;
+  readonly #searches: SegmentSearch[];
 
   constructor(snapshot: Bm25Snapshot, windowPassages = defaultWindow) {
-    this.snapshot = snapshot;
+    this.#snapshot = snapshot;
     const { k1, b, segments, totalLength, passages } = snapshot;
     const longest = segments.reduce((most, { lengths }) => Math.max(most, largestOf(lengths)), 0);
     const shares = new Shares(k1, b, totalLength / passages || 1, longest);
     const largest = segments.reduce((most, { lengths }) => Math.max(most, lengths.length), 0);
     const workspace = new Workspace(Math.min(largest, windowPassages));
-    this.searches = segments.map((segment) => new SegmentSearch(segment, longest, shares, workspace));
+    this.#searches = segments.map((segment) => new SegmentSearch(segment, longest, shares, workspace));
   }
 
   /** The best `k` passages for a query's terms, best first; equal scores in corpus order. */
   top(queryTerms: readonly string[], k: number): ScoredPassage[] {
-    const { passages } = this.snapshot;
+    const { passages } = this.#snapshot;
     if (passages === 0) return [];
-    const termsBySegment = this.weigh(queryTerms);
-    const needed = this.searches.reduce(
+    const termsBySegment = this.#weigh(queryTerms);
+    const needed = this.#searches.reduce(
       (most, search, index) => Math.max(most, search.reachedBy(k, termsBySegment[index])),
       0,
     );
     const best = new TopPassages(Math.min(k, passages));
-    for (const [index, search] of this.searches.entries()) search.offerTo(best, termsBySegment[index], needed);
+    for (const [index, search] of this.#searches.entries()) search.offerTo(best, termsBySegment[index], needed);
     return best.sorted();
   }
 
   /** The terms that each segment holds and what they weigh, in the one order in which shares are added: a score is the same in every segment. */
-  private weigh(queryTerms: readonly string[]): QueryTerm[][] {
-    const { segments, deletedFrequencies, passages } = this.snapshot;
+  #weigh(queryTerms: readonly string[]): QueryTerm[][] {
+    const { segments, deletedFrequencies, passages } = this.#snapshot;
     const bySegment = segments.map((): QueryTerm[] => []);
     for (const [term, count] of countTerms(queryTerms)) {
       const encoded = Buffer.from(term);

@@ -1,11 +1,11 @@
 /** @file Queries to ranked passages, in this thread or in others. */
 import { availableParallelism } from "node:os";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { checkSignal } from "../engine.js";
-import { WorkerPool } from "../workers/pool.js";
+import { WorkerPool } from "../../workers/pool.js";
 import { Bm25Scorer } from "./scorer.js";
 import type { Bm25Snapshot } from "./snapshot.js";
-import type { ScoredPassage } from "./top-passages.js";
+import type { ScoredPassage } from "../top-k.js";
 
 export interface Scoring {
   /**
@@ -28,19 +28,19 @@ export function defaultWorkers({ passages }: Bm25Snapshot): number {
 const patienceMs = 8;
 
 export class ScoringHere implements Scoring {
-  private readonly analyzer: Analyzer;
-  private readonly scorer: Bm25Scorer;
+  readonly #analyzer: Analyzer;
+  readonly #scorer: Bm25Scorer;
 
   constructor(snapshot: Bm25Snapshot) {
-    this.analyzer = new Analyzer(snapshot.analyzer);
-    this.scorer = new Bm25Scorer(snapshot);
+    this.#analyzer = new Analyzer(snapshot.analyzer);
+    this.#scorer = new Bm25Scorer(snapshot);
   }
 
   async *top(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<ScoredPassage[][]> {
     let lastPause = performance.now();
     for (const query of queries) {
       checkSignal(signal);
-      yield [this.scorer.top(this.analyzer.terms(query), k)];
+      yield [this.#scorer.top(this.#analyzer.terms(query), k)];
       if (performance.now() - lastPause < patienceMs) continue;
       await new Promise((resolve) => setImmediate(resolve));
       lastPause = performance.now();
@@ -68,12 +68,12 @@ const mostQueriesPerTask = 16;
 const tasksPerWorker = 2;
 
 export class ScoringInWorkers implements Scoring {
-  private readonly pool: WorkerPool<ScoreTask, ScoreAnswer>;
-  private readonly workers: number;
+  readonly #pool: WorkerPool<ScoreTask, ScoreAnswer>;
+  readonly #workers: number;
 
   private constructor(pool: WorkerPool<ScoreTask, ScoreAnswer>, workers: number) {
-    this.pool = pool;
-    this.workers = workers;
+    this.#pool = pool;
+    this.#workers = workers;
   }
 
   /** Arrays of the snapshot that do not lie in SharedArrayBuffers are copied for every worker. */
@@ -85,18 +85,18 @@ export class ScoringInWorkers implements Scoring {
 
   async *top(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<ScoredPassage[][]> {
     checkSignal(signal);
-    const fair = Math.ceil(queries.length / (this.workers * tasksPerWorker));
+    const fair = Math.ceil(queries.length / (this.#workers * tasksPerWorker));
     const size = Math.max(1, Math.min(mostQueriesPerTask, fair));
     const answers: Promise<ScoreAnswer>[] = [];
     for (let first = 0; first < queries.length; first += size)
-      answers.push(this.pool.run({ queries: queries.slice(first, first + size), k }, { signal }));
+      answers.push(this.#pool.run({ queries: queries.slice(first, first + size), k }, { signal }));
     // The first that fails is thrown below; the others must not be called unhandled.
     for (const answer of answers) answer.catch(() => {});
     for (const answer of answers) yield ranked(await answer);
   }
 
   async close(): Promise<void> {
-    await this.pool.close();
+    await this.#pool.close();
   }
 }
 

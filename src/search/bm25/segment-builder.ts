@@ -7,18 +7,18 @@ import { UserError } from "../../errors.js";
 import { IdPlaces } from "../id-table.js";
 import { removeUnfinished, writeCheckpoint } from "./checkpoint.js";
 import type { Checkpoint, RunRecord, SourcePlace } from "./checkpoint.js";
-import type { OutputFiles } from "./files.js";
+import type { OutputFiles } from "../../files/disk.js";
 import { fileNames } from "./format.js";
 import type { SegmentRecord } from "./format.js";
 import { mergeSources } from "./merge.js";
 import type { MergeSource } from "./merge.js";
-import type { StoredPassage } from "./passages.js";
 import { ByteReader, NumberReader, OpenedFile, lookupBytes, memoryRegion } from "./region.js";
 import type { Region } from "./region.js";
 import type { Run } from "./run.js";
-import { SealedFile } from "./sealed-file.js";
+import { SealedFile } from "../../files/checksummed-file.js";
 import { SegmentFiles } from "./segment-files.js";
 import { StoredSegment } from "./stored-segment.js";
+import type { StoredPassage } from "../../types.js";
 
 /** Postings of one segment: as many 32-bit numbers as fit the largest buffer of Node 20 (4 GiB). */
 export const maxPostings = 2 ** 30 - 1;
@@ -59,33 +59,33 @@ export interface Built {
 
 /** Takes runs in the order of the corpus, then `finish`. After an error, `abandon`. */
 export class SegmentBuilder {
-  private readonly options: BuilderOptions;
-  private readonly disk: OutputFiles;
-  private readonly files: SegmentFiles;
-  private readonly folder: string;
-  private readonly text: SealedFile;
-  private readonly ids = new IdPlaces();
-  private readonly runs: RunRecord[] = [];
+  readonly #options: BuilderOptions;
+  readonly #disk: OutputFiles;
+  readonly #files: SegmentFiles;
+  readonly #folder: string;
+  readonly #text: SealedFile;
+  readonly #ids = new IdPlaces();
+  readonly #runs: RunRecord[] = [];
   /** The only run, when there was one and it was the last. */
-  private single: Run | undefined;
-  private readonly opened: Region[] = [];
-  private passages = 0;
-  private postings = 0;
+  #single: Run | undefined;
+  readonly #opened: Region[] = [];
+  #passages = 0;
+  #postings = 0;
 
   constructor(options: BuilderOptions, disk: OutputFiles) {
-    this.options = options;
-    this.disk = disk;
-    this.folder = join(options.out, options.folder);
-    this.files = new SegmentFiles(this.folder, disk);
+    this.#options = options;
+    this.#disk = disk;
+    this.#folder = join(options.out, options.folder);
+    this.#files = new SegmentFiles(this.#folder, disk);
     const { checkpoint } = options;
     if (checkpoint === undefined) {
-      disk.makeFolder(this.folder);
-      this.text = this.files.bytes(fileNames.passages);
+      disk.makeFolder(this.#folder);
+      this.#text = this.#files.bytes(fileNames.passages);
       return;
     }
-    removeUnfinished(this.folder, checkpoint, disk);
-    this.text = this.files.extend(fileNames.passages, checkpoint.textBytes);
-    for (const run of checkpoint.runs) this.readmit(run);
+    removeUnfinished(this.#folder, checkpoint, disk);
+    this.#text = this.#files.extend(fileNames.passages, checkpoint.textBytes);
+    for (const run of checkpoint.runs) this.#readmit(run);
   }
 
   /**
@@ -93,88 +93,88 @@ export class SegmentBuilder {
    * @throws UserError when the corpus outgrows one segment, a file of the index is damaged
    */
   addRun(run: Run, next: SourcePlace | undefined): Conflict | undefined {
-    const conflict = this.conflictInside(run) ?? this.conflictWithExisting(run);
+    const conflict = this.#conflictInside(run) ?? this.#conflictWithExisting(run);
     if (conflict !== undefined) return conflict;
-    const textStart = this.text.bytes;
-    this.text.write(run.lines);
-    this.passages += run.passages;
-    this.postings += run.postingPassages.length;
-    if (this.postings > maxPostings)
+    const textStart = this.#text.bytes;
+    this.#text.write(run.lines);
+    this.#passages += run.passages;
+    this.#postings += run.postingPassages.length;
+    if (this.#postings > maxPostings)
       throw new UserError(
         `The corpus is too large for one segment: more than ${maxPostings} postings (about 18 million passages of 100 words). Index a part of it, then add the rest.`,
       );
-    if (next === undefined && this.runs.length === 0) {
-      this.single = run;
+    if (next === undefined && this.#runs.length === 0) {
+      this.#single = run;
       return undefined;
     }
-    this.runs.push(this.spill(run, textStart));
+    this.#runs.push(this.#spill(run, textStart));
     if (next === undefined) return undefined;
-    this.text.sync();
-    const { source } = this.options;
-    writeCheckpoint(this.folder, { source, next, textBytes: this.text.bytes, runs: this.runs }, this.disk);
+    this.#text.sync();
+    const { source } = this.#options;
+    writeCheckpoint(this.#folder, { source, next, textBytes: this.#text.bytes, runs: this.#runs }, this.#disk);
     return undefined;
   }
 
   /** Merges the runs. Everything is on the disk afterwards, apart from the folder's own entry. Yields the part of the work that is done, 0 to 1. */
   *finish(): Generator<number, Built> {
-    const replaced = this.options.replace ? yield* this.replacedPassages() : this.options.existing.map(() => []);
-    this.files.seal(fileNames.passages, this.text);
-    const sources = this.single === undefined ? this.runs.map((run) => this.stored(run)) : [inMemory(this.single)];
-    const merged = yield* mergeSources(sources, this.files);
-    this.closeRuns();
-    const record = { folder: this.options.folder, ...merged, files: this.files.finish() };
+    const replaced = this.#options.replace ? yield* this.#replacedPassages() : this.#options.existing.map(() => []);
+    this.#files.seal(fileNames.passages, this.#text);
+    const sources = this.#single === undefined ? this.#runs.map((run) => this.#stored(run)) : [inMemory(this.#single)];
+    const merged = yield* mergeSources(sources, this.#files);
+    this.#closeRuns();
+    const record = { folder: this.#options.folder, ...merged, files: this.#files.finish() };
     return { record, replaced };
   }
 
   /** Closes what is open. */
   abandon(): void {
-    this.files.abandon();
-    this.closeRuns();
+    this.#files.abandon();
+    this.#closeRuns();
   }
 
   /** Takes up a run of an interrupted build. */
-  private readmit(run: RunRecord): void {
-    const { idHashes } = this.stored(run);
+  #readmit(run: RunRecord): void {
+    const { idHashes } = this.#stored(run);
     const hashes = new NumberReader(idHashes as Region, Uint32Array);
     for (let passage = 0; passage < run.passages; passage++)
-      this.ids.add(hashes.at(2 * passage), hashes.at(2 * passage + 1), this.passages + passage);
-    this.closeRuns();
-    this.runs.push(run);
-    this.passages += run.passages;
-    this.postings += run.postings;
+      this.#ids.add(hashes.at(2 * passage), hashes.at(2 * passage + 1), this.#passages + passage);
+    this.#closeRuns();
+    this.#runs.push(run);
+    this.#passages += run.passages;
+    this.#postings += run.postings;
   }
 
-  private conflictInside(run: Run): Conflict | undefined {
+  #conflictInside(run: Run): Conflict | undefined {
     for (let passage = 0; passage < run.passages; passage++) {
-      const second = this.passages + passage;
-      const places = this.ids.add(run.idHashes[2 * passage], run.idHashes[2 * passage + 1], second);
+      const second = this.#passages + passage;
+      const places = this.#ids.add(run.idHashes[2 * passage], run.idHashes[2 * passage + 1], second);
       for (const first of places) {
         const id = passageOf(run, passage).id;
-        const other = first < this.passages ? this.written(first).id : passageOf(run, first - this.passages).id;
+        const other = first < this.#passages ? this.#written(first).id : passageOf(run, first - this.#passages).id;
         if (id === other) return { id, first, second };
       }
     }
     return undefined;
   }
 
-  private conflictWithExisting(run: Run): Conflict | undefined {
-    const { existing, replace } = this.options;
+  #conflictWithExisting(run: Run): Conflict | undefined {
+    const { existing, replace } = this.#options;
     if (replace || existing.length === 0) return undefined;
     const ids = new IdPlaces();
     for (let passage = 0; passage < run.passages; passage++)
       ids.add(run.idHashes[2 * passage], run.idHashes[2 * passage + 1], passage);
     const idOf = (passage: number): string => passageOf(run, passage).id;
     for (const segment of existing) {
-      for (const [, place] of exhaust(livingWithIds(this.options.out, segment, ids, idOf)))
-        return { id: idOf(place), second: this.passages + place };
+      for (const [, place] of exhaust(livingWithIds(this.#options.out, segment, ids, idOf)))
+        return { id: idOf(place), second: this.#passages + place };
     }
     return undefined;
   }
 
-  private *replacedPassages(): Generator<number, number[][]> {
+  *#replacedPassages(): Generator<number, number[][]> {
     const replaced: number[][] = [];
-    for (const segment of this.options.existing) {
-      const found = livingWithIds(this.options.out, segment, this.ids, (place) => this.added(place).id);
+    for (const segment of this.#options.existing) {
+      const found = livingWithIds(this.#options.out, segment, this.#ids, (place) => this.#added(place).id);
       let step = found.next();
       for (; !step.done; step = found.next()) yield 0;
       replaced.push(step.value.map(([passage]) => passage));
@@ -183,19 +183,19 @@ export class SegmentBuilder {
   }
 
   /** A passage that was added, by its number. */
-  private added(number: number): StoredPassage {
-    return this.single === undefined ? this.written(number) : passageOf(this.single, number);
+  #added(number: number): StoredPassage {
+    return this.#single === undefined ? this.#written(number) : passageOf(this.#single, number);
   }
 
   /** The same from the disk. */
-  private written(number: number): StoredPassage {
+  #written(number: number): StoredPassage {
     let first = 0;
-    const run = this.runs.find(({ passages }) => number < first + passages || ((first += passages), false));
+    const run = this.#runs.find(({ passages }) => number < first + passages || ((first += passages), false));
     if (run === undefined) throw new Error(`internal: passage ${number} was not written`);
-    this.text.flush();
-    const offsets = new NumberReader(this.stored(run).offsets, Float64Array, lookupBytes);
-    const path = join(this.folder, fileNames.passages);
-    const region = new OpenedFile(path).region(run.textStart, this.text.bytes - run.textStart);
+    this.#text.flush();
+    const offsets = new NumberReader(this.#stored(run).offsets, Float64Array, lookupBytes);
+    const path = join(this.#folder, fileNames.passages);
+    const region = new OpenedFile(path).region(run.textStart, this.#text.bytes - run.textStart);
     try {
       const line = new ByteReader(region, lookupBytes).slice(
         offsets.at(number - first),
@@ -204,13 +204,13 @@ export class SegmentBuilder {
       return JSON.parse(line.toString("utf8")) as StoredPassage;
     } finally {
       region.close();
-      this.closeRuns();
+      this.#closeRuns();
     }
   }
 
-  private spill(run: Run, textStart: number): RunRecord {
-    const name = `run-${this.runs.length}`;
-    const opened = this.disk.create(join(this.folder, name));
+  #spill(run: Run, textStart: number): RunRecord {
+    const name = `run-${this.#runs.length}`;
+    const opened = this.#disk.create(join(this.#folder, name));
     const file = new SealedFile(opened);
     try {
       for (const array of runArrays(run)) file.write(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
@@ -230,9 +230,9 @@ export class SegmentBuilder {
     };
   }
 
-  private stored(run: RunRecord): MergeSource {
+  #stored(run: RunRecord): MergeSource {
     const { passages, terms, termBytes, postings, frequencyBytes } = run;
-    const file = new OpenedFile(join(this.folder, run.file));
+    const file = new OpenedFile(join(this.#folder, run.file));
     let end = 0;
     const next = (bytes: number): Region => {
       const region = file.region(end, bytes);
@@ -255,12 +255,12 @@ export class SegmentBuilder {
       postingPassages: next(4 * postings),
       postingFrequencies: next(frequencyBytes * postings),
     };
-    this.opened.push(source.offsets);
+    this.#opened.push(source.offsets);
     return source;
   }
 
-  private closeRuns(): void {
-    for (const region of this.opened.splice(0)) region.close();
+  #closeRuns(): void {
+    for (const region of this.#opened.splice(0)) region.close();
   }
 }
 

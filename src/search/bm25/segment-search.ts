@@ -16,7 +16,7 @@ import { compactLengths } from "./shares.js";
 import type { Lengths, Shares } from "./shares.js";
 import type { Segment } from "./snapshot.js";
 import { SegmentBounds, shareReachedBy } from "./term-bounds.js";
-import type { TopPassages } from "./top-passages.js";
+import type { TopPassages } from "../top-k.js";
 
 /** Relative. Sums of n terms in two orders differ by less than n · 2⁻⁵²: with room for a million terms. */
 const slack = 1e-9;
@@ -60,38 +60,38 @@ export class Workspace {
 }
 
 export class SegmentSearch {
-  private readonly segment: Segment;
-  private readonly shares: Shares;
-  private readonly workspace: Workspace;
-  private readonly lengths: Lengths;
-  private readonly bounds: SegmentBounds;
-  private readonly sets: PassageSets;
+  readonly #segment: Segment;
+  readonly #shares: Shares;
+  readonly #workspace: Workspace;
+  readonly #lengths: Lengths;
+  readonly #bounds: SegmentBounds;
+  readonly #sets: PassageSets;
   /** Where the runs of `touched` end. */
-  private runs: number[] = [];
+  #runs: number[] = [];
 
   /** `longest`: no passage is longer. */
   constructor(segment: Segment, longest: number, shares: Shares, workspace: Workspace) {
-    this.segment = segment;
-    this.shares = shares;
-    this.workspace = workspace;
-    this.lengths = compactLengths(segment.lengths, longest);
-    this.bounds = new SegmentBounds(segment, this.lengths, shares);
-    this.sets = new PassageSets(segment);
+    this.#segment = segment;
+    this.#shares = shares;
+    this.#workspace = workspace;
+    this.#lengths = compactLengths(segment.lengths, longest);
+    this.#bounds = new SegmentBounds(segment, this.#lengths, shares);
+    this.#sets = new PassageSets(segment);
   }
 
   /** A score that at least `k` passages reach, or 0 when none is known. */
   reachedBy(k: number, terms: readonly QueryTerm[]): number {
     return terms.reduce(
-      (most, { number, weight }) => Math.max(most, weight * shareReachedBy(k, this.bounds.of(number))),
+      (most, { number, weight }) => Math.max(most, weight * shareReachedBy(k, this.#bounds.of(number))),
       0,
     );
   }
 
   /** Offers every passage that may be among the best. `terms` in the order in which shares are added; `needed`: nothing below it counts. */
   offerTo(best: TopPassages, terms: readonly QueryTerm[], needed: number): void {
-    const { postingPassages, firstPassage } = this.segment;
-    const { touched, sums } = this.workspace;
-    const lists = terms.map((term) => this.listOf(term));
+    const { postingPassages, firstPassage } = this.#segment;
+    const { touched, sums } = this.#workspace;
+    const lists = terms.map((term) => this.#listOf(term));
     const byRarity = [...lists].sort((a, b) => a.end - a.start - (b.end - b.start));
     const bounds = boundsFrom(byRarity);
     let essential = byRarity.length;
@@ -100,44 +100,45 @@ export class SegmentSearch {
       while (essential > 0 && bounds[essential - 1] < threshold) essential--;
       const base = firstOf(byRarity, essential, postingPassages);
       if (base === undefined) return;
-      this.addUp(byRarity, essential, base);
-      let count = this.takeScores(threshold - bounds[essential]);
+      this.#addUp(byRarity, essential, base);
+      let count = this.#takeScores(threshold - bounds[essential]);
       for (let index = essential; index < byRarity.length && count > 0; index++) {
-        this.lookUp(byRarity[index], base);
-        count = this.keep(threshold - bounds[index + 1]);
+        this.#lookUp(byRarity[index], base);
+        count = this.#keep(threshold - bounds[index + 1]);
       }
       if (count > 0) {
         sums.fill(0, 0, count);
-        for (const list of lists) this.lookUp(list, base);
+        for (const list of lists) this.#lookUp(list, base);
         for (let place = 0; place < count; place++) best.offer(firstPassage + base + touched[place], sums[place]);
       }
       for (let index = 0; index < essential; index++) byRarity[index].from = byRarity[index].next;
     }
   }
 
-  private listOf({ number, weight }: QueryTerm): List {
-    const { postingOffsets } = this.segment;
+  #listOf({ number, weight }: QueryTerm): List {
+    const { postingOffsets } = this.#segment;
     const start = postingOffsets[number];
-    const bound = weight * this.bounds.of(number).largest;
+    const bound = weight * this.#bounds.of(number).largest;
     return { number, weight, bound, start, end: postingOffsets[number + 1], from: start, next: start };
   }
 
   /** Adds the shares of the essential lists to the scores of the window that begins at passage `base`. */
-  private addUp(lists: readonly List[], essential: number, base: number): void {
+  #addUp(lists: readonly List[], essential: number, base: number): void {
     let count = 0;
-    this.runs = [];
+    this.#runs = [];
     for (let index = 0; index < essential; index++) {
       const before = count;
-      count = this.add(lists[index], base, count);
-      if (this.segment.deleted !== undefined) count = this.dropDeleted(this.segment.deleted, base, before, count);
-      this.runs.push(count);
+      count = this.#add(lists[index], base, count);
+      if (this.#segment.deleted !== undefined) count = this.#dropDeleted(this.#segment.deleted, base, before, count);
+      this.#runs.push(count);
     }
   }
 
-  private add(list: List, base: number, touchedBefore: number): number {
-    const { postingPassages, postingFrequencies } = this.segment;
-    const { scores, touched } = this.workspace;
-    const { lengths, shares } = this;
+  #add(list: List, base: number, touchedBefore: number): number {
+    const { postingPassages, postingFrequencies } = this.#segment;
+    const { scores, touched } = this.#workspace;
+    const lengths = this.#lengths;
+    const shares = this.#shares;
     const { weight, end } = list;
     const stop = base + scores.length;
     let count = touchedBefore;
@@ -155,8 +156,8 @@ export class SegmentSearch {
     return count;
   }
 
-  private dropDeleted(deleted: Uint8Array, base: number, from: number, to: number): number {
-    const { scores, touched } = this.workspace;
+  #dropDeleted(deleted: Uint8Array, base: number, from: number, to: number): number {
+    const { scores, touched } = this.#workspace;
     let kept = from;
     for (let index = from; index < to; index++) {
       const place = touched[index];
@@ -167,9 +168,9 @@ export class SegmentSearch {
   }
 
   /** Moves the scores of at least `least` to the front of `sums`, and their passages to the front of `touched`; returns how many. */
-  private takeScores(least: number): number {
-    const { scores, touched, sums } = this.workspace;
-    const { runs } = this;
+  #takeScores(least: number): number {
+    const { scores, touched, sums } = this.#workspace;
+    const runs = this.#runs;
     let kept = 0;
     let index = 0;
     for (let run = 0; run < runs.length; run++) {
@@ -187,9 +188,9 @@ export class SegmentSearch {
   }
 
   /** Keeps the passages whose sums are at least `least`; returns how many. */
-  private keep(least: number): number {
-    const { touched, sums } = this.workspace;
-    const { runs } = this;
+  #keep(least: number): number {
+    const { touched, sums } = this.#workspace;
+    const runs = this.#runs;
     let kept = 0;
     let index = 0;
     for (let run = 0; run < runs.length; run++) {
@@ -204,22 +205,23 @@ export class SegmentSearch {
   }
 
   /** Adds the share of a list to every sum. */
-  private lookUp(list: List, base: number): void {
-    const set = this.sets.of(list.number);
-    if (set !== undefined) return this.lookUpInSet(list, set, base);
-    list.from = firstAtLeast(this.segment.postingPassages, list.from, list.end, base);
+  #lookUp(list: List, base: number): void {
+    const set = this.#sets.of(list.number);
+    if (set !== undefined) return this.#lookUpInSet(list, set, base);
+    list.from = firstAtLeast(this.#segment.postingPassages, list.from, list.end, base);
     let from = 0;
-    for (const to of this.runs) {
-      if (to > from) this.lookUpRun(list, base, from, to);
+    for (const to of this.#runs) {
+      if (to > from) this.#lookUpRun(list, base, from, to);
       from = to;
     }
   }
 
-  private lookUpInSet({ weight, start }: List, set: PassageSet, base: number): void {
-    const { postingFrequencies } = this.segment;
-    const { touched, sums } = this.workspace;
-    const { lengths, shares } = this;
-    const count = this.runs.at(-1) ?? 0;
+  #lookUpInSet({ weight, start }: List, set: PassageSet, base: number): void {
+    const { postingFrequencies } = this.#segment;
+    const { touched, sums } = this.#workspace;
+    const lengths = this.#lengths;
+    const shares = this.#shares;
+    const count = this.#runs.at(-1) ?? 0;
     for (let index = 0; index < count; index++) {
       const passage = base + touched[index];
       const place = set.placeOf(passage);
@@ -228,10 +230,11 @@ export class SegmentSearch {
   }
 
   /** Both the list and the passages ascend: steps of a length that suits their distances, then single steps. */
-  private lookUpRun({ weight, start, from, end }: List, base: number, first: number, last: number): void {
-    const { postingPassages, postingFrequencies } = this.segment;
-    const { touched, sums } = this.workspace;
-    const { lengths, shares } = this;
+  #lookUpRun({ weight, start, from, end }: List, base: number, first: number, last: number): void {
+    const { postingPassages, postingFrequencies } = this.#segment;
+    const { touched, sums } = this.#workspace;
+    const lengths = this.#lengths;
+    const shares = this.#shares;
     const postingsOfWindow = ((end - start) * sums.length) / lengths.length;
     const step = Math.ceil(Math.sqrt((2 * postingsOfWindow) / (last - first)));
     let at = from;

@@ -1,6 +1,6 @@
 /** @file The settings of a BM25 index and their defaults. */
 import { UserError } from "../../errors.js";
-import type { AnalyzerSettings } from "../analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
 
 export interface Bm25Settings {
   /** How fast repetitions of a term saturate: 0 counts a term once. Ranking only: may change on an existing index. */

@@ -8,34 +8,34 @@ const mostTabledLengths = 1024;
 export type Lengths = Uint8Array | Uint16Array | Uint32Array;
 
 export class Shares {
-  private readonly k1: number;
-  private readonly b: number;
-  private readonly meanLength: number;
-  private readonly tabledLengths: number;
+  readonly #k1: number;
+  readonly #b: number;
+  readonly #meanLength: number;
+  readonly #tabledLengths: number;
   /** Shares by frequency, then length. */
-  private readonly table: Float64Array;
+  readonly #table: Float64Array;
 
   /** `longest`: the largest length there is. */
   constructor(k1: number, b: number, meanLength: number, longest: number) {
-    this.k1 = k1;
-    this.b = b;
-    this.meanLength = meanLength;
-    this.tabledLengths = Math.min(longest + 1, mostTabledLengths);
-    this.table = new Float64Array(tabledFrequencies * this.tabledLengths);
+    this.#k1 = k1;
+    this.#b = b;
+    this.#meanLength = meanLength;
+    this.#tabledLengths = Math.min(longest + 1, mostTabledLengths);
+    this.#table = new Float64Array(tabledFrequencies * this.#tabledLengths);
     for (let frequency = 1; frequency < tabledFrequencies; frequency++)
-      for (let length = 0; length < this.tabledLengths; length++)
-        this.table[frequency * this.tabledLengths + length] = this.compute(frequency, length);
+      for (let length = 0; length < this.#tabledLengths; length++)
+        this.#table[frequency * this.#tabledLengths + length] = this.#compute(frequency, length);
   }
 
   /** Above 0 and at most 1. `frequency` is at least 1. */
   of(frequency: number, length: number): number {
-    return frequency < tabledFrequencies && length < this.tabledLengths
-      ? this.table[frequency * this.tabledLengths + length]
-      : this.compute(frequency, length);
+    return frequency < tabledFrequencies && length < this.#tabledLengths
+      ? this.#table[frequency * this.#tabledLengths + length]
+      : this.#compute(frequency, length);
   }
 
-  private compute(frequency: number, length: number): number {
-    return frequency / (frequency + this.k1 * (1 - this.b + (this.b * length) / this.meanLength));
+  #compute(frequency: number, length: number): number {
+    return frequency / (frequency + this.#k1 * (1 - this.#b + (this.#b * length) / this.#meanLength));
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * Axes of a segment: N passages, V terms, P postings.
  */
-import type { AnalyzerSettings } from "../analyzer.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
 import type { Frequencies } from "./data.js";
 
 /** The dictionary as one block of text: no object per term, so millions of terms open at once. */

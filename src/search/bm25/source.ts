@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { UserError } from "../../errors.js";
-import { locateDocument, shape, sizeOf } from "../corpus.js";
-import { readLineBlocks } from "../lines.js";
+import { locateDocument, shape, sizeOf } from "../documents/corpus.js";
+import { readLineBlocks } from "../../files/lines.js";
 import type { SourcePlace } from "./checkpoint.js";
-import type { StoredPassage } from "./passages.js";
 import type { Part } from "./run.js";
 import type { Conflict } from "./segment-builder.js";
+import type { StoredPassage } from "../../types.js";
 
 /** Passages in batches, in the order of the corpus. */
 export type PassageBatches = AsyncIterable<readonly StoredPassage[]>;
@@ -144,27 +144,27 @@ async function* encoded(
 
 /** Joins parts to stretches. */
 class Gatherer {
-  private readonly limit: number;
-  private parts: Part[] = [];
-  private bytes = 0;
-  private next = beginning;
+  readonly #limit: number;
+  #parts: Part[] = [];
+  #bytes = 0;
+  #next = beginning;
 
   constructor(limit: number) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   *push({ label, firstLine, bytes }: Part, next: SourcePlace): Generator<Stretch> {
-    this.parts.push({ label, firstLine, bytes });
-    this.bytes += bytes.length;
-    this.next = next;
-    if (this.bytes >= this.limit) yield* this.end();
+    this.#parts.push({ label, firstLine, bytes });
+    this.#bytes += bytes.length;
+    this.#next = next;
+    if (this.#bytes >= this.#limit) yield* this.end();
   }
 
   *end(): Generator<Stretch> {
-    if (this.parts.length === 0) return;
-    yield { parts: this.parts, bytes: this.bytes, next: this.next };
-    this.parts = [];
-    this.bytes = 0;
+    if (this.#parts.length === 0) return;
+    yield { parts: this.#parts, bytes: this.#bytes, next: this.#next };
+    this.#parts = [];
+    this.#bytes = 0;
   }
 }
 

@@ -3,29 +3,30 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { hashId } from "../id-table.js";
 import type { IdPlaces } from "../id-table.js";
-import { damaged, fileNames, termNumbersName } from "./format.js";
+import { fileNames, termNumbersName } from "./format.js";
+import { damaged } from "../../files/checksummed-read.js";
 import type { SegmentRecord } from "./format.js";
 import type { MergeSource } from "./merge.js";
 import { checkNumber } from "./passages.js";
-import type { StoredPassage } from "./passages.js";
 import { ByteReader, NumberReader, OpenedFile, lookupBytes } from "./region.js";
 import type { Region } from "./region.js";
+import type { StoredPassage } from "../../types.js";
 
 /** Passages looked at between two yields. */
 const stride = 50_000;
 
 /** Keeps files open: `close` it. */
 export class StoredSegment {
-  private readonly out: string;
-  private readonly record: SegmentRecord;
-  private readonly opened = new Map<string, Region>();
-  private offsets: NumberReader | undefined;
-  private checks: NumberReader | undefined;
-  private lines: ByteReader | undefined;
+  readonly #out: string;
+  readonly #record: SegmentRecord;
+  readonly #opened = new Map<string, Region>();
+  #offsets: NumberReader | undefined;
+  #checks: NumberReader | undefined;
+  #lines: ByteReader | undefined;
 
   constructor(out: string, record: SegmentRecord) {
-    this.out = out;
-    this.record = record;
+    this.#out = out;
+    this.#record = record;
   }
 
   /**
@@ -33,12 +34,12 @@ export class StoredSegment {
    * @throws UserError when it is not what was written
    */
   passage(number: number): StoredPassage {
-    this.offsets ??= new NumberReader(this.region(fileNames.passageOffsets), Float64Array, lookupBytes);
-    this.checks ??= new NumberReader(this.region(fileNames.passageChecks), Uint32Array, lookupBytes);
-    this.lines ??= new ByteReader(this.region(fileNames.passages), lookupBytes);
-    const line = this.lines.slice(this.offsets.at(number), this.offsets.at(number + 1));
-    if (checkNumber(line) !== this.checks.at(number))
-      throw damaged(this.pathOf(fileNames.passages), `passage ${number} has changed`, this.out);
+    this.#offsets ??= new NumberReader(this.#region(fileNames.passageOffsets), Float64Array, lookupBytes);
+    this.#checks ??= new NumberReader(this.#region(fileNames.passageChecks), Uint32Array, lookupBytes);
+    this.#lines ??= new ByteReader(this.#region(fileNames.passages), lookupBytes);
+    const line = this.#lines.slice(this.#offsets.at(number), this.#offsets.at(number + 1));
+    if (checkNumber(line) !== this.#checks.at(number))
+      throw damaged(this.#pathOf(fileNames.passages), `passage ${number} has changed`, this.#out);
     return JSON.parse(line.toString("utf8")) as StoredPassage;
   }
 
@@ -47,9 +48,9 @@ export class StoredSegment {
    * Yields now and then, for other work on the thread.
    */
   *passagesOf(ids: IdPlaces, visit: (passage: number, places: readonly number[]) => void): Generator<void, void> {
-    const { passages, files } = this.record;
+    const { passages, files } = this.#record;
     const hashes =
-      fileNames.idHashes in files ? new NumberReader(this.region(fileNames.idHashes), Uint32Array) : undefined;
+      fileNames.idHashes in files ? new NumberReader(this.#region(fileNames.idHashes), Uint32Array) : undefined;
     for (let passage = 0; passage < passages; passage++) {
       if (passage % stride === stride - 1) yield;
       const places =
@@ -62,50 +63,50 @@ export class StoredSegment {
 
   /** For merging, without the passages for which `deleted` is 1. */
   source(deleted: Uint8Array | undefined): MergeSource {
-    const { passages, terms, postings, frequencyBytes, files } = this.record;
+    const { passages, terms, postings, frequencyBytes, files } = this.#record;
     return {
       passages,
       terms,
       postings,
       frequencyBytes,
-      lengths: this.region(fileNames.lengths),
-      offsets: this.region(fileNames.passageOffsets),
-      checks: this.region(fileNames.passageChecks),
-      ...(fileNames.idHashes in files && { idHashes: this.region(fileNames.idHashes) }),
-      termText: this.region(fileNames.terms),
-      termOffsets: this.region(fileNames.termOffsets),
-      ...(termNumbersName in files && { termNumbers: this.region(termNumbersName) }),
-      postingOffsets: this.region(fileNames.postingOffsets),
-      postingPassages: this.region(fileNames.postingPassages),
-      postingFrequencies: this.region(fileNames.postingFrequencies),
-      lines: this.region(fileNames.passages),
+      lengths: this.#region(fileNames.lengths),
+      offsets: this.#region(fileNames.passageOffsets),
+      checks: this.#region(fileNames.passageChecks),
+      ...(fileNames.idHashes in files && { idHashes: this.#region(fileNames.idHashes) }),
+      termText: this.#region(fileNames.terms),
+      termOffsets: this.#region(fileNames.termOffsets),
+      ...(termNumbersName in files && { termNumbers: this.#region(termNumbersName) }),
+      postingOffsets: this.#region(fileNames.postingOffsets),
+      postingPassages: this.#region(fileNames.postingPassages),
+      postingFrequencies: this.#region(fileNames.postingFrequencies),
+      lines: this.#region(fileNames.passages),
       ...(deleted && { deleted }),
     };
   }
 
   close(): void {
-    for (const region of this.opened.values()) region.close();
-    this.opened.clear();
+    for (const region of this.#opened.values()) region.close();
+    this.#opened.clear();
   }
 
-  private region(name: string): Region {
-    const known = this.opened.get(name);
+  #region(name: string): Region {
+    const known = this.#opened.get(name);
     if (known !== undefined) return known;
-    const path = this.pathOf(name);
-    const { bytes } = this.record.files[name];
+    const path = this.#pathOf(name);
+    const { bytes } = this.#record.files[name];
     let size: number;
     try {
       ({ size } = statSync(path));
     } catch (cause) {
-      throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, this.out, cause);
+      throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, this.#out, cause);
     }
-    if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, this.out);
+    if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, this.#out);
     const region = new OpenedFile(path).region(0, bytes);
-    this.opened.set(name, region);
+    this.#opened.set(name, region);
     return region;
   }
 
-  private pathOf(name: string): string {
-    return join(this.out, this.record.folder, name);
+  #pathOf(name: string): string {
+    return join(this.#out, this.#record.folder, name);
   }
 }

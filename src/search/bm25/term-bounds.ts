@@ -17,35 +17,35 @@ export interface TermBounds {
 
 /** Bounds of the terms of one segment, found by one pass over a term's postings when they are first asked for. */
 export class SegmentBounds {
-  private readonly segment: Segment;
-  private readonly lengths: Lengths;
-  private readonly shares: Shares;
-  private readonly known = new Map<number, TermBounds>();
+  readonly #segment: Segment;
+  readonly #lengths: Lengths;
+  readonly #shares: Shares;
+  readonly #known = new Map<number, TermBounds>();
 
   constructor(segment: Segment, lengths: Lengths, shares: Shares) {
-    this.segment = segment;
-    this.lengths = lengths;
-    this.shares = shares;
+    this.#segment = segment;
+    this.#lengths = lengths;
+    this.#shares = shares;
   }
 
   of(number: number): TermBounds {
-    const known = this.known.get(number);
+    const known = this.#known.get(number);
     if (known !== undefined) return known;
-    if (this.known.size >= rememberedTerms) this.known.clear();
-    const bounds = this.find(number);
-    this.known.set(number, bounds);
+    if (this.#known.size >= rememberedTerms) this.#known.clear();
+    const bounds = this.#find(number);
+    this.#known.set(number, bounds);
     return bounds;
   }
 
-  private find(number: number): TermBounds {
-    const { postingOffsets, postingPassages, postingFrequencies, deleted } = this.segment;
+  #find(number: number): TermBounds {
+    const { postingOffsets, postingPassages, postingFrequencies, deleted } = this.#segment;
     const [start, end] = [postingOffsets[number], postingOffsets[number + 1]];
     const best = new LargestNumbers(Math.min(places[places.length - 1], end - start), 0);
     let threshold = best.threshold;
     for (let posting = start; posting < end; posting++) {
       const passage = postingPassages[posting];
       if (deleted !== undefined && deleted[passage] === 1) continue;
-      const share = this.shares.of(postingFrequencies[posting], this.lengths[passage]);
+      const share = this.#shares.of(postingFrequencies[posting], this.#lengths[passage]);
       if (share <= threshold) continue;
       best.offer(share);
       threshold = best.threshold;

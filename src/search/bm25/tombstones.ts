@@ -6,13 +6,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { Analyzer } from "../analyzer.js";
-import type { OutputFiles } from "./files.js";
-import { damaged, fileNames } from "./format.js";
+import type { Analyzer } from "../text/analyzer.js";
+import type { OutputFiles } from "../../files/disk.js";
+import { fileNames } from "./format.js";
+import { damaged } from "../../files/checksummed-read.js";
 import type { SegmentRecord } from "./format.js";
 import { Breather } from "./pause.js";
-import { SealedFile } from "./sealed-file.js";
-import { readSealed } from "./sealed-read.js";
+import { SealedFile } from "../../files/checksummed-file.js";
+import { readSealed } from "../../files/checksummed-read.js";
 import type { TermBlock } from "./snapshot.js";
 import { StoredSegment } from "./stored-segment.js";
 import { numberOfTerm } from "./term-block.js";

@@ -1,8 +1,8 @@
 /** @file A worker that writes a segment: waiting for the disk and hashing hold nobody up here. */
-import { serveTasks } from "../workers/serve-tasks.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import type { SourcePlace } from "./checkpoint.js";
 import { writeError } from "./commit.js";
-import { diskFiles } from "./files.js";
+import { diskFiles } from "../../files/disk.js";
 import { mergeSegments } from "./merge-segments.js";
 import type { MergeOptions } from "./merge-segments.js";
 import type { Run } from "./run.js";

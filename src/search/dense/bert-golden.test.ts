@@ -4,7 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openOnnxPairScorer } from "../rerank/onnx-pair-scorer.js";
-import { MINILM, minilmIsAbsent, minilmReason } from "./minilm.test-support.js";
+import { minilm, minilmIsAbsent, minilmReason } from "./minilm.test-support.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
 
 interface Golden {
@@ -63,7 +63,7 @@ describe.skipIf(minilmIsAbsent)(`all-MiniLM-L6-v2${minilmReason}`, () => {
   const expected = vectors.map(({ mean }) => mean);
 
   it("gives transformers' vectors within 1e-5, alone and together", async () => {
-    const encoder = await OnnxEncoder.open({ location: MINILM });
+    const encoder = await OnnxEncoder.open({ location: minilm });
     expect(encoder.name).toContain("mean pooling, 256 tokens");
     const together = await encoder.encode(texts, "passage");
     for (const [index, value] of expected.flat().entries())
@@ -78,7 +78,7 @@ describe.skipIf(minilmIsAbsent)(`all-MiniLM-L6-v2${minilmReason}`, () => {
   });
 
   it("exported by others in int8 with int64 inputs, it is near", async () => {
-    const encoder = await OnnxEncoder.open({ location: MINILM, model: "int8" });
+    const encoder = await OnnxEncoder.open({ location: minilm, model: "int8" });
     const found = cosines(await encoder.encode(texts, "passage"), expected);
     expect(Math.min(...found)).toBeGreaterThan(0.95);
     // Other weights: were it the same file as above, this would be 1.
@@ -87,7 +87,7 @@ describe.skipIf(minilmIsAbsent)(`all-MiniLM-L6-v2${minilmReason}`, () => {
   });
 
   it("finds what words alone would not", async () => {
-    const encoder = await OnnxEncoder.open({ location: MINILM });
+    const encoder = await OnnxEncoder.open({ location: minilm });
     const vectors = await encoder.encode(
       ["Where do they bury monarchs?", "Kings and queens rest in Westminster Abbey.", "Where do they sell monitors?"],
       "query",

@@ -8,10 +8,10 @@ import { TogetherEncoder } from "./together.js";
 
 export class DenseEngine implements SearchEngine {
   readonly name: string;
-  private readonly encoder: Encoder;
-  private readonly nearest: NearestPassages;
-  private readonly together: TogetherEncoder;
-  private isClosed = false;
+  readonly #encoder: Encoder;
+  readonly #nearest: NearestPassages;
+  readonly #together: TogetherEncoder;
+  #isClosed = false;
 
   /**
    * Takes both over and closes them with itself.
@@ -21,37 +21,37 @@ export class DenseEngine implements SearchEngine {
   constructor(encoder: Encoder, nearest: NearestPassages, name = "dense") {
     checkFit(encoder, nearest);
     this.name = name;
-    this.encoder = encoder;
-    this.nearest = nearest;
-    this.together = new TogetherEncoder(encoder);
+    this.#encoder = encoder;
+    this.#nearest = nearest;
+    this.#together = new TogetherEncoder(encoder);
   }
 
   async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
     checkSignal(signal);
-    if (this.isClosed)
+    if (this.#isClosed)
       throw new SearchError("Dense search: the engine is closed.", { engine: this.name, isRetryable: false });
     const distinct = [...new Set(queries)];
     if (distinct.length === 0) return [];
-    const vectors = await this.together.encode(distinct, { signal });
-    if (vectors.length !== distinct.length * this.nearest.dimensions)
+    const vectors = await this.#together.encode(distinct, { signal });
+    if (vectors.length !== distinct.length * this.#nearest.dimensions)
       throw new SearchError(
-        `Dense search: the encoder gives ${vectors.length / distinct.length} dimensions, the passages have ${this.nearest.dimensions}.`,
+        `Dense search: the encoder gives ${vectors.length / distinct.length} dimensions, the passages have ${this.#nearest.dimensions}.`,
         { engine: this.name, isRetryable: false },
       );
-    const lists = await this.nearest.search(vectors, k, { signal });
+    const lists = await this.#nearest.search(vectors, k, { signal });
     const found = new Map(distinct.map((query, index) => [query, lists[index]]));
     // Copies: a caller may change what it gets.
     return queries.map((query) => found.get(query)!.map((passage) => ({ ...passage })));
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { ...this.nearest.counts?.(), ...this.encoder.counts?.() };
+    return { ...this.#nearest.counts?.(), ...this.#encoder.counts?.() };
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    await Promise.all([this.encoder.close(), this.nearest.close()]);
+    this.#isClosed = true;
+    await Promise.all([this.#encoder.close(), this.#nearest.close()]);
   }
 }
 

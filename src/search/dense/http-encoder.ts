@@ -33,55 +33,55 @@ const defaults: HttpEncoderSettings = {
 export class HttpEncoder implements Encoder {
   readonly name: string;
   readonly source: EncoderSource;
-  private readonly url: string;
-  private readonly model: string;
-  private readonly prefixes: Readonly<Record<TextKind, string>>;
-  private readonly settings: HttpEncoderSettings;
-  private readonly tools: HttpTools;
-  private readonly closed = new AbortController();
-  private width = 0;
-  private encoded = 0;
-  private requests = 0;
+  readonly #url: string;
+  readonly #model: string;
+  readonly #prefixes: Readonly<Record<TextKind, string>>;
+  readonly #settings: HttpEncoderSettings;
+  readonly #tools: HttpTools;
+  readonly #closed = new AbortController();
+  #width = 0;
+  #encoded = 0;
+  #requests = 0;
 
   /** @throws UserError for an address that is none, or without a model's name */
   constructor(source: EncoderSource, settings: Partial<HttpEncoderSettings> = {}, tools: Partial<HttpTools> = {}) {
-    this.url = embeddingsUrl(source.location);
+    this.#url = embeddingsUrl(source.location);
     if (source.model === undefined || source.model === "")
       throw new UserError(
-        `The endpoint ${this.url} needs the name of a model, like text-embedding-3-small. Give it as --encoder-model NAME (search.encoderModel in a run file).`,
+        `The endpoint ${this.#url} needs the name of a model, like text-embedding-3-small. Give it as --encoder-model NAME (search.encoderModel in a run file).`,
       );
     if (source.pooling !== undefined || source.maxTokens !== undefined)
       throw new UserError(
         "An /v1/embeddings endpoint pools and cuts texts by itself: leave out pooling and maxTokens.",
       );
-    this.source = { ...source, location: this.url };
-    this.model = source.model;
+    this.source = { ...source, location: this.#url };
+    this.#model = source.model;
     const usual = prefixesOf(modelNameOf(`hf:${source.model}`));
-    this.prefixes = { query: source.queryPrefix ?? usual.query, passage: source.passagePrefix ?? usual.passage };
-    this.settings = { ...defaults, ...settings };
-    this.tools = { ...realTools, ...tools };
+    this.#prefixes = { query: source.queryPrefix ?? usual.query, passage: source.passagePrefix ?? usual.passage };
+    this.#settings = { ...defaults, ...settings };
+    this.#tools = { ...realTools, ...tools };
     // Not the address: the same model may be served elsewhere tomorrow.
-    this.name = `endpoint ${this.model}, query ${JSON.stringify(this.prefixes.query)}, passage ${JSON.stringify(this.prefixes.passage)}`;
+    this.name = `endpoint ${this.#model}, query ${JSON.stringify(this.#prefixes.query)}, passage ${JSON.stringify(this.#prefixes.passage)}`;
   }
 
   get dimensions(): number {
-    return this.width;
+    return this.#width;
   }
 
   async encode(texts: readonly string[], kind: TextKind, options: SearchOptions = {}): Promise<Float32Array> {
     checkSignal(options.signal);
-    if (this.closed.signal.aborted) throw this.error("the encoder is closed", false);
+    if (this.#closed.signal.aborted) throw this.#error("the encoder is closed", false);
     if (texts.length === 0) return new Float32Array(0);
-    const { batchSize, concurrency } = this.settings;
+    const { batchSize, concurrency } = this.#settings;
     const starts = Array.from({ length: Math.ceil(texts.length / batchSize) }, (_, batch) => batch * batchSize);
     const vectors: Float32Array[][] = [];
     // One batch that fails stops the others.
     const failed = new AbortController();
-    const signal = AbortSignal.any([failed.signal, this.closed.signal, ...(options.signal ? [options.signal] : [])]);
+    const signal = AbortSignal.any([failed.signal, this.#closed.signal, ...(options.signal ? [options.signal] : [])]);
     const work = async (): Promise<void> => {
       for (let first = starts.shift(); first !== undefined; first = starts.shift()) {
-        const batch = texts.slice(first, first + batchSize).map((text) => this.prefixes[kind] + text);
-        vectors[first / batchSize] = await this.ask(batch, signal);
+        const batch = texts.slice(first, first + batchSize).map((text) => this.#prefixes[kind] + text);
+        vectors[first / batchSize] = await this.#ask(batch, signal);
       }
     };
     const workers = Array.from({ length: Math.min(concurrency, starts.length) }, work);
@@ -92,46 +92,46 @@ export class HttpEncoder implements Encoder {
       await Promise.allSettled(workers);
       throw error;
     }
-    this.encoded += texts.length;
-    return this.joined(vectors.flat());
+    this.#encoded += texts.length;
+    return this.#joined(vectors.flat());
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { textsEncoded: this.encoded, encoderRequests: this.requests };
+    return { textsEncoded: this.#encoded, encoderRequests: this.#requests };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    this.closed.abort(this.error("the encoder is closed", false));
+    this.#closed.abort(this.#error("the encoder is closed", false));
   }
 
-  private async ask(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
+  async #ask(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
     // Endpoints refuse the empty text, and halves of surrogate pairs.
     const input = texts.map((text) => (text === "" ? " " : text.replace(/\p{Surrogate}/gu, "\ufffd")));
-    const body = JSON.stringify({ model: this.model, input, encoding_format: "float" });
-    const { key, headers, ...settings } = this.settings;
+    const body = JSON.stringify({ model: this.#model, input, encoding_format: "float" });
+    const { key, headers, ...settings } = this.#settings;
     const authorization: Record<string, string> = key === "" ? {} : { authorization: `Bearer ${key}` };
-    this.requests++;
+    this.#requests++;
     let text: string;
     try {
       const post = { ...settings, headers: { ...authorization, ...headers } };
-      text = await postJson(this.url, body, post, this.tools, { signal });
+      text = await postJson(this.#url, body, post, this.#tools, { signal });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
-      throw this.error(error.why, error.isRetryable, error.status, error, error.tries);
+      throw this.#error(error.why, error.isRetryable, error.status, error, error.tries);
     }
-    return this.parse(text, texts.length);
+    return this.#parse(text, texts.length);
   }
 
-  private parse(text: string, count: number): Float32Array[] {
+  #parse(text: string, count: number): Float32Array[] {
     let answer: unknown;
     try {
       answer = JSON.parse(text);
     } catch (cause) {
-      throw this.error(`the answer is not JSON: ${excerpt(text)}`, false, 200, cause);
+      throw this.#error(`the answer is not JSON: ${excerpt(text)}`, false, 200, cause);
     }
     const refuse = (why: string): SearchError =>
-      this.error(`the answer is not what /v1/embeddings promises: ${why}`, false, 200);
+      this.#error(`the answer is not what /v1/embeddings promises: ${why}`, false, 200);
     const data = (answer as { data?: unknown } | null)?.data;
     if (!Array.isArray(data)) throw refuse('it has no list "data"');
     if (data.length !== count) throw refuse(`it has ${data.length} vectors for ${count} texts`);
@@ -147,29 +147,29 @@ export class HttpEncoder implements Encoder {
       );
     }
     for (const [index, vector] of vectors.entries()) {
-      if (this.width === 0) this.width = vector.length;
-      if (vector.length !== this.width)
-        throw refuse(`vector ${index} has ${vector.length} numbers where others have ${this.width}`);
+      if (this.#width === 0) this.#width = vector.length;
+      if (vector.length !== this.#width)
+        throw refuse(`vector ${index} has ${vector.length} numbers where others have ${this.#width}`);
     }
     return vectors;
   }
 
-  private joined(vectors: readonly Float32Array[]): Float32Array {
-    const all = new Float32Array(vectors.length * this.width);
-    for (const [row, vector] of vectors.entries()) all.set(vector, row * this.width);
+  #joined(vectors: readonly Float32Array[]): Float32Array {
+    const all = new Float32Array(vectors.length * this.#width);
+    for (const [row, vector] of vectors.entries()) all.set(vector, row * this.#width);
     return all;
   }
 
-  private error(why: string, isRetryable: boolean, status?: number, cause?: unknown, tries = 1): SearchError {
-    const { key } = this.settings;
+  #error(why: string, isRetryable: boolean, status?: number, cause?: unknown, tries = 1): SearchError {
+    const { key } = this.#settings;
     // Servers quote keys, and so does the cause.
     const shown = key === "" ? why : why.replaceAll(key, "[key]");
     return new SearchError(
-      `Embeddings endpoint ${this.url}: ${shown}.${tries === 1 ? "" : ` (tried ${tries} times)`}`,
+      `Embeddings endpoint ${this.#url}: ${shown}.${tries === 1 ? "" : ` (tried ${tries} times)`}`,
       {
         engine: "dense",
         isRetryable,
-        url: this.url,
+        url: this.#url,
         status,
         ...(key === "" ? { cause } : {}),
       },

@@ -21,15 +21,15 @@ export interface OnnxEncoderOptions {
 export class OnnxEncoder implements Encoder {
   readonly name: string;
   readonly source: EncoderSource;
-  private readonly model: TextModel;
-  private readonly prefixes: Readonly<Record<TextKind, string>>;
-  private encoded = 0;
+  readonly #model: TextModel;
+  readonly #prefixes: Readonly<Record<TextKind, string>>;
+  #encoded = 0;
 
   private constructor(name: string, source: EncoderSource, model: TextModel, prefixes: Record<TextKind, string>) {
     this.name = name;
     this.source = source;
-    this.model = model;
-    this.prefixes = prefixes;
+    this.#model = model;
+    this.#prefixes = prefixes;
   }
 
   /** @throws UserError when the model's files are missing or cannot be used */
@@ -55,21 +55,21 @@ export class OnnxEncoder implements Encoder {
   }
 
   get dimensions(): number {
-    return this.model.width;
+    return this.#model.width;
   }
 
   async encode(texts: readonly string[], kind: TextKind, options: SearchOptions = {}): Promise<Float32Array> {
-    const prefix = this.prefixes[kind];
-    const vectors = await this.model.embed(prefix === "" ? texts : texts.map((text) => prefix + text), options);
-    this.encoded += texts.length;
+    const prefix = this.#prefixes[kind];
+    const vectors = await this.#model.embed(prefix === "" ? texts : texts.map((text) => prefix + text), options);
+    this.#encoded += texts.length;
     return vectors;
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { textsEncoded: this.encoded };
+    return { textsEncoded: this.#encoded };
   }
 
   close(): Promise<void> {
-    return this.model.close();
+    return this.#model.close();
   }
 }

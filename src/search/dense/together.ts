@@ -14,12 +14,12 @@ interface Asking {
 const queriesPerCall = 256;
 
 export class TogetherEncoder {
-  private readonly encoder: Encoder;
-  private waiting: Asking[] = [];
-  private isBusy = false;
+  readonly #encoder: Encoder;
+  #waiting: Asking[] = [];
+  #isBusy = false;
 
   constructor(encoder: Encoder) {
-    this.encoder = encoder;
+    this.#encoder = encoder;
   }
 
   /** Unit vectors of the queries, [queries × dimensions]. What is asked while a call is under way goes into the next one. */
@@ -27,7 +27,7 @@ export class TogetherEncoder {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
       const onAbort = (): void => {
-        this.waiting = this.waiting.filter((other) => other !== asking);
+        this.#waiting = this.#waiting.filter((other) => other !== asking);
         reject(signal?.reason as Error);
         asking.onLeave?.();
       };
@@ -38,26 +38,26 @@ export class TogetherEncoder {
         reject: (reason) => (release(), reject(reason as Error)),
       };
       signal?.addEventListener("abort", onAbort, { once: true });
-      this.waiting.push(asking);
+      this.#waiting.push(asking);
       // Callers of the same moment first put in what they have.
-      setImmediate(() => void this.work());
+      setImmediate(() => void this.#work());
     });
   }
 
-  private async work(): Promise<void> {
-    if (this.isBusy) return;
-    this.isBusy = true;
-    while (this.waiting.length > 0) {
+  async #work(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    while (this.#waiting.length > 0) {
       let count = 0;
-      const group = this.waiting.filter((asking) => (count += asking.queries.length) <= queriesPerCall);
-      if (group.length === 0) group.push(this.waiting[0]);
-      this.waiting = this.waiting.filter((asking) => !group.includes(asking));
-      await this.answer(group);
+      const group = this.#waiting.filter((asking) => (count += asking.queries.length) <= queriesPerCall);
+      if (group.length === 0) group.push(this.#waiting[0]);
+      this.#waiting = this.#waiting.filter((asking) => !group.includes(asking));
+      await this.#answer(group);
     }
-    this.isBusy = false;
+    this.#isBusy = false;
   }
 
-  private async answer(group: readonly Asking[]): Promise<void> {
+  async #answer(group: readonly Asking[]): Promise<void> {
     // When nobody waits any more, the call ends too.
     const unwanted = new AbortController();
     let waiting = group.length;
@@ -66,12 +66,12 @@ export class TogetherEncoder {
         if (--waiting === 0) unwanted.abort(new Error("nobody waits for these vectors"));
       };
     try {
-      const vectors = await this.encoder.encode(
+      const vectors = await this.#encoder.encode(
         group.flatMap(({ queries }) => queries),
         "query",
         { signal: unwanted.signal },
       );
-      const { dimensions } = this.encoder;
+      const { dimensions } = this.#encoder;
       let start = 0;
       for (const { queries, resolve } of group) {
         const end = start + queries.length * dimensions;
@@ -81,7 +81,7 @@ export class TogetherEncoder {
     } catch (error) {
       // Nobody pays for another's query.
       if (group.length === 1 || waiting === 0) for (const { reject } of group) reject(error);
-      else for (const asking of group) await this.answer([asking]);
+      else for (const asking of group) await this.#answer([asking]);
     }
   }
 }

@@ -18,10 +18,10 @@ export class WordEncoder implements Encoder {
   readonly dimensions = serverDimensions;
   /** Texts of each call. */
   readonly calls: string[][] = [];
-  private readonly options: WordEncoderOptions;
+  readonly #options: WordEncoderOptions;
 
   constructor(options: WordEncoderOptions = {}) {
-    this.options = options;
+    this.#options = options;
     this.name = options.name ?? "words";
     this.source = options.source;
   }
@@ -29,8 +29,8 @@ export class WordEncoder implements Encoder {
   async encode(texts: readonly string[], _kind: string, { signal }: SearchOptions = {}): Promise<Float32Array> {
     signal?.throwIfAborted();
     this.calls.push([...texts]);
-    this.options.before?.(texts);
-    if (this.options.waitMs !== undefined) await new Promise((resolve) => setTimeout(resolve, this.options.waitMs));
+    this.#options.before?.(texts);
+    if (this.#options.waitMs !== undefined) await new Promise((resolve) => setTimeout(resolve, this.#options.waitMs));
     signal?.throwIfAborted();
     return unitWordVectors(texts);
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { countWords, cutText } from "./chunk.js";
 
 const everyWord = new Analyzer({ lowercase: false, removePossessives: false, stopWords: [], stemmer: "none" });

@@ -3,7 +3,7 @@
  * space, and inside an unbroken run of characters only where one word of it ends (Chinese and Thai have no spaces). Words are those of the
  * search engine's tokenizer: they depend on no model. 100 English words are about 130 tokens of a language model.
  */
-import { forEachToken } from "../tokenizer.js";
+import { forEachToken } from "../text/tokenizer.js";
 
 export interface ChunkSettings {
   /** Most words of a passage. Search-R1's Wikipedia passages have 100. */

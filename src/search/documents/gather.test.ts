@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadCorpus } from "../corpus.js";
+import { loadCorpus } from "./corpus.js";
 import { defaultChunks } from "./chunk.js";
 import { findSources } from "./find.js";
 import type { FoundDocument } from "./find.js";

@@ -11,7 +11,7 @@ import { mkdir, open, readFile, readdir, rename, stat, writeFile } from "node:fs
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
-import { diskFiles } from "../bm25/files.js";
+import { diskFiles } from "../../files/disk.js";
 import { withLock } from "../bm25/lock.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { FoundDocument } from "./find.js";
@@ -183,14 +183,14 @@ const journalName = "journal.jsonl";
 class Journal {
   readonly entries: Entry[];
   passages: number;
-  private readonly corpus: FileHandle;
-  private readonly journal: FileHandle;
+  readonly #corpus: FileHandle;
+  readonly #journal: FileHandle;
 
   private constructor(entries: Entry[], corpus: FileHandle, journal: FileHandle) {
     this.entries = entries;
     this.passages = entries.reduce((sum, { passages }) => sum + passages, 0);
-    this.corpus = corpus;
-    this.journal = journal;
+    this.#corpus = corpus;
+    this.#journal = journal;
   }
 
   /** Keeps what is still true: the documents at the beginning that are as they were, taken apart with the same settings. */
@@ -219,7 +219,7 @@ class Journal {
     { lines, skipped }: { lines?: PassageLines; skipped?: string },
   ): Promise<void> {
     const begin = this.entries.at(-1)?.endByte ?? 0;
-    if (lines !== undefined) await this.corpus.writeFile(lines.bytes);
+    if (lines !== undefined) await this.#corpus.writeFile(lines.bytes);
     const entry: Entry = {
       path,
       bytes,
@@ -229,14 +229,14 @@ class Journal {
       skipped,
     };
     // After the passages: an entry without them would lose them.
-    await this.journal.write(linesOf([entry]));
+    await this.#journal.write(linesOf([entry]));
     this.entries.push(entry);
     this.passages += entry.passages;
   }
 
   async close(): Promise<void> {
-    await this.corpus.close();
-    await this.journal.close();
+    await this.#corpus.close();
+    await this.#journal.close();
   }
 }
 

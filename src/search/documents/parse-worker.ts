@@ -1,5 +1,5 @@
 /** @file The worker's side of `DocumentParser`. */
-import { serveTasks } from "../workers/serve-tasks.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import type { ChunkSettings } from "./chunk.js";
 import { loadReader, readDocument } from "./read.js";
 import type { DocumentKind } from "./read.js";

@@ -1,7 +1,7 @@
 /** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
 import { UserError } from "../../errors.js";
-import { orAborted } from "../waiting.js";
-import { WorkerPool } from "../workers/pool.js";
+import { orAborted } from "../../async.js";
+import { WorkerPool } from "../../workers/pool.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
 import type { DocumentKind } from "./read.js";
@@ -20,13 +20,13 @@ export interface ParseOptions {
 
 /** Threads that take documents apart. They start with the first document. Whoever makes one closes it. */
 export class DocumentParser {
-  private readonly lanes: Lane[];
-  private readonly timeoutMs: number;
-  private closed = false;
+  readonly #lanes: Lane[];
+  readonly #timeoutMs: number;
+  #closed = false;
 
   constructor({ workers = 1, timeoutMs = 20_000 }: ParserOptions = {}) {
-    this.lanes = Array.from({ length: workers }, () => new Lane());
-    this.timeoutMs = timeoutMs;
+    this.#lanes = Array.from({ length: workers }, () => new Lane());
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
@@ -34,7 +34,7 @@ export class DocumentParser {
    * @throws UserError for a page that takes too long; the signal's reason
    */
   htmlToText(html: string, url?: string, options: ParseOptions = {}): Promise<{ title: string; text: string }> {
-    return this.run({ do: "html-to-text", html, url }, options);
+    return this.#run({ do: "html-to-text", html, url }, options);
   }
 
   /**
@@ -48,18 +48,18 @@ export class DocumentParser {
     settings: ChunkSettings,
     options: ParseOptions = {},
   ): Promise<PassageLines> {
-    return this.run({ do: "passages", bytes, ...file, settings }, options);
+    return this.#run({ do: "passages", bytes, ...file, settings }, options);
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    await Promise.all(this.lanes.map((lane) => lane.close()));
+    this.#closed = true;
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
-  private run<Answer>(task: ParseTask, { signal }: ParseOptions): Promise<Answer> {
-    if (this.closed) return Promise.reject(new Error("internal: this DocumentParser is closed"));
-    const lane = this.lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
-    return lane.run(task, this.timeoutMs, signal) as Promise<Answer>;
+  #run<Answer>(task: ParseTask, { signal }: ParseOptions): Promise<Answer> {
+    if (this.#closed) return Promise.reject(new Error("internal: this DocumentParser is closed"));
+    const lane = this.#lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
+    return lane.run(task, this.#timeoutMs, signal) as Promise<Answer>;
   }
 }
 
@@ -67,28 +67,28 @@ export class DocumentParser {
 class Lane {
   /** Documents that wait or are worked on. */
   waiting = 0;
-  private pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
-  private last: Promise<unknown> = Promise.resolve();
-  private closed = false;
+  #pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
   run(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
     this.waiting++;
-    const answer = this.last.then(() => this.parse(task, timeoutMs, signal)).finally(() => void this.waiting--);
-    this.last = answer.catch(() => undefined);
+    const answer = this.#last.then(() => this.#parse(task, timeoutMs, signal)).finally(() => void this.waiting--);
+    this.#last = answer.catch(() => undefined);
     return orAborted(answer, signal);
   }
 
   /** For good: what waits fails. */
   async close(): Promise<void> {
-    this.closed = true;
-    await this.endWorker();
+    this.#closed = true;
+    await this.#endWorker();
   }
 
-  private async parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+  async #parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
     signal?.throwIfAborted();
-    if (this.closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
-    const pool = await this.opened();
+    if (this.#closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
+    const pool = await this.#opened();
     await pool.run({ do: "load", kind: "kind" in task ? task.kind : "html" }, { signal });
     const deadline = new AbortController();
     const timer = setTimeout(() => {
@@ -103,27 +103,27 @@ class Lane {
       });
     } catch (error) {
       // Only ending the worker stops what it does.
-      if (deadline.signal.aborted || signal?.aborted) await this.endWorker();
+      if (deadline.signal.aborted || signal?.aborted) await this.#endWorker();
       throw error;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  private async opened(): Promise<WorkerPool<ParseTask, unknown>> {
+  async #opened(): Promise<WorkerPool<ParseTask, unknown>> {
     try {
-      return await (this.pool ??= openPool());
+      return await (this.#pool ??= openPool());
     } catch (error) {
       // The next document gets another chance.
-      this.pool = undefined;
+      this.#pool = undefined;
       throw error;
     }
   }
 
   /** The next document starts another one. */
-  private async endWorker(): Promise<void> {
-    const pool = this.pool;
-    this.pool = undefined;
+  async #endWorker(): Promise<void> {
+    const pool = this.#pool;
+    this.#pool = undefined;
     await (await pool?.catch(() => undefined))?.close();
   }
 }

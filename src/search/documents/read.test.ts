@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 import { defaultChunks } from "./chunk.js";
 import { documentKind, readDocument } from "./read.js";
 import type { DocumentKind } from "./read.js";

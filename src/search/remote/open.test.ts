@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { SearchError } from "../engine.js";
-import { openEngine } from "../open-engine.js";
-import type { EngineContext, EngineSettings } from "../open-engine.js";
+import { openEngine } from "../open.js";
+import type { EngineContext, EngineSettings } from "../open.js";
 
 /** Records requests and answers what is right for each engine's opening, nothing found for searches. */
 function recording(environment: Record<string, string> = {}) {

@@ -2,8 +2,8 @@
  * @file Engines that ask a server, from settings: keys come from the environment, and time is divided so that a second try
  * fits. That addresses and encoders are named was checked by `openEngine`.
  */
-import type { EngineContext, EngineSettings } from "../open-engine.js";
-import { HttpEngine } from "../http.js";
+import type { EngineContext, EngineSettings } from "../open.js";
+import { HttpEngine } from "./http.js";
 import { openEncoder } from "../dense/open-encoder.js";
 import { OpenSearchEngine } from "./opensearch.js";
 import { QdrantEngine } from "./qdrant.js";

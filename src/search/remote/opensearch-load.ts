@@ -1,13 +1,13 @@
 /** @file Filling an index of OpenSearch or Elasticsearch with passages, so that it ranks as Search-R1's BM25 does. */
 import { UserError } from "../../errors.js";
 import type { HttpTools } from "../../http/post.js";
-import type { StoredPassage } from "../bm25/passages.js";
 import { formatContents } from "../contents.js";
 import { SearchError } from "../engine.js";
 import { openSearchServer } from "./opensearch.js";
 import type { OpenSearchSettings } from "./opensearch.js";
 import { BadAnswer } from "./remote-server.js";
 import type { RemoteServer } from "./remote-server.js";
+import type { StoredPassage } from "../../types.js";
 
 export interface LoadSettings extends Partial<OpenSearchSettings> {
   url: string;

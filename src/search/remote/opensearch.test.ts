@@ -8,13 +8,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import type { HttpTools } from "../../http/post.js";
 import { bruteForceBm25 } from "../bm25/oracle.test-support.js";
-import type { StoredPassage } from "../bm25/passages.js";
 import { conformancePassages, searchConformance } from "../conformance.js";
 import { SearchError } from "../engine.js";
 import { loadIntoOpenSearch } from "./opensearch-load.js";
 import { OpenSearchEngine } from "./opensearch.js";
 import { listening, sendJson } from "./servers.test-support.js";
 import type { Answer, Asked, TestServer } from "./servers.test-support.js";
+import type { StoredPassage } from "../../types.js";
 
 const hit = (id: string, source: object) => ({ _id: id, _score: 2, _source: source });
 const items = (...lists: object[][]): Answer => ({

@@ -5,15 +5,14 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Passage } from "../../types.js";
+import type { Passage, StoredPassage } from "../../types.js";
 import { Bm25Engine } from "../bm25/engine.js";
-import type { StoredPassage } from "../bm25/passages.js";
 import type { Bm25Settings } from "../bm25/settings.js";
 import { formatContents } from "../contents.js";
 import type { Encoder } from "../dense/encoder.js";
 import type { SearchEngine } from "../engine.js";
-import { HttpEngine } from "../http.js";
-import { toAnswer } from "../wire.js";
+import { HttpEngine } from "./http.js";
+import { toAnswer } from "../serving/wire.js";
 import { OpenSearchEngine } from "./opensearch.js";
 import { QdrantEngine } from "./qdrant.js";
 import type { RemoteSettings } from "./remote-server.js";

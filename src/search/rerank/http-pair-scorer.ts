@@ -60,13 +60,13 @@ interface Chunk {
 /** Each request holds one query and passages of its own alone. Failures are `SearchError`s; the key is in none of them. */
 export class HttpPairScorer implements PairScorer {
   readonly name: string;
-  private readonly url: string;
-  private readonly model: string;
-  private readonly settings: HttpScorerSettings;
-  private readonly tools: HttpTools;
-  private readonly closed = new AbortController();
-  private dialect: DialectName | undefined;
-  private readonly requests: RequestCounts = { requests: 0, retries: 0, failures: 0 };
+  readonly #url: string;
+  readonly #model: string;
+  readonly #settings: HttpScorerSettings;
+  readonly #tools: HttpTools;
+  readonly #closed = new AbortController();
+  #dialect: DialectName | undefined;
+  readonly #requests: RequestCounts = { requests: 0, retries: 0, failures: 0 };
 
   /** @throws UserError for an address that is no http(s) URL or holds a password or key, and for a key that is none */
   constructor(settings: Partial<HttpScorerSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
@@ -76,104 +76,104 @@ export class HttpPairScorer implements PairScorer {
       throw new UserError(`${rerankKeyVariable} holds white space or letters that no key has. ${hint}`);
     }
     const headers = { ...settings.headers, ...(key === "" ? {} : { authorization: `Bearer ${key}` }) };
-    this.settings = { ...defaults, ...settings, headers };
-    this.tools = { ...realTools, ...tools };
-    ({ url: this.url, model: this.model } = addressOf(settings.url));
-    this.name = this.url;
-    if (this.settings.dialect !== "auto") this.dialect = this.settings.dialect;
+    this.#settings = { ...defaults, ...settings, headers };
+    this.#tools = { ...realTools, ...tools };
+    ({ url: this.#url, model: this.#model } = addressOf(settings.url));
+    this.name = this.#url;
+    if (this.#settings.dialect !== "auto") this.#dialect = this.#settings.dialect;
   }
 
   async score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<number[]> {
     checkSignal(options.signal);
-    if (this.closed.signal.aborted) throw this.error("it is closed", false);
-    const { deadlineMs } = this.settings;
-    const late = (): SearchError => this.error(`no answer within ${deadlineMs} ms, further tries included`, true);
-    return withDeadline([options.signal, this.closed.signal], deadlineMs, late, (signal) =>
-      this.scoreAll(pairs, signal),
+    if (this.#closed.signal.aborted) throw this.#error("it is closed", false);
+    const { deadlineMs } = this.#settings;
+    const late = (): SearchError => this.#error(`no answer within ${deadlineMs} ms, further tries included`, true);
+    return withDeadline([options.signal, this.#closed.signal], deadlineMs, late, (signal) =>
+      this.#scoreAll(pairs, signal),
     );
   }
 
   counts(): Counts {
-    return { ...this.requests };
+    return { ...this.#requests };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    this.closed.abort(this.error("it is closed", false));
+    this.#closed.abort(this.#error("it is closed", false));
   }
 
-  private async scoreAll(pairs: readonly Pair[], signal: AbortSignal): Promise<number[]> {
+  async #scoreAll(pairs: readonly Pair[], signal: AbortSignal): Promise<number[]> {
     const scores = new Array<number>(pairs.length);
-    const chunks = chunksOf(pairs, this.settings.chunkSize);
+    const chunks = chunksOf(pairs, this.#settings.chunkSize);
     const next = async (): Promise<void> => {
       for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
-        const answer = await this.scoreChunk(chunk, signal);
+        const answer = await this.#scoreChunk(chunk, signal);
         for (const [index, place] of chunk.places.entries()) scores[place] = answer[index];
       }
     };
     // The first request alone where it also finds out how the service is spoken to.
-    const [first] = this.dialect === undefined ? chunks.splice(0, 1) : [];
+    const [first] = this.#dialect === undefined ? chunks.splice(0, 1) : [];
     if (first !== undefined) {
-      const answer = await this.scoreChunk(first, signal);
+      const answer = await this.#scoreChunk(first, signal);
       for (const [index, place] of first.places.entries()) scores[place] = answer[index];
     }
-    await Promise.all(Array.from({ length: Math.min(this.settings.concurrency, chunks.length) }, next));
+    await Promise.all(Array.from({ length: Math.min(this.#settings.concurrency, chunks.length) }, next));
     return scores;
   }
 
-  private async scoreChunk(chunk: Chunk, signal: AbortSignal): Promise<number[]> {
-    const candidates = this.dialect === undefined ? dialectNames : [this.dialect];
+  async #scoreChunk(chunk: Chunk, signal: AbortSignal): Promise<number[]> {
+    const candidates = this.#dialect === undefined ? dialectNames : [this.#dialect];
     const refused: string[] = [];
     for (const name of candidates) {
       try {
-        const scores = await this.ask(name, chunk, signal);
-        this.dialect = name;
+        const scores = await this.#ask(name, chunk, signal);
+        this.#dialect = name;
         return scores;
       } catch (error) {
         if (!(error instanceof SearchError) || !notUnderstood.has(error.status ?? 0)) throw error;
         if (candidates.length === 1) throw error;
         // It did not fail: it speaks another language.
-        this.requests.failures--;
+        this.#requests.failures--;
         refused.push(`as ${name}: ${error.message}`);
       }
     }
-    throw this.error(`it understands none of the ways in which such services are asked (${refused.join(" ")})`, false);
+    throw this.#error(`it understands none of the ways in which such services are asked (${refused.join(" ")})`, false);
   }
 
-  private async ask(name: DialectName, { query, passages }: Chunk, signal: AbortSignal): Promise<number[]> {
+  async #ask(name: DialectName, { query, passages }: Chunk, signal: AbortSignal): Promise<number[]> {
     const dialect = dialects[name];
-    const body = JSON.stringify(dialect.request(query, passages, this.model));
+    const body = JSON.stringify(dialect.request(query, passages, this.#model));
     let text: string;
     try {
-      text = await postJson(this.url, body, this.settings, this.tools, { signal, counts: this.requests });
+      text = await postJson(this.#url, body, this.#settings, this.#tools, { signal, counts: this.#requests });
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       const { why, isRetryable, status, tries } = error;
-      throw this.error(`${why}${tries === 1 ? "" : ` (tried ${tries} times)`}`, isRetryable, status);
+      throw this.#error(`${why}${tries === 1 ? "" : ` (tried ${tries} times)`}`, isRetryable, status);
     }
     let answer: unknown;
     try {
       answer = JSON.parse(text);
     } catch {
-      throw this.error(`the answer is not JSON: ${excerpt(text)}`, false, 200);
+      throw this.#error(`the answer is not JSON: ${excerpt(text)}`, false, 200);
     }
     try {
       return dialect.scores(answer, passages);
     } catch (error) {
       if (!(error instanceof DialectError)) throw error;
-      throw this.error(`the answer cannot be used: ${error.message}`, false, 200);
+      throw this.#error(`the answer cannot be used: ${error.message}`, false, 200);
     }
   }
 
   /** Without the cause: it quotes what the server said, and servers quote keys. */
-  private error(why: string, isRetryable: boolean, status?: number): SearchError {
-    const { key } = this.settings;
+  #error(why: string, isRetryable: boolean, status?: number): SearchError {
+    const { key } = this.#settings;
     const hidden = key === "" ? why : why.replaceAll(key, "[key]");
     const advice = status === 401 || status === 403 ? ` Put a key that may use it into ${rerankKeyVariable}.` : "";
-    return new SearchError(`Rerank service ${this.url}: ${hidden}.${advice}`, {
+    return new SearchError(`Rerank service ${this.#url}: ${hidden}.${advice}`, {
       engine: "rerank",
       isRetryable,
-      url: this.url,
+      url: this.#url,
       status,
     });
   }

@@ -38,31 +38,31 @@ export async function openOnnxPairScorer(location: string, options: OnnxPairScor
 /** One logit is the score; of two, "fits" less "does not fit". */
 class OnnxPairScorer implements PairScorer {
   readonly name: string;
-  private readonly model: TextModel;
-  private readonly activation: "none" | "sigmoid";
-  private pairs = 0;
+  readonly #model: TextModel;
+  readonly #activation: "none" | "sigmoid";
+  #pairs = 0;
 
   constructor(fingerprint: string, model: TextModel, activation: "none" | "sigmoid") {
     this.name = `cross-encoder ${fingerprint}, ${model.maxTokens} tokens${activation === "none" ? "" : `, ${activation}`}`;
-    this.model = model;
-    this.activation = activation;
+    this.#model = model;
+    this.#activation = activation;
   }
 
   async score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<number[]> {
-    const logits = await this.model.score(pairs, options);
-    this.pairs += pairs.length;
-    const { width } = this.model;
+    const logits = await this.#model.score(pairs, options);
+    this.#pairs += pairs.length;
+    const { width } = this.#model;
     return pairs.map((_, index) => {
       const logit = width === 1 ? logits[index] : logits[index * 2 + 1] - logits[index * 2];
-      return this.activation === "sigmoid" ? 1 / (1 + Math.exp(-logit)) : logit;
+      return this.#activation === "sigmoid" ? 1 / (1 + Math.exp(-logit)) : logit;
     });
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { pairsScored: this.pairs };
+    return { pairsScored: this.#pairs };
   }
 
   close(): Promise<void> {
-    return this.model.close();
+    return this.#model.close();
   }
 }

@@ -61,7 +61,7 @@ const entities: Readonly<Record<string, string>> = {
 
 /**
  * A title or snippet as text on one line: mark-up taken off, entities read once (`&amp;lt;` is the text `&lt;`), whitespace joined.
- * What is left is still a stranger's text; the neutraliser sees to protocol tags and control characters where passages are rendered.
+ * What is left is still a stranger's text; the sanitizer sees to protocol tags and control characters where passages are rendered.
  */
 export function cleanText(text: string): string {
   return text

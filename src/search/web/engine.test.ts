@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import type { HttpTools } from "../../http/post.js";
 import { SearchError } from "../engine.js";
-import { defaultEngineSettings, openEngine } from "../open-engine.js";
+import { defaultEngineSettings, openEngine } from "../open.js";
 import { WebEngine } from "./engine.js";
 import type { WebSettings } from "./engine.js";
 import { openWeb } from "./open.js";

@@ -52,15 +52,15 @@ const shareForPages = 0.7;
 export class WebEngine implements SearchEngine {
   readonly name: WebEngineName;
   readonly endpoint: string;
-  private readonly provider: WebProvider;
-  private readonly settings: Omit<WebSettings, "keys">;
+  readonly #provider: WebProvider;
+  readonly #settings: Omit<WebSettings, "keys">;
   /** Hidden from whoever prints or clones an engine. */
   readonly #keys: readonly string[];
-  private readonly tools: HttpTools;
-  private readonly gate: HostGate;
-  private readonly closed = new AbortController();
-  private readonly breaker: CircuitBreaker;
-  private readonly asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
+  readonly #tools: HttpTools;
+  readonly #gate: HostGate;
+  readonly #closed = new AbortController();
+  readonly #breaker: CircuitBreaker;
+  readonly #asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
 
   /** @throws UserError for keys that are missing or could not be sent, or an address that is none */
   constructor(
@@ -68,13 +68,13 @@ export class WebEngine implements SearchEngine {
     tools: Partial<HttpTools> = {},
   ) {
     this.name = settings.provider;
-    this.provider = webProviders[settings.provider];
+    this.#provider = webProviders[settings.provider];
     this.#keys = checkKeys(keys, settings.provider);
-    this.endpoint = checkEndpoint(settings.endpoint ?? this.provider.endpoint ?? "", settings.provider);
-    this.settings = { ...defaults, ...settings, endpoint: this.endpoint };
-    this.tools = { ...realTools, ...tools };
-    this.gate = new HostGate(this.settings.concurrency, this.settings.concurrency);
-    this.breaker = new CircuitBreaker(this.settings.breaker);
+    this.endpoint = checkEndpoint(settings.endpoint ?? this.#provider.endpoint ?? "", settings.provider);
+    this.#settings = { ...defaults, ...settings, endpoint: this.endpoint };
+    this.#tools = { ...realTools, ...tools };
+    this.#gate = new HostGate(this.#settings.concurrency, this.#settings.concurrency);
+    this.#breaker = new CircuitBreaker(this.#settings.breaker);
   }
 
   async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
@@ -82,51 +82,51 @@ export class WebEngine implements SearchEngine {
     checkSignal(options.signal);
     const distinct = [...new Set(queries)];
     const answers = new Map<string, Passage[]>();
-    const { concurrency, deadlineMs } = this.settings;
+    const { concurrency, deadlineMs } = this.#settings;
     // A query's deadline begins when its turn comes; this one bounds the wait for that, where other calls fill the line.
     const boundMs = Math.min(2 ** 31 - 1, (Math.ceil(distinct.length / concurrency) + 1) * deadlineMs);
     const task = async (signal: AbortSignal): Promise<void> => {
       // Each query listens, and there may be many.
       setMaxListeners(0, signal);
       const search = async (query: string): Promise<void> => {
-        answers.set(query, await this.gate.run(this.name, signal, () => this.search(query, k, signal)));
+        answers.set(query, await this.#gate.run(this.name, signal, () => this.#search(query, k, signal)));
       };
       await Promise.all(distinct.map(search));
     };
-    await withDeadline([options.signal, this.closed.signal], boundMs, () => this.late(boundMs), task);
+    await withDeadline([options.signal, this.#closed.signal], boundMs, () => this.#late(boundMs), task);
     return queries.map((query) => (answers.get(query) as Passage[]).map((passage) => ({ ...passage })));
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { ...this.asked, breakerOpen: this.breaker.opened, ...this.settings.pages?.counts };
+    return { ...this.#asked, breakerOpen: this.#breaker.opened, ...this.#settings.pages?.counts };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    if (!this.closed.signal.aborted) this.closed.abort(this.error("the engine is closed", false));
-    await this.settings.pages?.close();
+    if (!this.#closed.signal.aborted) this.#closed.abort(this.#error("the engine is closed", false));
+    await this.#settings.pages?.close();
   }
 
   /** One query, within its deadline. */
-  private async search(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
-    const asked = cleanQuery(query, this.provider.limits);
+  async #search(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
+    const asked = cleanQuery(query, this.#provider.limits);
     if (asked === "") return [];
-    const { deadlineMs, pages } = this.settings;
+    const { deadlineMs, pages } = this.#settings;
     const start = performance.now();
-    const late = (): SearchError => this.late(deadlineMs);
-    const found = await withDeadline([signal], deadlineMs, late, (until) => this.find(asked, k, until));
+    const late = (): SearchError => this.#late(deadlineMs);
+    const found = await withDeadline([signal], deadlineMs, late, (until) => this.#find(asked, k, until));
     if (pages === undefined) return found;
     // What is left of the time, but for putting the answer together.
     const leftMs = Math.max(0, start + shareForPages * deadlineMs - performance.now());
     return withDeadline([signal], leftMs, late, (until) => {
       // Each page listens, and there may be many.
       setMaxListeners(0, until);
-      return Promise.all(found.map((passage) => this.read(passage, asked, pages, until, signal)));
+      return Promise.all(found.map((passage) => this.#read(passage, asked, pages, until, signal)));
     });
   }
 
   /** The passage with the page's words; as it is where the page cannot be read in time. */
-  private async read(
+  async #read(
     passage: Passage,
     query: string,
     pages: Pages,
@@ -144,11 +144,11 @@ export class WebEngine implements SearchEngine {
   }
 
   /** Pages of results until there are k; no page is asked for when the one before brought nothing new. */
-  private async find(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
+  async #find(query: string, k: number, signal: AbortSignal): Promise<Passage[]> {
     const found = new Map<string, Passage>();
-    for (let page = 0; page < this.provider.maxPages && found.size < k; page++) {
+    for (let page = 0; page < this.#provider.maxPages && found.size < k; page++) {
       const before = found.size;
-      for (const result of await this.resultsOf(query, k, page, signal)) {
+      for (const result of await this.#resultsOf(query, k, page, signal)) {
         const passage = passageOf(result, found.size + 1);
         if (passage !== undefined && !found.has(keyOf(passage.id))) found.set(keyOf(passage.id), passage);
       }
@@ -157,39 +157,42 @@ export class WebEngine implements SearchEngine {
     return [...found.values()].slice(0, k);
   }
 
-  private async resultsOf(query: string, k: number, page: number, signal: AbortSignal): Promise<WebResult[]> {
+  async #resultsOf(query: string, k: number, page: number, signal: AbortSignal): Promise<WebResult[]> {
     const asked = { query, k, page };
-    const { settings, tools, endpoint, breaker } = this;
-    const request = this.provider.request(asked, this.#keys);
+    const settings = this.#settings;
+    const tools = this.#tools;
+    const endpoint = this.endpoint;
+    const breaker = this.#breaker;
+    const request = this.#provider.request(asked, this.#keys);
     const secrets = this.#keys;
     let text: string;
     try {
-      text = await askService(request, { endpoint, secrets, settings, tools, counts: this.asked, breaker, signal });
+      text = await askService(request, { endpoint, secrets, settings, tools, counts: this.#asked, breaker, signal });
     } catch (error) {
       if (!(error instanceof AskError)) throw error;
-      const advice = this.adviceFor(error);
-      throw this.error(`${error.message}${advice}`, error.isRetryable, error.status);
+      const advice = this.#adviceFor(error);
+      throw this.#error(`${error.message}${advice}`, error.isRetryable, error.status);
     }
     const shown = hide(text.slice(0, 2_000), secrets);
     let answer: unknown;
     try {
       answer = JSON.parse(text);
     } catch {
-      throw this.error(`the answer is not JSON: ${excerpt(shown)}${this.formatAdvice(shown)}`, false, 200);
+      throw this.#error(`the answer is not JSON: ${excerpt(shown)}${this.#formatAdvice(shown)}`, false, 200);
     }
     if (typeof answer !== "object" || answer === null || Array.isArray(answer))
-      throw this.error(`the answer is not an object: ${excerpt(shown)}`, false, 200);
+      throw this.#error(`the answer is not an object: ${excerpt(shown)}`, false, 200);
     try {
-      return this.provider.results(answer as Record<string, unknown>, asked);
+      return this.#provider.results(answer as Record<string, unknown>, asked);
     } catch (error) {
       if (!(error instanceof WrongAnswer)) throw error;
-      throw this.error(hide(error.message, secrets), error.isRetryable, 200);
+      throw this.#error(hide(error.message, secrets), error.isRetryable, 200);
     }
   }
 
   /** What the user can do about a refusal. */
-  private adviceFor({ refusal, status }: AskError): string {
-    const { keys, keysFrom } = this.provider;
+  #adviceFor({ refusal, status }: AskError): string {
+    const { keys, keysFrom } = this.#provider;
     if (this.name === "searxng") {
       if (status === 403) return `. ${jsonAdvice}`;
       return status === 429
@@ -201,15 +204,15 @@ export class WebEngine implements SearchEngine {
     return "";
   }
 
-  private formatAdvice(text: string): string {
+  #formatAdvice(text: string): string {
     return this.name === "searxng" && /<html|<!doctype/i.test(text) ? `. ${jsonAdvice}` : "";
   }
 
-  private late(ms: number): SearchError {
-    return this.error(`no answer within ${ms} ms, further tries included`, true);
+  #late(ms: number): SearchError {
+    return this.#error(`no answer within ${ms} ms, further tries included`, true);
   }
 
-  private error(why: string, isRetryable: boolean, status?: number): SearchError {
+  #error(why: string, isRetryable: boolean, status?: number): SearchError {
     // No cause: what fetch reports may hold the address with its key.
     const details = { engine: this.name, isRetryable, url: this.endpoint, status };
     return new SearchError(`${this.name} (${this.endpoint}): ${why}.`, details);

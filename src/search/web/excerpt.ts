@@ -1,5 +1,5 @@
 /** @file The part of a page that a search was about. */
-import { Analyzer } from "../analyzer.js";
+import { Analyzer } from "../text/analyzer.js";
 
 const analyzer = new Analyzer();
 

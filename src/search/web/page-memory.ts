@@ -2,36 +2,36 @@
 
 /** Forgets what was used longest ago when it holds too much. */
 export class PageMemory {
-  private readonly maxCharacters: number;
+  readonly #maxCharacters: number;
   /** Oldest use first: a Map keeps the order of insertion. */
-  private readonly texts = new Map<string, string>();
-  private characters = 0;
+  readonly #texts = new Map<string, string>();
+  #characters = 0;
 
   /** @param maxCharacters UTF-16 units of all texts together */
   constructor(maxCharacters: number) {
-    this.maxCharacters = maxCharacters;
+    this.#maxCharacters = maxCharacters;
   }
 
   get(address: string): string | undefined {
-    const text = this.texts.get(address);
+    const text = this.#texts.get(address);
     if (text === undefined) return undefined;
-    this.texts.delete(address);
-    this.texts.set(address, text);
+    this.#texts.delete(address);
+    this.#texts.set(address, text);
     return text;
   }
 
   set(address: string, text: string): void {
-    this.drop(address);
-    this.texts.set(address, text);
-    this.characters += text.length;
-    for (const oldest of this.texts.keys()) {
-      if (this.characters <= this.maxCharacters) break;
-      this.drop(oldest);
+    this.#drop(address);
+    this.#texts.set(address, text);
+    this.#characters += text.length;
+    for (const oldest of this.#texts.keys()) {
+      if (this.#characters <= this.#maxCharacters) break;
+      this.#drop(oldest);
     }
   }
 
-  private drop(address: string): void {
-    this.characters -= this.texts.get(address)?.length ?? 0;
-    this.texts.delete(address);
+  #drop(address: string): void {
+    this.#characters -= this.#texts.get(address)?.length ?? 0;
+    this.#texts.delete(address);
   }
 }

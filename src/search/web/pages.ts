@@ -58,21 +58,21 @@ export class Pages {
     pagesFailed: 0,
     robotsDenied: 0,
   };
-  private readonly settings: PageSettings;
-  private readonly rules: ConnectRules;
-  private readonly robots: Robots;
-  private readonly gate: HostGate;
-  private readonly parser: DocumentParser;
-  private readonly memory = new PageMemory(rememberedText);
+  readonly #settings: PageSettings;
+  readonly #rules: ConnectRules;
+  readonly #robots: Robots;
+  readonly #gate: HostGate;
+  readonly #parser: DocumentParser;
+  readonly #memory = new PageMemory(rememberedText);
 
   /** @param rules for tests alone */
   constructor(settings: Partial<PageSettings> = {}, rules: ConnectRules = {}) {
-    this.settings = { ...defaultPages, ...settings };
-    this.rules = rules;
-    this.robots = new Robots(rules);
-    this.gate = new HostGate(this.settings.concurrency, this.settings.perHost);
+    this.#settings = { ...defaultPages, ...settings };
+    this.#rules = rules;
+    this.#robots = new Robots(rules);
+    this.#gate = new HostGate(this.#settings.concurrency, this.#settings.perHost);
     // Two, so that a page which is made to take long holds up half of the others only.
-    this.parser = new DocumentParser({ workers: 2, timeoutMs: this.settings.timeoutMs });
+    this.#parser = new DocumentParser({ workers: 2, timeoutMs: this.#settings.timeoutMs });
   }
 
   /**
@@ -82,8 +82,8 @@ export class Pages {
   async excerpt(address: string, query: string, snippet: string, signal: AbortSignal): Promise<string | undefined> {
     try {
       // Asked for when its turn has come: by then another search may have read it.
-      const text = await this.gate.run(hostOf(address), signal, () => this.textOf(address, signal));
-      return await bestExcerpt(text, query, snippet, this.settings.maxCharacters);
+      const text = await this.#gate.run(hostOf(address), signal, () => this.#textOf(address, signal));
+      return await bestExcerpt(text, query, snippet, this.#settings.maxCharacters);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof RobotsDenied) this.counts.robotsDenied++;
@@ -94,38 +94,38 @@ export class Pages {
   }
 
   async close(): Promise<void> {
-    this.robots.close();
-    await this.parser.close();
+    this.#robots.close();
+    await this.#parser.close();
   }
 
-  private async fetch(address: string, signal: AbortSignal): Promise<Fetched> {
+  async #fetch(address: string, signal: AbortSignal): Promise<Fetched> {
     const page = await fetchPage(
       address,
       {
-        limits: this.settings,
+        limits: this.#settings,
         signal,
-        mayVisit: (url) => this.robots.check(url, signal),
+        mayVisit: (url) => this.#robots.check(url, signal),
         wants: (contentType) => readTypes.has(contentType),
       },
-      this.rules,
+      this.#rules,
     );
     if (page.status < 200 || page.status > 299) throw new Error(`the server answered ${page.status}`);
     if (!readTypes.has(page.contentType)) throw new Error(`${page.contentType || "a body without a type"} is not read`);
     return page;
   }
 
-  private async textOf(address: string, signal: AbortSignal): Promise<string> {
-    const known = this.memory.get(address);
+  async #textOf(address: string, signal: AbortSignal): Promise<string> {
+    const known = this.#memory.get(address);
     if (known !== undefined) {
       this.counts.pagesRemembered++;
       return known;
     }
-    const { body, charset, contentType, url } = await this.fetch(address, signal);
+    const { body, charset, contentType, url } = await this.#fetch(address, signal);
     const page = decodePage(body, charset);
-    const whole = contentType === "text/plain" ? page : (await this.parser.htmlToText(page, url, { signal })).text;
+    const whole = contentType === "text/plain" ? page : (await this.#parser.htmlToText(page, url, { signal })).text;
     const text = whole.slice(0, longestText);
     this.counts.pagesFetched++;
-    this.memory.set(address, text);
+    this.#memory.set(address, text);
     return text;
   }
 }

@@ -2,7 +2,7 @@
  * @file The search services, one entry each: where they answer, how a request is written and an answer read. Written after the providers'
  * documentation as it stood in autumn 2026; answers of each are in `testdata/`. What they charge is in `../list-prices.ts`.
  */
-import type { EngineName } from "../engine-names.js";
+import type { EngineName } from "../registry.js";
 import type { QueryLimits } from "./clean.js";
 
 export type WebEngineName = Extract<EngineName, "serper" | "serpapi" | "google" | "brave" | "tavily" | "searxng">;

@@ -44,14 +44,14 @@ const parse = robotsParser as unknown as (address: string, text: string) => Robo
 
 /** Asks each site for its rules once, and remembers them for a while. */
 export class Robots {
-  private readonly sites = new Map<string, Site>();
-  private readonly closed = new AbortController();
-  private readonly rules: ConnectRules;
-  private readonly now: () => number;
+  readonly #sites = new Map<string, Site>();
+  readonly #closed = new AbortController();
+  readonly #rules: ConnectRules;
+  readonly #now: () => number;
 
   constructor(rules: ConnectRules = {}, now: () => number = Date.now) {
-    this.rules = rules;
-    this.now = now;
+    this.#rules = rules;
+    this.#now = now;
   }
 
   /**
@@ -59,37 +59,37 @@ export class Robots {
    * @throws RobotsDenied; Refused for a site that is not visited; the signal's reason
    */
   async check(url: URL, signal: AbortSignal): Promise<void> {
-    const rules = await abandonable(this.rulesOf(url.origin), signal);
+    const rules = await abandonable(this.#rulesOf(url.origin), signal);
     if ("refused" in rules) throw rules.refused;
     if (!allows(rules, url)) throw new RobotsDenied(`${url.host} asks robots not to read it`);
   }
 
   close(): void {
-    this.closed.abort(new Error("closed"));
+    this.#closed.abort(new Error("closed"));
   }
 
-  private rulesOf(origin: string): Promise<Rules> {
-    const known = this.sites.get(origin);
-    if (known !== undefined && this.now() < known.until) return known.rules;
-    const site: Site = { rules: this.ask(origin), until: Number.POSITIVE_INFINITY };
+  #rulesOf(origin: string): Promise<Rules> {
+    const known = this.#sites.get(origin);
+    if (known !== undefined && this.#now() < known.until) return known.rules;
+    const site: Site = { rules: this.#ask(origin), until: Number.POSITIVE_INFINITY };
     void site.rules.then(
-      (rules) => void (site.until = this.now() + ("allows" in rules && !rules.allows ? failedFreshMs : freshMs)),
+      (rules) => void (site.until = this.#now() + ("allows" in rules && !rules.allows ? failedFreshMs : freshMs)),
     );
     // Put last: a Map keeps the order of insertion.
-    this.sites.delete(origin);
-    this.sites.set(origin, site);
-    for (const oldest of this.sites.keys()) {
-      if (this.sites.size <= maxSites) break;
-      this.sites.delete(oldest);
+    this.#sites.delete(origin);
+    this.#sites.set(origin, site);
+    for (const oldest of this.#sites.keys()) {
+      if (this.#sites.size <= maxSites) break;
+      this.#sites.delete(oldest);
     }
     return site.rules;
   }
 
   /** 2.3.1: a site without a robots.txt allows everything; one that fails or cannot be reached allows nothing. */
-  private async ask(origin: string): Promise<Rules> {
+  async #ask(origin: string): Promise<Rules> {
     try {
-      const options = { limits, signal: this.closed.signal, wants: () => true };
-      const { status, body } = await fetchPage(`${origin}/robots.txt`, options, this.rules);
+      const options = { limits, signal: this.#closed.signal, wants: () => true };
+      const { status, body } = await fetchPage(`${origin}/robots.txt`, options, this.#rules);
       if (status >= 200 && status < 300) return rulesIn(Buffer.from(body).toString("utf8"), origin);
       return { allows: status >= 400 && status < 500 };
     } catch (error) {

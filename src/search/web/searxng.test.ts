@@ -3,7 +3,7 @@
  * SLEUTH_SEARXNG_URL=http://127.0.0.1:8080. Engines behind it that need the internet may be replaced by its own `json_engine` over a local server.
  */
 import { describe, expect, it } from "vitest";
-import { openEngine } from "../open-engine.js";
+import { openEngine } from "../open.js";
 
 const url = process.env.SLEUTH_SEARXNG_URL ?? "";
 

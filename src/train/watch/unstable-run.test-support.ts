@@ -3,7 +3,7 @@
  * network. Warm-up leads across that edge, so the run learns, and then collapses.
  */
 import type { Question } from "../../types.js";
-import type { ConfigInput } from "../config.js";
+import type { ConfigInput } from "../config/config.js";
 import { tinyConfig, tinyParts } from "../tiny-run.test-support.js";
 import type { TrainOptions } from "../train.js";
 

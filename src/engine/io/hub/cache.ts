@@ -6,12 +6,12 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, link, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "../adapter-folder.js";
-import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
-import { TOKENIZER_FILE } from "../tokenizer-files.js";
-import { ENCODER_OPTIONAL, missingEncoderFiles } from "./encoder-selection.js";
+import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
+import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
+import { tokenizerFile } from "../tokenizer-files.js";
+import { encoderOptional, missingEncoderFiles } from "./encoder-selection.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
-import { OPTIONAL, shardNames } from "./selection.js";
+import { optionalFiles, shardNames } from "./selection.js";
 
 export class ModelCache {
   readonly folder: string;
@@ -81,15 +81,15 @@ export class ModelCache {
     if (name.onnx !== undefined)
       return {
         missing: missingEncoderFiles(name.onnx, has),
-        unknown: ENCODER_OPTIONAL.filter((file) => !has(file) && !isAbsent(file)),
+        unknown: encoderOptional.filter((file) => !has(file) && !isAbsent(file)),
       };
-    const isAdapter = has(ADAPTER_CONFIG_FILE) && has(ADAPTER_WEIGHTS_FILE);
-    const missing = isAdapter ? [] : [CONFIG_FILE, TOKENIZER_FILE].filter((file) => !has(file));
-    if (!has(WEIGHTS_FILE)) {
-      if (has(INDEX_FILE)) missing.push(...(await missingShards(folder, has)));
-      else if (!isAdapter) missing.push(has(ADAPTER_CONFIG_FILE) ? ADAPTER_WEIGHTS_FILE : WEIGHTS_FILE);
+    const isAdapter = has(adapterConfigFile) && has(adapterWeightsFile);
+    const missing = isAdapter ? [] : [configFile, tokenizerFile].filter((file) => !has(file));
+    if (!has(weightsFile)) {
+      if (has(indexFile)) missing.push(...(await missingShards(folder, has)));
+      else if (!isAdapter) missing.push(has(adapterConfigFile) ? adapterWeightsFile : weightsFile);
     }
-    return { missing, unknown: OPTIONAL.filter((file) => !has(file) && !isAbsent(file)) };
+    return { missing, unknown: optionalFiles.filter((file) => !has(file) && !isAbsent(file)) };
   }
 
   #ref(revision: string): string {
@@ -99,10 +99,10 @@ export class ModelCache {
 
 async function missingShards(folder: string, has: (file: string) => boolean): Promise<string[]> {
   try {
-    const shards = shardNames(JSON.parse(await readFile(path.join(folder, INDEX_FILE), "utf8")));
-    return shards.length === 0 ? [INDEX_FILE] : shards.filter((file) => !isSafePath(file) || !has(file));
+    const shards = shardNames(JSON.parse(await readFile(path.join(folder, indexFile), "utf8")));
+    return shards.length === 0 ? [indexFile] : shards.filter((file) => !isSafePath(file) || !has(file));
   } catch {
-    return [INDEX_FILE];
+    return [indexFile];
   }
 }
 

@@ -8,11 +8,11 @@ import type { ListedFile } from "./selection.js";
 import type { HubTransport } from "./transport.js";
 
 /** Python's huggingface_hub calls unfinished blobs so, too. */
-const UNFINISHED = ".incomplete";
+const unfinished = ".incomplete";
 
 /** Bytes of a blob that an earlier try left. */
 export async function unfinishedBytes(blob: string): Promise<number> {
-  return Math.max(0, await fileSize(blob + UNFINISHED));
+  return Math.max(0, await fileSize(blob + unfinished));
 }
 
 /** Whether a file has the content that its listing promises. */
@@ -32,7 +32,7 @@ export async function downloadBlob(
   blob: string,
   onBytes: (count: number) => void,
 ): Promise<void> {
-  const partial = blob + UNFINISHED;
+  const partial = blob + unfinished;
   const before = await unfinishedBytes(blob);
   if (before > listed.size) await truncate(partial, 0);
   for (let isResumed = before > 0 && before <= listed.size; ; isResumed = false) {

@@ -1,24 +1,24 @@
 /** @file Which files of a repository make an encoder or a cross-encoder. */
 import { UserError } from "../../../errors.js";
-import { CONFIG_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
-import { SETTINGS_FILE, TOKENIZER_FILE } from "../tokenizer-files.js";
+import { configFile, weightsFile } from "../safetensors-set.js";
+import { settingsFile, tokenizerFile } from "../tokenizer-files.js";
 import type { ListedFile } from "./selection.js";
 
 /** Taken where they exist: how long texts may be, and how vectors are pooled. */
-export const ENCODER_OPTIONAL = [
-  SETTINGS_FILE,
+export const encoderOptional = [
+  settingsFile,
   "modules.json",
   "sentence_bert_config.json",
   "1_Pooling/config.json",
   "README.md",
 ];
 
-const needed = [CONFIG_FILE, TOKENIZER_FILE];
+const needed = [configFile, tokenizerFile];
 
 /** Where the model may lie, best first. BERT models run from their weights too. */
 function places(variant: string): string[] {
   const name = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
-  return [`onnx/${name}`, name, ...(variant === "" ? [WEIGHTS_FILE] : [])];
+  return [`onnx/${name}`, name, ...(variant === "" ? [weightsFile] : [])];
 }
 
 /** @throws UserError when the files would not make an encoder */
@@ -35,7 +35,7 @@ export function selectEncoderFiles(listed: readonly ListedFile[], variant: strin
   }
   // Weights of large exports lie beside the graph, in files that begin with its name.
   const isPart = (path: string): boolean => path === model || path.startsWith(`${model}_`) || path === `${model}.data`;
-  return listed.filter(({ path }) => needed.includes(path) || ENCODER_OPTIONAL.includes(path) || isPart(path));
+  return listed.filter(({ path }) => needed.includes(path) || encoderOptional.includes(path) || isPart(path));
 }
 
 /** Files without which a snapshot is no encoder. */

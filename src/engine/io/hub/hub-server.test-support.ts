@@ -40,13 +40,13 @@ export interface Trouble {
 }
 
 /** Files from this size on are kept by the CDN, under their SHA-256. */
-const LARGE = 1000;
-const PAGE = 4;
+const large = 1000;
+const page = 4;
 
 export const sha256 = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 export const gitSha1 = (content: Buffer): string =>
   createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
-export const etagOf = (content: Buffer): string => (content.length >= LARGE ? sha256(content) : gitSha1(content));
+export const etagOf = (content: Buffer): string => (content.length >= large ? sha256(content) : gitSha1(content));
 
 export class HubServer {
   readonly repositories: Record<string, ServedRepository> = {};
@@ -122,7 +122,7 @@ export class HubServer {
     const content = repository.files[file];
     if (content === undefined) return refuse(response, 404, "EntryNotFound");
     response.setHeader("x-repo-commit", commit);
-    if (content.length >= LARGE) {
+    if (content.length >= large) {
       const etag = sha256(content);
       const links = ["xet-auth", "xet-reconstruction-info"].map((rel) => `<${this.endpoint}/xet>; rel="${rel}"`);
       response.setHeader("x-linked-etag", `"${etag}"`);
@@ -145,16 +145,16 @@ export class HubServer {
       path,
       size: content.length,
       oid: gitSha1(content),
-      ...(content.length >= LARGE
+      ...(content.length >= large
         ? { lfs: { oid: sha256(content), size: content.length, pointerSize: 134 }, xetHash: sha256(content) }
         : {}),
     }));
     const folders = [{ type: "directory", path: "onnx", size: 0, oid: "0".repeat(40) }];
     const all = [...folders, ...entries];
     const next = new URL(url, this.endpoint);
-    next.searchParams.set("cursor", String(cursor + PAGE));
-    if (cursor + PAGE < all.length) response.setHeader("link", `<${next.href}>; rel="next"`);
-    json(response, all.slice(cursor, cursor + PAGE));
+    next.searchParams.set("cursor", String(cursor + page));
+    if (cursor + page < all.length) response.setHeader("link", `<${next.href}>; rel="next"`);
+    json(response, all.slice(cursor, cursor + page));
   }
 
   #cdnAnswer(asked: Asked, response: ServerResponse, trouble: Trouble | undefined): void {

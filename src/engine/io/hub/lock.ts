@@ -4,12 +4,12 @@ import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isRunning } from "../../../is-running.js";
+import { isRunning } from "../../../files/is-running.js";
 
 /** The owner touches its lock so often; one that was not touched for much longer has no owner any more. Milliseconds. */
-const HEARTBEAT_MS = 5_000;
-const ABANDONED_MS = 60_000;
-const POLL_MS = 250;
+const heartbeatMs = 5_000;
+const abandonedMs = 60_000;
+const pollMs = 250;
 
 /**
  * Runs `task` with the lock held.
@@ -29,12 +29,12 @@ export async function withLock<T>(
       continue;
     }
     if (isFirst) onWait?.();
-    await sleep(POLL_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    await sleep(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
   const heartbeat = setInterval(() => {
     const now = new Date();
     utimes(file, now, now).catch(() => undefined);
-  }, HEARTBEAT_MS);
+  }, heartbeatMs);
   try {
     return await task();
   } finally {
@@ -58,7 +58,7 @@ async function abandonedOwner(file: string): Promise<string | undefined> {
   try {
     const { mtimeMs } = await stat(file);
     const text = await readFile(file, "utf8");
-    if (Date.now() - mtimeMs > ABANDONED_MS) return text;
+    if (Date.now() - mtimeMs > abandonedMs) return text;
     const { pid, host } = JSON.parse(text) as { pid: number; host: string };
     return host === os.hostname() && !isRunning(pid) ? text : undefined;
   } catch {

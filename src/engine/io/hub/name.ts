@@ -1,8 +1,8 @@
 /** @file How a model of the Hub is named: `hf:ORG/NAME`, a file of it, a revision of it. */
 import { UserError } from "../../../errors.js";
 
-export const HUB_PREFIX = "hf:";
-const DEFAULT_REVISION = "main";
+export const hubPrefix = "hf:";
+const defaultRevision = "main";
 
 export interface HubName {
   /** `ORG/NAME` */
@@ -17,7 +17,7 @@ export interface HubName {
 
 /** Whether a model is named as one of the Hub's, rather than as a folder or file. */
 export function isHubName(name: string): boolean {
-  return name.startsWith(HUB_PREFIX);
+  return name.startsWith(hubPrefix);
 }
 
 /**
@@ -25,10 +25,10 @@ export function isHubName(name: string): boolean {
  * @throws UserError for everything else
  */
 export function parseHubName(name: string): HubName {
-  const text = isHubName(name) ? name.slice(HUB_PREFIX.length) : name;
+  const text = isHubName(name) ? name.slice(hubPrefix.length) : name;
   const at = text.indexOf("@");
   const [organisation, repository, ...file] = (at < 0 ? text : text.slice(0, at)).split("/");
-  const revision = at < 0 ? DEFAULT_REVISION : text.slice(at + 1);
+  const revision = at < 0 ? defaultRevision : text.slice(at + 1);
   if (!isPlainWord(organisation) || !isPlainWord(repository ?? "")) throw misnamed(name);
   if (/\.gguf$/i.test(revision))
     throw new UserError(
@@ -43,7 +43,7 @@ export function parseHubName(name: string): HubName {
 
 /** The name that means these very bytes for ever, whatever happens to the branch. */
 export function pinnedName({ repository, file }: HubName, commit: string): string {
-  return `${HUB_PREFIX}${repository}${file === undefined ? "" : `/${file}`}@${commit}`;
+  return `${hubPrefix}${repository}${file === undefined ? "" : `/${file}`}@${commit}`;
 }
 
 /** A whole commit id, which never means other bytes. */

@@ -7,12 +7,12 @@ import path from "node:path";
 import { UserError } from "../../../errors.js";
 import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
-import { ENCODER_OPTIONAL } from "./encoder-selection.js";
+import { encoderOptional } from "./encoder-selection.js";
 import { HubError } from "./hub-error.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { withLock } from "./lock.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
-import { OPTIONAL, selectFiles, type ListedFile } from "./selection.js";
+import { optionalFiles, selectFiles, type ListedFile } from "./selection.js";
 import { hubSettings, type HubSettings } from "./settings.js";
 import { HubTransport, type TransportOptions } from "./transport.js";
 
@@ -199,7 +199,7 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
       for (const file of chosen) await place(fetching, file);
       if (name.file === undefined) {
         const paths = new Set(listed.map((file) => file.path));
-        const optional = name.onnx === undefined ? OPTIONAL : ENCODER_OPTIONAL;
+        const optional = name.onnx === undefined ? optionalFiles : encoderOptional;
         await cache.setAbsent(
           commit,
           optional.filter((file) => !paths.has(file)),

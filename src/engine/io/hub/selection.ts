@@ -1,14 +1,8 @@
 /** @file Which files of a repository make a model that Sleuth can read, and what to say when they do not. */
 import { UserError } from "../../../errors.js";
-import { ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE } from "../adapter-folder.js";
-import { CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from "../safetensors-set.js";
-import {
-  GENERATION_FILE,
-  SETTINGS_FILE,
-  SPECIAL_TOKENS_FILE,
-  TEMPLATE_FILE,
-  TOKENIZER_FILE,
-} from "../tokenizer-files.js";
+import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
+import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
+import { generationFile, settingsFile, specialTokensFile, templateFile, tokenizerFile } from "../tokenizer-files.js";
 import { selectEncoderFiles } from "./encoder-selection.js";
 import { isSafePath, type HubName } from "./name.js";
 
@@ -21,14 +15,14 @@ export interface ListedFile {
 }
 
 /** Taken where they exist. Their absence is recorded in the cache, so that a cached model is known to be whole. */
-export const OPTIONAL = [
-  CONFIG_FILE,
-  TOKENIZER_FILE,
-  ADAPTER_CONFIG_FILE,
-  SETTINGS_FILE,
-  SPECIAL_TOKENS_FILE,
-  GENERATION_FILE,
-  TEMPLATE_FILE,
+export const optionalFiles = [
+  configFile,
+  tokenizerFile,
+  adapterConfigFile,
+  settingsFile,
+  specialTokensFile,
+  generationFile,
+  templateFile,
   "README.md",
 ];
 
@@ -45,16 +39,16 @@ export async function selectFiles(
   const byPath = new Map(listed.map((file) => [file.path, file]));
   if (name.file !== undefined) return [theGguf(byPath, name.file, name)];
   if (name.onnx !== undefined) return selectEncoderFiles(listed, name.onnx, name.repository);
-  const chosen = listed.filter(({ path }) => OPTIONAL.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
-  const single = byPath.get(WEIGHTS_FILE);
-  const index = byPath.get(INDEX_FILE);
-  const adapter = byPath.has(ADAPTER_CONFIG_FILE) ? byPath.get(ADAPTER_WEIGHTS_FILE) : undefined;
+  const chosen = listed.filter(({ path }) => optionalFiles.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
+  const single = byPath.get(weightsFile);
+  const index = byPath.get(indexFile);
+  const adapter = byPath.has(adapterConfigFile) ? byPath.get(adapterWeightsFile) : undefined;
   if (single !== undefined) chosen.push(single);
   else if (index !== undefined) chosen.push(index, ...shards(await readIndex(index), byPath, name));
   if (adapter !== undefined) chosen.push(adapter);
   if (single === undefined && index === undefined && adapter === undefined) throw noWeights(listed, name);
   if (adapter === undefined) {
-    for (const needed of [CONFIG_FILE, TOKENIZER_FILE])
+    for (const needed of [configFile, tokenizerFile])
       if (!byPath.has(needed))
         throw new UserError(
           `${name.repository} has no ${needed}, and without it Sleuth cannot read the model. Choose a repository in the format of transformers.`,
@@ -73,11 +67,10 @@ export function shardNames(index: unknown): string[] {
 function shards(index: unknown, byPath: ReadonlyMap<string, ListedFile>, { repository }: HubName): ListedFile[] {
   const names = shardNames(index);
   const missing = names.filter((name) => !byPath.has(name));
-  if (names.length === 0)
-    throw new UserError(`${INDEX_FILE} of ${repository} names no file of weights: it is damaged.`);
+  if (names.length === 0) throw new UserError(`${indexFile} of ${repository} names no file of weights: it is damaged.`);
   if (missing.length > 0)
     throw new UserError(
-      `${repository} lacks ${missing.join(", ")}, which its ${INDEX_FILE} names. Tell its owners, or choose another revision.`,
+      `${repository} lacks ${missing.join(", ")}, which its ${indexFile} names. Tell its owners, or choose another revision.`,
     );
   return names.map((name) => byPath.get(name)!);
 }
@@ -95,7 +88,7 @@ function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
   const { repository } = name;
   if (listed.some(({ path }) => isGguf(path)))
     return new UserError(
-      `${repository} has GGUF files and no ${WEIGHTS_FILE}. Name the one that you want. ${ggufList(listed, name)}`,
+      `${repository} has GGUF files and no ${weightsFile}. Name the one that you want. ${ggufList(listed, name)}`,
     );
   const weights = listed.filter(({ path }) => /\.(safetensors|bin|pt|pth|h5|msgpack|onnx)$/.test(path));
   const has =
@@ -106,7 +99,7 @@ function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
           .slice(0, 6)
           .join(", ")}`;
   return new UserError(
-    `${repository} has no ${WEIGHTS_FILE}, no ${INDEX_FILE} and no ${ADAPTER_WEIGHTS_FILE} beside an ${ADAPTER_CONFIG_FILE}; it has ${has}. Sleuth reads safetensors and GGUF: choose a repository or revision with those.`,
+    `${repository} has no ${weightsFile}, no ${indexFile} and no ${adapterWeightsFile} beside an ${adapterConfigFile}; it has ${has}. Sleuth reads safetensors and GGUF: choose a repository or revision with those.`,
   );
 }
 

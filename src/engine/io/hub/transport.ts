@@ -33,7 +33,7 @@ export interface TransportOptions {
   onNote?: (message: string) => void;
 }
 
-const MOST_REDIRECTS = 10;
+const mostRedirects = 10;
 
 /** An answer whose body is still to come; `alive` is to be called at each sign of life, `close` at the end. */
 export interface Answer {
@@ -95,7 +95,7 @@ export class HubTransport {
     const { origin } = new URL(settings.endpoint);
     headers.set("user-agent", "sleuth-rl");
     let url = first;
-    for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
+    for (let hops = 0; hops <= mostRedirects; hops++) {
       headers.delete("authorization");
       if (settings.token !== undefined && url.origin === origin)
         headers.set("authorization", `Bearer ${settings.token}`);

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { Random } from "../../../random.js";
-import type { StoredPassage } from "../../bm25/passages.js";
 import { SearchError } from "../../engine.js";
 import { ExactPassages } from "./exact-passages.js";
 import { Candidates, innerProduct, slackOf } from "./top-rows.js";
+import type { StoredPassage } from "../../../types.js";
 
 const passagesOf = (count: number): StoredPassage[] =>
   Array.from({ length: count }, (_, row) => ({ id: `p${row}`, title: "", text: `text ${row}` }));

@@ -1,10 +1,10 @@
 /** @file Exact nearest passages: every vector is looked at, in a worker. To about 200,000 passages that takes milliseconds. */
 import { availableParallelism } from "node:os";
 import { UserError } from "../../../errors.js";
-import type { Passage } from "../../../types.js";
-import { DamagedPassage, PassagesInMemory, type PassageSource, type StoredPassage } from "../../bm25/passages.js";
+import type { Passage, StoredPassage } from "../../../types.js";
+import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../bm25/passages.js";
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
-import { WorkerGone, WorkerPool } from "../../workers/pool.js";
+import { WorkerGone, WorkerPool } from "../../../workers/pool.js";
 import type { NearestPassages } from "../nearest.js";
 import { productGraph } from "./product-graph.js";
 import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
@@ -30,15 +30,15 @@ interface Parts {
 export class ExactPassages implements NearestPassages {
   readonly dimensions: number;
   readonly encoder: string | undefined;
-  private readonly passages: Passages;
-  private readonly pool: WorkerPool<ExactTask, ExactAnswer>;
-  private isClosed = false;
+  readonly #passages: Passages;
+  readonly #pool: WorkerPool<ExactTask, ExactAnswer>;
+  #isClosed = false;
 
   private constructor({ passages, dimensions, encoder }: Parts, pool: WorkerPool<ExactTask, ExactAnswer>) {
-    this.passages = passages;
+    this.#passages = passages;
     this.dimensions = dimensions;
     this.encoder = encoder;
-    this.pool = pool;
+    this.#pool = pool;
   }
 
   /**
@@ -71,7 +71,7 @@ export class ExactPassages implements NearestPassages {
   }
 
   get count(): number {
-    return this.passages.count;
+    return this.#passages.count;
   }
 
   async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
@@ -79,8 +79,8 @@ export class ExactPassages implements NearestPassages {
     checkSignal(signal);
     const { dimensions } = this;
     if (queries_Q_E.length % dimensions !== 0)
-      throw this.error(`${queries_Q_E.length} numbers are not queries of ${dimensions} dimensions`);
-    if (!queries_Q_E.every(Number.isFinite)) throw this.error("a query's vector holds a number that is not finite");
+      throw this.#error(`${queries_Q_E.length} numbers are not queries of ${dimensions} dimensions`);
+    if (!queries_Q_E.every(Number.isFinite)) throw this.#error("a query's vector holds a number that is not finite");
     const most = Math.min(k, this.count);
     const starts = Array.from(
       { length: Math.ceil(queries_Q_E.length / (queriesPerTask * dimensions)) },
@@ -89,13 +89,13 @@ export class ExactPassages implements NearestPassages {
     const answers: ExactAnswer[] = [];
     for (const start of starts) {
       const task = { queries_Q_E: queries_Q_E.slice(start, start + queriesPerTask * dimensions), k: most };
-      answers.push(await this.ask(task, signal));
+      answers.push(await this.#ask(task, signal));
     }
     const lists: Passage[][] = [];
     for (const { counts, rows, scores } of answers) {
       let start = 0;
       for (const count of counts) {
-        lists.push(await this.read(rows.subarray(start, start + count), scores.subarray(start, start + count)));
+        lists.push(await this.#read(rows.subarray(start, start + count), scores.subarray(start, start + count)));
         start += count;
       }
     }
@@ -104,34 +104,34 @@ export class ExactPassages implements NearestPassages {
   }
 
   async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    await this.pool.close();
-    await this.passages.close();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#pool.close();
+    await this.#passages.close();
   }
 
-  private async ask(task: ExactTask, signal: AbortSignal | undefined): Promise<ExactAnswer> {
+  async #ask(task: ExactTask, signal: AbortSignal | undefined): Promise<ExactAnswer> {
     try {
-      return await this.pool.run(task, { signal, transfer: [task.queries_Q_E.buffer as ArrayBuffer] });
+      return await this.#pool.run(task, { signal, transfer: [task.queries_Q_E.buffer as ArrayBuffer] });
     } catch (error) {
       checkSignal(signal);
       if (error instanceof UserError || !(error instanceof Error)) throw error;
       // A worker that died was replaced.
-      throw this.error(error.message, error, error instanceof WorkerGone && !this.isClosed);
+      throw this.#error(error.message, error, error instanceof WorkerGone && !this.#isClosed);
     }
   }
 
-  private async read(rows: Uint32Array, scores: Float64Array): Promise<Passage[]> {
+  async #read(rows: Uint32Array, scores: Float64Array): Promise<Passage[]> {
     try {
-      const passages = await this.passages.read([...rows]);
+      const passages = await this.#passages.read([...rows]);
       return passages.map(({ id, title, text }, index) => ({ id, title, text, score: scores[index] }));
     } catch (error) {
-      if (error instanceof DamagedPassage) throw this.error(error.message, error);
+      if (error instanceof DamagedPassage) throw this.#error(error.message, error);
       throw error;
     }
   }
 
-  private error(why: string, cause?: unknown, isRetryable = false): SearchError {
+  #error(why: string, cause?: unknown, isRetryable = false): SearchError {
     return new SearchError(`Dense search: ${why.replace(/\.$/, "")}.`, { engine: "dense", isRetryable, cause });
   }
 }

@@ -15,49 +15,49 @@ export function slackOf(dimensions: number): number {
 
 /** Collects the candidates of one query, chunk by chunk. */
 export class Candidates {
-  private readonly k: number;
-  private readonly slack: number;
+  readonly #k: number;
+  readonly #slack: number;
   /** The k best float32 scores so far. */
-  private readonly best: LargestNumbers;
-  private rows: number[] = [];
-  private scores: number[] = [];
+  readonly #best: LargestNumbers;
+  #rows: number[] = [];
+  #scores: number[] = [];
 
   constructor(k: number, slack: number) {
-    this.k = k;
-    this.slack = slack;
-    this.best = new LargestNumbers(k, -Infinity);
+    this.#k = k;
+    this.#slack = slack;
+    this.#best = new LargestNumbers(k, -Infinity);
   }
 
   /** `scores` of the rows from `firstRow` on. */
   add(scores: Float32Array, firstRow: number): void {
-    let bound = this.bound();
+    let bound = this.#bound();
     for (let index = 0; index < scores.length; index++) {
       const score = scores[index];
       if (score < bound) continue;
-      this.rows.push(firstRow + index);
-      this.scores.push(score);
-      this.best.offer(score);
-      bound = this.bound();
-      if (this.rows.length > 4 * this.k + 4096) this.prune(bound);
+      this.#rows.push(firstRow + index);
+      this.#scores.push(score);
+      this.#best.offer(score);
+      bound = this.#bound();
+      if (this.#rows.length > 4 * this.#k + 4096) this.#prune(bound);
     }
   }
 
   /** Rows that may belong to the best k. */
   take(): number[] {
-    this.prune(this.bound());
-    return this.rows;
+    this.#prune(this.#bound());
+    return this.#rows;
   }
 
-  private bound(): number {
-    return this.best.threshold - this.slack;
+  #bound(): number {
+    return this.#best.threshold - this.#slack;
   }
 
-  private prune(bound: number): void {
-    const kept = this.scores
-      .map((score, index) => [score, this.rows[index]] as const)
+  #prune(bound: number): void {
+    const kept = this.#scores
+      .map((score, index) => [score, this.#rows[index]] as const)
       .filter(([score]) => score >= bound);
-    this.scores = kept.map(([score]) => score);
-    this.rows = kept.map(([, row]) => row);
+    this.#scores = kept.map(([score]) => score);
+    this.#rows = kept.map(([, row]) => row);
   }
 }
 

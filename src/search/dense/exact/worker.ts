@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { ModelSession } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
-import { serveTasks } from "../../workers/serve-tasks.js";
+import { serveTasks } from "../../../workers/serve-tasks.js";
 import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
 import { Candidates, innerProduct, slackOf } from "./top-rows.js";
 

@@ -3,12 +3,12 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
-import { diskFiles, type OutputFiles } from "../../bm25/files.js";
-import { lockPrefix, removeQuietly, withLock } from "../../bm25/lock.js";
-import type { StoredPassage } from "../../bm25/passages.js";
-import { readCorpus } from "../../corpus.js";
-import { commit, generationPrefix, manifestName } from "../../index-folder.js";
-import type { FileSeal } from "../../index-folder.js";
+import { diskFiles, type OutputFiles } from "../../../files/disk.js";
+import { lockPrefix, withLock } from "../../bm25/lock.js";
+import { removeQuietly } from "../../../files/disk.js";
+import { readCorpus } from "../../documents/corpus.js";
+import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
+import type { FileSeal } from "../../../files/checksummed-manifest.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
 import { passageText } from "../passage-text.js";
 import type { VectorSource } from "../vectors/source.js";
@@ -17,6 +17,7 @@ import type { DenseManifest, FileName } from "./format.js";
 import { placeVectors } from "./given-vectors.js";
 import { currentGeneration, findUnfinished, type Progress } from "./progress.js";
 import { DenseWriter, lineOf, type Line } from "./writer.js";
+import type { StoredPassage } from "../../../types.js";
 
 export interface BuildDenseOptions {
   /** JSONL files, read one after another as one corpus; or `passages`. */

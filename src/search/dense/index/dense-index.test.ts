@@ -5,8 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
-import { diskFiles, type OutputFiles } from "../../bm25/files.js";
-import type { StoredPassage } from "../../bm25/passages.js";
+import { diskFiles, type OutputFiles } from "../../../files/disk.js";
 import { SearchError } from "../../engine.js";
 import { passageText } from "../passage-text.js";
 import type { VectorSource } from "../vectors/source.js";
@@ -14,6 +13,7 @@ import { WordEncoder, unitWordVectors } from "../word-encoder.test-support.js";
 import { buildDenseIndex, type BuildDenseOptions, type DenseProgress } from "./build.js";
 import type { DenseManifest } from "./format.js";
 import { openDenseIndex } from "./open.js";
+import type { StoredPassage } from "../../../types.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-dense-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

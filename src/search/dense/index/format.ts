@@ -16,8 +16,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
-import { manifestName, unsealed } from "../../index-folder.js";
-import type { FileSeal } from "../../index-folder.js";
+import { manifestName, unsealed } from "../../../files/checksummed-manifest.js";
+import type { FileSeal } from "../../../files/checksummed-manifest.js";
 import type { EncoderSource } from "../encoder.js";
 
 export const formatName = "sleuth-dense";

@@ -1,9 +1,9 @@
 /** @file What of an unfinished index is durable: written after every commit, read by the build that goes on. */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { OutputFiles } from "../../bm25/files.js";
+import type { OutputFiles } from "../../../files/disk.js";
 import { fileNames, progressName } from "./format.js";
-import { generationPrefix, manifestName } from "../../index-folder.js";
+import { generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 
 export interface Progress {
   /** Name of the encoder. */

@@ -1,11 +1,12 @@
 /** @file Writes one generation of a dense index, row by row, so that what was committed survives everything. */
 import { join } from "node:path";
-import type { OutputFiles } from "../../bm25/files.js";
-import { checkNumber, type StoredPassage } from "../../bm25/passages.js";
-import { NumberWriter, SealedFile } from "../../bm25/sealed-file.js";
+import type { OutputFiles } from "../../../files/disk.js";
+import { checkNumber } from "../../bm25/passages.js";
+import { NumberWriter, SealedFile } from "../../../files/checksummed-file.js";
 import { fileNames, type FileName } from "./format.js";
 import { digestWith, firstDigest, writeProgress, type Progress } from "./progress.js";
-import type { FileSeal } from "../../index-folder.js";
+import type { FileSeal } from "../../../files/checksummed-manifest.js";
+import type { StoredPassage } from "../../../types.js";
 
 /** A passage as it stands in the file. */
 export interface Line {
@@ -20,79 +21,80 @@ export function lineOf({ id, title, text }: StoredPassage): Line {
 
 /** Takes rows in order, then `finish`. After an error, `abandon`: what was committed stays. */
 export class DenseWriter {
-  private readonly folder: string;
-  private readonly files: OutputFiles;
-  private readonly passages: SealedFile;
-  private readonly vectors: SealedFile;
+  readonly #folder: string;
+  readonly #files: OutputFiles;
+  readonly #passages: SealedFile;
+  readonly #vectors: SealedFile;
   /** Byte offsets and check numbers of the lines, those of an earlier build included. */
-  private readonly offsets: number[] = [0];
-  private readonly checks: number[] = [];
-  private digest = firstDigest;
+  readonly #offsets: number[] = [0];
+  readonly #checks: number[] = [];
+  #digest = firstDigest;
 
   /** @param done what an earlier build had committed; its lines are then told with `skip`, in order */
   constructor(folder: string, files: OutputFiles, done?: Progress) {
-    this.folder = folder;
-    this.files = files;
+    this.#folder = folder;
+    this.#files = files;
     const open = (name: FileName, bytes: number): SealedFile =>
-      done === undefined ? new SealedFile(files.create(this.place(name))) : this.extend(name, bytes);
-    this.passages = open(fileNames.passages, done?.passageBytes ?? 0);
+      done === undefined ? new SealedFile(files.create(this.#place(name))) : this.#extend(name, bytes);
+    this.#passages = open(fileNames.passages, done?.passageBytes ?? 0);
     try {
       const rowBytes = (done?.dimensions ?? 0) * Float32Array.BYTES_PER_ELEMENT;
-      this.vectors = open(fileNames.vectors, (done?.rows ?? 0) * rowBytes);
+      this.#vectors = open(fileNames.vectors, (done?.rows ?? 0) * rowBytes);
     } catch (error) {
-      this.passages.abandon();
+      this.#passages.abandon();
       throw error;
     }
   }
 
   get rows(): number {
-    return this.checks.length;
+    return this.#checks.length;
   }
 
   /** A passage that an earlier build wrote. */
   skip({ bytes, check }: Line): void {
-    this.offsets.push(this.offsets[this.offsets.length - 1] + bytes.length);
-    this.checks.push(check);
-    this.digest = digestWith(this.digest, check);
+    this.#offsets.push(this.#offsets[this.#offsets.length - 1] + bytes.length);
+    this.#checks.push(check);
+    this.#digest = digestWith(this.#digest, check);
   }
 
   /** Whether the lines skipped so far are those that were written. */
   matches({ rows, passageBytes, digest }: Progress): boolean {
-    return this.rows === rows && this.offsets[rows] === passageBytes && this.digest === digest;
+    return this.rows === rows && this.#offsets[rows] === passageBytes && this.#digest === digest;
   }
 
   /** A new passage; its vector follows with `addVectors`. */
   add(line: Line): void {
-    this.passages.write(line.bytes);
+    this.#passages.write(line.bytes);
     this.skip(line);
   }
 
   addVectors(vectors: Float32Array): void {
-    this.vectors.write(new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
+    this.#vectors.write(new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
   }
 
   /** Makes durable what was written so far: as many vectors as passages. */
   commit(encoder: string, dimensions: number): void {
-    this.passages.sync();
-    this.vectors.sync();
-    const { rows, digest } = this;
-    writeProgress(this.folder, { encoder, dimensions, rows, passageBytes: this.offsets[rows], digest }, this.files);
+    this.#passages.sync();
+    this.#vectors.sync();
+    const rows = this.rows;
+    const digest = this.#digest;
+    writeProgress(this.#folder, { encoder, dimensions, rows, passageBytes: this.#offsets[rows], digest }, this.#files);
   }
 
   /** Writes the rest. Everything is on the disk afterwards, apart from the folder's own entry. */
   finish(): Record<FileName, FileSeal> {
     const seals = {
-      [fileNames.passages]: this.passages.finish(),
-      [fileNames.vectors]: this.vectors.finish(),
-      [fileNames.passageOffsets]: this.write(fileNames.passageOffsets, Float64Array, this.offsets),
-      [fileNames.passageChecks]: this.write(fileNames.passageChecks, Uint32Array, this.checks),
+      [fileNames.passages]: this.#passages.finish(),
+      [fileNames.vectors]: this.#vectors.finish(),
+      [fileNames.passageOffsets]: this.#write(fileNames.passageOffsets, Float64Array, this.#offsets),
+      [fileNames.passageChecks]: this.#write(fileNames.passageChecks, Uint32Array, this.#checks),
     };
-    this.files.syncFolder(this.folder);
+    this.#files.syncFolder(this.#folder);
     return seals;
   }
 
   abandon(): void {
-    for (const file of [this.passages, this.vectors]) {
+    for (const file of [this.#passages, this.#vectors]) {
       try {
         file.abandon();
       } catch {
@@ -101,19 +103,19 @@ export class DenseWriter {
     }
   }
 
-  private write(name: FileName, kind: Float64ArrayConstructor | Uint32ArrayConstructor, values: number[]): FileSeal {
-    const place = this.place(name);
+  #write(name: FileName, kind: Float64ArrayConstructor | Uint32ArrayConstructor, values: number[]): FileSeal {
+    const place = this.#place(name);
     // A build that was killed while it finished may have left it.
-    this.files.remove(place);
-    return new NumberWriter(new SealedFile(this.files.create(place)), kind).putAll(values).finish();
+    this.#files.remove(place);
+    return new NumberWriter(new SealedFile(this.#files.create(place)), kind).putAll(values).finish();
   }
 
-  private extend(name: FileName, bytes: number): SealedFile {
-    const place = this.place(name);
-    return SealedFile.extending(this.files.extend(place, bytes), place, bytes);
+  #extend(name: FileName, bytes: number): SealedFile {
+    const place = this.#place(name);
+    return SealedFile.extending(this.#files.extend(place, bytes), place, bytes);
   }
 
-  private place(name: FileName): string {
-    return join(this.folder, name);
+  #place(name: FileName): string {
+    return join(this.#folder, name);
   }
 }

@@ -1,17 +1,17 @@
 /** @file Making a LanceDB table of passages and their vectors, and changing it while others search it. */
 import { mkdirSync } from "node:fs";
 import { UserError } from "../../../errors.js";
-import type { StoredPassage } from "../../bm25/passages.js";
 import type { SearchOptions } from "../../engine.js";
-import { WorkerPool } from "../../workers/pool.js";
+import { WorkerPool } from "../../../workers/pool.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
-import { orAborted } from "../../waiting.js";
+import { orAborted } from "../../../async.js";
 import { loadArrow, loadLance } from "./library.js";
 import type { TableNotes } from "./metadata.js";
 import { lanceError, lancePlace } from "./storage.js";
 import type { Environment, LancePlace } from "./storage.js";
 import { passageText } from "../passage-text.js";
 import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./writer.js";
+import type { StoredPassage } from "../../../types.js";
 
 /** Some passages in a row. */
 export interface LanceRows {
@@ -122,13 +122,13 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
 /** A table open for writing: by one process at a time, while any number search it. */
 export class LanceTable {
   readonly name: string;
-  private readonly pool: WorkerPool<WriterTask, WriterAnswer>;
-  private readonly place: LancePlace;
-  private readonly options: LanceTableOptions;
-  private readonly notes: TableNotes;
-  private state: TableState;
+  readonly #pool: WorkerPool<WriterTask, WriterAnswer>;
+  readonly #place: LancePlace;
+  readonly #options: LanceTableOptions;
+  readonly #notes: TableNotes;
+  #state: TableState;
   /** The last task, when it is done or has failed; tasks are done one after another. */
-  private underWay: Promise<void> = Promise.resolve();
+  #underWay: Promise<void> = Promise.resolve();
 
   private constructor(
     name: string,
@@ -139,11 +139,11 @@ export class LanceTable {
     state: TableState,
   ) {
     this.name = name;
-    this.pool = pool;
-    this.place = place;
-    this.options = options;
-    this.notes = notes;
-    this.state = state;
+    this.#pool = pool;
+    this.#place = place;
+    this.#options = options;
+    this.#notes = notes;
+    this.#state = state;
   }
 
   /**
@@ -179,16 +179,16 @@ export class LanceTable {
 
   /** Passages that are durable. */
   get count(): number {
-    return this.state.rows;
+    return this.#state.rows;
   }
 
   get hasIndex(): boolean {
-    return this.state.indexed !== undefined;
+    return this.#state.indexed !== undefined;
   }
 
   /** Passages that searches find without the index's help, by looking at each. */
   get unindexed(): number {
-    return this.count - (this.state.indexed ?? 0);
+    return this.count - (this.#state.indexed ?? 0);
   }
 
   /**
@@ -197,28 +197,28 @@ export class LanceTable {
    */
   async add(rows: LanceRows, options: SearchOptions = {}): Promise<void> {
     for (const some of slices(rows, rowsPerTask)) await this.gather(some, this.count, options);
-    await this.run({ do: "replace" }, "adding passages");
+    await this.#run({ do: "replace" }, "adding passages");
   }
 
   /** Deletes passages; ids that are not there are no error. Durable when this returns. */
   async delete(ids: readonly string[]): Promise<void> {
-    if (this.state.exists && ids.length > 0) await this.run({ do: "delete", ids }, "deleting passages");
+    if (this.#state.exists && ids.length > 0) await this.#run({ do: "delete", ids }, "deleting passages");
   }
 
   /** Takes new rows into the index and joins small files; searches go on meanwhile. Worth its seconds after some 10 % of changes. */
   async optimize(options: SearchOptions = {}): Promise<void> {
-    if (this.state.exists) await this.run({ do: "optimize" }, "optimising", options);
+    if (this.#state.exists) await this.#run({ do: "optimize" }, "optimising", options);
   }
 
   /** Makes the vector index anew. */
   async index(plan: Partial<IndexPlan> = {}, options: SearchOptions = {}): Promise<void> {
-    const given = { ...planIndex(this.count, this.state.dimensions), ...plan };
-    await this.run({ do: "index", plan: given }, "making the index", options);
+    const given = { ...planIndex(this.count, this.#state.dimensions), ...plan };
+    await this.#run({ do: "index", plan: given }, "making the index", options);
   }
 
   /** Id of a row, in the order of writing. */
   async idAt(row: number): Promise<string> {
-    const answer = await this.ask({ do: "ids", rows: [row] }, "reading");
+    const answer = await this.#ask({ do: "ids", rows: [row] }, "reading");
     return (answer as { ids: string[] }).ids[0];
   }
 
@@ -226,47 +226,47 @@ export class LanceTable {
   async gather({ passages, vectors_N_E }: LanceRows, first: number, options: SearchOptions = {}): Promise<void> {
     if (passages.length === 0) return;
     // A copy: the buffer goes to the worker.
-    const vectors = vectors_N_E === undefined ? await this.encode(passages, options) : vectors_N_E.slice();
-    if (!this.state.exists) {
+    const vectors = vectors_N_E === undefined ? await this.#encode(passages, options) : vectors_N_E.slice();
+    if (!this.#state.exists) {
       const dimensions = vectors.length / passages.length;
       if (!Number.isSafeInteger(dimensions) || dimensions === 0)
         throw new UserError(`${vectors.length} numbers are no vectors for ${passages.length} passages.`);
-      await this.run({ do: "create", dimensions, notes: this.notes }, "making the table");
+      await this.#run({ do: "create", dimensions, notes: this.#notes }, "making the table");
     }
-    await this.ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", {}, [
+    await this.#ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", {}, [
       vectors.buffer as ArrayBuffer,
     ]);
   }
 
   async append(): Promise<void> {
-    await this.run({ do: "append" }, "writing passages");
+    await this.#run({ do: "append" }, "writing passages");
   }
 
   /** Waits for what is under way: LanceDB's threads write into the memory of the worker, and must not outlive it. */
   async close(): Promise<void> {
-    await this.underWay;
-    await this.pool.close();
+    await this.#underWay;
+    await this.#pool.close();
   }
 
-  private async encode(passages: readonly StoredPassage[], options: SearchOptions): Promise<Float32Array> {
-    const { encoder } = this.options;
+  async #encode(passages: readonly StoredPassage[], options: SearchOptions): Promise<Float32Array> {
+    const { encoder } = this.#options;
     if (encoder === undefined)
       throw new UserError("Passages without vectors need an encoder: name one with --encoder, or give the vectors.");
     return encoder.encode(passages.map(passageText), "passage", options);
   }
 
-  private async run(task: WriterTask, doing: string, options: SearchOptions = {}): Promise<void> {
-    this.state = (await this.ask(task, doing, options)) as TableState;
+  async #run(task: WriterTask, doing: string, options: SearchOptions = {}): Promise<void> {
+    this.#state = (await this.#ask(task, doing, options)) as TableState;
   }
 
-  private async ask(
+  async #ask(
     task: WriterTask,
     doing: string,
     { signal }: SearchOptions = {},
     transfer: ArrayBuffer[] = [],
   ): Promise<WriterAnswer> {
-    const answer = this.pool.run(task, { transfer });
-    this.underWay = answer.then(
+    const answer = this.#pool.run(task, { transfer });
+    this.#underWay = answer.then(
       () => {},
       () => {},
     );
@@ -274,7 +274,7 @@ export class LanceTable {
       return await orAborted(answer, signal);
     } catch (error) {
       signal?.throwIfAborted();
-      throw lanceError(`${doing} in "${this.name}"`, error, this.place);
+      throw lanceError(`${doing} in "${this.name}"`, error, this.#place);
     }
   }
 }

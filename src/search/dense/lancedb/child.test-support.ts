@@ -1,7 +1,7 @@
 /** @file A process that writes a table until it is done, fails or is killed. Says on stdout, line by line, what is durable. */
-import type { StoredPassage } from "../../bm25/passages.js";
 import { LanceTable, buildLanceTable } from "./build.js";
 import { inPieces, wordEncoder } from "./tables.test-support.js";
+import type { StoredPassage } from "../../../types.js";
 
 export interface ChildTask {
   address: string;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
 import type { SearchEngine } from "../../engine.js";
-import { openEngine } from "../../open-engine.js";
+import { openEngine } from "../../open.js";
 import { buildLanceTable } from "./build.js";
 import { absent, foreignTable } from "./tables.test-support.js";
 import { OnnxEncoder } from "../onnx-encoder.js";

@@ -7,7 +7,7 @@ import { parseContents } from "../../contents.js";
 import { SearchError, checkCount, checkSignal } from "../../engine.js";
 import type { SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
-import { Gate, withDeadline } from "../../waiting.js";
+import { Gate, withDeadline } from "../../../async.js";
 import { findColumns } from "./columns.js";
 import type { LanceColumns } from "./columns.js";
 import { loadLance } from "./library.js";
@@ -82,14 +82,14 @@ export class LancePassages implements NearestPassages {
   readonly encoderSource: EncoderSource | undefined;
   /** Whether the table has a vector index; without one searches are exact, and read every vector. */
   readonly hasIndex: boolean;
-  private readonly table: Table;
-  private readonly connection: Connection;
-  private readonly access: Access;
-  private readonly settings: LanceSettings;
-  private readonly place: LancePlace;
-  private readonly gate: Gate;
-  private readonly closed = new AbortController();
-  private asked = 0;
+  readonly #table: Table;
+  readonly #connection: Connection;
+  readonly #access: Access;
+  readonly #settings: LanceSettings;
+  readonly #place: LancePlace;
+  readonly #gate: Gate;
+  readonly #closed = new AbortController();
+  #asked = 0;
 
   private constructor(
     connection: Connection,
@@ -98,17 +98,17 @@ export class LancePassages implements NearestPassages {
     settings: LanceSettings,
     facts: Access & TableNotes & { count: number; dimensions: number },
   ) {
-    this.connection = connection;
-    this.table = table;
-    this.place = place;
-    this.settings = settings;
-    this.access = facts;
+    this.#connection = connection;
+    this.#table = table;
+    this.#place = place;
+    this.#settings = settings;
+    this.#access = facts;
     this.count = facts.count;
     this.dimensions = facts.dimensions;
     this.encoder = facts.encoder;
     this.encoderSource = facts.encoderSource;
     this.hasIndex = facts.hasIndex;
-    this.gate = new Gate(settings.concurrency > 0 ? settings.concurrency : facts.hasIndex ? 8 : 2);
+    this.#gate = new Gate(settings.concurrency > 0 ? settings.concurrency : facts.hasIndex ? 8 : 2);
   }
 
   /**
@@ -120,7 +120,7 @@ export class LancePassages implements NearestPassages {
     checkSettings(settings);
     const place = lancePlace(settings.address, settings.environment);
     checkFolder(place);
-    const opening = LancePassages.openTable(place, settings);
+    const opening = LancePassages.#openTable(place, settings);
     const late = new SearchError(`lancedb: opening ${place.address} took longer than ${settings.openTimeoutMs} ms`, {
       engine: "lancedb",
       isRetryable: true,
@@ -131,7 +131,7 @@ export class LancePassages implements NearestPassages {
   async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
     checkSignal(signal);
-    if (this.closed.signal.aborted) throw this.closedError();
+    if (this.#closed.signal.aborted) throw this.#closedError();
     if (queries_Q_E.length % this.dimensions !== 0)
       throw new Error(
         `internal: ${queries_Q_E.length} numbers are no whole number of vectors of ${this.dimensions} dimensions`,
@@ -141,10 +141,10 @@ export class LancePassages implements NearestPassages {
     );
     // One query that fails takes those that wait behind it along.
     const failed = new AbortController();
-    const any = AbortSignal.any([failed.signal, this.closed.signal, ...(signal ? [signal] : [])]);
+    const any = AbortSignal.any([failed.signal, this.#closed.signal, ...(signal ? [signal] : [])]);
     // Every query of the batch listens to it.
     setMaxListeners(0, any);
-    const lists = rows.map((row) => this.gate.run(() => this.nearest(row, k), any));
+    const lists = rows.map((row) => this.#gate.run(() => this.#nearest(row, k), any));
     try {
       return await Promise.all(lists);
     } catch (error) {
@@ -155,20 +155,20 @@ export class LancePassages implements NearestPassages {
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { nearestQueries: this.asked };
+    return { nearestQueries: this.#asked };
   }
 
   /** Searches under way fail. */
   async close(): Promise<void> {
-    if (this.closed.signal.aborted) return;
-    this.closed.abort(this.closedError());
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(this.#closedError());
     // A query under way goes on in LanceDB's own threads; what it holds must not go before it.
-    await this.gate.idle();
-    this.table.close();
-    this.connection.close();
+    await this.#gate.idle();
+    this.#table.close();
+    this.#connection.close();
   }
 
-  private static async openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
+  static async #openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
     const { connection, table } = await connectTable(place, settings);
     try {
       const schema = await table.schema();
@@ -185,33 +185,33 @@ export class LancePassages implements NearestPassages {
     }
   }
 
-  private async nearest(query_E: Float32Array, k: number): Promise<Passage[]> {
-    this.asked++;
+  async #nearest(query_E: Float32Array, k: number): Promise<Passage[]> {
+    this.#asked++;
     // Equal scores come in any order; so it is looked whether they reach beyond the k-th, and all of them are ordered by row.
     for (let limit = k + beyond; ; limit *= 2) {
-      const found = await this.fetch(query_E, limit, k);
+      const found = await this.#fetch(query_E, limit, k);
       const isCut = found.length >= limit && found[k - 1].distance === found[found.length - 1].distance;
       if (isCut && limit < mostFetched) continue;
       found.sort((a, b) => a.distance - b.distance || (a.row < b.row ? -1 : 1));
       return found
         .slice(0, k)
-        .map(({ passage, distance }) => ({ ...passage, score: cosineOf(distance, this.access.metric) }));
+        .map(({ passage, distance }) => ({ ...passage, score: cosineOf(distance, this.#access.metric) }));
     }
   }
 
-  private async fetch(
+  async #fetch(
     query_E: Float32Array,
     limit: number,
     k: number,
   ): Promise<{ distance: number; row: bigint; passage: Omit<Passage, "score"> }[]> {
-    const { columns, metric, hasIndex } = this.access;
+    const { columns, metric, hasIndex } = this.#access;
     const wanted = new Set([columns.id, columns.title, columns.text].filter((name) => name !== ""));
-    let query = this.table.query().nearestTo(query_E).column(columns.vector).distanceType(metric).limit(limit);
+    let query = this.#table.query().nearestTo(query_E).column(columns.vector).distanceType(metric).limit(limit);
     if (hasIndex) {
-      const candidates = this.settings.refineFactor * Math.max(k, leastRefined);
-      query = query.nprobes(this.settings.nprobes).refineFactor(Math.max(1, Math.ceil(candidates / limit)));
+      const candidates = this.#settings.refineFactor * Math.max(k, leastRefined);
+      query = query.nprobes(this.#settings.nprobes).refineFactor(Math.max(1, Math.ceil(candidates / limit)));
     }
-    const { timeoutMs } = this.settings;
+    const { timeoutMs } = this.#settings;
     const late = new SearchError(`lancedb: a query took longer than ${timeoutMs} ms`, {
       engine: "lancedb",
       isRetryable: true,
@@ -246,11 +246,11 @@ export class LancePassages implements NearestPassages {
         };
       }).filter(({ distance }) => Number.isFinite(distance));
     } catch (error) {
-      throw lanceError("a query", error, this.place);
+      throw lanceError("a query", error, this.#place);
     }
   }
 
-  private closedError(): SearchError {
+  #closedError(): SearchError {
     return new SearchError("lancedb: the table is closed", { engine: "lancedb", isRetryable: false });
   }
 }

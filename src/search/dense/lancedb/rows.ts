@@ -1,8 +1,8 @@
 /** @file Passages and the vectors that were made of them elsewhere, row by row. */
 import { UserError } from "../../../errors.js";
-import type { StoredPassage } from "../../bm25/passages.js";
 import type { LanceRows } from "./build.js";
 import type { VectorSource } from "../vectors/source.js";
+import type { StoredPassage } from "../../../types.js";
 
 type Stream<Item> = AsyncIterable<Item> | Iterable<Item>;
 
@@ -28,43 +28,46 @@ export async function* lanceRows(
 }
 
 class RowReader {
-  private readonly source: VectorSource;
-  private readonly blocks: AsyncIterator<{ vectors: Float32Array | Float64Array; ids?: string[] }>;
-  private block: { vectors: Float32Array | Float64Array; ids?: string[] } = { vectors: new Float32Array() };
-  private row = 0;
+  readonly #source: VectorSource;
+  readonly #blocks: AsyncIterator<{ vectors: Float32Array | Float64Array; ids?: string[] }>;
+  #block: { vectors: Float32Array | Float64Array; ids?: string[] } = { vectors: new Float32Array() };
+  #row = 0;
 
   constructor(source: VectorSource) {
-    this.source = source;
-    this.blocks = source.rows()[Symbol.asyncIterator]();
+    this.#source = source;
+    this.#blocks = source.rows()[Symbol.asyncIterator]();
   }
 
   /** The vectors of the next passages; `first` is the number of the first of them. */
   async take(passages: readonly StoredPassage[], first: number): Promise<Float32Array> {
-    const { dimensions, name } = this.source;
+    const { dimensions, name } = this.#source;
     const taken = new Float32Array(passages.length * dimensions);
     for (let done = 0; done < passages.length;) {
-      const left = this.block.vectors.length / dimensions - this.row;
+      const left = this.#block.vectors.length / dimensions - this.#row;
       if (left === 0) {
-        const next = await this.blocks.next();
+        const next = await this.#blocks.next();
         if (next.done === true)
           throw new UserError(
             `${name} ends after ${first + done} vectors, and the corpus goes on: they do not belong together.`,
           );
-        this.block = next.value;
-        this.row = 0;
+        this.#block = next.value;
+        this.#row = 0;
         continue;
       }
       const count = Math.min(left, passages.length - done);
       for (let row = 0; row < count; row++) {
-        const id = this.block.ids?.[this.row + row];
+        const id = this.#block.ids?.[this.#row + row];
         if (id !== undefined && id !== passages[done + row].id)
           throw new UserError(
             `Vector ${first + done + row} of ${name} belongs to "${id}", passage ${first + done + row} of the corpus is "${passages[done + row].id}": ` +
               "for a LanceDB table both must be in the same order. Sort one of them.",
           );
       }
-      taken.set(this.block.vectors.subarray(this.row * dimensions, (this.row + count) * dimensions), done * dimensions);
-      this.row += count;
+      taken.set(
+        this.#block.vectors.subarray(this.#row * dimensions, (this.#row + count) * dimensions),
+        done * dimensions,
+      );
+      this.#row += count;
       done += count;
     }
     return taken;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SearchError } from "../../engine.js";
-import { Gate, withDeadline } from "../../waiting.js";
+import { Gate, withDeadline } from "../../../async.js";
 import { checkFolder, lanceError, lancePlace } from "./storage.js";
 
 describe("where tables are", () => {

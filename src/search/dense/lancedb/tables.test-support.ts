@@ -1,6 +1,5 @@
 /** @file For the tests of LanceDB tables: an encoder without a model, tables as others make them, and a place on object storage. */
 import { Random } from "../../../random.js";
-import type { StoredPassage } from "../../bm25/passages.js";
 import type { SearchEngine } from "../../engine.js";
 import { DenseEngine } from "../engine.js";
 import type { Encoder } from "../encoder.js";
@@ -9,6 +8,7 @@ import type { LanceRows } from "./build.js";
 import { LancePassages } from "./passages.js";
 import { passageText } from "../passage-text.js";
 import { lanceIsAbsent, loadArrow, loadLance } from "./library.js";
+import type { StoredPassage } from "../../../types.js";
 
 /** For titles of tests that are skipped. */
 export const absent = lanceIsAbsent() === undefined ? "" : " (skipped: @lancedb/lancedb is not installed)";

@@ -4,13 +4,13 @@
 import type { Connection, Table } from "@lancedb/lancedb";
 import type { Table as ArrowTable, Data, RecordBatch, Schema } from "apache-arrow";
 import { UserError } from "../../../errors.js";
-import type { StoredPassage } from "../../bm25/passages.js";
-import { serveTasks } from "../../workers/serve-tasks.js";
+import { serveTasks } from "../../../workers/serve-tasks.js";
 import { loadArrow, loadLance } from "./library.js";
 import { fromMetadata, toMetadata } from "./metadata.js";
 import type { TableNotes } from "./metadata.js";
 import { plainMessage } from "./storage.js";
 import type { LancePlace } from "./storage.js";
+import type { StoredPassage } from "../../../types.js";
 
 export interface IndexPlan {
   partitions: number;
@@ -53,15 +53,15 @@ export interface WriterData {
 const vectorColumn = "vector";
 
 class Writer {
-  private readonly connection: Connection;
-  private readonly name: string;
-  private table: Table | undefined;
-  private schema: Schema | undefined;
-  private gathered: RecordBatch[] = [];
+  readonly #connection: Connection;
+  readonly #name: string;
+  #table: Table | undefined;
+  #schema: Schema | undefined;
+  #gathered: RecordBatch[] = [];
 
   constructor(connection: Connection, name: string) {
-    this.connection = connection;
-    this.name = name;
+    this.#connection = connection;
+    this.#name = name;
   }
 
   async run(task: WriterTask): Promise<WriterAnswer> {
@@ -69,43 +69,43 @@ class Writer {
       case "look":
         break;
       case "create":
-        await this.create(task.dimensions, task.notes);
+        await this.#create(task.dimensions, task.notes);
         break;
       case "gather":
-        this.gathered.push(this.toBatch(task.passages, task.vectors_N_E, task.first));
-        return this.state(false);
+        this.#gathered.push(this.#toBatch(task.passages, task.vectors_N_E, task.first));
+        return this.#state(false);
       case "append":
-        await this.write((table, rows) => table.add(rows));
+        await this.#write((table, rows) => table.add(rows));
         break;
       case "replace":
-        await this.write((table, rows) =>
+        await this.#write((table, rows) =>
           table.mergeInsert("id").whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(rows),
         );
         break;
       case "index":
-        await this.index(task.plan);
+        await this.#index(task.plan);
         break;
       case "delete":
         for (let first = 0; first < task.ids.length; first += 1_000) {
           const some = task.ids.slice(first, first + 1_000);
-          await this.opened().delete(`id IN (${some.map((id) => `'${id.replaceAll("'", "''")}'`).join(", ")})`);
+          await this.#opened().delete(`id IN (${some.map((id) => `'${id.replaceAll("'", "''")}'`).join(", ")})`);
         }
         break;
       case "optimize":
-        await this.opened().optimize();
+        await this.#opened().optimize();
         break;
       case "ids": {
-        const rows = await this.opened()
+        const rows = await this.#opened()
           .takeOffsets([...task.rows])
           .select(["id"])
           .toArrow();
         return { ids: Array.from({ length: rows.numRows }, (_, row) => String(rows.getChild("id")?.get(row))) };
       }
     }
-    return this.state(true);
+    return this.#state(true);
   }
 
-  private async create(dimensions: number, notes: TableNotes): Promise<void> {
+  async #create(dimensions: number, notes: TableNotes): Promise<void> {
     const { Field, FixedSizeList, Float32, Schema, Utf8 } = loadArrow();
     const schema = new Schema(
       [
@@ -116,20 +116,20 @@ class Writer {
       ],
       toMetadata(notes),
     );
-    this.table = await this.connection.createEmptyTable(this.name, schema);
-    this.schema = await this.table.schema();
+    this.#table = await this.#connection.createEmptyTable(this.#name, schema);
+    this.#schema = await this.#table.schema();
   }
 
-  private async write(put: (table: Table, rows: ArrowTable) => Promise<unknown>): Promise<void> {
-    const batches = this.gathered;
-    this.gathered = [];
+  async #write(put: (table: Table, rows: ArrowTable) => Promise<unknown>): Promise<void> {
+    const batches = this.#gathered;
+    this.#gathered = [];
     if (batches.length === 0) return;
-    await put(this.opened(), new (loadArrow().Table)(this.schema as Schema, batches));
+    await put(this.#opened(), new (loadArrow().Table)(this.#schema as Schema, batches));
   }
 
-  private async index({ partitions, subVectors, maxIterations, sampleRate }: IndexPlan): Promise<void> {
+  async #index({ partitions, subVectors, maxIterations, sampleRate }: IndexPlan): Promise<void> {
     const { Index } = loadLance();
-    const table = this.opened();
+    const table = this.#opened();
     await table.createIndex(vectorColumn, {
       config: Index.ivfPq({
         distanceType: "cosine",
@@ -143,39 +143,43 @@ class Writer {
     await table.createIndex("id", { config: Index.btree() });
   }
 
-  private async state(fresh: boolean): Promise<TableState> {
-    if (this.table === undefined && fresh && (await this.connection.tableNames({ limit: 1_000 })).includes(this.name)) {
-      this.table = await this.connection.openTable(this.name);
-      this.schema = await this.table.schema();
-      checkSchema(this.name, this.schema);
+  async #state(fresh: boolean): Promise<TableState> {
+    if (
+      this.#table === undefined &&
+      fresh &&
+      (await this.#connection.tableNames({ limit: 1_000 })).includes(this.#name)
+    ) {
+      this.#table = await this.#connection.openTable(this.#name);
+      this.#schema = await this.#table.schema();
+      checkSchema(this.#name, this.#schema);
     }
-    if (this.table === undefined || this.schema === undefined)
+    if (this.#table === undefined || this.#schema === undefined)
       return { exists: false, rows: 0, dimensions: 0, notes: {} };
-    const type = this.schema.fields.find(({ name }) => name === vectorColumn)?.type as { listSize: number };
+    const type = this.#schema.fields.find(({ name }) => name === vectorColumn)?.type as { listSize: number };
     return {
       exists: true,
-      rows: fresh ? await this.table.countRows() : 0,
+      rows: fresh ? await this.#table.countRows() : 0,
       dimensions: type.listSize,
-      notes: fromMetadata(this.schema.metadata),
-      ...(fresh ? await this.indexed(this.table) : {}),
+      notes: fromMetadata(this.#schema.metadata),
+      ...(fresh ? await this.#indexed(this.#table) : {}),
     };
   }
 
-  private async indexed(table: Table): Promise<{ indexed?: number }> {
+  async #indexed(table: Table): Promise<{ indexed?: number }> {
     const index = (await table.listIndices()).find(({ columns }) => columns.includes(vectorColumn));
     const stats = index && (await table.indexStats(index.name));
     return stats === undefined ? {} : { indexed: stats.numIndexedRows };
   }
 
-  private opened(): Table {
-    if (this.table === undefined) throw new Error("internal: the table was not made yet");
-    return this.table;
+  #opened(): Table {
+    if (this.#table === undefined) throw new Error("internal: the table was not made yet");
+    return this.#table;
   }
 
   /** @throws UserError that names the row of a vector that is none */
-  private toBatch(passages: readonly StoredPassage[], vectors_N_E: Float32Array, first: number): RecordBatch {
+  #toBatch(passages: readonly StoredPassage[], vectors_N_E: Float32Array, first: number): RecordBatch {
     const { Float32, RecordBatch, Struct, makeData } = loadArrow();
-    const schema = this.schema as Schema;
+    const schema = this.#schema as Schema;
     const count = passages.length;
     const { type } = schema.fields[3];
     const { listSize } = type as { listSize: number };
@@ -183,9 +187,9 @@ class Writer {
     const numbers = makeData({ type: new Float32(), length: vectors_N_E.length, nullCount: 0, data: vectors_N_E });
     const vectors = makeData({ type, length: count, nullCount: 0, child: numbers });
     const children = [
-      this.strings(passages.map(({ id }) => id)),
-      this.strings(passages.map(({ title }) => title)),
-      this.strings(passages.map(({ text }) => text)),
+      this.#strings(passages.map(({ id }) => id)),
+      this.#strings(passages.map(({ title }) => title)),
+      this.#strings(passages.map(({ text }) => text)),
       vectors,
     ];
     return new RecordBatch(
@@ -194,7 +198,7 @@ class Writer {
     );
   }
 
-  private strings(strings: readonly string[]): Data {
+  #strings(strings: readonly string[]): Data {
     const { Utf8, makeData } = loadArrow();
     const bytes = strings.map((text) => Buffer.from(text, "utf8"));
     const valueOffsets = new Int32Array(strings.length + 1);

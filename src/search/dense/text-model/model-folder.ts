@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { readOptionalJson, type Json } from "../../../engine/io/json-file.js";
-import { INDEX_FILE, WEIGHTS_FILE } from "../../../engine/io/safetensors-set.js";
-import { TOKENIZER_FILE } from "../../../engine/io/tokenizer-files.js";
+import { indexFile, weightsFile } from "../../../engine/io/safetensors-set.js";
+import { tokenizerFile } from "../../../engine/io/tokenizer-files.js";
 import { UserError } from "../../../errors.js";
 
 export interface ModelFolder {
@@ -37,10 +37,10 @@ const usualMaxTokens = 512;
 export async function readModelFolder(location: string, variant = ""): Promise<ModelFolder> {
   const { folder, onnx } = await findFiles(location, variant);
   const config = (await readOptionalJson(path.join(folder, "config.json"))) ?? {};
-  const tokenizer = path.join(folder, TOKENIZER_FILE);
+  const tokenizer = path.join(folder, tokenizerFile);
   if (!(await isFile(tokenizer)))
     throw new UserError(
-      `${folder} has no ${TOKENIZER_FILE}, and without it no text can be read as the model reads it. Copy it from the model's source.`,
+      `${folder} has no ${tokenizerFile}, and without it no text can be read as the model reads it. Copy it from the model's source.`,
     );
   const weights = onnx === undefined ? await weightsIn(folder) : await withExternalData(onnx);
   return {
@@ -63,18 +63,17 @@ async function findFiles(location: string, variant: string): Promise<{ folder: s
       throw new UserError(`${location} is no .onnx file. Name a model's folder, or an ONNX file in it.`);
     const around = path.dirname(path.dirname(path.resolve(location)));
     const isInside =
-      path.basename(path.dirname(location)) === "onnx" && (await isFile(path.join(around, TOKENIZER_FILE)));
+      path.basename(path.dirname(location)) === "onnx" && (await isFile(path.join(around, tokenizerFile)));
     return { folder: isInside ? around : path.dirname(location), onnx: location };
   }
   const name = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
   for (const place of [path.join(location, "onnx", name), path.join(location, name)])
     if (await isFile(place)) return { folder: location, onnx: place };
-  const hasWeights =
-    (await isFile(path.join(location, WEIGHTS_FILE))) || (await isFile(path.join(location, INDEX_FILE)));
+  const hasWeights = (await isFile(path.join(location, weightsFile))) || (await isFile(path.join(location, indexFile)));
   if (variant === "" && hasWeights) return { folder: location, onnx: undefined };
   const others = await onnxFiles(location);
   throw new UserError(
-    `${location} has no onnx/${name}${variant === "" ? ` and no ${WEIGHTS_FILE}` : ""}; ` +
+    `${location} has no onnx/${name}${variant === "" ? ` and no ${weightsFile}` : ""}; ` +
       (others.length > 0
         ? `it has ${others.join(", ")}: name one of them as PATH.onnx or by its variant.`
         : "export it, for example with `optimum-cli export onnx --model NAME FOLDER`."),

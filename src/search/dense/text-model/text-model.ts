@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { UserError } from "../../../errors.js";
 import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
 import type { Pair } from "../../rerank/pair-scorer.js";
-import { WorkerGone, WorkerPool } from "../../workers/pool.js";
+import { WorkerGone, WorkerPool } from "../../../workers/pool.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
 
@@ -23,18 +23,18 @@ export class TextModel {
   readonly maxTokens: number;
   /** Numbers in a vector, or logits of a pair. */
   readonly width: number;
-  private readonly engine: string;
-  private readonly pool: WorkerPool<ModelTask, ModelAnswer>;
-  private readonly workers: number;
-  private isClosed = false;
+  readonly #engine: string;
+  readonly #pool: WorkerPool<ModelTask, ModelAnswer>;
+  readonly #workers: number;
+  #isClosed = false;
 
   private constructor(
     pool: WorkerPool<ModelTask, ModelAnswer>,
     facts: { engine: string; workers: number; width: number; maxTokens: number },
   ) {
-    this.pool = pool;
-    this.engine = facts.engine;
-    this.workers = facts.workers;
+    this.#pool = pool;
+    this.#engine = facts.engine;
+    this.#workers = facts.workers;
     this.width = facts.width;
     this.maxTokens = facts.maxTokens;
   }
@@ -74,7 +74,7 @@ export class TextModel {
 
   /** Unit vectors, [texts × width]. */
   embed(texts: readonly string[], options: SearchOptions = {}): Promise<Float32Array> {
-    return this.each(
+    return this.#each(
       texts,
       (text) => text.length,
       (some) => ({ texts: some }),
@@ -85,7 +85,7 @@ export class TextModel {
   /** Logits, [pairs × width]. */
   score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<Float32Array> {
     const lengthOf = ({ query, passage }: Pair): number => query.length + passage.length;
-    return this.each(
+    return this.#each(
       pairs,
       lengthOf,
       (some) => ({ pairs: some.map(({ query, passage }) => ({ query, passage })) }),
@@ -95,12 +95,12 @@ export class TextModel {
 
   /** Ends the workers; calls under way fail. */
   close(): Promise<void> {
-    this.isClosed = true;
-    return this.pool.close();
+    this.#isClosed = true;
+    return this.#pool.close();
   }
 
   /** Rows of like length go to one worker together; answers come back in the callers' order. */
-  private async each<Row>(
+  async #each<Row>(
     rows: readonly Row[],
     lengthOf: (row: Row) => number,
     taskOf: (rows: Row[]) => ModelTask,
@@ -117,30 +117,30 @@ export class TextModel {
     const work = async (): Promise<void> => {
       for (let first = starts.shift(); first !== undefined; first = starts.shift()) {
         const places = order.slice(first, first + rowsPerTask);
-        const answer = await this.pool.run(taskOf(places.map((place) => rows[place])), { signal: anySignal });
+        const answer = await this.#pool.run(taskOf(places.map((place) => rows[place])), { signal: anySignal });
         for (const [index, place] of places.entries())
           values.set(answer.values.subarray(index * width, (index + 1) * width), place * width);
       }
     };
     // One task more than there are workers: none waits for the next one.
-    const lanes = Array.from({ length: Math.min(this.workers + 1, starts.length) }, work);
+    const lanes = Array.from({ length: Math.min(this.#workers + 1, starts.length) }, work);
     try {
       await Promise.all(lanes);
     } catch (error) {
       failed.abort(error);
       await Promise.allSettled(lanes);
       checkSignal(signal);
-      throw this.failure(error);
+      throw this.#failure(error);
     }
     return values;
   }
 
-  private failure(error: unknown): unknown {
+  #failure(error: unknown): unknown {
     if (error instanceof UserError || error instanceof SearchError || !(error instanceof Error)) return error;
     // A worker that died was replaced; what a model computes is computed again in the same way.
-    const isRetryable = error instanceof WorkerGone && !this.isClosed;
+    const isRetryable = error instanceof WorkerGone && !this.#isClosed;
     return new SearchError(`The model failed: ${error.message.replace(/\.$/, "")}.`, {
-      engine: this.engine,
+      engine: this.#engine,
       isRetryable,
       cause: error,
     });

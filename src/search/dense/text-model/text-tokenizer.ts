@@ -17,41 +17,41 @@ export interface TokenizedText {
 const charactersPerToken = 12;
 
 export class TextTokenizer {
-  private readonly inner: Tokenizer;
-  private readonly template: Template;
+  readonly #inner: Tokenizer;
+  readonly #template: Template;
 
   /**
    * @param json the parsed `tokenizer.json`
    * @throws UserError naming `source` when it cannot be used
    */
   constructor(json: object, source = "tokenizer.json") {
-    this.template = readTemplate((json as { post_processor?: unknown }).post_processor, source);
-    this.inner = open(json, source);
+    this.#template = readTemplate((json as { post_processor?: unknown }).post_processor, source);
+    this.#inner = open(json, source);
   }
 
   /** A text of at most `maxTokens` tokens, those around it included; the end is cut off. */
   text(text: string, maxTokens: number): TokenizedText {
-    const room = Math.max(0, maxTokens - addedBy(this.template.single));
-    return fill(this.template.single, [this.firstTokens(text, room).slice(0, room)]);
+    const room = Math.max(0, maxTokens - addedBy(this.#template.single));
+    return fill(this.#template.single, [this.#firstTokens(text, room).slice(0, room)]);
   }
 
   /** A pair of at most `maxTokens` tokens; the longer of the two is cut first ("longest_first"). */
   pair(first: string, second: string, maxTokens: number): TokenizedText {
-    const room = Math.max(0, maxTokens - addedBy(this.template.pair));
-    const [a, b] = [this.firstTokens(first, room), this.firstTokens(second, room)];
+    const room = Math.max(0, maxTokens - addedBy(this.#template.pair));
+    const [a, b] = [this.#firstTokens(first, room), this.#firstTokens(second, room)];
     const [keepA, keepB] = shares(a.length, b.length, room);
-    return fill(this.template.pair, [a.slice(0, keepA), b.slice(0, keepB)]);
+    return fill(this.#template.pair, [a.slice(0, keepA), b.slice(0, keepB)]);
   }
 
   /**
    * At least the first `count` tokens. Looks at a beginning of the text that grows until it holds more than enough of them, so that a text of
    * megabytes costs as much as its first page. Beginnings end at spaces, where tokens end too.
    */
-  private firstTokens(text: string, count: number): number[] {
+  #firstTokens(text: string, count: number): number[] {
     for (let length = Math.max(1024, count * charactersPerToken); ; length *= 4) {
       const isWhole = length >= text.length;
       const beginning = isWhole ? text : text.slice(0, endAtSpace(text, length));
-      const ids: number[] = this.inner.encode(beginning, { add_special_tokens: false }).ids;
+      const ids: number[] = this.#inner.encode(beginning, { add_special_tokens: false }).ids;
       // What is cut in the middle of a word may be tokenized otherwise: the last tokens do not count.
       if (isWhole || ids.length >= count + 16) return ids;
     }

@@ -3,7 +3,7 @@ import path from "node:path";
 import { readRequiredJson } from "../../../engine/io/json-file.js";
 import { ModelSession, type ModelFeed, type ModelOutput } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
-import { serveTasks } from "../../workers/serve-tasks.js";
+import { serveTasks } from "../../../workers/serve-tasks.js";
 import { batchesOf } from "./batches.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";

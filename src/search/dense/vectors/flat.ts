@@ -46,26 +46,26 @@ class FlatVectors implements VectorSource {
   readonly name: string;
   readonly dimensions: number;
   readonly count: number;
-  private readonly handle: FileHandle;
-  private readonly layout: Layout;
+  readonly #handle: FileHandle;
+  readonly #layout: Layout;
 
   constructor(name: string, handle: FileHandle, layout: Layout) {
     this.name = name;
-    this.handle = handle;
-    this.layout = layout;
+    this.#handle = handle;
+    this.#layout = layout;
     this.dimensions = layout.dimensions;
     this.count = layout.count;
   }
 
   async *rows(): AsyncGenerator<VectorRows> {
-    const { start, count, dimensions, bytesPerNumber } = this.layout;
+    const { start, count, dimensions, bytesPerNumber } = this.#layout;
     const rowBytes = dimensions * bytesPerNumber;
     const rowsPerPiece = Math.max(1, Math.floor(bytesPerPiece / rowBytes));
     for (let first = 0; first < count; first += rowsPerPiece) {
       const bytes = new Uint8Array(Math.min(rowsPerPiece, count - first) * rowBytes);
       for (let done = 0; done < bytes.length;) {
         const place = start + first * rowBytes + done;
-        const { bytesRead } = await this.handle.read(bytes, done, bytes.length - done, place);
+        const { bytesRead } = await this.#handle.read(bytes, done, bytes.length - done, place);
         if (bytesRead === 0) throw new UserError(`${this.name} ended early while it was read. Copy it again.`);
         done += bytesRead;
       }
@@ -74,7 +74,7 @@ class FlatVectors implements VectorSource {
   }
 
   close(): Promise<void> {
-    return this.handle.close();
+    return this.#handle.close();
   }
 }
 

@@ -1,0 +1,246 @@
+/** @file An index for each engine that was asked for, one after another, from the same corpus. */
+import { existsSync, rmSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { UserError } from "../../errors.js";
+import { buildIndex } from "../../search/bm25/build.js";
+import { defaultBm25 } from "../../search/bm25/settings.js";
+import { readCorpus } from "../../search/documents/corpus.js";
+import type { Encoder, EncoderSource } from "../../search/dense/encoder.js";
+import { buildDenseIndex } from "../../search/dense/index/build.js";
+import { buildLanceTable } from "../../search/dense/lancedb/build.js";
+import type { LanceRows } from "../../search/dense/lancedb/build.js";
+import { lanceRows } from "../../search/dense/lancedb/rows.js";
+import { openEncoder } from "../../search/dense/open-encoder.js";
+import { openVectors } from "../../search/dense/vectors/open-vectors.js";
+import type { VectorSource } from "../../search/dense/vectors/source.js";
+import { engineOf } from "../../search/locate-index.js";
+import type { IndexedEngine } from "../../search/locate-index.js";
+import type { IndexOptions } from "./options.js";
+import { PassageRate, rateOf } from "./rate.js";
+import { bytes, count } from "../terminal/format.js";
+import { ProgressBar } from "../terminal/progress-bar.js";
+import type { Terminal } from "../terminal/terminal.js";
+
+/** What was built, for --json. */
+export interface BuiltIndex {
+  passages: number;
+  out: string;
+  [more: string]: unknown;
+}
+
+export interface Building {
+  terminal: Terminal;
+  options: IndexOptions;
+  /** JSONL files. */
+  corpus: readonly string[];
+  out: string;
+  signal: AbortSignal;
+  encoder?: Encoder;
+}
+
+/** Where an engine's index goes: several have a folder each, and so has one whose folder is there already. */
+export function targetOf(out: string, engine: IndexedEngine, engines: readonly IndexedEngine[]): string {
+  if (out.includes("://")) return out;
+  const own = join(out, engine);
+  return engines.length > 1 || existsSync(own) ? own : out;
+}
+
+/** @throws UserError where the place of an index is taken by one of another kind: replacing it is nothing that was asked for */
+export async function refuseOtherKinds({ engine: engines = ["bm25"], out }: IndexOptions): Promise<void> {
+  if (out.includes("://")) return;
+  for (const engine of engines) {
+    const target = targetOf(out, engine, engines);
+    const there = await engineOf(target);
+    if (there !== undefined && there !== engine)
+      throw new UserError(
+        `${target} holds an index of another kind (${there}). Choose another --out, or remove the folder.`,
+      );
+  }
+}
+
+export async function buildIndexes(
+  terminal: Terminal,
+  options: IndexOptions,
+  corpus: readonly string[],
+  signal: AbortSignal,
+): Promise<Partial<Record<IndexedEngine, BuiltIndex>> & Record<string, BuiltIndex>> {
+  const { engine: engines = ["bm25"], out } = options;
+  const needsEncoder = options.encoder !== undefined && engines.some((engine) => engine !== "bm25");
+  const encoder = needsEncoder ? await openEncoder(encoderSource(options)) : undefined;
+  const built: Record<string, BuiltIndex> = {};
+  try {
+    for (const engine of engines) {
+      built[engine] = await builders[engine]({
+        ...{ terminal, options, corpus, signal, encoder },
+        out: targetOf(out, engine, engines),
+      });
+      const { resumed, resumedFrom = resumed } = built[engine];
+      if (typeof resumedFrom === "number" && resumedFrom > 0)
+        terminal.note(`Went on: ${count(resumedFrom)} passages were in the ${engine} index already.`);
+    }
+    return built;
+  } finally {
+    await encoder?.close();
+  }
+}
+
+export function encoderSource({ encoder = "", encoderModel }: IndexOptions): EncoderSource {
+  return { location: encoder, ...(encoderModel === undefined ? {} : { model: encoderModel }) };
+}
+
+const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<BuiltIndex>>> = {
+  async bm25({ terminal, options, corpus, out, signal }) {
+    const { k1 = defaultBm25.k1, b = defaultBm25.b, stemmer, stopWords, resume } = options;
+    const analyzer = { stemmer, ...(stopWords ? {} : { stopWords: [] }) };
+    const progress = new Bm25Progress(terminal);
+    const summary = await buildIndex({ corpus, out, settings: { k1, b, analyzer }, resume, signal, ...progress.calls });
+    progress.stop();
+    return { ...summary };
+  },
+
+  async dense({ terminal, options, corpus, out, signal, encoder }) {
+    let bar: ProgressBar | undefined;
+    const vectors = await vectorsOf(options);
+    try {
+      const summary = await buildDenseIndex({
+        ...{ corpus, out, signal, resume: options.resume },
+        ...(vectors === undefined ? { encoder } : { vectors, vectorsEncoder: namedBy(encoder) }),
+        onProgress: ({ passages, perSecond, bytes: done, totalBytes }) => {
+          bar ??= new ProgressBar(terminal, {
+            label: "Encoding",
+            total: totalBytes,
+            unit: "",
+            from: done,
+            format: bytes,
+          });
+          bar.update(done, rateOf(passages, perSecond));
+        },
+      });
+      bar?.stop();
+      for (const note of summary.notes) terminal.note(note);
+      return { ...summary };
+    } finally {
+      await vectors?.close();
+    }
+  },
+
+  async lancedb({ terminal, options, corpus, out, signal, encoder }) {
+    // A build that is not to be continued: its table lies in a folder of its own.
+    if (!options.resume && !out.includes("://"))
+      rmSync(join(out, `${lanceTable}.lance`), { recursive: true, force: true });
+    const vectors = await vectorsOf(options);
+    const progress = new LanceProgressBar(terminal);
+    try {
+      const passages = readCorpus(corpus, { signal, onProgress: progress.read });
+      const named = namedBy(encoder);
+      const built = await buildLanceTable({
+        ...{ address: out, table: lanceTable, signal, onProgress: progress.wrote },
+        rows: vectors === undefined ? rowsOf(passages) : lanceRows(passages, vectors),
+        source: await identityOf(corpus),
+        ...(vectors === undefined ? { encoder } : { encoderName: named?.name, encoderSource: named?.source }),
+      });
+      progress.stop();
+      return { out, ...built };
+    } finally {
+      await vectors?.close();
+    }
+  },
+};
+
+export const lanceTable = "passages";
+
+export async function* rowsOf(passages: AsyncIterable<LanceRows["passages"]>): AsyncGenerator<LanceRows> {
+  for await (const batch of passages) yield { passages: batch };
+}
+
+function vectorsOf({ vectors, dimensions }: IndexOptions): Promise<VectorSource> | undefined {
+  return vectors === undefined ? undefined : openVectors(vectors, { dimensions });
+}
+
+function namedBy(encoder: Encoder | undefined): { name: string; source?: EncoderSource } | undefined {
+  return encoder === undefined ? undefined : { name: encoder.name, source: encoder.source };
+}
+
+/** The files by path, size and time of change. */
+async function identityOf(corpus: readonly string[]): Promise<string> {
+  const told = await Promise.all(
+    corpus.map(async (path) => {
+      const { size, mtimeMs } = await stat(path);
+      return [resolve(path), size, Math.round(mtimeMs)];
+    }),
+  );
+  return JSON.stringify(told);
+}
+
+/** Bytes of the corpus, for the time left; passages, which are told less often, for the rate. */
+export class Bm25Progress {
+  /** Options of `buildIndex` and `addToIndex`. */
+  readonly calls = {
+    onProgress: (done: number, total: number): void => {
+      this.#done = done;
+      this.#from ??= done;
+      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "", from: done, format: bytes });
+      this.#bar.update(done, this.#detail);
+    },
+    onPassages: (passages: number): void => {
+      // Of a build that goes on, the bytes that are left out at once had as many passages as any.
+      this.#detail = this.#rate.report(passages, this.#done > 0 ? passages * ((this.#from ?? 0) / this.#done) : 0);
+      this.#bar?.update(this.#done, this.#detail);
+    },
+    onMerge: (fraction: number): void => {
+      this.#merging ??=
+        (this.#bar?.stop(), new ProgressBar(this.#terminal, { label: "Merging", total: 1, unit: "", format: share }));
+      this.#merging.update(fraction);
+    },
+  };
+  readonly #terminal: Terminal;
+  readonly #rate = new PassageRate();
+  #bar: ProgressBar | undefined;
+  #merging: ProgressBar | undefined;
+  #from: number | undefined;
+  #done = 0;
+  #detail = "";
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  stop(): void {
+    (this.#merging ?? this.#bar)?.stop();
+  }
+}
+
+function share(value: number): string {
+  return `${(value * 100).toFixed(0)} %`;
+}
+
+/** Reading goes ahead of what is durable by a commit or two. */
+class LanceProgressBar {
+  readonly #terminal: Terminal;
+  readonly #rate = new PassageRate();
+  #bar: ProgressBar | undefined;
+  #detail = "";
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  readonly read = (done: number, total: number): void => {
+    this.#bar ??= new ProgressBar(this.#terminal, { label: "Writing", total, unit: "", from: done, format: bytes });
+    this.#bar.update(done, this.#detail);
+  };
+
+  readonly wrote = ({ stage, passages }: { stage: "writing" | "indexing"; passages: number }): void => {
+    this.#detail = this.#rate.report(passages);
+    if (stage === "indexing") {
+      this.stop();
+      this.#terminal.note(`${count(passages)} passages are written; making the vector index.`);
+    }
+  };
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}

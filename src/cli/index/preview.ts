@@ -1,0 +1,62 @@
+/** @file `sleuth index --preview`: the first passages that would be made, without writing anything. */
+import { readFile } from "node:fs/promises";
+import { UserError } from "../../errors.js";
+import { readCorpus } from "../../search/documents/corpus.js";
+import { countWords } from "../../search/documents/chunk.js";
+import { findSources } from "../../search/documents/find.js";
+import { largestDocument } from "../../search/documents/gather.js";
+import { DocumentParser } from "../../search/documents/parser.js";
+import { printable } from "../../search/text/highlight.js";
+import type { IndexOptions } from "./options.js";
+import { count } from "../terminal/format.js";
+import type { Terminal } from "../terminal/terminal.js";
+import type { VerbAnswer } from "../verb.js";
+import type { StoredPassage } from "../../types.js";
+
+export async function showPreview(terminal: Terminal, options: IndexOptions, signal: AbortSignal): Promise<VerbAnswer> {
+  const wanted = options.preview as number;
+  const passages: StoredPassage[] = [];
+  for await (const passage of passagesOf(terminal, options, signal)) {
+    passages.push(passage);
+    if (passages.length === wanted) break;
+  }
+  for (const { id, title, text } of passages) {
+    const { colors } = terminal;
+    const oneLine = (words: string): string => printable(words.replace(/\s+/g, " "));
+    terminal.print(
+      `${colors.bold(oneLine(title) || "(no title)")}  ${colors.dim(`${oneLine(id)}, ${count(countWords(text))} words`)}`,
+    );
+    for (const line of printable(text).split("\n")) terminal.print(`    ${line}`);
+  }
+  terminal.note(terminal.progressColors.dim("Nothing was written: leave --preview out to make the index."));
+  return { passages };
+}
+
+async function* passagesOf(
+  terminal: Terminal,
+  { paths, include, exclude, chunk, overlap, strict }: IndexOptions,
+  signal: AbortSignal,
+): AsyncGenerator<StoredPassage> {
+  const { corpora, documents } = await findSources(paths, { include, exclude, signal });
+  if (corpora.length > 0) for await (const batch of readCorpus(corpora, { signal })) yield* batch;
+  const parser = new DocumentParser();
+  try {
+    for (const { file, path, kind, bytes } of documents) {
+      try {
+        if (bytes > largestDocument) throw new UserError(`it is larger than ${largestDocument / 1024 / 1024} MB`);
+        const content = new Uint8Array(await readFile(file, { signal }));
+        const lines = await parser.passages(content, { kind, path }, { words: chunk, overlap }, { signal });
+        const text = new TextDecoder().decode(lines.bytes);
+        yield* text
+          .trimEnd()
+          .split("\n")
+          .map((line) => JSON.parse(line) as StoredPassage);
+      } catch (error) {
+        if (!(error instanceof UserError) || strict === true) throw error;
+        terminal.note(`Would be left out: ${printable(file)}: ${printable(error.message)}`);
+      }
+    }
+  } finally {
+    await parser.close();
+  }
+}

@@ -1,0 +1,82 @@
+/** @file What `sleuth index` reads: JSONL files as they are, documents gathered into one more. */
+import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { UserError } from "../../errors.js";
+import { findSources } from "../../search/documents/find.js";
+import { checkGatheringFolder, gatherPassages } from "../../search/documents/gather.js";
+import type { Gathered, GatherProgress, SkippedDocument } from "../../search/documents/gather.js";
+import { printable } from "../../search/text/highlight.js";
+import type { IndexOptions } from "./options.js";
+import { PassageRate } from "./rate.js";
+import { bytes, count } from "../terminal/format.js";
+import { ProgressBar } from "../terminal/progress-bar.js";
+import type { Terminal } from "../terminal/terminal.js";
+
+export interface Sources {
+  /** JSONL files, that of the documents included. */
+  corpus: string[];
+  /** For --json; absent without documents. */
+  gathered?: { documents: number; skipped: SkippedDocument[] };
+}
+
+/** Skipped documents that are named to people; --json names all. */
+const mostNamed = 5;
+
+/**
+ * Gathers the documents, then does `work`. What was gathered stays until the work is done, so that the same command need not do it again.
+ * @throws UserError when nothing is there to be read; what `work` throws
+ */
+export async function withSources<T>(
+  terminal: Terminal,
+  options: IndexOptions,
+  signal: AbortSignal,
+  work: (sources: Sources) => Promise<T>,
+): Promise<T> {
+  const { include, exclude } = options;
+  const { corpora, documents } = await findSources(options.paths, { include, exclude, signal });
+  if (documents.length === 0) return work({ corpus: corpora });
+  const folder = gatheringFolder(options.out);
+  await checkGatheringFolder(folder);
+  if (!options.resume) rmSync(folder, { recursive: true, force: true });
+  const rate = new PassageRate();
+  let bar: ProgressBar | undefined;
+  const onProgress = ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
+    bar ??= new ProgressBar(terminal, {
+      label: "Reading",
+      total: totalBytes,
+      unit: "",
+      from: doneBytes,
+      format: bytes,
+    });
+    bar.update(doneBytes, `${count(done)} documents, ${rate.report(passages)}`);
+  };
+  const chunks = { words: options.chunk, overlap: options.overlap };
+  const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });
+  bar?.stop();
+  tellSkipped(terminal, gathered);
+  if (gathered.corpus === "" && corpora.length === 0) {
+    rmSync(folder, { recursive: true, force: true });
+    const [{ file, why }] = gathered.skipped;
+    throw new UserError(`No document had any text to index (${printable(file)}: ${why}).`);
+  }
+  const corpus = gathered.corpus === "" ? corpora : [...corpora, gathered.corpus];
+  const result = await work({ corpus, gathered: { documents: gathered.documents, skipped: gathered.skipped } });
+  rmSync(folder, { recursive: true, force: true });
+  return result;
+}
+
+/** Beside the index, whose folder is its own; for an index in object storage, among this machine's temporary files. */
+function gatheringFolder(out: string): string {
+  if (!out.includes("://")) return `${out.replace(/[/\\]+$/, "")}.gathered`;
+  return join(tmpdir(), `sleuth-gathered-${createHash("sha256").update(out).digest("hex").slice(0, 12)}`);
+}
+
+function tellSkipped(terminal: Terminal, { skipped, documents, resumed }: Gathered): void {
+  if (resumed > 0) terminal.note(`Went on: ${count(resumed)} documents had been read already.`);
+  if (skipped.length === 0) return;
+  terminal.note(`Left out ${count(skipped.length)} of ${count(skipped.length + documents)} documents:`);
+  for (const { file, why } of skipped.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
+  if (skipped.length > mostNamed) terminal.note(`  and ${count(skipped.length - mostNamed)} more (--json names all).`);
+}

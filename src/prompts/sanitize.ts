@@ -1,0 +1,212 @@
+/**
+ * @file Retrieved text is data. Here everything in it that the model or its tokenizer could take for structure is made
+ * harmless: protocol tags, special tokens and the markers of its chat template in any disguise, control characters, direction marks.
+ *
+ * Tags are looked for in a *skeleton* of the text: compatibility forms decomposed (NFKD), lower case, look-alike brackets
+ * made plain, white space and invisible characters dropped. So `</ANSWER>`, `< / answer >`, `＜/answer＞` and an
+ * `</answer>` split by a zero-width space all have the skeleton `</answer>`. What is found has its brackets replaced by
+ * round ones: a person still reads what the document said, and the model reads no tag.
+ */
+import type { Tokenizer } from "../types.js";
+import { chatMarkers } from "./chat.js";
+import type { Protocol } from "./protocol.js";
+import { protocolTags } from "./render.js";
+
+export interface Sanitized {
+  text: string;
+  /** Places where something was replaced or removed. */
+  count: number;
+}
+
+export interface Sanitizer {
+  sanitize(text: string): Sanitized;
+  /** How many protocol tags and special tokens (disguised ones included) the text holds. */
+  countTags(text: string): number;
+}
+
+/** Controls (all but tab and newline), direction marks, invisible operators, byte-order marks, tag characters. */
+const unwanted =
+  /(?:\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])+/gu;
+const loneSurrogates = /[\ud800-\udfff]+/gu;
+/** Dropped from skeletons; legitimate elsewhere (joiners in Persian or emoji, accents), so not removed from the text. */
+const ignorable = /[\s\p{Cf}\p{Mn}\p{Me}\u115f\u1160\u3164\uffa0]+/gu;
+const lookAlikes = new Map(
+  Object.entries({ "<": "‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">": "›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/": "⁄∕⧸╱⟋", "|": "∣ǀ│❘⏐¦" }).flatMap(
+    ([plain, others]) => [...others].map((other) => [other, plain] as const),
+  ),
+);
+const lookAlike = new RegExp(`[${[...lookAlikes.keys()].join("")}]`, "gu");
+const roundBracketOf = new Map([
+  ["<", "("],
+  [">", ")"],
+  ["[", "("],
+  ["]", ")"],
+  ["{", "("],
+  ["}", ")"],
+]);
+
+/**
+ * What begins and ends messages in the chat templates of the model families that Sleuth opens. They count as structure for every model, whether
+ * or not its own files list them: base models have read them too, and a fine-tuned model may have lost its template.
+ * `<s>` and `</s>` are left to the models that have them: elsewhere they are HTML.
+ */
+export const knownMarkers: readonly string[] = [
+  // ChatML: Qwen, SmolLM and many more.
+  ...["<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|endoftext|>", "<tool_call>", "</tool_call>", "<tool_response>"],
+  "</tool_response>",
+  // Llama 3 and 4
+  ...["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"],
+  ...["<|python_tag|>", "<|header_start|>", "<|header_end|>", "<|eot|>"],
+  // Llama 2, Mistral
+  ...["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]"],
+  ...["[/AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"],
+  // Gemma
+  ...["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>"],
+  // Phi, Zephyr, DeepSeek and others
+  ...["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|begin▁of▁sentence|>", "<|end▁of▁sentence|>", "<|User|>"],
+  ...["<|Assistant|>", "<|start|>", "<|message|>", "<|channel|>", "<|return|>"],
+];
+
+/** A sanitizer of one protocol and tokenizer; make it once, it prepares its patterns. */
+export function makeSanitizer(
+  protocol: Protocol,
+  tokenizer: Pick<Tokenizer, "specialTokens" | "chatTemplate">,
+): Sanitizer {
+  const ofModel = [...tokenizer.specialTokens.keys(), ...chatMarkers(tokenizer)];
+  const markers = [...protocolTags(protocol), ...ofModel, ...knownMarkers];
+  const forbidden = [...new Set(markers)].filter(Boolean);
+  const bracketed = forbidden.filter((tag) => [...fold(tag)].some((character) => roundBracketOf.has(character)));
+  // A special token without brackets may be an ordinary word: only its exact spelling is one.
+  const exact = forbidden.filter((tag) => !bracketed.includes(tag));
+  const skeletons = [...new Set(bracketed.map(fold))].sort((a, b) => b.length - a.length);
+  const find = (text: string): Range[] => [...findDisguised(text, skeletons), ...findExact(text, exact)];
+
+  return {
+    countTags: (text) => matchesIn(fold(text), skeletons).length + findExact(text, exact).length,
+    sanitize(text) {
+      let count = 0;
+      let clean = text
+        .replace(loneSurrogates, () => (count++, "\ufffd"))
+        .replace(unwanted, () => (count++, ""))
+        .replaceAll("\r\n", "\n");
+      // Rounding brackets cannot make a new tag unless a special token has round brackets; then deleting ends it.
+      for (let round = 0; ; round++) {
+        const ranges = find(clean);
+        if (ranges.length === 0) return { text: clean, count };
+        count += ranges.length;
+        clean = replaceRanges(clean, ranges, round < 2 ? roundBrackets : () => "");
+      }
+    },
+  };
+}
+
+/** Half-open, in UTF-16 units of the text. */
+interface Range {
+  start: number;
+  end: number;
+}
+
+interface Skeleton {
+  folded: string;
+  /** For each unit of `folded`, where its character begins and ends in the text. */
+  starts: number[];
+  ends: number[];
+}
+
+function skeletonOf(text: string): Skeleton {
+  const pieces: string[] = [];
+  const starts: number[] = [];
+  const ends: number[] = [];
+  for (let position = 0; position < text.length;) {
+    const folded = foldAt(text, position);
+    const end = position + ((text.codePointAt(position) as number) > 0xffff ? 2 : 1);
+    for (let unit = 0; unit < folded.length; unit++) {
+      starts.push(position);
+      ends.push(end);
+    }
+    pieces.push(folded);
+    position = end;
+  }
+  return { folded: pieces.join(""), starts, ends };
+}
+
+/** Folds of characters met so far, by code point. */
+const folds = new Map<number, string>();
+
+function foldAt(text: string, position: number): string {
+  const codePoint = text.codePointAt(position) as number;
+  const known = folds.get(codePoint);
+  if (known !== undefined) return known;
+  const folded = fold(String.fromCodePoint(codePoint));
+  folds.set(codePoint, folded);
+  return folded;
+}
+
+/** The skeleton without positions. The same for a text as for its characters one by one: what is context-bound is dropped. */
+function fold(text: string): string {
+  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase().replace(/\s+/g, "");
+  return text
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(ignorable, "")
+    .replace(lookAlike, (character) => lookAlikes.get(character) as string);
+}
+
+/** Where skeletons stand in a folded text, leftmost first, longest first. */
+function matchesIn(folded: string, skeletons: readonly string[]): { index: number; length: number }[] {
+  const matches: { index: number; length: number }[] = [];
+  // Most texts hold no tag at all: the built-in search says so much faster than a walk.
+  const present = skeletons.filter((skeleton) => folded.includes(skeleton));
+  if (present.length === 0) return matches;
+  const firsts = new Set(present.map((skeleton) => skeleton[0]));
+  for (let index = 0; index < folded.length; index++) {
+    if (!firsts.has(folded[index])) continue;
+    const length = present.find((skeleton) => folded.startsWith(skeleton, index))?.length;
+    if (length === undefined) continue;
+    matches.push({ index, length });
+    index += length - 1;
+  }
+  return matches;
+}
+
+function findDisguised(text: string, skeletons: readonly string[]): Range[] {
+  if (matchesIn(fold(text), skeletons).length === 0) return [];
+  const { folded, starts, ends } = skeletonOf(text);
+  return matchesIn(folded, skeletons).map(({ index, length }) => ({
+    start: starts[index],
+    end: ends[index + length - 1],
+  }));
+}
+
+function findExact(text: string, tags: readonly string[]): Range[] {
+  const ranges: Range[] = [];
+  for (const tag of tags) {
+    for (let start = text.indexOf(tag); start >= 0; start = text.indexOf(tag, start + tag.length)) {
+      ranges.push({ start, end: start + tag.length });
+    }
+  }
+  return ranges;
+}
+
+/** Replaces ranges from left to right; one that overlaps an earlier one waits for the next round. */
+function replaceRanges(text: string, ranges: readonly Range[], replace: (match: string) => string): string {
+  let result = "";
+  let position = 0;
+  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (start < position) continue;
+    result += text.slice(position, start) + replace(text.slice(start, end));
+    position = end;
+  }
+  return result + text.slice(position);
+}
+
+/** `</search>` → `(/search)`; a token without brackets disappears. */
+function roundBrackets(match: string): string {
+  let changed = false;
+  const result = [...match].map((character) => {
+    const round = roundBracketOf.get(foldAt(character, 0));
+    changed ||= round !== undefined;
+    return round ?? character;
+  });
+  return changed ? result.join("") : "";
+}

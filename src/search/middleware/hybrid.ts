@@ -1,0 +1,178 @@
+/** @file Several engines asked at the same time, their rankings fused into one. */
+import type { Passage } from "../../types.js";
+import { checkLists } from "../check-lists.js";
+import { addCounts, type Counts } from "../counts.js";
+import { SearchError, checkCount, checkSignal } from "../engine.js";
+import type { SearchEngine, SearchOptions } from "../engine.js";
+import { isPartial, markPartial } from "../partial.js";
+
+export interface HybridMember {
+  engine: SearchEngine;
+  /** What a place in this engine's ranking counts; 0 and more. Default 1. */
+  weight?: number;
+  /** Passages asked of this engine, whatever `k`. Default: the hybrid's depth. */
+  depth?: number;
+}
+
+export interface HybridSettings {
+  /** The k of the formula: the larger, the less the first places count for. */
+  k0: number;
+  /** Passages asked of every member, whatever `k`: so a smaller `k` is a prefix of a larger one. */
+  depth: number;
+  /** `go-on`: the others answer, and it is counted; only when all fail the search fails. `fail`: one failing member fails the search. */
+  whenMemberFails: "go-on" | "fail";
+  /** Longest wait for a member; after it the member has failed. 0: no bound of its own. Milliseconds. */
+  memberTimeoutMs: number;
+}
+
+const defaults: HybridSettings = { k0: 60, depth: 50, whenMemberFails: "go-on", memberTimeoutMs: 0 };
+
+/** Some milliseconds of fusing. */
+const queriesPerTurn = 64;
+
+/**
+ * Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009, doi:10.1145/1571941.1572114):
+ *
+ *     score(d) = Σ over members of weight / (k0 + rank of d there), ranks from 1
+ *
+ * 1. A passage is known by its id, or, where that is empty, by its title and text; it has the text of the first member that found it.
+ * 2. Equal scores keep the order of the members, then of their ranks.
+ * 3. Members see `depth` passages, never `k`: no more than members × depth passages can be had.
+ */
+export class HybridEngine implements SearchEngine {
+  readonly name: string;
+  readonly #members: readonly Required<HybridMember>[];
+  readonly #settings: HybridSettings;
+  #memberFailures = 0;
+
+  /** @throws RangeError for less than two members, and for weights, a k0 or depths that are no such */
+  constructor(members: readonly HybridMember[], settings: Partial<HybridSettings> = {}) {
+    this.#settings = { ...defaults, ...settings };
+    this.#members = members.map(({ engine, weight = 1, depth = this.#settings.depth }) => ({ engine, weight, depth }));
+    this.name = members.map(({ engine }) => engine.name).join("+");
+    if (members.length < 2) throw new RangeError("A hybrid has at least two engines.");
+    for (const { weight, depth } of this.#members) {
+      checkCount(depth);
+      if (!Number.isFinite(weight) || weight < 0) throw new RangeError(`A weight is 0 or more, got ${weight}.`);
+    }
+    const { k0 } = this.#settings;
+    if (!Number.isFinite(k0) || k0 < 0) throw new RangeError(`k0 is 0 or more, got ${k0}.`);
+  }
+
+  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    checkSignal(options.signal);
+    if (queries.length === 0) return [];
+    const answers = await this.#ask(queries, options.signal);
+    const isWhole = answers.every((lists) => lists !== undefined);
+    const results: Passage[][] = [];
+    for (const index of queries.keys()) {
+      const rankings = answers.map((lists) => lists?.[index] ?? []);
+      const fused = this.#fuse(rankings).slice(0, k);
+      results.push(isWhole && !rankings.some(isPartial) ? fused : markPartial(fused));
+      // Large batches must not hold up the event loop.
+      if (index % queriesPerTurn === queriesPerTurn - 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+        checkSignal(options.signal);
+      }
+    }
+    return results;
+  }
+
+  counts(): Counts {
+    const own = { memberFailures: this.#memberFailures };
+    return addCounts(...this.#members.map(({ engine }) => engine.counts?.()), own);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#members.map(({ engine }) => engine.close()));
+  }
+
+  /** What each member answers; undefined for one that failed. */
+  async #ask(
+    queries: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly (Passage[][] | undefined)[]> {
+    const failed = new AbortController();
+    const answers = await Promise.allSettled(
+      this.#members.map(async (member) => {
+        try {
+          return await this.#askMember(member, queries, [failed.signal, ...(signal ? [signal] : [])]);
+        } catch (error) {
+          if (this.#settings.whenMemberFails === "fail") failed.abort(error);
+          throw error;
+        }
+      }),
+    );
+    checkSignal(signal);
+    const reasons = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+    this.#memberFailures += reasons.length;
+    if (failed.signal.aborted) throw failed.signal.reason;
+    if (reasons.length === answers.length) throw this.#everyoneFailed(reasons);
+    return answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
+  }
+
+  /** Ends with the first signal or the deadline, also when the member heeds neither. */
+  async #askMember(
+    { engine, depth }: Required<HybridMember>,
+    queries: readonly string[],
+    signals: readonly AbortSignal[],
+  ): Promise<Passage[][]> {
+    const { memberTimeoutMs } = this.#settings;
+    const own = new AbortController();
+    const late = (): void => {
+      const why = `${engine.name}: no answer within ${memberTimeoutMs} ms`;
+      own.abort(new SearchError(why, { engine: engine.name, isRetryable: true }));
+    };
+    const timer = memberTimeoutMs > 0 ? setTimeout(late, memberTimeoutMs) : undefined;
+    const stops = signals.map((signal) => {
+      const stop = (): void => own.abort(signal.reason);
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", stop);
+      return () => signal.removeEventListener("abort", stop);
+    });
+    const ended = new Promise<never>((_, reject) => {
+      const end = (): void => reject(own.signal.reason);
+      if (own.signal.aborted) end();
+      own.signal.addEventListener("abort", end);
+    });
+    try {
+      const lists = await Promise.race([engine.searchBatch(queries, depth, { signal: own.signal }), ended]);
+      return checkLists(lists, queries.length, engine.name);
+    } finally {
+      clearTimeout(timer);
+      for (const stop of stops) stop();
+    }
+  }
+
+  #fuse(rankings: readonly (readonly Passage[])[]): Passage[] {
+    const fused = new Map<string, Passage>();
+    for (const [member, ranking] of rankings.entries()) {
+      const seen = new Set<string>();
+      for (const [place, passage] of ranking.entries()) {
+        const key = keyOf(passage);
+        if (seen.has(key)) continue;
+        seen.add(key);
+        const share = this.#members[member].weight / (this.#settings.k0 + place + 1);
+        const known = fused.get(key);
+        if (known === undefined) fused.set(key, { ...passage, score: share });
+        else known.score += share;
+      }
+    }
+    // The sort is stable: ties keep the order of insertion.
+    return [...fused.values()].sort((a, b) => b.score - a.score);
+  }
+
+  #everyoneFailed(reasons: readonly unknown[]): SearchError {
+    const why = reasons.map((reason) => (reason instanceof Error ? reason.message : String(reason)));
+    return new SearchError(`Every engine of ${this.name} failed. ${why.join(" ")}`, {
+      engine: this.name,
+      isRetryable: reasons.some((reason) => reason instanceof SearchError && reason.isRetryable),
+      cause: reasons[0],
+    });
+  }
+}
+
+function keyOf({ id, title, text }: Passage): string {
+  return id === "" ? `text ${title}\n${text}` : `id ${id}`;
+}

@@ -1,0 +1,83 @@
+/** @file What makes an engine's answers: two openings with the same identity give the same ones. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { UserError } from "../../errors.js";
+import type { EngineName } from "../registry.js";
+import type { SearchEngine } from "../engine.js";
+import type { EngineContext, EngineSettings } from "../open.js";
+
+/** Files that come and go while an index is worked on. */
+const passing = /lock|\.tmp$|^building/;
+
+/** Engines that search an index folder, or the passages of the context. */
+const withIndex: readonly EngineName[] = ["bm25", "dense", "lancedb", "random"];
+
+/**
+ * A hash of the engines, of what they search and of the settings that change what they find; of keys and of where time and money go,
+ * nothing. A folder is known by its contents, so it may be moved, and an index that has changed has other answers. What a server holds
+ * cannot be seen from here: where it changes, search.cacheMode=refresh asks anew.
+ * @throws UserError for replay without the index that the answers are known by
+ */
+export async function identityOf(
+  settings: EngineSettings,
+  names: readonly EngineName[],
+  context: Pick<EngineContext, "passages">,
+): Promise<string> {
+  const { url, collection, encoder, encoderModel, k1, b, weights, rerank, rerankFrom, pages, seed } = settings;
+  const parts = {
+    version: 1,
+    names,
+    ...(names.some((name) => withIndex.includes(name)) ? { corpus: await corpusOf(settings, context) } : {}),
+    ...{ url, collection, encoder, encoderModel, weights, pages },
+    ...(names.includes("bm25") ? { k1, b } : {}),
+    ...(names.includes("random") ? { seed } : {}),
+    ...(rerank === "" ? {} : { rerank, rerankFrom }),
+  };
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
+}
+
+/** Stands where an engine is never asked: a cache that only replays needs no index, no key and no server. */
+export function absentEngine(name: string): SearchEngine {
+  return {
+    name,
+    searchBatch: () => Promise.reject(new Error("internal: a cache that replays has asked its engine")),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** @throws UserError for an index that is gone where nobody else would say so */
+async function corpusOf(
+  { index, cacheMode }: Pick<EngineSettings, "index" | "cacheMode">,
+  { passages }: Pick<EngineContext, "passages">,
+): Promise<string> {
+  const hash = createHash("sha256");
+  if (index === "") {
+    if (passages === undefined) return "";
+    for (const [place, passage] of (await passages()).entries()) {
+      hash.update(`${JSON.stringify([passage.id, passage.title, passage.text])}\n`);
+      // A large corpus must not hold up the event loop.
+      if (place % 500 === 499) await new Promise((resolve) => setImmediate(resolve));
+    }
+    return hash.digest("hex");
+  }
+  if (!existsSync(index)) {
+    // Otherwise an address (s3://…), or opening it will say so.
+    if (cacheMode === "replay" && !/^[a-z][a-z0-9+.-]+:\/\//i.test(index))
+      throw new UserError(
+        `The index ${index} is not there. A cache that replays does not search it, but its answers are known by it: name the folder that it was recorded with, or a copy.`,
+      );
+    return index;
+  }
+  const names = (await readdir(index, { recursive: true })).filter((name) => !passing.test(path.basename(name))).sort();
+  // JSON files describe an index and hold hashes of what else belongs to it; the files of a table are never written twice.
+  for (const name of names) {
+    const file = path.join(index, name);
+    const { size, isFile } = await stat(file).then((found) => ({ size: found.size, isFile: found.isFile() }));
+    if (!isFile) continue;
+    hash.update(`${name} ${size}\n`);
+    if (name.endsWith(".json")) hash.update(await readFile(file));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,176 @@
+import { describe, expect, it } from "vitest";
+import type { Passage } from "../../types.js";
+import type { SearchEngine } from "../engine.js";
+import { SingleFlightEngine } from "./single-flight.js";
+
+const passage = (text: string): Passage => ({ id: text, title: "T", text, score: 1 });
+const textsOf = (lists: Passage[][]): string[][] => lists.map((list) => list.map(({ text }) => text));
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+interface Asked {
+  queries: readonly string[];
+  k: number;
+  signal?: AbortSignal;
+  answer(): void;
+  fail(reason: Error): void;
+}
+
+/** An engine that answers when it is told to, each query with passages numbered from 1 to k. */
+function told(): SearchEngine & { calls: Asked[] } {
+  const calls: Asked[] = [];
+  return {
+    name: "told",
+    calls,
+    searchBatch: (queries, k, options) =>
+      new Promise((resolve, reject) => {
+        const lists = queries.map((query) => Array.from({ length: k }, (_, rank) => passage(`${query}${rank + 1}`)));
+        calls.push({ queries, k, signal: options?.signal, answer: () => resolve(lists), fail: reject });
+      }),
+    close: () => Promise.resolve(),
+  };
+}
+
+describe("SingleFlightEngine", () => {
+  it("asks once per tick, each query once, and cuts to each caller's k", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const results = Promise.all([
+      search.searchBatch(["a", "b"], 1),
+      search.searchBatch(["b"], 3),
+      search.searchBatch([], 2),
+      Promise.resolve().then(() => search.searchBatch(["c", "c"], 2)),
+    ]);
+    await turn();
+    engine.calls[0].answer();
+    expect((await results).map(textsOf)).toEqual([
+      [["a1"], ["b1"]],
+      [["b1", "b2", "b3"]],
+      [],
+      [
+        ["c1", "c2"],
+        ["c1", "c2"],
+      ],
+    ]);
+    expect(engine.calls.map(({ queries, k }) => [queries, k])).toEqual([[["a", "b", "c"], 3]]);
+    expect(search.counts()).toEqual({ sharedQueries: 2 });
+  });
+
+  it("joins what is under way with a k as large, and asks anew afterwards", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const first = search.searchBatch(["a"], 2);
+    await turn();
+    const joined = search.searchBatch(["a", "b"], 2);
+    const larger = search.searchBatch(["a"], 3);
+    await turn();
+    for (const call of engine.calls) call.answer();
+    expect(textsOf(await first)).toEqual([["a1", "a2"]]);
+    expect(textsOf(await joined)).toEqual([
+      ["a1", "a2"],
+      ["b1", "b2"],
+    ]);
+    expect(textsOf(await larger)).toEqual([["a1", "a2", "a3"]]);
+    expect(engine.calls.map(({ queries, k }) => [queries, k])).toEqual([
+      [["a"], 2],
+      [["b", "a"], 3],
+    ]);
+    void search.searchBatch(["a"], 2);
+    await turn();
+    expect(engine.calls).toHaveLength(3);
+    engine.calls[2].answer();
+  });
+
+  it("lets one caller go without disturbing the others", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const controller = new AbortController();
+    const leaving = search.searchBatch(["a"], 1, { signal: controller.signal });
+    const staying = search.searchBatch(["a"], 1);
+    await turn();
+    const late = search.searchBatch(["a"], 1, { signal: controller.signal });
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await expect(leaving).rejects.toBe(reason);
+    await expect(late).rejects.toBe(reason);
+    expect(engine.calls[0].signal?.aborted).toBe(false);
+    engine.calls[0].answer();
+    expect(textsOf(await staying)).toEqual([["a1"]]);
+    expect(engine.calls).toHaveLength(1);
+  });
+
+  it("aborts the engine when everybody has left, and does not ask for those who left before", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const controller = new AbortController();
+    const both = ["a", "b"].map((query) => search.searchBatch([query], 1, { signal: controller.signal }));
+    await turn();
+    controller.abort(new Error("enough"));
+    for (const one of both) await expect(one).rejects.toThrow("enough");
+    expect(engine.calls[0].signal?.aborted).toBe(true);
+    // What was aborted is joined by nobody.
+    const again = search.searchBatch(["a"], 1);
+    const early = new AbortController();
+    const left = search.searchBatch(["c"], 1, { signal: early.signal });
+    early.abort(new Error("too late"));
+    await expect(left).rejects.toThrow("too late");
+    await turn();
+    expect(engine.calls[1].queries).toEqual(["a"]);
+    expect(engine.calls[1].signal?.aborted).toBe(false);
+    engine.calls[1].answer();
+    expect(textsOf(await again)).toEqual([["a1"]]);
+  });
+
+  it("flies for one who boards after all others have left", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const controller = new AbortController();
+    const left = search.searchBatch(["a"], 1, { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await expect(left).rejects.toThrow("enough");
+    const stays = search.searchBatch(["b"], 1);
+    await turn();
+    engine.calls.at(-1)?.answer();
+    expect(textsOf(await stays)).toEqual([["b1"]]);
+    expect(engine.calls.at(-1)?.signal?.aborted).toBe(false);
+  });
+
+  it("told to, asks for every caller alone, and still asks for no query twice", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine, { together: false });
+    const failing = search.searchBatch(["a", "b"], 1);
+    const other = search.searchBatch(["c"], 1);
+    const joined = search.searchBatch(["c"], 2);
+    const mixed = search.searchBatch(["c", "d"], 1);
+    await turn();
+    expect(engine.calls.map(({ queries, k }) => [queries, k])).toEqual([
+      [["a", "b"], 1],
+      [["c"], 2],
+      [["d"], 1],
+    ]);
+    engine.calls[0].fail(new Error("down"));
+    await expect(failing).rejects.toThrow("down");
+    engine.calls[1].answer();
+    expect(textsOf(await other)).toEqual([["c1"]]);
+    expect(textsOf(await joined)).toEqual([["c1", "c2"]]);
+    engine.calls[2].answer();
+    expect(textsOf(await mixed)).toEqual([["c1"], ["d1"]]);
+    expect(search.counts()).toEqual({ sharedQueries: 2 });
+  });
+
+  it("tells a failure to all who wait, remembers none, and refuses answers of another length", async () => {
+    const engine = told();
+    const search = new SingleFlightEngine(engine);
+    const calls = [search.searchBatch(["a"], 1), search.searchBatch(["b"], 1)];
+    await turn();
+    engine.calls[0].fail(new Error("down"));
+    for (const call of calls) await expect(call).rejects.toThrow("down");
+    const again = search.searchBatch(["a"], 1);
+    await turn();
+    engine.calls[1].answer();
+    expect(textsOf(await again)).toEqual([["a1"]]);
+    const odd: SearchEngine = { ...told(), name: "odd", searchBatch: () => Promise.resolve([[]]) };
+    await expect(new SingleFlightEngine(odd).searchBatch(["a", "b"], 1)).rejects.toThrow(
+      /odd answered 2 queries with 1 results/,
+    );
+  });
+});

@@ -1,0 +1,79 @@
+/** @file Any server that speaks Search-R1's `/retrieve`, as a search engine: ours, theirs, or a colleague's. */
+import type { HttpTools } from "../../http/post.js";
+import type { Passage } from "../../types.js";
+import { checkCount } from "../engine.js";
+import type { SearchEngine, SearchOptions } from "../engine.js";
+import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import type { RemoteSettings } from "./remote-server.js";
+import { WireError, fromAnswer } from "../serving/wire.js";
+
+export type { HttpTools } from "../../http/post.js";
+
+export interface HttpSettings extends RemoteSettings {
+  /** The server, with or without `/retrieve`. */
+  url: string;
+  /** Asks for scores. Without them passages get 1/rank; some servers know only the one, some only the other. */
+  returnScores: boolean;
+  /** Sent as `authorization: Bearer …`, and shown nowhere; empty: nothing is sent. */
+  token: string;
+}
+
+const defaults: Omit<HttpSettings, "url"> = { ...defaultRemote, returnScores: true, token: "" };
+
+/**
+ * Asks each distinct query once, in chunks. Requests that time out, cannot connect, break off, or are answered with 408,
+ * 425, 429 or 5xx are tried again; nonsense and other statuses fail at once; a server that keeps failing is left alone for a while.
+ * Every failure is a `SearchError`.
+ */
+export class HttpEngine implements SearchEngine {
+  readonly name = "http";
+  readonly url: string;
+  readonly #server: RemoteServer;
+  readonly #returnScores: boolean;
+
+  /** @throws UserError for an address that is no http(s) URL. */
+  constructor(given: Partial<HttpSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
+    const settings = { ...defaults, ...given };
+    const { token, headers } = settings;
+    const parsed = serverUrl(settings.url, "http://127.0.0.1:8000/retrieve", "SLEUTH_SEARCH_TOKEN");
+    if (parsed.pathname === "/") parsed.pathname = "/retrieve";
+    this.url = parsed.toString();
+    this.#returnScores = settings.returnScores;
+    const authorization: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
+    this.#server = new RemoteServer(
+      { name: this.name, title: "Search server", url: this.url },
+      { ...settings, headers: { ...authorization, ...headers } },
+      tools,
+      [token],
+    );
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return this.#server.counts();
+  }
+
+  /** Ends requests under way; they fail with a `SearchError`. */
+  async close(): Promise<void> {
+    this.#server.close();
+  }
+
+  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+    // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
+    const wellFormed = queries.map((query) => query.replace(/\p{Surrogate}/gu, "\ufffd"));
+    const body = JSON.stringify({ queries: wellFormed, topk: k, return_scores: this.#returnScores });
+    const answer = await this.#server.json(this.url, body, signal);
+    return this.#server.read(() => {
+      try {
+        return fromAnswer(answer, queries.length);
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        throw new BadAnswer(`the answer is not what /retrieve promises: ${error.message}`);
+      }
+    });
+  }
+}

@@ -1,0 +1,52 @@
+/** @file What training was worth: the same test questions before and after, question by question. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { bootstrapMean, type Estimate } from "../../eval/intervals.js";
+import { exactMatch } from "../../rewards/exact-match.js";
+import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
+
+/** The attempts at one question, by the untrained policy and by the trained one. */
+export interface AttemptPair {
+  before: TraceRecord;
+  after: TraceRecord;
+}
+
+export interface Gain extends Estimate {
+  /** Questions compared. */
+  n: number;
+}
+
+/** 1 for a right answer, else 0; a trace without its question scores 0. */
+export function exactMatchOf({ question, trajectory }: TraceRecord): number {
+  return question === undefined ? 0 : exactMatch(question, trajectory);
+}
+
+/** A run's test attempts, paired by question; null where the run has not both evaluations on file. */
+export async function attemptPairs(runFolder: string, mode: "greedy" | "sampled"): Promise<AttemptPair[] | null> {
+  const [before, after] = await Promise.all(
+    ["before", "after"].map((when) => readAttempts(runFolder, `${when}-${mode}`)),
+  );
+  if (before === null || after === null) return null;
+  return [...before].flatMap(([id, record]) => {
+    const other = after.get(id);
+    return other === undefined ? [] : [{ before: record, after: other }];
+  });
+}
+
+async function readAttempts(runFolder: string, name: string): Promise<Map<string, TraceRecord> | null> {
+  const file = path.join(runFolder, "evaluations", `${name}.jsonl`);
+  if (!existsSync(file)) return null;
+  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line !== "");
+  const records = lines.map((line, index) => traceFromLine(line, `${file}:${index + 1}`));
+  return new Map(records.map((record) => [record.trajectory.questionId, record]));
+}
+
+/**
+ * Mean difference of a score with the paired bootstrap's 95 % interval: questions are drawn with replacement, each with both of its
+ * attempts, so that what makes questions hard or easy cancels out.
+ */
+export function pairedGain(pairs: readonly AttemptPair[], scoreOf: (record: TraceRecord) => number): Gain {
+  const differences = pairs.map(({ before, after }) => scoreOf(after) - scoreOf(before));
+  return { ...bootstrapMean(differences, { samples: 10_000 }), n: pairs.length };
+}
