@@ -3,10 +3,10 @@
  * of 4,096 tokens, under every named algorithm; nothing of a model runs.
  */
 import type { Algorithm } from "../src/algorithms/algorithm.js";
-import { algorithmNames } from "../src/algorithms/choices.js";
-import { ratioStats } from "../src/algorithms/loss/ratio-stats.js";
+import { algorithmNames } from "../src/algorithms/named.js";
 import { makeAlgorithm } from "../src/algorithms/make.js";
 import { objectiveGradient } from "../src/algorithms/objective.js";
+import { ratioStats } from "../src/algorithms/ratio-stats.js";
 import { protocolNamed } from "../src/prompts/protocol.js";
 import { exactMatch } from "../src/rewards/exact-match.js";
 import { formatReward } from "../src/rewards/format.js";

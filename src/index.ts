@@ -95,16 +95,11 @@ export type {
   Row,
   Rows,
 } from "./algorithms/algorithm.js";
-export { algorithmNames, type AlgorithmName, type Choices } from "./algorithms/choices.js";
+export type { Choices } from "./algorithms/choices.js";
 export { makeAlgorithm } from "./algorithms/make.js";
-export { choicesOf } from "./algorithms/named.js";
-export {
-  isEngineLoss,
-  objectiveGradient,
-  type Objective,
-  type ObjectiveGradient,
-  type PolicyLoss,
-} from "./algorithms/objective.js";
+export { algorithmNames, choicesOf, type AlgorithmName } from "./algorithms/named.js";
+export { isEngineLoss, type PolicyLoss } from "./algorithms/losses.js";
+export { objectiveGradient, type Objective, type ObjectiveGradient } from "./algorithms/objective.js";
 
 // Policies.
 export type { Policy, Sample, SampleOptions } from "./contracts/policy.js";

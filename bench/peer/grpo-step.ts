@@ -1,6 +1,6 @@
 /** @file One whole GRPO step with a search turn, on both sides: the same prompts, observations and numbers of tokens. */
+import { isEngineLoss } from "../../src/algorithms/losses.js";
 import { makeAlgorithm } from "../../src/algorithms/make.js";
-import { isEngineLoss } from "../../src/algorithms/objective.js";
 import { createLocalPolicy } from "../../src/policy/local/local.js";
 import type { Policy } from "../../src/contracts/policy.js";
 import type { Group, Trajectory } from "../../src/types.js";

@@ -1,10 +1,9 @@
 /** @file The advantages of a batch: KL in the reward → estimator → whitening → back to the tokens of each row, with statistics. */
-import { estimate } from "./advantage/estimate.js";
-import { expand, positionsOf, type Positions } from "./advantage/positions.js";
-import { whiten } from "./advantage/whiten.js";
 import type { AdvantageRow, Advantages, AdvantageStats, AlgorithmState, Needs, Row, Rows } from "./algorithm.js";
 import type { Choices } from "./choices.js";
-import { klValue } from "./kl/estimators.js";
+import { estimate, whiten } from "./estimators.js";
+import { klValue } from "./kl.js";
+import { expand, positionsOf, type Positions } from "./positions.js";
 
 /** What the loop has to find out before advantages can be made. */
 export function needsOf(choices: Choices): Needs {
@@ -40,7 +39,7 @@ export function makeAdvantages(batch: Rows, state: AlgorithmState, choices: Choi
     advantages_T: advantages_D_T[d],
     ...(returns_D_T ? { returns_T: returns_D_T[d] } : {}),
     // Whitened, equal rewards are no longer 0: they stand at a distance from the batch's mean.
-    silent: made.silent_D[d] && !choices.whiten,
+    zeroVariance: made.zeroVariance_D[d] && !choices.whiten,
   }));
   const explained = made.returns_N && made.values_N && explainedVariance(made.returns_N, made.values_N);
   const stats: AdvantageStats = {

@@ -55,7 +55,7 @@ export interface AdvantageRow extends Row {
   /** What the critic should have said; only from estimators with values. */
   returns_T?: Float32Array;
   /** Whether nothing is to be learned from it: all rewards of its group were equal. */
-  silent: boolean;
+  zeroVariance: boolean;
 }
 
 export interface Advantages {

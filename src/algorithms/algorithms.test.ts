@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest";
 import type { Group } from "../types.js";
 import { lossTokens } from "./aggregate.js";
 import { advantageRows, groupOf, trajectoryOf, trajectoryOfShape, withEvidence } from "./batches.test-support.js";
-import { algorithmNames, type AlgorithmName, type Choices } from "./choices.js";
+import type { Choices } from "./choices.js";
+import { type AlgorithmName, algorithmNames, choicesOf } from "./named.js";
 import { tokenRoles } from "./datum.js";
 import { makeAlgorithm } from "./make.js";
-import { choicesOf } from "./named.js";
-import { isEngineLoss } from "./objective.js";
+import { isEngineLoss } from "./losses.js";
 
 /** From groups to data. */
 function make(name: AlgorithmName, groups: readonly Group[], overrides: Partial<Choices> = {}) {
@@ -176,7 +176,7 @@ describe("grpo", () => {
     expect(without.data_D).toHaveLength(2);
     expect(without.stats.zeroVarianceGroups).toBe(2);
     expect(without.stats.explanations).toHaveLength(2);
-    expect(without.rows.map(({ silent }) => silent)).toEqual([true, true, false, false, true]);
+    expect(without.rows.map(({ zeroVariance }) => zeroVariance)).toEqual([true, true, false, false, true]);
     const withReference = make("grpo", groups, { kl: 0.001 });
     expect(withReference.data_D).toHaveLength(5);
     expect(withReference.referenceLogprobs_D_T).toHaveLength(5);
@@ -236,8 +236,8 @@ describe("grpo", () => {
     const faithful = makeAlgorithm("grpo", { groupByIndex: true });
     const rows = advantageRows(faithful, groups);
     expect(rows.map(({ group }) => group)).toEqual([12, 12, 0]);
-    expect(rows.map(({ silent }) => silent)).toEqual([false, false, true]);
-    expect(advantageRows(makeAlgorithm("grpo"), groups).every(({ silent }) => silent)).toBe(true);
+    expect(rows.map(({ zeroVariance }) => zeroVariance)).toEqual([false, false, true]);
+    expect(advantageRows(makeAlgorithm("grpo"), groups).every(({ zeroVariance }) => zeroVariance)).toBe(true);
   });
 
   it("a group of one keeps its reward where the original did", () => {

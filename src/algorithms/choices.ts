@@ -1,6 +1,6 @@
 /** @file The choices that make up an algorithm. A named algorithm is a set of them; every one can be chosen differently. */
 import type { Aggregation } from "./aggregate.js";
-import type { KlName } from "./kl/estimators.js";
+import type { KlName } from "./kl.js";
 
 export interface Choices {
   /** How rewards become advantages. */
@@ -53,18 +53,3 @@ export interface Choices {
   /** Faithful mode: compare attempts whose questions' ids end in the same number, though they be of different datasets. */
   groupByIndex: boolean;
 }
-
-/** The algorithms by name; each has a file that says what it chooses and why. */
-export const algorithmNames = [
-  "grpo",
-  "dr-grpo",
-  "dapo",
-  "gspo",
-  "cispo",
-  "rloo",
-  "reinforce",
-  "reinforce++",
-  "reinforce++-baseline",
-  "ppo",
-] as const;
-export type AlgorithmName = (typeof algorithmNames)[number];

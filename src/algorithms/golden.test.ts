@@ -4,11 +4,11 @@ import { describe, expect, it } from "vitest";
 import type { Datum, Group } from "../types.js";
 import type { AdvantageRow, Algorithm, Rows } from "./algorithm.js";
 import { trajectoryOfShape } from "./batches.test-support.js";
-import type { AlgorithmName, Choices } from "./choices.js";
-import { klGradient, klValue, type KlName } from "./kl/estimators.js";
-import { dataLoss, type AnyLoss } from "./loss/table.js";
+import type { Choices } from "./choices.js";
+import { type AlgorithmName, choicesOf } from "./named.js";
+import { klGradient, klValue, type KlName } from "./kl.js";
+import { dataLoss, type AnyLoss } from "./losses.js";
 import { makeAlgorithm } from "./make.js";
-import { choicesOf } from "./named.js";
 import { objectiveGradient } from "./objective.js";
 import { makeData } from "./make-data.js";
 
@@ -128,7 +128,7 @@ describe("against PyTorch", () => {
   it.each(golden.means)("the mean $choices", ({ choices, mean }) => {
     const { rows } = makeAlgorithm("grpo").rows(recordedGroups());
     const weighted = floats(golden.weighted);
-    const judged = rows.map((row, d): AdvantageRow => ({ ...row, advantages_T: weighted[d], silent: false }));
+    const judged = rows.map((row, d): AdvantageRow => ({ ...row, advantages_T: weighted[d], zeroVariance: false }));
     const { data_D } = makeData(judged, { ...choicesOf("grpo"), ...choices });
     let sum = 0;
     for (const { advantages_T } of data_D) for (const value of advantages_T ?? []) sum += value;

@@ -15,11 +15,11 @@ import type { Choices } from "./choices.js";
  */
 export function makeData(rows: readonly AdvantageRow[], choices: Choices): MadeData {
   const hasKl = choices.kl > 0 && choices.klIn === "loss";
-  const teaches = (row: AdvantageRow): boolean => !row.silent || hasKl || choices.entropy !== 0;
+  const teaches = (row: AdvantageRow): boolean => !row.zeroVariance || hasKl || choices.entropy !== 0;
   const isMasked = ({ trajectory }: AdvantageRow): boolean =>
     choices.overlong === "mask" && trajectory.finishReason === "out-of-tokens";
-  const countsSilent = choices.aggregation === "micro-batch-mean";
-  const tokens_D = rows.map((row) => (isMasked(row) || !(teaches(row) || countsSilent) ? 0 : lossTokens(row)));
+  const countsZeroVariance = choices.aggregation === "micro-batch-mean";
+  const tokens_D = rows.map((row) => (isMasked(row) || !(teaches(row) || countsZeroVariance) ? 0 : lossTokens(row)));
   const rowShares_D = tokenShares(tokens_D, choices.aggregation, choices);
 
   const made: MadeData = { data_D: [], shares_D: [], lossTokens: 0, tokens: 0 };

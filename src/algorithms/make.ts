@@ -2,13 +2,13 @@
 import { UserError } from "../errors.js";
 import { klCoefficient, makeAdvantages, needsOf } from "./advantages.js";
 import type { Algorithm } from "./algorithm.js";
-import type { AlgorithmName, Choices } from "./choices.js";
-import { withCurrentLogprobs } from "./current-logprobs.js";
-import { nextCoefficient } from "./kl/controller.js";
+import type { Choices } from "./choices.js";
+import { type AlgorithmName, choicesOf } from "./named.js";
+import { nextCoefficient } from "./kl.js";
+import type { PolicyLoss } from "./losses.js";
 import { makeData } from "./make-data.js";
-import { choicesOf } from "./named.js";
-import type { Objective, PolicyLoss } from "./objective.js";
-import { makeRows } from "./rows.js";
+import type { Objective } from "./objective.js";
+import { makeRows, withCurrentLogprobs } from "./rows.js";
 
 /**
  * The algorithm of that name, with some of its choices made differently.

@@ -1,19 +1,9 @@
 /**
  * @file What an update minimises: a loss on probability ratios, with a KL to the frozen start and an entropy bonus where they are wanted.
  */
-import type { LossSpec } from "../contracts/policy.js";
 import type { MadeData } from "./algorithm.js";
-import { klGradient, klValue, type KlName } from "./kl/estimators.js";
-import type { Logprobs } from "./loss/loss.js";
-import { dataLoss } from "./loss/table.js";
-
-/** A loss on ratios: those that engines compute by themselves, and those that only TypeScript knows. */
-export type PolicyLoss =
-  | Exclude<LossSpec, { kind: "cross_entropy" }>
-  /** PPO whose loss of a token with negative advantage is at most c·|A| (arXiv:1912.09729, eq. 5). */
-  | { kind: "dual-clip"; clipLow: number; clipHigh: number; dualClip: number }
-  /** The clipped surrogate on the ratio of whole sequences (GSPO, arXiv:2507.18071, eq. 5). */
-  | { kind: "gspo"; clipLow: number; clipHigh: number };
+import { klGradient, klValue, type KlName } from "./kl.js";
+import { dataLoss, type Logprobs, type PolicyLoss } from "./losses.js";
 
 export interface Objective {
   loss: PolicyLoss;
@@ -21,11 +11,6 @@ export interface Objective {
   kl?: { coefficient: number; estimator: KlName };
   /** Weight of the entropy bonus, already in the data's `entropyWeights_T`; 0: none. */
   entropy: number;
-}
-
-/** Whether engines compute the loss in one pass. */
-export function isEngineLoss(loss: PolicyLoss): loss is Extract<PolicyLoss, LossSpec> {
-  return loss.kind !== "dual-clip" && loss.kind !== "gspo";
 }
 
 /** The objective without its entropy bonus, which is not a function of the tokens' log-probabilities. */

@@ -2,20 +2,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Datum } from "../types.js";
-import { gae } from "./advantage/gae.js";
-import { groupAdvantages } from "./advantage/group.js";
-import { compress, expand, positionsOf, spread } from "./advantage/positions.js";
-import { reinforceAdvantages } from "./advantage/reinforce.js";
-import { returnsToGo } from "./advantage/returns.js";
-import { rlooAdvantages } from "./advantage/rloo.js";
-import { whiten } from "./advantage/whiten.js";
 import { tokenShares } from "./aggregate.js";
-import { nextCoefficient } from "./kl/controller.js";
-import { klGradient, klNames, klValue } from "./kl/estimators.js";
-import { isMoved } from "./loss/loss.js";
-import { ratioStats } from "./loss/ratio-stats.js";
-import { dataLoss, tokenLoss, type AnyLoss } from "./loss/table.js";
-import { isEngineLoss, objectiveGradient, type PolicyLoss } from "./objective.js";
+import { gae, groupAdvantages, reinforceAdvantages, returnsToGo, rlooAdvantages, whiten } from "./estimators.js";
+import { klGradient, klNames, klValue, nextCoefficient } from "./kl.js";
+import { dataLoss, isEngineLoss, isMoved, tokenLoss, type AnyLoss, type PolicyLoss } from "./losses.js";
+import { objectiveGradient } from "./objective.js";
+import { compress, expand, positionsOf, spread } from "./positions.js";
+import { ratioStats } from "./ratio-stats.js";
 
 describe("group advantages", () => {
   it("match Search-R1's numbers", () => {
@@ -63,11 +56,13 @@ describe("leave-one-out advantages", () => {
 
 describe("reinforce advantages", () => {
   it("subtract the running mean of earlier batches only", () => {
-    const first = reinforceAdvantages([1, 0], [0, 1], {}, { decay: 0.5 });
+    const first = reinforceAdvantages([1, 0], [0, 1], {}, { baselineDecay: 0.5 });
     expect(first).toMatchObject({ advantages_D: [1, 0], state: { baseline: 0.5 } });
-    const second = reinforceAdvantages([1], [0], first.state, { decay: 0.5 });
+    const second = reinforceAdvantages([1], [0], first.state, { baselineDecay: 0.5 });
     expect(second).toMatchObject({ advantages_D: [0.5], state: { baseline: 0.75 } });
-    expect(reinforceAdvantages([1], [0], { baseline: 0.5 }, { decay: 0.75 }).state).toEqual({ baseline: 0.625 });
+    expect(reinforceAdvantages([1], [0], { baseline: 0.5 }, { baselineDecay: 0.75 }).state).toEqual({
+      baseline: 0.625,
+    });
   });
 
   it("keep raw rewards without a baseline, and the state of an empty batch", () => {
@@ -84,7 +79,7 @@ describe("reinforce advantages", () => {
     const ofGroup = reinforceAdvantages(rewards_D, [0, 1, 0, 1], {}, { baseline: "group-mean" });
     expect(ofGroup).toMatchObject({
       advantages_D: [0.5, 0, -0.5, 0],
-      silent_D: [false, true, false, true],
+      zeroVariance_D: [false, true, false, true],
       zeroVarianceGroups: 1,
       explanations: ["all 2 rewards are equal"],
     });

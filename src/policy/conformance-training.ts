@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { dataLoss } from "../algorithms/loss/table.js";
+import { dataLoss } from "../algorithms/losses.js";
 import { Random } from "../random.js";
 import { customLossStep } from "../train/custom-loss.js";
 import type { Datum } from "../types.js";

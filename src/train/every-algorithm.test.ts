@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { algorithmNames } from "../algorithms/choices.js";
+import { algorithmNames } from "../algorithms/named.js";
 import type { ConfigInput } from "./config/config.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime, type MetricLine } from "./metrics.js";

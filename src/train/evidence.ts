@@ -1,6 +1,6 @@
 /** @file What an algorithm asks to know of a batch before it makes advantages: values and log-probabilities, taken before any update. */
 import type { Algorithm, Rows } from "../algorithms/algorithm.js";
-import { carriesLoss } from "../algorithms/loss/loss.js";
+import { carriesLoss } from "../algorithms/losses.js";
 import type { Critic } from "../contracts/critic.js";
 import type { Policy } from "../contracts/policy.js";
 import type { Datum } from "../types.js";

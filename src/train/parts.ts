@@ -7,7 +7,7 @@ import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
 import type { Choices } from "../algorithms/choices.js";
 import { makeAlgorithm } from "../algorithms/make.js";
-import { isEngineLoss } from "../algorithms/objective.js";
+import { isEngineLoss } from "../algorithms/losses.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { loadQuestions } from "../data/questions.js";

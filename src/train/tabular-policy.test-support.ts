@@ -5,8 +5,7 @@
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { carriesLoss, isMoved } from "../algorithms/loss/loss.js";
-import { tokenLoss } from "../algorithms/loss/table.js";
+import { carriesLoss, isMoved, tokenLoss } from "../algorithms/losses.js";
 import type { Critic, ValueDatum, ValueLoss } from "../contracts/critic.js";
 import type { AdamOptions, LossSpec, Policy, Sample, SampleOptions } from "../contracts/policy.js";
 import { byteTokenizer } from "../policy/testing.js";

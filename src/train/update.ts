@@ -1,8 +1,8 @@
 /** @file The learning of one step: evidence → advantages → updates of the critic → updates of the policy. */
 import type { AdvantageRow, AdvantageStats, Algorithm, AlgorithmState, MadeData } from "../algorithms/algorithm.js";
-import { carriesLoss, isMoved } from "../algorithms/loss/loss.js";
-import { ratioStats } from "../algorithms/loss/ratio-stats.js";
-import { isEngineLoss, objectiveGradient, type Objective } from "../algorithms/objective.js";
+import { carriesLoss, isEngineLoss, isMoved } from "../algorithms/losses.js";
+import { objectiveGradient, type Objective } from "../algorithms/objective.js";
+import { ratioStats } from "../algorithms/ratio-stats.js";
 import { UserError } from "../errors.js";
 import type { ForwardBackwardResult, Policy } from "../contracts/policy.js";
 import { Random } from "../random.js";

@@ -3,7 +3,7 @@
  * `config.json` derive from it (`config.ts`).
  */
 import { z } from "zod";
-import { algorithmNames } from "../../algorithms/choices.js";
+import { algorithmNames } from "../../algorithms/named.js";
 import { engineNames } from "../../search/registry.js";
 
 const count = z.int().positive();

@@ -1,8 +1,6 @@
 /** @file How far the policy has moved from the one that sampled the data: numbers for the metrics. */
-import type { Datum } from "../../types.js";
-import type { PolicyLoss } from "../objective.js";
-import { sequenceRatio } from "./gspo.js";
-import { carriesLoss, ratioInput, type Logprobs } from "./loss.js";
+import type { Datum } from "../types.js";
+import { carriesLoss, ratioInput, sequenceRatio, type Logprobs, type PolicyLoss } from "./losses.js";
 
 /** Counts and means over a batch. */
 export interface RatioStats {

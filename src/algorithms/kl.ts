@@ -1,5 +1,5 @@
 /**
- * @file Estimates of KL(π ‖ ref) from one sampled token (Schulman, "Approximating KL divergence", 2020), each with its
+ * @file The KL to the frozen start: estimates of KL(π ‖ ref) from one sampled token (Schulman, "Approximating KL divergence", 2020), each with its
  * derivative by the log-probability of the token under π. With d = log π − log ref:
  *
  * k1 = d (unbiased, can be negative) · k2 = d²/2 (biased, low variance) · k3 = exp(−d) + d − 1 (unbiased, never
@@ -14,6 +14,7 @@
 /** The estimators by name. */
 export type KlName = "k1" | "k2" | "k3" | "abs";
 
+/** For tests over all of them. */
 export const klNames: readonly KlName[] = ["k1", "k2", "k3", "abs"];
 
 /** Where k3 stops growing. */
@@ -51,4 +52,20 @@ export function klGradient(name: KlName, difference: number): number {
 /** exp(−d) − 1 without cancellation: near the reference, d is far below the rounding of exp(−d). */
 function k3(difference: number): number {
   return Math.min(k3Limit, Math.max(0, Math.expm1(-difference) + difference));
+}
+
+/**
+ * β for the next batch, by the adaptive controller (Ziegler et al., arXiv:1909.08593, §2.2): β ← β·(1 + clip(kl/target − 1, ±0.2)·n/horizon).
+ * `kl` and `target` are nats per token.
+ *
+ * 1. n is the batch's trajectories, as in Search-R1's code: after `horizon` of them β has moved by a factor of about 1.2, at most.
+ * 2. A batch of more than `horizon` counts as `horizon`: five times as many would turn β negative.
+ */
+export function nextCoefficient(
+  coefficient: number,
+  { kl, trajectories }: { kl: number; trajectories: number },
+  { target, horizon }: { target: number; horizon: number },
+): number {
+  const error = Math.min(Math.max(kl / target - 1, -0.2), 0.2);
+  return coefficient * (1 + error * Math.min(1, trajectories / horizon));
 }
