@@ -1,101 +1,230 @@
-/** @file Waiting in order: so many at once, and not for ever. */
+/** @file Waiting for promises: giving up, deadlines, and limits on how many tasks run at once. */
+import { setMaxListeners } from "node:events";
 
-/** Lets so many through at once; the others wait in order. */
-export class Gate {
-  readonly #most: number;
-  #inside = 0;
-  readonly #waiting: (() => void)[] = [];
-  readonly #leaving: (() => void)[] = [];
+/** One signal or several: whichever aborts first counts. `undefined` never aborts. */
+export type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
 
-  constructor(most: number) {
-    this.#most = most;
+/**
+ * Calls `listener` once with the reason of the first signal to abort; at once if one has aborted already.
+ * @returns a function that removes the listeners
+ */
+export function onAbort(signal: Signals, listener: (reason: unknown) => void): () => void {
+  const signals = [signal].flat().filter((one) => one !== undefined);
+  const abortedSignal = (): AbortSignal | undefined => signals.find(({ aborted }) => aborted);
+  const release = (): void => {
+    for (const one of signals) one.removeEventListener("abort", onEvent);
+  };
+  const onEvent = (): void => {
+    release();
+    listener(abortedSignal()?.reason);
+  };
+  if (abortedSignal() !== undefined) onEvent();
+  else {
+    for (const one of signals) {
+      // Every task of a run listens to the run's signal: many listeners are no leak.
+      setMaxListeners(0, one);
+      one.addEventListener("abort", onEvent);
+    }
   }
-
-  /**
-   * Runs a task in its turn. A caller that gives up gets its reason at once; a task already begun keeps its place until it is done, so
-   * that callers who give up do not pile up work.
-   */
-  run<Answer>(task: () => Promise<Answer>, signal?: AbortSignal): Promise<Answer> {
-    return new Promise<Answer>((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason as Error);
-      const onAbort = (): void => {
-        const place = this.#waiting.indexOf(begin);
-        if (place >= 0) this.#waiting.splice(place, 1);
-        reject(signal?.reason as Error);
-      };
-      const begin = (): void => {
-        this.#inside++;
-        const done = (): void => {
-          signal?.removeEventListener("abort", onAbort);
-          this.#inside--;
-          this.#waiting.shift()?.();
-          if (this.#inside === 0) for (const leave of this.#leaving.splice(0)) leave();
-        };
-        task().then(
-          (answer) => {
-            done();
-            resolve(answer);
-          },
-          (error: unknown) => {
-            done();
-            reject(error as Error);
-          },
-        );
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (this.#inside < this.#most) begin();
-      else this.#waiting.push(begin);
-    });
-  }
-
-  /** Nobody is inside; then nobody waits, either. */
-  get isEmpty(): boolean {
-    return this.#inside === 0;
-  }
-
-  /** When nothing is inside any more. */
-  idle(): Promise<void> {
-    if (this.#inside === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#leaving.push(resolve));
-  }
+  return release;
 }
 
 /**
- * The promise's answer, or `late` after so many milliseconds. What then still arrives is handed to `discard`.
+ * The promise's answer, or the signal's reason as soon as it aborts. What the promise stands for is not stopped by that.
+ * @param onLeave called when the signal aborts first, with its reason
  */
-export function withDeadline<Answer>(
+export function orAborted<Answer>(
   promise: Promise<Answer>,
-  timeoutMs: number,
-  late: Error,
-  discard: (answer: Answer) => unknown = () => {},
+  signal: Signals,
+  onLeave?: (reason: unknown) => void,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      reject(late);
-    }, timeoutMs);
-    promise.then(
-      (answer) => {
-        clearTimeout(timer);
-        if (isLate) discard(answer);
-        else resolve(answer);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error as Error);
-      },
+    const release = onAbort(signal, (reason) => {
+      reject(reason as Error);
+      onLeave?.(reason);
+    });
+    promise.then(resolve, reject).finally(release);
+  });
+}
+
+/** The longest delay that timers take; longer ones would fire at once. Milliseconds, about 25 days. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
+export function sleep(ms: number, signal?: Signals): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const elapsed = new Promise<void>((resolve) => (timer = setTimeout(resolve, Math.min(ms, longestTimerMs))));
+  return orAborted(elapsed, signal, () => clearTimeout(timer));
+}
+
+/** The time for a task was over. */
+export class DeadlineError extends Error {
+  readonly timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    super(`no answer within ${timeoutMs} ms`);
+    this.name = "DeadlineError";
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+export interface DeadlineOptions<Answer> {
+  /** Milliseconds; Infinity, and more than about 25 days, is no deadline. */
+  timeoutMs: number;
+  /** Ends the wait, too. */
+  signal?: Signals;
+  /** Makes the error for when time is up. Default: a `DeadlineError`. */
+  late?: () => Error;
+  /** Takes an answer that came after the wait was over, to close what was opened in vain. */
+  discard?: (answer: Answer) => unknown;
+}
+
+/**
+ * Runs `task` until its time is up or the signal aborts. The task's own signal aborts in both cases, and when the task fails, so that
+ * parts of it still under way stop. The wait ends even if the task ignores its signal. A signal that has aborted starts no task.
+ * @throws the signal's reason; `late()`; what the task throws
+ */
+export function withDeadline<Answer>(
+  task: (signal: AbortSignal) => Promise<Answer>,
+  { timeoutMs, signal, late = () => new DeadlineError(timeoutMs), discard }: DeadlineOptions<Answer>,
+): Promise<Answer> {
+  const controller = new AbortController();
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      release();
+      settle();
+    };
+    const fail = (reason: unknown): void => {
+      reject(reason as Error);
+      controller.abort(reason);
+    };
+    let timer: NodeJS.Timeout | undefined;
+    let release = (): void => {};
+    release = onAbort(signal, (reason) => end(() => fail(reason)));
+    if (controller.signal.aborted) return;
+    if (timeoutMs <= longestTimerMs) timer = setTimeout(() => end(() => fail(late())), timeoutMs);
+    start(() => task(controller.signal)).then(
+      (answer) => (controller.signal.aborted ? discard?.(answer) : end(() => resolve(answer))),
+      (error: unknown) => end(() => fail(error)),
     );
   });
 }
 
-/** The promise's answer, or the signal's reason as soon as the caller gives up. What the promise does is not stopped by that. */
-export function orAborted<Answer>(promise: Promise<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
+/**
+ * `fn` of every item, at most `limit` at once; results keep the order of the items. After a failure or an abort no item is begun, the
+ * signal given to `fn` aborts, and those under way are waited for.
+ * @throws the first failure, or the signal's reason, also when it aborts after the last item has begun
+ */
+export async function mapConcurrent<Item, Result>(
+  items: readonly Item[],
+  limit: number,
+  fn: (item: Item, signal: AbortSignal, index: number) => Promise<Result>,
+  { signal }: { signal?: Signals } = {},
+): Promise<Result[]> {
+  checkLimit(limit);
+  const controller = new AbortController();
+  const release = onAbort(signal, (reason) => controller.abort(reason));
+  const results = new Array<Result>(items.length);
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < items.length && !controller.signal.aborted) {
+      const index = next++;
+      try {
+        results[index] = await fn(items[index], controller.signal, index);
+      } catch (error) {
+        controller.abort(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, work));
+  release();
+  controller.signal.throwIfAborted();
+  return results;
+}
+
+interface WaitingTask {
+  key: string | undefined;
+  begin: () => void;
+}
+
+/** Lets at most so many tasks run at once, and at most so many of one key; the others wait in the order in which they came. */
+export class Gate {
+  readonly #limit: number;
+  readonly #limitPerKey: number;
+  readonly #waiting = new Set<WaitingTask>();
+  readonly #runningOf = new Map<string, number>();
+  #running = 0;
+  readonly #onIdle: (() => void)[] = [];
+
+  constructor(limit: number, { perKey = Infinity }: { perKey?: number } = {}) {
+    checkLimit(limit);
+    checkLimit(perKey);
+    this.#limit = limit;
+    this.#limitPerKey = perKey;
+  }
+
+  /**
+   * Runs a task in its turn. A task that waits for its key holds up no other key. When the signal aborts, the caller gets the reason at
+   * once: a task that waits never begins, one that has begun keeps its place until it is done, so that giving up piles up no work.
+   * @throws what the task throws; the signal's reason
+   */
+  run<Answer>(task: () => Promise<Answer>, { signal, key }: { signal?: Signals; key?: string } = {}): Promise<Answer> {
+    let waiting: WaitingTask | undefined;
+    const answer = new Promise<Answer>((resolve, reject) => {
+      waiting = { key, begin: () => void this.#run(task, key).then(resolve, reject) };
+      this.#waiting.add(waiting);
+    });
+    const outcome = orAborted(answer, signal, () => this.#waiting.delete(waiting as WaitingTask));
+    this.#admit();
+    return outcome;
+  }
+
+  /** Resolves when no task runs; then none waits, either. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
+  }
+
+  #admit(): void {
+    for (const task of this.#waiting) {
+      if (this.#running >= this.#limit) return;
+      if (task.key !== undefined && this.#runningWith(task.key) >= this.#limitPerKey) continue;
+      this.#waiting.delete(task);
+      task.begin();
+    }
+  }
+
+  async #run<Answer>(task: () => Promise<Answer>, key: string | undefined): Promise<Answer> {
+    this.#count(key, 1);
+    try {
+      return await task();
+    } finally {
+      this.#count(key, -1);
+      this.#admit();
+      if (this.#running === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+    }
+  }
+
+  #runningWith(key: string): number {
+    return this.#runningOf.get(key) ?? 0;
+  }
+
+  #count(key: string | undefined, change: 1 | -1): void {
+    this.#running += change;
+    if (key === undefined) return;
+    const running = this.#runningWith(key) + change;
+    // Keys are many: idle ones are forgotten.
+    if (running === 0) this.#runningOf.delete(key);
+    else this.#runningOf.set(key, running);
+  }
+}
+
+/** Turns what a task throws before its first await into a rejection. */
+async function start<Answer>(task: () => Promise<Answer>): Promise<Answer> {
+  return task();
+}
+
+function checkLimit(limit: number): void {
+  if (!(limit >= 1)) throw new RangeError(`At least one task must run at once, got ${limit}.`);
 }

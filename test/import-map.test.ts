@@ -36,7 +36,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files of src/ itself that everybody may import. */
-const shared = ["types", "errors", "random", "async"];
+const shared = ["types", "errors", "random", "async", "lru"];
 
 interface Arrow {
   from: string;

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../errors.js";
+import { Lru } from "../../lru.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
 import { readOptionalJson } from "./json-file.js";
@@ -179,7 +180,7 @@ class CachingTokenizer implements Tokenizer {
   readonly startIds: readonly number[];
   readonly chatTemplate?: ChatTemplate;
   readonly #inner: HuggingFaceTokenizer;
-  readonly #cache = new Map<string, readonly number[]>();
+  readonly #cache = new Lru<string, readonly number[]>(cacheSize);
 
   constructor(inner: HuggingFaceTokenizer, facts: Omit<Tokenizer, "encode" | "decode">) {
     this.#inner = inner;
@@ -195,7 +196,6 @@ class CachingTokenizer implements Tokenizer {
     const known = this.#cache.get(text);
     if (known) return [...known];
     const ids: number[] = this.#inner.encode(text, { add_special_tokens: false }).ids;
-    if (this.#cache.size >= cacheSize) this.#cache.delete(this.#cache.keys().next().value as string);
     this.#cache.set(text, ids);
     return [...ids];
   }

@@ -1,5 +1,6 @@
 /** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
 import { setMaxListeners } from "node:events";
+import { Gate } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { CircuitBreaker, defaultBreaker, type BreakerSettings } from "../../http/breaker.js";
 import { credentialIn } from "../../http/credentials.js";
@@ -11,7 +12,6 @@ import type { SearchEngine, SearchOptions } from "../engine.js";
 import { withDeadline } from "../remote/deadline.js";
 import { AskError, askService, hide } from "./ask.js";
 import { cleanQuery, cleanText } from "./clean.js";
-import { HostGate } from "./gate.js";
 import type { Pages } from "./pages.js";
 import { webProviders, WrongAnswer } from "./providers.js";
 import type { WebEngineName, WebProvider, WebResult } from "./providers.js";
@@ -57,7 +57,7 @@ export class WebEngine implements SearchEngine {
   /** Hidden from whoever prints or clones an engine. */
   readonly #keys: readonly string[];
   readonly #tools: HttpTools;
-  readonly #gate: HostGate;
+  readonly #gate: Gate;
   readonly #closed = new AbortController();
   readonly #breaker: CircuitBreaker;
   readonly #asked: RequestCounts = { requests: 0, retries: 0, failures: 0 };
@@ -73,7 +73,7 @@ export class WebEngine implements SearchEngine {
     this.endpoint = checkEndpoint(settings.endpoint ?? this.#provider.endpoint ?? "", settings.provider);
     this.#settings = { ...defaults, ...settings, endpoint: this.endpoint };
     this.#tools = { ...realTools, ...tools };
-    this.#gate = new HostGate(this.#settings.concurrency, this.#settings.concurrency);
+    this.#gate = new Gate(this.#settings.concurrency);
     this.#breaker = new CircuitBreaker(this.#settings.breaker);
   }
 
@@ -89,7 +89,7 @@ export class WebEngine implements SearchEngine {
       // Each query listens, and there may be many.
       setMaxListeners(0, signal);
       const search = async (query: string): Promise<void> => {
-        answers.set(query, await this.#gate.run(this.name, signal, () => this.#search(query, k, signal)));
+        answers.set(query, await this.#gate.run(() => this.#search(query, k, signal), { signal }));
       };
       await Promise.all(distinct.map(search));
     };

@@ -6,8 +6,8 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { request } from "undici";
 import type { Agent } from "undici";
+import { orAborted } from "../../async.js";
 import { checkUrl, FetchFailed } from "./addresses.js";
-import { abandonable } from "./abandon.js";
 import { publicAgent } from "./connect.js";
 import type { ConnectRules } from "./connect.js";
 
@@ -57,7 +57,7 @@ export async function fetchPage(address: string, options: FetchOptions, rules: C
       await mayVisit?.(url);
       until.throwIfAborted();
       // undici hears an abort only once it is connected.
-      const answer = await abandonable(get(url, agent, until), until);
+      const answer = await orAborted(get(url, agent, until), until);
       const next = answer.statusCode >= 300 && answer.statusCode < 400 ? first(answer.headers.location) : undefined;
       if (next === undefined) return await read(answer, url, limits.maxBytes, wants);
       discard(answer.body);

@@ -3,7 +3,6 @@ import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Passage } from "../../types.js";
 import { WebEngine } from "./engine.js";
-import { PageMemory } from "./page-memory.js";
 import { Pages } from "./pages.js";
 import type { PageSettings } from "./pages.js";
 import { html, redirect, startInternet } from "./site.test-support.js";
@@ -149,25 +148,6 @@ describe("a found page", () => {
     expect(shared.counts.robotsDenied).toBe(1);
     expect(internet.requests).not.toContain(new URL(closed).host + "/page");
   });
-});
-
-it("the memory of pages holds so much and no more, and forgets what was used longest ago", () => {
-  const memory = new PageMemory(10);
-  memory.set("a", "12345");
-  memory.set("b", "123");
-  expect(memory.get("a")).toBe("12345");
-  memory.set("c", "1234");
-  expect([memory.get("a"), memory.get("b"), memory.get("c")]).toEqual(["12345", undefined, "1234"]);
-  memory.set("c", "12");
-  memory.set("d", "123");
-  expect([memory.get("a"), memory.get("c"), memory.get("d")]).toEqual(["12345", "12", "123"]);
-  memory.set("e", "x".repeat(11));
-  expect(["a", "c", "d", "e"].map((address) => memory.get(address))).toEqual([
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ]);
 });
 
 describe("time and number", () => {

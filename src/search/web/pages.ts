@@ -1,4 +1,6 @@
 /** @file Found pages read: fetched with suspicion, reduced to text, and of that the part that the search was about. */
+import { Gate } from "../../async.js";
+import { Lru } from "../../lru.js";
 import { DocumentParser } from "../documents/parser.js";
 import { Refused } from "./addresses.js";
 import { decodePage } from "./charset.js";
@@ -6,8 +8,6 @@ import type { ConnectRules } from "./connect.js";
 import { bestExcerpt } from "./excerpt.js";
 import { fetchPage } from "./fetcher.js";
 import type { Fetched, FetchLimits } from "./fetcher.js";
-import { HostGate } from "./gate.js";
-import { PageMemory } from "./page-memory.js";
 import { Robots, RobotsDenied } from "./robots.js";
 
 export interface PageSettings extends FetchLimits {
@@ -61,16 +61,17 @@ export class Pages {
   readonly #settings: PageSettings;
   readonly #rules: ConnectRules;
   readonly #robots: Robots;
-  readonly #gate: HostGate;
+  readonly #gate: Gate;
   readonly #parser: DocumentParser;
-  readonly #memory = new PageMemory(rememberedText);
+  /** Texts by address: queries of one group find the same pages, and their sites are asked once. */
+  readonly #memory = new Lru<string, string>(rememberedText, (text) => text.length);
 
   /** @param rules for tests alone */
   constructor(settings: Partial<PageSettings> = {}, rules: ConnectRules = {}) {
     this.#settings = { ...defaultPages, ...settings };
     this.#rules = rules;
     this.#robots = new Robots(rules);
-    this.#gate = new HostGate(this.#settings.concurrency, this.#settings.perHost);
+    this.#gate = new Gate(this.#settings.concurrency, { perKey: this.#settings.perHost });
     // Two, so that a page which is made to take long holds up half of the others only.
     this.#parser = new DocumentParser({ workers: 2, timeoutMs: this.#settings.timeoutMs });
   }
@@ -82,7 +83,7 @@ export class Pages {
   async excerpt(address: string, query: string, snippet: string, signal: AbortSignal): Promise<string | undefined> {
     try {
       // Asked for when its turn has come: by then another search may have read it.
-      const text = await this.#gate.run(hostOf(address), signal, () => this.#textOf(address, signal));
+      const text = await this.#gate.run(() => this.#textOf(address, signal), { signal, key: hostOf(address) });
       return await bestExcerpt(text, query, snippet, this.#settings.maxCharacters);
     } catch (error) {
       signal.throwIfAborted();

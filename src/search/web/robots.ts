@@ -1,8 +1,9 @@
 /** @file robots.txt (RFC 9309): what the sites that are read ask of robots. */
 import robotsParser from "robots-parser";
+import { orAborted } from "../../async.js";
+import { Lru } from "../../lru.js";
 import { Refused } from "./addresses.js";
 import { fetchPage, userAgent } from "./fetcher.js";
-import { abandonable } from "./abandon.js";
 import type { ConnectRules } from "./connect.js";
 import type { FetchLimits } from "./fetcher.js";
 
@@ -44,7 +45,7 @@ const parse = robotsParser as unknown as (address: string, text: string) => Robo
 
 /** Asks each site for its rules once, and remembers them for a while. */
 export class Robots {
-  readonly #sites = new Map<string, Site>();
+  readonly #sites = new Lru<string, Site>(maxSites);
   readonly #closed = new AbortController();
   readonly #rules: ConnectRules;
   readonly #now: () => number;
@@ -59,7 +60,7 @@ export class Robots {
    * @throws RobotsDenied; Refused for a site that is not visited; the signal's reason
    */
   async check(url: URL, signal: AbortSignal): Promise<void> {
-    const rules = await abandonable(this.#rulesOf(url.origin), signal);
+    const rules = await orAborted(this.#rulesOf(url.origin), signal);
     if ("refused" in rules) throw rules.refused;
     if (!allows(rules, url)) throw new RobotsDenied(`${url.host} asks robots not to read it`);
   }
@@ -75,13 +76,7 @@ export class Robots {
     void site.rules.then(
       (rules) => void (site.until = this.#now() + ("allows" in rules && !rules.allows ? failedFreshMs : freshMs)),
     );
-    // Put last: a Map keeps the order of insertion.
-    this.#sites.delete(origin);
     this.#sites.set(origin, site);
-    for (const oldest of this.#sites.keys()) {
-      if (this.#sites.size <= maxSites) break;
-      this.#sites.delete(oldest);
-    }
     return site.rules;
   }
 

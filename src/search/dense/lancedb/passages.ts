@@ -1,5 +1,4 @@
 /** @file The passages near a vector in a LanceDB table: ours, or anybody's, in a folder or on object storage. */
-import { setMaxListeners } from "node:events";
 import type { Connection, Table } from "@lancedb/lancedb";
 import { UserError, nearest } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
@@ -7,7 +6,7 @@ import { parseContents } from "../../contents.js";
 import { SearchError, checkCount, checkSignal } from "../../engine.js";
 import type { SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
-import { Gate, withDeadline } from "../../../async.js";
+import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
 import { findColumns } from "./columns.js";
 import type { LanceColumns } from "./columns.js";
 import { loadLance } from "./library.js";
@@ -120,12 +119,12 @@ export class LancePassages implements NearestPassages {
     checkSettings(settings);
     const place = lancePlace(settings.address, settings.environment);
     checkFolder(place);
-    const opening = LancePassages.#openTable(place, settings);
-    const late = new SearchError(`lancedb: opening ${place.address} took longer than ${settings.openTimeoutMs} ms`, {
-      engine: "lancedb",
-      isRetryable: true,
+    const { openTimeoutMs } = settings;
+    return withDeadline(() => LancePassages.#openTable(place, settings), {
+      timeoutMs: openTimeoutMs,
+      late: () => lateError(`opening ${place.address}`, openTimeoutMs),
+      discard: (opened) => opened.close(),
     });
-    return withDeadline(opening, settings.openTimeoutMs, late, (opened) => opened.close());
   }
 
   async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
@@ -139,19 +138,13 @@ export class LancePassages implements NearestPassages {
     const rows = Array.from({ length: queries_Q_E.length / this.dimensions }, (_, row) =>
       queries_Q_E.slice(row * this.dimensions, (row + 1) * this.dimensions),
     );
-    // One query that fails takes those that wait behind it along.
-    const failed = new AbortController();
-    const any = AbortSignal.any([failed.signal, this.#closed.signal, ...(signal ? [signal] : [])]);
-    // Every query of the batch listens to it.
-    setMaxListeners(0, any);
-    const lists = rows.map((row) => this.#gate.run(() => this.#nearest(row, k), any));
-    try {
-      return await Promise.all(lists);
-    } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(lists);
-      throw error;
-    }
+    // All wait at the gate, which other calls share; a query that fails takes those that wait along.
+    return mapConcurrent(
+      rows,
+      Infinity,
+      (row, batch) => this.#gate.run(() => this.#nearest(row, k), { signal: batch }),
+      { signal: [this.#closed.signal, signal] },
+    );
   }
 
   counts(): Readonly<Record<string, number>> {
@@ -212,19 +205,15 @@ export class LancePassages implements NearestPassages {
       query = query.nprobes(this.#settings.nprobes).refineFactor(Math.max(1, Math.ceil(candidates / limit)));
     }
     const { timeoutMs } = this.#settings;
-    const late = new SearchError(`lancedb: a query took longer than ${timeoutMs} ms`, {
-      engine: "lancedb",
-      isRetryable: true,
-    });
     try {
       // LanceDB looks at its own deadline between batches only; storage that hangs would go on for ever.
       const rows = await withDeadline(
-        query
-          .select([...wanted, "_distance"])
-          .withRowId()
-          .toArrow({ timeoutMs }),
-        timeoutMs,
-        late,
+        () =>
+          query
+            .select([...wanted, "_distance"])
+            .withRowId()
+            .toArrow({ timeoutMs }),
+        { timeoutMs, late: () => lateError("a query", timeoutMs) },
       );
       const column = (name: string): ((place: number) => unknown) => {
         const vector = name === "" ? null : rows.getChild(name);
@@ -253,6 +242,13 @@ export class LancePassages implements NearestPassages {
   #closedError(): SearchError {
     return new SearchError("lancedb: the table is closed", { engine: "lancedb", isRetryable: false });
   }
+}
+
+function lateError(doing: string, timeoutMs: number): SearchError {
+  return new SearchError(`lancedb: ${doing} took longer than ${timeoutMs} ms`, {
+    engine: "lancedb",
+    isRetryable: true,
+  });
 }
 
 /** @throws UserError that names the tables there are */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { SearchError } from "../../engine.js";
-import { Gate, withDeadline } from "../../../async.js";
 import { checkFolder, lanceError, lancePlace } from "./storage.js";
 
 describe("where tables are", () => {
@@ -87,73 +86,3 @@ describe("failures in words", () => {
     expect((error as SearchError).isRetryable).toBe(isRetryable);
   });
 });
-
-describe("Gate", () => {
-  it("lets so many in at once, in order", async () => {
-    const gate = new Gate(2);
-    const begun: number[] = [];
-    const ends: (() => void)[] = [];
-    const all = [0, 1, 2, 3].map((task) =>
-      gate.run(() => {
-        begun.push(task);
-        return new Promise<number>((resolve) => ends.push(() => resolve(task)));
-      }),
-    );
-    await turn();
-    expect(begun).toEqual([0, 1]);
-    ends[0]();
-    await turn();
-    expect(begun).toEqual([0, 1, 2]);
-    for (let task = 1; task < 4; task++) {
-      ends[task]();
-      await turn();
-    }
-    expect(await Promise.all(all)).toEqual([0, 1, 2, 3]);
-  });
-
-  it("who gives up gets its reason at once; a task begun keeps its place, one that waits never begins", async () => {
-    const gate = new Gate(1);
-    const reason = new Error("enough");
-    const first = new AbortController();
-    const second = new AbortController();
-    let end = (): void => {};
-    let begun = 0;
-    const running = gate.run(() => new Promise<void>((resolve) => (end = resolve)), first.signal);
-    const waiting = gate.run(async () => void begun++, second.signal);
-    first.abort(reason);
-    second.abort(reason);
-    await expect(running).rejects.toBe(reason);
-    await expect(waiting).rejects.toBe(reason);
-    const next = gate.run(async () => "next");
-    let isIdle = false;
-    void gate.idle().then(() => (isIdle = true));
-    await turn();
-    expect(isIdle).toBe(false);
-    end();
-    expect(await next).toBe("next");
-    await gate.idle();
-    expect(begun).toBe(0);
-  });
-});
-
-describe("withDeadline", () => {
-  it("is late with its error, and hands on what arrives after", async () => {
-    const late = new Error("late");
-    const discarded: string[] = [];
-    let arrive: (answer: string) => void = () => {};
-    const slow = new Promise<string>((resolve) => (arrive = resolve));
-    await expect(withDeadline(slow, 1, late, (answer) => discarded.push(answer))).rejects.toBe(late);
-    arrive("at last");
-    await turn();
-    expect(discarded).toEqual(["at last"]);
-  });
-
-  it("is not late for what comes in time", async () => {
-    expect(await withDeadline(Promise.resolve(1), 1_000, new Error("late"))).toBe(1);
-    await expect(withDeadline(Promise.reject(new Error("own")), 1_000, new Error("late"))).rejects.toThrow("own");
-  });
-});
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
