@@ -1,6 +1,6 @@
 /** @file BM25 in worker threads: the same answers, and what happens when one is cancelled, closed or dies. */
-import type { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
+import { busyWorker } from "../../workers/busy-workers.test-support.js";
 import { searchConformance } from "../conformance.js";
 import { SearchError } from "../engine.js";
 import { Bm25Engine } from "./engine.js";
@@ -86,9 +86,9 @@ describe("workers", () => {
   it("a thread that dies fails its queries as retryable; the next ones are answered", async () => {
     const engine = await open(1);
     const expected = await engine.searchBatch(["lima n3"], 5);
-    const asked = engine.searchBatch(queries, 5).catch((error: unknown) => error);
-    await workersOf(engine)[0].terminate();
-    const error = await asked;
+    const { worker, outcome } = await busyWorker(() => engine.searchBatch(queries, 5));
+    await worker.terminate();
+    const error: unknown = await outcome.catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SearchError);
     expect(error).toMatchObject({ isRetryable: true });
     expect(await engine.searchBatch(["lima n3"], 5)).toEqual(expected);
@@ -110,9 +110,3 @@ describe("workers", () => {
     expect(isClosed).toBe(true);
   });
 });
-
-/** The threads of an engine, to end one as a crash would. */
-function workersOf(engine: Bm25Engine): Worker[] {
-  const { scoring } = engine as unknown as { scoring: { pool: { seats: { worker: Worker }[] } } };
-  return scoring.pool.seats.map(({ worker }) => worker);
-}

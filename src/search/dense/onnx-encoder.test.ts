@@ -4,6 +4,7 @@ import path from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
+import { busyWorker } from "../../workers/busy-workers.test-support.js";
 import { SearchError } from "../engine.js";
 import { modelNameOf, poolingOf, prefixesOf } from "./conventions.js";
 import type { EncoderSource } from "./encoder.js";
@@ -170,16 +171,10 @@ describe("OnnxEncoder", () => {
 
   it("a worker that dies fails what it had with a SearchError worth another try, and is replaced", async () => {
     const encoder = await open({ location: bert });
-    const waiting = encoder.encode(
-      Array.from({ length: 400 }, () => texts[5]),
-      "passage",
-    );
-    const failure = expect(waiting).rejects.toSatisfy((error) => error instanceof SearchError && error.isRetryable);
-    interface Inside {
-      model: { pool: { seats: { worker: { terminate(): Promise<number> } }[] } };
-    }
-    await (encoder as unknown as Inside).model.pool.seats[0].worker.terminate();
-    await failure;
+    const many = Array.from({ length: 400 }, () => texts[5]);
+    const { worker, outcome } = await busyWorker(() => encoder.encode(many, "passage"));
+    await worker.terminate();
+    await expect(outcome).rejects.toSatisfy((error) => error instanceof SearchError && error.isRetryable);
     expect((await encoder.encode(["owl"], "query")).length).toBe(32);
   });
 

@@ -197,7 +197,7 @@ describe("loadConfig", () => {
   it("reads TypeScript with types and imports, in folders with and without a package.json", async () => {
     await write("steps.ts", "export const steps: number = 7;");
     const source =
-      'import { steps } from "../steps.js"; const c: { train: { steps: number } } = { train: { steps } }; export default c;';
+      'import { steps } from "./steps.js"; const c: { train: { steps: number } } = { train: { steps } }; export default c;';
     const file = await write("sleuth.config.ts", source);
     expect(await loadConfig(file)).toEqual({ train: { steps: 7 } });
     await write("package.json", '{"type":"module"}');
