@@ -1,62 +1,158 @@
-/** @file One writer per run folder: a lock file that names its process, and gives way when that process is gone. */
-import { readFileSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+/**
+ * @file One process at a time: a lock is a file that names the process that owns it. A lock whose owner is gone gives way to the next
+ * process that wants it.
+ */
+import { randomUUID } from "node:crypto";
+import { constants, readFileSync } from "node:fs";
+import { copyFile, link, mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { UserError } from "../errors.js";
-import { isRunning } from "./is-running.js";
+import { setTimeout as sleep } from "node:timers/promises";
 
-interface Owner {
+export interface LockOwner {
   pid: number;
   host: string;
-  /** When the process began, by the kernel's clock (Linux only): tells a reused pid from the owner. */
+  /** When the process began, by the kernel's clock (Linux only, else null): tells a reused pid from the owner. */
   began: string | null;
 }
 
+/** Gives a lock back. */
+export type Unlock = () => Promise<void>;
+
+/** A task under `withLock` touches its lock so often; a lock that was not touched for much longer has no owner any more. Milliseconds. */
+const heartbeatMs = 5_000;
+const abandonedMs = 60_000;
+const pollMs = 250;
+
 /**
- * Takes the lock of a run folder and returns the function that releases it.
- * @throws UserError when a living process holds it
+ * Takes a lock, or fails at once.
+ * @param file the lock; its folder is made if need be
+ * @param busy the error for a lock that a living process holds. The processes of other machines count as living.
+ * @throws what `busy` makes; errors of the file system
  */
-export async function lockRun(folder: string): Promise<() => Promise<void>> {
-  const file = path.join(folder, "lock");
-  for (;;) {
-    try {
-      const owner: Owner = { pid: process.pid, host: os.hostname(), began: beginningOf(process.pid) };
-      await writeFile(file, JSON.stringify(owner), { flag: "wx" });
-      return () => rm(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    await removeStaleLock(file, folder);
-  }
+export function takeLock(file: string, busy: (owner: LockOwner) => Error): Promise<Unlock> {
+  return acquire(file, Infinity, (owner) => Promise.reject(busy(owner)));
 }
 
-/** Moves a dead process's lock away; the rename lets only one of two contenders do so. */
-async function removeStaleLock(file: string, folder: string): Promise<void> {
-  const text = await readFile(file, "utf8").catch(() => null);
-  if (text === null) return;
-  const owner = parseOwner(text);
-  if (owner !== null && isAlive(owner)) {
-    throw new UserError(
-      `${folder} is being written by process ${owner.pid} on ${owner.host}. Wait for it, stop it, or choose another run.folder. ` +
-        `If that process is surely gone, delete ${file}.`,
-    );
-  }
-  const moved = `${file}.${process.pid}.stale`;
-  await rename(file, moved).catch(() => undefined);
-  await rm(moved, { force: true });
-}
-
-function parseOwner(text: string): Owner | null {
+/**
+ * Runs `task` with the lock held; waits while another process holds it. As long as the task runs, the lock is touched: one that was not
+ * touched for a minute gives way, also where its owner is on another machine.
+ * @param onWait called once, when another process has the lock
+ * @throws what `task` throws; the signal's reason when it aborts during the wait; errors of the file system
+ */
+export async function withLock<T>(
+  file: string,
+  { signal, onWait }: { signal?: AbortSignal; onWait?: () => void },
+  task: () => Promise<T>,
+): Promise<T> {
+  let hasWaited = false;
+  const unlock = await acquire(file, abandonedMs, async () => {
+    if (!hasWaited) onWait?.();
+    hasWaited = true;
+    await sleep(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+  });
+  const heartbeat = setInterval(() => {
+    const now = new Date();
+    utimes(file, now, now).catch(() => undefined);
+  }, heartbeatMs);
   try {
-    return JSON.parse(text) as Owner;
+    return await task();
+  } finally {
+    clearInterval(heartbeat);
+    await unlock();
+  }
+}
+
+/** Whether a process of this machine is alive. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it runs, but belongs to another user.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/**
+ * @param oldestMs a lock that was not touched for longer has no owner any more
+ * @param onHeld called each time that a living process is found to hold the lock; throws, or waits before the next try
+ */
+async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner) => Promise<void>): Promise<Unlock> {
+  await mkdir(path.dirname(file), { recursive: true });
+  const id = randomUUID();
+  const owner: LockOwner = { pid: process.pid, host: os.hostname(), began: beginningOf(process.pid) };
+  const text = JSON.stringify({ ...owner, id });
+  const claim = `${file}.${id}`;
+  try {
+    await writeFile(claim, text, { flag: "wx" });
+    while (!(await publish(claim, file))) {
+      const found = await examine(file, oldestMs);
+      if (found === "none") continue;
+      if (found.owner !== null) await onHeld(found.owner);
+      else await removeStale(file, found.text);
+    }
+  } finally {
+    await rm(claim, { force: true });
+  }
+  return async () => {
+    if ((await readFile(file, "utf8").catch(() => "")) === text) await rm(file, { force: true });
+  };
+}
+
+/** Makes the claim the lock. A link has its whole content from the start; a file system without links gets a copy. @returns false when there is a lock */
+async function publish(claim: string, file: string): Promise<boolean> {
+  try {
+    await link(claim, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EEXIST") throw error;
+      return copyFile(claim, file, constants.COPYFILE_EXCL);
+    });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** @returns what the lock says, and its owner, null when that is gone; "none" when there is no lock */
+async function examine(file: string, oldestMs: number): Promise<{ text: string; owner: LockOwner | null } | "none"> {
+  try {
+    const { mtimeMs } = await stat(file);
+    const text = await readFile(file, "utf8");
+    const owner = ownerIn(text);
+    const isHeld = owner !== null && Date.now() - mtimeMs <= oldestMs && isAlive(owner);
+    return { text, owner: isHeld ? owner : null };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "none";
+    throw error;
+  }
+}
+
+/**
+ * Removes a lock that says `text` and whose owner is gone. Contenders do this one at a time and look again first, so that none of them
+ * removes the lock that another has taken meanwhile.
+ */
+async function removeStale(file: string, text: string): Promise<void> {
+  const unlock = await acquire(`${file}.stale`, heartbeatMs, () => sleep(10));
+  try {
+    const found = await examine(file, Infinity);
+    if (found !== "none" && found.text === text) await rm(file, { force: true });
+  } finally {
+    await unlock();
+  }
+}
+
+/** @returns null for what a crash has torn */
+function ownerIn(text: string): LockOwner | null {
+  try {
+    const { pid, host, began = null } = JSON.parse(text) as Partial<LockOwner>;
+    return typeof pid === "number" && typeof host === "string" ? { pid, host, began } : null;
   } catch {
-    // Torn by a crash while it was written.
     return null;
   }
 }
 
-function isAlive(owner: Owner): boolean {
+function isAlive(owner: LockOwner): boolean {
   // Nothing can be said about another machine's processes.
   if (owner.host !== os.hostname()) return true;
   if (!isRunning(owner.pid)) return false;
@@ -66,8 +162,8 @@ function isAlive(owner: Owner): boolean {
 /** Field 22 of /proc/PID/stat (the fields after the command's closing parenthesis begin with 3, the state). */
 function beginningOf(pid: number): string | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     return fields[0] === "Z" ? "dead, not yet collected by its parent" : (fields[19] ?? null);
   } catch {
     return null;

@@ -12,7 +12,7 @@ import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
 import { configDifferences, parseConfig, type Config } from "./config/config.js";
 import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "../files/durable.js";
-import { lockRun } from "../files/lock.js";
+import { takeLock, type Unlock } from "../files/lock.js";
 import { sourceCommit } from "./source-commit.js";
 
 /** An open run; `close` releases its lock. */
@@ -95,6 +95,22 @@ export async function openRun(folder: string, config: Config, kind: RunKind = "t
     throw error;
   }
   return { folder, existed, close: unlock };
+}
+
+/**
+ * Lets one process write in a run folder.
+ * @throws UserError when a living process does
+ */
+function lockRun(folder: string): Promise<Unlock> {
+  const file = path.join(folder, "lock");
+  return takeLock(
+    file,
+    ({ pid, host }) =>
+      new UserError(
+        `${folder} is being written by process ${pid} on ${host}. Wait for it, stop it, or choose another run.folder. ` +
+          `If that process is surely gone, delete ${file}.`,
+      ),
+  );
 }
 
 /** The configuration a run was started with. */

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
-import { isRunning } from "../../files/is-running.js";
+import { isRunning } from "../../files/lock.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
 import type { ModelSource } from "./model-source.js";
 

@@ -5,7 +5,7 @@ import { diskFiles } from "../../files/disk.js";
 import { formatName, formatVersion } from "./format.js";
 import { growSegment } from "./grow.js";
 import type { GrowOptions } from "./grow.js";
-import { withLock } from "./lock.js";
+import { withIndexLock } from "../index-lock.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 
@@ -45,7 +45,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<IndexSumma
   const { settings } = new Analyzer(analyzer);
   checkTarget(out);
   try {
-    return await withLock(out, files, async () => {
+    return await withIndexLock(out, async () => {
       const target = { out, analyzer: settings, existing: [], replace: false, context: "build" };
       const { record, resumed } = await growSegment(target, options);
       const head = { format: formatName, version: formatVersion, analyzer: settings, k1, b } as const;

@@ -11,7 +11,7 @@ import { fileNames, livingIn, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { finishIn, growSegment, newFolder, openWriter } from "./grow.js";
 import type { GrowOptions, WorkOptions } from "./grow.js";
-import { withLock } from "./lock.js";
+import { withIndexLock } from "../index-lock.js";
 import { removeQuietly } from "../../files/disk.js";
 import { defaultMergePolicy, planMerge } from "./merge-policy.js";
 import type { MergePlan, MergePolicy } from "./merge-policy.js";
@@ -70,7 +70,7 @@ export interface DeleteSummary extends IndexState {
  */
 export async function addToIndex(options: AddOptions): Promise<AddSummary> {
   const { folder, files = diskFiles, replace = false } = options;
-  return changing(folder, files, async (manifest) => {
+  return changing(folder, async (manifest) => {
     const { analyzer, segments } = manifest;
     const context = [
       "add",
@@ -102,7 +102,7 @@ export async function addToIndex(options: AddOptions): Promise<AddSummary> {
 export async function deleteFromIndex(options: DeleteOptions): Promise<DeleteSummary> {
   const { folder, files = diskFiles, signal } = options;
   const ids = [...new Set(options.ids)];
-  return changing(folder, files, async (manifest) => {
+  return changing(folder, async (manifest) => {
     const places = new IdPlaces();
     for (const [place, id] of ids.entries()) places.add(...hashId(id), place);
     const found = new Set<number>();
@@ -129,8 +129,8 @@ export async function deleteFromIndex(options: DeleteOptions): Promise<DeleteSum
  * @throws UserError for a missing or damaged index, a full disk; `IndexBusy` when another writer is at work; the signal's reason when cancelled.
  */
 export async function mergeIndex(options: Omit<ChangeOptions, "merge">): Promise<IndexState> {
-  const { folder, files = diskFiles } = options;
-  return changing(folder, files, async (manifest) => {
+  const { folder } = options;
+  return changing(folder, async (manifest) => {
     let current = manifest;
     for (let start = 0; start < current.segments.length;) {
       const plan = wholeMerge(current.segments, start);
@@ -154,11 +154,11 @@ function wholeMerge(segments: readonly SegmentRecord[], start: number): MergePla
 }
 
 /** Does `work` on the current manifest while nobody else changes the index; errors of the disk in words. */
-async function changing<T>(folder: string, files: OutputFiles, work: (manifest: Manifest) => Promise<T>): Promise<T> {
+async function changing<T>(folder: string, work: (manifest: Manifest) => Promise<T>): Promise<T> {
   // First: a lock would make the folder.
   await readManifest(folder);
   try {
-    return await withLock(folder, files, async () => work(await readManifest(folder)));
+    return await withIndexLock(folder, async () => work(await readManifest(folder)));
   } catch (error) {
     throw writeError(folder, error);
   }

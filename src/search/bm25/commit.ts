@@ -6,7 +6,7 @@ import { commit, generationPrefix, manifestName } from "../../files/checksummed-
 import { isInterrupted } from "./checkpoint.js";
 import type { OutputFiles } from "../../files/disk.js";
 import type { Manifest } from "./format.js";
-import { lockPrefix } from "./lock.js";
+import { isLockFile } from "../index-lock.js";
 import { removeQuietly } from "../../files/disk.js";
 
 /** Commits a manifest that names a new segment; when that fails, the segment goes. */
@@ -41,7 +41,7 @@ export function checkTarget(out: string): void {
   if (!statSync(out).isDirectory())
     throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
   const isOurs = (name: string): boolean =>
-    name.startsWith(manifestName) || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
+    name.startsWith(manifestName) || name.startsWith(generationPrefix) || isLockFile(name);
   const names = readdirSync(out);
   const foreign = names.find((name) => !isOurs(name));
   if (foreign !== undefined)

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { diskFiles } from "../../files/disk.js";
 import type { OutputFile, OutputFiles } from "../../files/disk.js";
-import { lockPrefix } from "./lock.js";
+import { isLockFile } from "../index-lock.js";
 
 /** The disk without the wait for it: for tests that write many indexes. */
 export const hastyDisk: OutputFiles = failingDisk(Infinity, "", false).files;
@@ -50,7 +50,7 @@ export function failingDisk(n: number, code: string, isKilled: boolean): { files
 
 /** What the death of a writer that lives in this process would do: its lock counts no more. */
 export function dieAsLockHolder(out: string): void {
-  for (const name of readdirSync(out)) if (name.startsWith(lockPrefix)) rmSync(join(out, name));
+  for (const name of readdirSync(out)) if (isLockFile(name)) rmSync(join(out, name));
 }
 
 /** A temporary folder, in memory where the system has such a place: tests of faults write tens of thousands of small files. */

@@ -9,7 +9,7 @@ import { Bm25Engine } from "./engine.js";
 import { dieAsLockHolder, failingDisk, scratchFolder } from "./failing-disk.test-support.js";
 import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
-import { IndexBusy } from "./lock.js";
+import { IndexBusy } from "../index-lock.js";
 import { openIndex, verifyIndex } from "./open.js";
 import { manifestName, sealed } from "../../files/checksummed-manifest.js";
 

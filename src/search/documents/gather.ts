@@ -11,8 +11,7 @@ import { mkdir, open, readFile, readdir, rename, stat, writeFile } from "node:fs
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
-import { diskFiles } from "../../files/disk.js";
-import { withLock } from "../bm25/lock.js";
+import { isLockFile, withIndexLock } from "../index-lock.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { FoundDocument } from "./find.js";
 import type { PassageLines } from "./parse-worker.js";
@@ -77,7 +76,7 @@ interface Entry {
  */
 export async function gatherPassages(documents: readonly FoundDocument[], options: GatherOptions): Promise<Gathered> {
   await mkdir(options.folder, { recursive: true });
-  return withLock(options.folder, diskFiles, async () => {
+  return withIndexLock(options.folder, async () => {
     const journal = await Journal.open(options.folder, options.chunks, documents);
     try {
       return await gather(documents, journal, options);
@@ -87,7 +86,7 @@ export async function gatherPassages(documents: readonly FoundDocument[], option
   });
 }
 
-const ownNames = /^(passages\.jsonl|journal\.jsonl(\.new)?|lock-.*)$/;
+const ownNames = /^(passages\.jsonl|journal\.jsonl(\.new)?)$/;
 
 /** @throws UserError unless the folder is missing, empty or was made by `gatherPassages`: it is cleared without asking */
 export async function checkGatheringFolder(folder: string): Promise<void> {
@@ -97,7 +96,7 @@ export async function checkGatheringFolder(folder: string): Promise<void> {
   });
   const isEmpty = async (name: string): Promise<boolean> => (await stat(join(folder, name))).size === 0;
   const hasJournal = names.includes(journalName) || !names.includes(corpusName) || (await isEmpty(corpusName));
-  if (!hasJournal || !names.every((name) => ownNames.test(name)))
+  if (!hasJournal || !names.every((name) => ownNames.test(name) || isLockFile(name)))
     throw new UserError(
       `${folder} is where the passages of documents are gathered, but it holds something else. Move it away, or choose another --out.`,
     );

@@ -5,12 +5,12 @@
 import { mkdir, readdir, readFile, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../../errors.js";
+import { withLock } from "../../../files/lock.js";
 import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
 import { encoderOptional } from "./encoder-selection.js";
 import { HubError } from "./hub-error.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
-import { withLock } from "./lock.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
 import { optionalFiles, selectFiles, type ListedFile } from "./selection.js";
 import { hubSettings, type HubSettings } from "./settings.js";

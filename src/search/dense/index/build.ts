@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
 import { diskFiles, type OutputFiles } from "../../../files/disk.js";
-import { lockPrefix, withLock } from "../../bm25/lock.js";
+import { isLockFile, withIndexLock } from "../../index-lock.js";
 import { removeQuietly } from "../../../files/disk.js";
 import { readCorpus } from "../../documents/corpus.js";
 import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
@@ -86,14 +86,14 @@ const rowsPerCall = 256;
  *   corpus or encoder; SearchError when the encoder fails; the signal's reason
  */
 export async function buildDenseIndex(options: BuildDenseOptions): Promise<DenseSummary> {
-  const { out, files = diskFiles, encoder, vectors } = options;
+  const { out, encoder, vectors } = options;
   if ((encoder === undefined) === (vectors === undefined))
     throw new UserError("A dense index needs either an encoder or a file of vectors.");
   checkTarget(out);
   const build = (): Promise<DenseSummary> =>
     vectors === undefined ? encodeAll(options, encoder!) : takeAll(options, vectors);
   try {
-    return await withLock(out, files, build);
+    return await withIndexLock(out, build);
   } catch (error) {
     throw writeError(out, error);
   }
@@ -262,7 +262,7 @@ function checkTarget(out: string): void {
   if (!statSync(out).isDirectory())
     throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
   const isOurs = (name: string): boolean =>
-    name.startsWith(manifestName) || name.startsWith(generationPrefix) || name.startsWith(lockPrefix);
+    name.startsWith(manifestName) || name.startsWith(generationPrefix) || isLockFile(name);
   const names = readdirSync(out);
   const foreign = names.find((name) => !isOurs(name));
   if (foreign !== undefined)
