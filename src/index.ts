@@ -34,7 +34,8 @@ export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
 export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
-export { openEngine, type EngineContext, type EngineSettings } from "./search/open.js";
+export { openEngine } from "./search/open.js";
+export type { EngineContext, EngineSettings } from "./search/settings.js";
 export { engineNames, type EngineName } from "./search/registry.js";
 export { Bm25Engine, type Bm25EngineOptions } from "./search/bm25/engine.js";
 export { buildIndex, type BuildIndexOptions, type IndexSummary } from "./search/bm25/build.js";

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { describe, expect, it } from "vitest";
-import { defaultEngineSettings } from "../search/open.js";
+import { defaultEngineSettings } from "../search/settings.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 
 function settingsOf(...args: string[]) {

@@ -5,7 +5,7 @@ import type { LoraConfig } from "../engine/model/lora.js";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import { evaluationMarkdown } from "../eval/table.js";
 import { protocolNamed } from "../prompts/protocol.js";
-import { engineNames, isWebEngine } from "../search/registry.js";
+import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
 import { runAround } from "./exported-model.js";
 import type { ExportedRun } from "./exported-run.js";
@@ -231,19 +231,8 @@ function rankingText({ k1, b }: Config["search"]): string {
 /** Where passages came from; addresses of servers are nobody else's business. */
 function passagesText({ data, search }: Config): string {
   const own = sourceText(data.index || data.corpus, data.worldSeed);
-  const elsewhere: Readonly<Record<string, string>> = {
-    http: "a search server",
-    opensearch: "an OpenSearch index",
-    qdrant: "a Qdrant collection",
-    none: "none",
-    empty: "none",
-  };
-  const from = search.engine.split("+").map((name) => elsewhere[name] ?? (isWeb(name) ? "the web" : own));
+  const from = enginesNamed(search.engine).map((name) => engines[name].source ?? own);
   return [...new Set(from)].join(" and ");
-}
-
-function isWeb(name: string): boolean {
-  return engineNames.some((known) => known === name && isWebEngine(known));
 }
 
 /** Flags without which the model would be asked in another way than it was trained. */

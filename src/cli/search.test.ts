@@ -5,7 +5,6 @@ import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lastJson, sleuthHere } from "../../test/run-sleuth.js";
 import type { Passage } from "../types.js";
-import { columnSettings } from "./search-columns.js";
 import { askAgainAndAgain } from "./search-prompt.js";
 import { showColumns } from "./search-view.js";
 import { Terminal } from "./terminal/terminal.js";
@@ -138,19 +137,6 @@ describe("columns", () => {
       expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     }
   });
-});
-
-it("settings that a neighbour needs are kept from an engine that would refuse them", () => {
-  const all = { index: "i", url: "http://x", encoder: "e", weights: "1,2", pages: true, maxRequests: 5, k1: 1 };
-  expect(columnSettings(all, "bm25")).toEqual({ engine: "bm25", index: "i", k1: 1 });
-  expect(columnSettings(all, "bm25+dense")).toEqual({
-    engine: "bm25+dense",
-    index: "i",
-    encoder: "e",
-    weights: "1,2",
-    k1: 1,
-  });
-  expect(columnSettings(all, "searxng")).toMatchObject({ url: "http://x", pages: true, maxRequests: 5 });
 });
 
 describe("the prompt", () => {

@@ -1,15 +1,16 @@
 /** @file `sleuth search`: what search engines find, with the words that matched; several engines side by side. */
 import { SearchError } from "../search/engine.js";
 import { engineOf, enginesIn } from "../search/locate-index.js";
-import { defaultEngineSettings, openEngine } from "../search/open.js";
-import type { EngineSettings } from "../search/open.js";
+import { settingsOf } from "../search/contradictions.js";
+import { openEngine } from "../search/open.js";
+import { defaultEngineSettings } from "../search/settings.js";
+import type { EngineSettings } from "../search/settings.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Passage } from "../types.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { classify } from "./failure.js";
 import { withInterrupt } from "./interrupt.js";
 import { integer } from "./run-options.js";
-import { columnSettings } from "./search-columns.js";
 import { askAgainAndAgain } from "./search-prompt.js";
 import { showColumns } from "./search-view.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -90,7 +91,7 @@ async function openColumns(settings: Partial<EngineSettings>, topK: number): Pro
   return Promise.all(
     names.map(async (name) => {
       try {
-        return { name, timeoutMs, engine: await openEngine({ ...columnSettings(settings, name), topK }) };
+        return { name, timeoutMs, engine: await openEngine({ ...settingsOf(name, settings), topK }) };
       } catch (failure) {
         return { name, timeoutMs, failure };
       }

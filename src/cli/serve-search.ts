@@ -1,5 +1,5 @@
 /** @file `sleuth serve search`: any search engine over HTTP, in the request format of Search-R1's own server. */
-import { engineNames, isWebEngine } from "../search/registry.js";
+import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open.js";
 import { serve } from "../search/serving/server.js";
@@ -94,8 +94,7 @@ export const serveSearchVerb: Verb = {
 
 /** Search services take one query a request: asked for together, callers would wait for the slowest, and fail with what is refused. */
 function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: number; batchesUnderWay?: number } {
-  const searchesWeb = engineNames.some((name) => isWebEngine(name) && engine.split("+").includes(name));
-  return searchesWeb ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
+  return takesOneQueryPerRequest(engine) ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
 }
 
 function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {

@@ -4,7 +4,7 @@ import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { atlas } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/exact-match.js";
-import { NoneEngine } from "../search/none.js";
+import { NoneEngine } from "../search/controls.js";
 import type { Question, Trajectory } from "../types.js";
 import { attemptAll, searchEnvironment } from "../rollout/environment.js";
 import { summarize, toReport, type EvaluationRecord } from "./evaluation.js";

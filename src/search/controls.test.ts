@@ -5,8 +5,7 @@ import { Analyzer } from "./text/analyzer.js";
 import { CachedEngine } from "./cache.js";
 import type { SearchEngine } from "./engine.js";
 import { highlightMatches, printable, snippet } from "./text/highlight.js";
-import { EmptyEngine } from "./controls.js";
-import { RandomEngine } from "./random.js";
+import { EmptyEngine, RandomEngine } from "./controls.js";
 
 describe("cache", () => {
   function counted(): { engine: SearchEngine; asked: string[][] } {

@@ -17,10 +17,8 @@ import {
   indexedLanceEngine,
   lanceEngine,
 } from "./dense/lancedb/tables.test-support.js";
-import { EmptyEngine } from "./controls.js";
+import { EmptyEngine, NoneEngine, RandomEngine } from "./controls.js";
 import { HttpEngine } from "./remote/http.js";
-import { NoneEngine } from "./none.js";
-import { RandomEngine } from "./random.js";
 import { openOver, remoteProtocols } from "./remote/servers.test-support.js";
 import { serve } from "./serving/server.js";
 import { inProcess } from "./serving/in-process.test-support.js";

@@ -8,7 +8,8 @@ import { Bm25Engine } from "./bm25/engine.js";
 import { conformancePassages } from "./conformance.js";
 import type { SearchEngine } from "./engine.js";
 import { toAnswer } from "./serving/wire.js";
-import { openEngine, type EngineContext, type EngineSettings } from "./open.js";
+import { openEngine } from "./open.js";
+import type { EngineContext, EngineSettings } from "./settings.js";
 import type { StoredPassage } from "../types.js";
 
 let folder: string;

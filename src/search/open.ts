@@ -7,118 +7,19 @@ import type { HttpTools } from "../http/post.js";
 import { Budget } from "./middleware/budget.js";
 import { RecordedEngine } from "./middleware/recorded.js";
 import { absentEngine, identityOf } from "./middleware/identity.js";
-import { checkEngineSettings, isAddress, mayAskServers, parseWeights } from "./settings.js";
+import { checkEngineSettings, mayAskServers, parseWeights } from "./contradictions.js";
+import { defaultEngineSettings, isAddress } from "./settings.js";
+import type { EngineContext, EngineSettings } from "./settings.js";
 import { withCounts } from "./counts.js";
-import { isWebEngine } from "./registry.js";
+import { engines, takesOneQueryPerRequest } from "./registry.js";
 import type { EngineName } from "./registry.js";
 import type { SearchEngine } from "./engine.js";
 import { HybridEngine } from "./middleware/hybrid.js";
-import { listPrices } from "./list-prices.js";
 import { RateLimit } from "../http/rate-limit.js";
 import { RerankEngine } from "./middleware/rerank.js";
 import { rerankKeyVariable } from "./rerank/http-pair-scorer.js";
 import type { PairScorer } from "./rerank/pair-scorer.js";
 import { SingleFlightEngine } from "./middleware/single-flight.js";
-import type { StoredPassage } from "../types.js";
-
-/** What an engine is opened with; each engine reads what concerns it. Defaults as in the group `search` of a run file. */
-export interface EngineSettings {
-  /** A name of `engineNames`, or several joined by +. */
-  engine: string;
-  /** Folder made by `sleuth index`, for bm25, dense and lancedb; of lancedb also an address like s3://bucket/folder. */
-  index: string;
-  /** Address of the server, for http, opensearch, qdrant and searxng. */
-  url: string;
-  /** OpenSearch's index, Qdrant's collection, LanceDB's table. */
-  collection: string;
-  /** Dense search: folder, hf: name or /v1/embeddings address; empty: the encoder that the index names. */
-  encoder: string;
-  encoderModel: string;
-  /** BM25; undefined: what the index was built with. */
-  k1?: number;
-  b?: number;
-  /** Weights of fused engines in their order, like "1,0.5"; empty: all 1. */
-  weights: string;
-  rerank: string;
-  rerankFrom: number;
-  pages: boolean;
-  /** Folder; empty: nothing is kept on disk. */
-  cache: string;
-  cacheMode: "use" | "refresh" | "replay";
-  /** 0: no bound. */
-  maxRequests: number;
-  /** US dollars; 0: the engine's list price. */
-  pricePerThousand: number;
-  /** 0: no bound. */
-  requestsPerSecond: number;
-  /** Deadline of one search, further tries included. Milliseconds. */
-  timeoutMs: number;
-  /** For the random engine. */
-  seed: number;
-}
-
-export const defaultEngineSettings: EngineSettings = {
-  engine: "bm25",
-  index: "",
-  url: "",
-  collection: "",
-  encoder: "",
-  encoderModel: "",
-  weights: "",
-  rerank: "",
-  rerankFrom: 20,
-  pages: false,
-  cache: "",
-  cacheMode: "use",
-  maxRequests: 0,
-  pricePerThousand: 0,
-  requestsPerSecond: 0,
-  timeoutMs: 10_000,
-  seed: 0,
-};
-
-/** What engines take from their surroundings. */
-export interface EngineContext {
-  /** The passages of a corpus that has no index folder; absent where an index must be named. */
-  passages?: () => Promise<readonly StoredPassage[]>;
-  /** Keys of web engines come from here. Default: the environment of this process. */
-  environment?: Readonly<Record<string, string | undefined>>;
-  /**
-   * How servers are asked. Engines hand it on to whatever sends their requests (`postJson` takes it as tools), so that `beforeRequest` runs
-   * before every try: the run's budget and rate are kept there. Tests bring a `fetch`.
-   */
-  http?: Partial<HttpTools>;
-  /**
-   * Where requests are written down if they are bounded or cost something, so that a run which goes on another day goes on counting.
-   * Absent: they are counted for this opening alone.
-   */
-  requestsFile?: string;
-}
-
-/** Opens one engine. Modules are loaded when they are needed: most runs need one. */
-export type Opener = (settings: EngineSettings, context: EngineContext) => Promise<SearchEngine>;
-
-const openers: Readonly<Record<EngineName, Opener>> = {
-  bm25: async (settings, context) => (await import("./bm25/open-settings.js")).openBm25(settings, context),
-  random: async (settings, context) => {
-    const [{ openBm25 }, { RandomEngine }] = [await import("./bm25/open-settings.js"), await import("./random.js")];
-    const bm25 = await openBm25(settings, context);
-    return new RandomEngine(bm25.passages, settings.seed, bm25);
-  },
-  http: async (settings, context) => (await import("./remote/open.js")).openHttp(settings, context),
-  opensearch: async (settings, context) => (await import("./remote/open.js")).openOpenSearch(settings, context),
-  qdrant: async (settings, context) => (await import("./remote/open.js")).openQdrant(settings, context),
-  dense: async (settings, context) => (await import("./dense/open.js")).openDense(settings, context),
-  lancedb: async (settings, context) => (await import("./dense/lancedb/open.js")).openLance(settings, context),
-  serper: async (settings, context) => (await import("./web/open.js")).openWeb("serper", settings, context),
-  serpapi: async (settings, context) => (await import("./web/open.js")).openWeb("serpapi", settings, context),
-  google: async (settings, context) => (await import("./web/open.js")).openWeb("google", settings, context),
-  brave: async (settings, context) => (await import("./web/open.js")).openWeb("brave", settings, context),
-  tavily: async (settings, context) => (await import("./web/open.js")).openWeb("tavily", settings, context),
-  searxng: async (settings, context) => (await import("./web/open.js")).openWeb("searxng", settings, context),
-  empty: async () => new (await import("./controls.js")).EmptyEngine(),
-  none: async () => new (await import("./none.js")).NoneEngine(),
-};
 
 /**
  * The engine that the settings describe. Whoever opens it closes it.
@@ -129,12 +30,12 @@ export async function openEngine(
   given: Partial<EngineSettings> & { topK?: number },
   context: EngineContext = {},
 ): Promise<SearchEngine> {
-  const settings = { ...defaultEngineSettings, ...given };
+  const settings = withDefaults(given);
   const names = checkEngineSettings(settings);
   const shared = { ...context, ...(context.passages && { passages: once(context.passages) }) };
   const { cache, cacheMode } = settings;
   // Search services take one query a request: together, all would wait for the slowest, and one that is refused would fail the others.
-  const together = !names.some(isWebEngine);
+  const together = !takesOneQueryPerRequest(settings.engine);
   const openAsked = async (): Promise<SearchEngine> =>
     new SingleFlightEngine(await openUncached(settings, names, shared), { together });
   if (cache === "") return openAsked();
@@ -155,7 +56,7 @@ async function openUncached(
   const members: SearchEngine[] = [];
   try {
     for (const name of names)
-      members.push(await openers[name]({ ...settings, engine: name }, { ...context, http: requests.gate(name) }));
+      members.push(await engines[name].open({ ...settings, engine: name }, { ...context, http: requests.gate(name) }));
     const found = members.length === 1 ? members[0] : fuse(settings, names, members);
     if (settings.rerank === "") return requests.counted(found);
     const scorer = await openPairScorer(settings, { ...context, http: requests.gate("rerank") });
@@ -170,13 +71,13 @@ async function openUncached(
  * Web search is asked for its first page of results only: further pages are further requests. Members have most of the search's time, so
  * that one which hangs does not take the others' answers with it.
  */
-function fuse(settings: EngineSettings, names: readonly EngineName[], engines: readonly SearchEngine[]): HybridEngine {
+function fuse(settings: EngineSettings, names: readonly EngineName[], opened: readonly SearchEngine[]): HybridEngine {
   const weights = parseWeights(settings.weights, names.length, settings.engine);
   const depth = Math.max(50, settings.rerankFrom);
-  const members = engines.map((engine, index) => ({
+  const members = opened.map((engine, index) => ({
     engine,
     weight: weights[index],
-    depth: isWebEngine(names[index]) ? 10 : depth,
+    depth: engines[names[index]].onePerRequest === true ? 10 : depth,
   }));
   return new HybridEngine(members, { memberTimeoutMs: Math.ceil(0.8 * settings.timeoutMs) });
 }
@@ -202,7 +103,7 @@ function requestsOf(settings: EngineSettings, names: readonly EngineName[], cont
   const { maxRequests, pricePerThousand, requestsPerSecond } = settings;
   const { http = {}, requestsFile } = context;
   const priceOf = (engine: EngineName | "rerank"): number => {
-    const listed = engine === "rerank" ? undefined : listPrices[engine];
+    const listed = engine === "rerank" ? undefined : engines[engine].pricePerThousand;
     // The price is that of the search: what runs on a server of one's own has none.
     return (
       (pricePerThousand > 0 && (names.length === 1 || listed !== undefined) ? pricePerThousand : (listed ?? 0)) / 1000
@@ -223,6 +124,12 @@ function requestsOf(settings: EngineSettings, names: readonly EngineName[], cont
     }),
     counted: (engine) => (mayAskServers(settings, names) ? withCounts(engine, () => budget.counts()) : engine),
   };
+}
+
+/** Settings that are undefined count as not given. */
+function withDefaults(given: Partial<EngineSettings> & { topK?: number }): EngineSettings & { topK?: number } {
+  const known = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...defaultEngineSettings, ...Object.fromEntries(known) };
 }
 
 async function closingOnFailure<T>(engine: SearchEngine, opening: Promise<T>): Promise<T> {

@@ -1,204 +1,96 @@
-/** @file Settings of a search engine that are each valid but make no sense together. */
-import { UserError, nearest } from "../errors.js";
-import { credentialIn } from "../http/credentials.js";
-import { engineNames, isWebEngine } from "./registry.js";
-import type { EngineName } from "./registry.js";
-import type { EngineSettings } from "./open.js";
-
-/** Engines that are asked at an address. */
-const served: readonly EngineName[] = ["http", "opensearch", "qdrant", "searxng"];
-/** Engines that search vectors. */
-const encoding: readonly EngineName[] = ["dense", "lancedb", "qdrant"];
-const withCollection: readonly EngineName[] = ["opensearch", "qdrant", "lancedb"];
-/** Where the credentials for an address go. */
-const keyVariables = {
-  url: "the environment: SLEUTH_SEARCH_TOKEN for http, OPENSEARCH_API_KEY or OPENSEARCH_PASSWORD, QDRANT_API_KEY",
-  encoder: "the environment variable EMBEDDINGS_API_KEY",
-  rerank: "the environment variable RERANK_API_KEY",
-};
-/** What older run files say of BM25 where nobody has set it. */
-const anserini = { k1: 0.9, b: 0.4 };
-/** What `rerankFrom` is where nobody has set it. */
-const usualRerankFrom = 20;
-
-/** A set of engine settings, with what shows how many passages are wanted where that is known. */
-export type CheckedSettings = Omit<EngineSettings, "index" | "seed" | "timeoutMs"> & { topK?: number };
-
 /**
- * The engines that `settings.engine` names, when the settings make sense together.
- * @throws UserError naming the keys
+ * @file The settings of a search engine, once: type, bounds, default and help of each. The group `search` of a run configuration, the options of
+ * `sleuth search` and `sleuth serve search`, and the type that engines are opened with derive from here.
  */
-export function checkEngineSettings(settings: CheckedSettings): EngineName[] {
-  const names = enginesIn(settings.engine);
-  for (const check of checks) check(settings, names);
-  return names;
+import { z } from "zod";
+import type { HttpTools } from "../http/post.js";
+import type { StoredPassage } from "../types.js";
+import { areEngines, engineList } from "./registry.js";
+
+const count = z.int().positive();
+const countOrZero = z.int().nonnegative();
+const text = (help: string) => z.string().default("").describe(help);
+/** A number of BM25, or what the index was built with. */
+const orAuto = (number: z.ZodNumber) => z.union([z.literal("auto"), number]).default("auto");
+
+/** The group `search` of a run configuration. */
+export const searchFields = {
+  engine: z
+    .string()
+    .refine(areEngines, { error: `must be one of ${engineList}, or several joined by +` })
+    .default("bm25")
+    .describe(
+      `${engineList}; several joined by + are fused (bm25+dense); random and empty are controls, none is no search at all`,
+    ),
+  topK: count.default(1).describe("passages shown per search"),
+  k1: orAuto(z.number().nonnegative()).describe("BM25: saturation of term frequency; auto: the index's own, else 0.9"),
+  b: orAuto(z.number().min(0).max(1)).describe(
+    "BM25: strength of length normalisation; auto: the index's own, else 0.4",
+  ),
+  url: text("address of the server, for http, opensearch, qdrant and searxng"),
+  collection: text("what is searched at the address: OpenSearch's index, Qdrant's collection, LanceDB's table"),
+  encoder: text(
+    "dense search: a folder with onnx/model.onnx, hf:ORG/NAME, or the address of an /v1/embeddings endpoint; empty: the one that the index names",
+  ),
+  encoderModel: text("the model's name at an /v1/embeddings endpoint"),
+  weights: text("weights of fused engines in their order, like 1,0.5; empty: all 1"),
+  rerank: text("reranks passages: a folder with a cross-encoder's onnx/model.onnx, hf:ORG/NAME, or a /rerank address"),
+  rerankFrom: count.default(20).describe("passages per search that are reranked before topK are shown"),
+  pages: z.boolean().default(false).describe("web search: read the pages that were found instead of their snippets"),
+  cache: text("folder that keeps every answer, for exact re-runs without network"),
+  cacheMode: z
+    .enum(["use", "refresh", "replay"])
+    .default("use")
+    .describe(
+      "use: ask for what is not kept; refresh: ask for everything anew; replay: never ask, what is not kept fails",
+    ),
+  maxRequests: countOrZero.default(0).describe("requests to servers per run, retries included; 0: no bound"),
+  pricePerThousand: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("US dollars per thousand requests, for the estimate of what a run costs; 0: the engine's list price"),
+  requestsPerSecond: z.number().nonnegative().default(0).describe("most requests to servers per second; 0: no bound"),
+  timeoutMs: count
+    .default(10_000)
+    .describe("longest wait for one search, retries included; after it the search has failed"),
+};
+
+/** In a run configuration the two further settings are `data.index` and `train.seed`, and how many passages are shown is none of an engine's. */
+const engineSchema = z
+  .object({
+    index: text("an index made by sleuth index, for bm25, dense and lancedb"),
+    ...searchFields,
+    seed: countOrZero.default(0).describe("of the random engine"),
+  })
+  .omit({ topK: true });
+
+export const engineFields = engineSchema.shape;
+
+/** What an engine is opened with; each engine reads what concerns it. */
+export type EngineSettings = z.output<typeof engineSchema>;
+
+export const defaultEngineSettings: EngineSettings = engineSchema.parse({});
+
+/** What engines take from their surroundings. */
+export interface EngineContext {
+  /** The passages of a corpus that has no index folder; absent where an index must be named. */
+  passages?: () => Promise<readonly StoredPassage[]>;
+  /** Keys of web engines come from here. Default: the environment of this process. */
+  environment?: Readonly<Record<string, string | undefined>>;
+  /**
+   * How servers are asked. Engines hand it on to whatever sends their requests (`postJson` takes it as tools), so that `beforeRequest` runs
+   * before every try: the run's budget and rate are kept there. Tests bring a `fetch`.
+   */
+  http?: Partial<HttpTools>;
+  /**
+   * Where requests are written down if they are bounded or cost something, so that a run which goes on another day goes on counting.
+   * Absent: they are counted for this opening alone.
+   */
+  requestsFile?: string;
 }
 
-function enginesIn(engine: string): EngineName[] {
-  const names = engine.split("+");
-  for (const name of names) {
-    if ((engineNames as readonly string[]).includes(name)) continue;
-    const hint = nearest(name, engineNames);
-    throw new UserError(
-      `There is no search engine "${name}". ${hint === undefined ? `Engines: ${engineNames.join(", ")}.` : `Did you mean ${hint}?`}`,
-    );
-  }
-  return names as EngineName[];
-}
-
-type Check = (settings: CheckedSettings, names: readonly EngineName[]) => void;
-
-const checks: readonly Check[] = [
-  function fusion({ engine, weights }, names) {
-    const repeated = names.find((name, index) => names.indexOf(name) !== index);
-    if (repeated !== undefined)
-      throw new UserError(`search.engine is ${engine}, which names ${repeated} twice. Fuse different engines.`);
-    if (names.length > 1 && names.includes("none"))
-      throw new UserError(
-        `search.engine is ${engine}, but none stands for no search at all and cannot be fused. Leave it out.`,
-      );
-    if (weights === "") return;
-    if (names.length === 1)
-      throw new UserError(
-        `search.weights is ${weights}, but search.engine is ${engine}: there is nothing to weigh. Fuse engines with +, or drop the weights.`,
-      );
-    parseWeights(weights, names.length, engine);
-  },
-
-  function address({ engine, url }, names) {
-    const remote = names.filter((name) => served.includes(name));
-    if (remote.length > 1)
-      throw new UserError(
-        `search.engine is ${engine}, but there is one search.url for ${remote.join(" and ")}. Fuse engines of which one is asked at an address; serve the other with sleuth serve search.`,
-      );
-    if (remote.length === 1 && url === "")
-      throw new UserError(
-        `search.engine is ${engine}, but search.url is empty. Set search.url, for example http://127.0.0.1:8000/retrieve.`,
-      );
-    if (remote.length === 0 && url !== "")
-      throw new UserError(
-        `search.url is set, but search.engine is ${engine} and would not use it. Set search.engine=http or drop the url.`,
-      );
-  },
-
-  /** Before anything is written: settings end up in run folders. Where a key goes instead, the message says. */
-  function credentials(settings) {
-    for (const key of ["url", "encoder", "rerank"] as const) {
-      const credential = URL.canParse(settings[key]) ? credentialIn(new URL(settings[key])) : undefined;
-      if (credential !== undefined)
-        throw new UserError(
-          `search.${key} holds ${credential}, and settings are written into run folders. Take it out, and put it into ${keyVariables[key]}.`,
-        );
-    }
-  },
-
-  function collection({ engine, collection }, names) {
-    const needs = names.find((name) => name === "opensearch" || name === "qdrant");
-    if (needs !== undefined && collection === "") {
-      const what = needs === "qdrant" ? "collection" : "index";
-      throw new UserError(`search.engine is ${engine}, but search.collection is empty. Name the ${what} to search.`);
-    }
-    if (collection !== "" && !names.some((name) => withCollection.includes(name)))
-      throw new UserError(
-        `search.collection is ${collection}, but search.engine is ${engine} and has none. It goes with ${withCollection.join(", ")}.`,
-      );
-  },
-
-  function encoder({ engine, encoder, encoderModel }, names) {
-    if (names.includes("qdrant") && encoder === "")
-      throw new UserError(
-        `search.engine is ${engine}, but search.encoder is empty. Name the encoder that made the collection's vectors: a folder, hf:ORG/NAME or the address of an /v1/embeddings endpoint.`,
-      );
-    if (encoder !== "" && !names.some((name) => encoding.includes(name)))
-      throw new UserError(
-        `search.encoder is set, but search.engine is ${engine} and would not use it. It goes with ${encoding.join(", ")}.`,
-      );
-    if (encoderModel !== "" && encoder !== "" && !isAddress(encoder))
-      throw new UserError(
-        `search.encoderModel is ${encoderModel}, but search.encoder is ${encoder}: only /v1/embeddings endpoints are asked for a model by name. Drop one of them.`,
-      );
-    if (encoderModel !== "" && !names.some((name) => encoding.includes(name)))
-      throw new UserError(
-        `search.encoderModel is set, but search.engine is ${engine} and would not use it. It goes with ${encoding.join(", ")}.`,
-      );
-  },
-
-  function ranking(settings, names) {
-    if (names.includes("bm25")) return;
-    for (const key of ["k1", "b"] as const) {
-      const value = settings[key];
-      if (value !== undefined && value !== anserini[key])
-        throw new UserError(
-          `search.${key} is ${value}, but search.engine is ${settings.engine} and would not use it. It goes with bm25.`,
-        );
-    }
-  },
-
-  function rerank({ rerank, rerankFrom, topK = 1 }) {
-    if (rerank === "" && rerankFrom !== usualRerankFrom)
-      throw new UserError(
-        `search.rerankFrom is ${rerankFrom}, but search.rerank is empty: nothing is ordered anew. Set search.rerank or drop it.`,
-      );
-    if (rerank !== "" && rerankFrom < topK)
-      throw new UserError(
-        `search.rerankFrom (${rerankFrom}) is below search.topK (${topK}): there would be fewer passages than are shown. Set search.rerankFrom=${Math.max(usualRerankFrom, topK)}.`,
-      );
-  },
-
-  function pages({ engine, pages }, names) {
-    if (pages && !names.some(isWebEngine))
-      throw new UserError(
-        `search.pages is true, but search.engine is ${engine}, which finds no web pages. It goes with ${engineNames.filter(isWebEngine).join(", ")}.`,
-      );
-  },
-
-  function cache({ cache, cacheMode }) {
-    if (cacheMode !== "use" && cache === "")
-      throw new UserError(
-        `search.cacheMode is ${cacheMode}, but search.cache is empty: there is no folder to ${cacheMode === "replay" ? "read answers from" : "keep answers in"}. Set search.cache.`,
-      );
-  },
-
-  function requests(settings, names) {
-    if (mayAskServers(settings, names)) return;
-    const { engine } = settings;
-    for (const key of ["maxRequests", "pricePerThousand", "requestsPerSecond"] as const) {
-      if (settings[key] !== 0)
-        throw new UserError(
-          `search.${key} is ${settings[key]}, but search.engine is ${engine}, which asks no server. Drop it.`,
-        );
-    }
-  },
-];
-
-/** Whether requests to servers are possible; an index may name an /v1/embeddings endpoint as its encoder. */
-export function mayAskServers(
-  { encoder, rerank }: Pick<EngineSettings, "encoder" | "rerank">,
-  names: readonly EngineName[],
-): boolean {
-  const asks = (name: EngineName): boolean => served.includes(name) || isWebEngine(name);
-  const encodes = names.some((name) => encoding.includes(name)) && (encoder === "" || isAddress(encoder));
-  return names.some(asks) || encodes || isAddress(rerank);
-}
-
+/** Whether a setting that takes folders and addresses holds an address. */
 export function isAddress(location: string): boolean {
   return /^https?:\/\//i.test(location);
-}
-
-/**
- * Weights in the order of the engines; all 1 where nothing is said.
- * @throws UserError for what is no list of so many numbers
- */
-export function parseWeights(weights: string, count: number, engine: string): number[] {
-  if (weights === "") return new Array<number>(count).fill(1);
-  const values = weights.split(",").map((text) => (text.trim() === "" ? Number.NaN : Number(text)));
-  if (values.length !== count)
-    throw new UserError(
-      `search.weights is ${weights}, but search.engine is ${engine}: give one weight for each of the ${count} engines.`,
-    );
-  if (values.some((value) => !Number.isFinite(value) || value < 0) || values.every((value) => value === 0))
-    throw new UserError(
-      `search.weights is ${weights}: weights are numbers of 0 or more, not all of them 0, with commas between them.`,
-    );
-  return values;
 }

@@ -12,7 +12,7 @@ import type { MakeEngine } from "./conformance.js";
 import { FailingEngine } from "../../scripts/failing-engine.js";
 import { HybridEngine } from "./middleware/hybrid.js";
 import { openEngine } from "./open.js";
-import { RandomEngine } from "./random.js";
+import { RandomEngine } from "./controls.js";
 import { RerankEngine } from "./middleware/rerank.js";
 import type { PairScorer } from "./rerank/pair-scorer.js";
 import { SingleFlightEngine } from "./middleware/single-flight.js";

@@ -32,7 +32,6 @@ import type { Question, StoredPassage } from "../types.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import { openReward } from "./open-reward.js";
-import { searchSettings } from "./config/search-settings.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
@@ -164,7 +163,7 @@ async function makeEngine({ data, search, train, run }: Config): Promise<SearchE
   // Where a run is written, what it has asked is written down too: the budget is the run's, however often it is started.
   const requestsFile =
     run.folder !== "" && existsSync(run.folder) ? path.join(run.folder, "search-requests.jsonl") : undefined;
-  return openEngine({ ...searchSettings(search), index: data.index, seed: train.seed }, { passages, requestsFile });
+  return openEngine({ ...search, index: data.index, seed: train.seed }, { passages, requestsFile });
 }
 
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */

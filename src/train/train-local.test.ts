@@ -3,7 +3,7 @@ import path from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createLocalPolicy } from "../policy/local/local.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
-import { NoneEngine } from "../search/none.js";
+import { NoneEngine } from "../search/controls.js";
 import type { Question, Trajectory } from "../types.js";
 import type { ConfigInput } from "./config/config.js";
 import { readMetrics } from "./metrics-file.js";

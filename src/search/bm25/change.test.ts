@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import { RandomEngine } from "../random.js";
+import { RandomEngine } from "../controls.js";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failing-disk.test-support.js";

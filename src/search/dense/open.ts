@@ -1,6 +1,6 @@
 /** @file Dense search from settings: an index folder, and the encoder that it names or that is given. */
 import { UserError } from "../../errors.js";
-import type { EngineContext, EngineSettings } from "../open.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 import { DenseEngine } from "./engine.js";
 import { openDenseIndex } from "./index/open.js";

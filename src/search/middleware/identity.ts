@@ -4,15 +4,13 @@ import { existsSync } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../errors.js";
-import type { EngineName } from "../registry.js";
+import { readsSetting } from "../registry.js";
+import type { EngineName, OwnSetting } from "../registry.js";
 import type { SearchEngine } from "../engine.js";
-import type { EngineContext, EngineSettings } from "../open.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 
 /** Files that come and go while an index is worked on. */
 const passing = /lock|\.tmp$|^building/;
-
-/** Engines that search an index folder, or the passages of the context. */
-const withIndex: readonly EngineName[] = ["bm25", "dense", "lancedb", "random"];
 
 /**
  * A hash of the engines, of what they search and of the settings that change what they find; of keys and of where time and money go,
@@ -26,16 +24,23 @@ export async function identityOf(
   context: Pick<EngineContext, "passages">,
 ): Promise<string> {
   const { url, collection, encoder, encoderModel, k1, b, weights, rerank, rerankFrom, pages, seed } = settings;
+  const reads = (setting: OwnSetting): boolean => names.some((name) => readsSetting(name, setting));
+  // Answers on disk are known by this hash: an engine that brings a setting of its own adds it behind the others, and where it reads it.
   const parts = {
     version: 1,
     names,
-    ...(names.some((name) => withIndex.includes(name)) ? { corpus: await corpusOf(settings, context) } : {}),
+    ...(reads("index") ? { corpus: await corpusOf(settings, context) } : {}),
     ...{ url, collection, encoder, encoderModel, weights, pages },
-    ...(names.includes("bm25") ? { k1, b } : {}),
-    ...(names.includes("random") ? { seed } : {}),
+    ...(reads("k1") ? { k1: ownOf(k1), b: ownOf(b) } : {}),
+    ...(reads("seed") ? { seed } : {}),
     ...(rerank === "" ? {} : { rerank, rerankFrom }),
   };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
+}
+
+/** What is auto is left out. */
+function ownOf(value: number | "auto"): number | undefined {
+  return value === "auto" ? undefined : value;
 }
 
 /** Stands where an engine is never asked: a cache that only replays needs no index, no key and no server. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { SearchError } from "../engine.js";
 import { openEngine } from "../open.js";
-import type { EngineContext, EngineSettings } from "../open.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 
 /** Records requests and answers what is right for each engine's opening, nothing found for searches. */
 function recording(environment: Record<string, string> = {}) {

@@ -2,7 +2,7 @@
  * @file Engines that ask a server, from settings: keys come from the environment, and time is divided so that a second try
  * fits. That addresses and encoders are named was checked by `openEngine`.
  */
-import type { EngineContext, EngineSettings } from "../open.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 import { HttpEngine } from "./http.js";
 import { openEncoder } from "../dense/open-encoder.js";
 import { OpenSearchEngine } from "./opensearch.js";

@@ -1,5 +1,5 @@
 /** @file From settings to web search. */
-import type { EngineContext, EngineSettings } from "../open.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 import { WebEngine } from "./engine.js";
 import { Pages } from "./pages.js";
 import { webProviders } from "./providers.js";

@@ -1,7 +1,6 @@
 /** @file Requests and answers of each service, after its documentation (`testdata/README.md`): no keys, no network. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { listPrices } from "../list-prices.js";
 import { cleanText } from "./clean.js";
 import { webProviders, WrongAnswer } from "./providers.js";
 import type { WebEngineName, WebRequest } from "./providers.js";
@@ -131,5 +130,5 @@ describe("answers", () => {
 
 it("every service that needs a key has a price on the list, and the one that needs none costs nothing", () => {
   for (const name of names)
-    expect([name, (listPrices[name] ?? 0) > 0]).toEqual([name, webProviders[name].keys.length > 0]);
+    expect([name, (webProviders[name].pricePerThousand ?? 0) > 0]).toEqual([name, webProviders[name].keys.length > 0]);
 });

@@ -1,11 +1,9 @@
 /**
  * @file The search services, one entry each: where they answer, how a request is written and an answer read. Written after the providers'
- * documentation as it stood in autumn 2026; answers of each are in `testdata/`. What they charge is in `../list-prices.ts`.
+ * documentation as it stood in autumn 2026; answers of each are in `testdata/`. The rows of
+ * these engines in `../registry.ts` are made from it.
  */
-import type { EngineName } from "../registry.js";
 import type { QueryLimits } from "./clean.js";
-
-export type WebEngineName = Extract<EngineName, "serper" | "serpapi" | "google" | "brave" | "tavily" | "searxng">;
 
 /** What is asked: one page of results. */
 export interface WebQuery {
@@ -50,6 +48,11 @@ export interface WebProvider {
   /** Where a key is to be had. */
   keysFrom: string;
   limits: QueryLimits;
+  /**
+   * US dollars per thousand requests, of the smallest paid plan, read between May and October 2026 (docs/search/web.md has the months). Prices
+   * change: `search.pricePerThousand` is what the user pays. Larger plans are cheaper, and free quotas are not counted. Absent: it costs nothing.
+   */
+  pricePerThousand?: number;
   /** Pages that can be had. */
   maxPages: number;
   request(asked: WebQuery, keys: readonly string[]): WebRequest;
@@ -65,13 +68,14 @@ type Json = Record<string, unknown>;
 /** Where the services document no limit, a bound of ours: addresses much longer than that are cut off by servers on the way. */
 const unlimited: QueryLimits = { maxCharacters: 1_500 };
 
-export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
+const providers = {
   // serper.dev: its playground is its documentation. `num` is 10 for web search; further results are further pages.
   serper: {
     endpoint: "https://google.serper.dev/search",
     keys: ["SERPER_API_KEY"],
     keysFrom: "https://serper.dev/api-keys",
     limits: unlimited,
+    pricePerThousand: 1,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       headers: { "X-API-KEY": key },
@@ -93,6 +97,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keys: ["SERPAPI_API_KEY"],
     keysFrom: "https://serpapi.com/manage-api-key",
     limits: unlimited,
+    pricePerThousand: 25,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       parameters: { engine: "google", q: query, ...(page === 0 ? {} : { start: String(page * 10) }), api_key: key },
@@ -115,6 +120,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keysFrom:
       "https://developers.google.com/custom-search/v1/introduction (closed to new customers, ends on 2027-01-01)",
     limits: unlimited,
+    pricePerThousand: 5,
     maxPages: 10,
     request: ({ query, page }, [key, engine]) => ({
       headers: { "X-Goog-Api-Key": key },
@@ -128,6 +134,7 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keys: ["BRAVE_API_KEY"],
     keysFrom: "https://api-dashboard.search.brave.com",
     limits: { maxCharacters: 400, maxWords: 50 },
+    pricePerThousand: 5,
     maxPages: 10,
     request: ({ query, page }, [key]) => ({
       headers: { "X-Subscription-Token": key },
@@ -141,6 +148,8 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
     keys: ["TAVILY_API_KEY"],
     keysFrom: "https://app.tavily.com",
     limits: { maxCharacters: 400 },
+    // One credit, a basic search.
+    pricePerThousand: 8,
     maxPages: 1,
     request: ({ query, k }, [key]) => ({
       headers: { authorization: `Bearer ${key}` },
@@ -166,7 +175,11 @@ export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = {
       return results;
     },
   },
-};
+} satisfies Record<string, WebProvider>;
+
+export type WebEngineName = keyof typeof providers;
+
+export const webProviders: Readonly<Record<WebEngineName, WebProvider>> = providers;
 
 /**
  * What stands in a box above the results becomes the first result where it names a page; a box without one (a sum, the weather) has no source

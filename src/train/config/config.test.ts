@@ -40,7 +40,10 @@ describe("parseConfig", () => {
     [{ search: { engine: "bm25+dense", weights: "1,-1" } }, /numbers of 0 or more, not all of them 0/],
     [{ search: { engine: "bm25+dense", weights: "0,0" } }, /numbers of 0 or more, not all of them 0/],
     [{ search: { engine: "bm25+dense", weights: "1," } }, /numbers of 0 or more, not all of them 0/],
-    [{ search: { collection: "wiki" } }, /search.engine is bm25 and has none. .*opensearch, qdrant, lancedb/],
+    [
+      { search: { collection: "wiki" } },
+      /search.collection is set, but search.engine is bm25 and would not use it. .*lancedb, opensearch, qdrant/,
+    ],
     [{ search: { engine: "opensearch", url: "http://x" } }, /search.collection is empty. Name the index/],
     [{ search: { engine: "qdrant", url: "http://x" } }, /search.collection is empty. Name the collection/],
     [{ search: { engine: "qdrant", url: "http://x", collection: "wiki" } }, /search.encoder is empty/],
@@ -49,7 +52,10 @@ describe("parseConfig", () => {
     [{ search: { engine: "dense", encoder: "hf:a/b", encoderModel: "m" } }, /only .*endpoints are asked for a model/],
     [{ search: { rerankFrom: 30 } }, /rerankFrom is 30, but search.rerank is empty/],
     [{ search: { rerank: "folder", rerankFrom: 3, topK: 5 } }, /rerankFrom \(3\) is below search.topK \(5\)/],
-    [{ search: { pages: true } }, /finds no web pages. It goes with serper, serpapi/],
+    [
+      { search: { pages: true } },
+      /search.pages is true, but search.engine is bm25 and would not use it. It goes with serper, serpapi/,
+    ],
     [{ search: { cacheMode: "replay" } }, /cacheMode is replay, but search.cache is empty/],
     [{ search: { maxRequests: 5 } }, /maxRequests is 5, but search.engine is bm25, which asks no server/],
     [{ search: { pricePerThousand: 1 } }, /pricePerThousand is 1, .* asks no server/],

@@ -1,7 +1,7 @@
 /** @file The configuration of a run: its schema, checks and settings from a command line, all derived from the table of keys. */
 import { z } from "zod";
 import { nearest, UserError } from "../../errors.js";
-import { refuseSearchContradictions } from "./search-contradictions.js";
+import { checkEngineSettings } from "../../search/contradictions.js";
 import { refuseAlgorithmContradictions } from "./algorithm-contradictions.js";
 import { fields } from "./fields.js";
 
@@ -114,7 +114,7 @@ function unknownKey(path: string, source: string): UserError {
 function refuseContradictions(config: Config): void {
   refuseAlgorithmContradictions(config);
   const { search, rollout, reward, train } = config;
-  refuseSearchContradictions(search);
+  checkEngineSettings(search);
   if (rollout.context === "question" && search.engine === "none") {
     throw new UserError(
       "rollout.context is question, but search.engine is none: there is nothing to search the question in. " +

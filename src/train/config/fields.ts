@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { algorithmNames } from "../../algorithms/named.js";
-import { engineNames } from "../../search/registry.js";
+import { searchFields } from "../../search/settings.js";
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
@@ -66,60 +66,7 @@ export const fields = {
       .default(3)
       .describe("atlas: only questions that an ideal searcher answers with so many searches"),
   },
-  search: {
-    engine: z
-      .string()
-      .refine((text) => text.split("+").every((name) => (engineNames as readonly string[]).includes(name)), {
-        error: `must be one of ${engineNames.join(", ")}, or several joined by +`,
-      })
-      .default("bm25")
-      .describe(
-        `${engineNames.join(", ")}; several joined by + are fused (bm25+dense); random and empty are controls, none is no search at all`,
-      ),
-    topK: count.default(1).describe("passages shown per search"),
-    k1: orAuto(z.number().nonnegative()).describe(
-      "BM25: saturation of term frequency; auto: the index's own, else 0.9",
-    ),
-    b: orAuto(share).describe("BM25: strength of length normalisation; auto: the index's own, else 0.4"),
-    url: z.string().default("").describe("address of the server, for http, opensearch, qdrant and searxng"),
-    collection: z
-      .string()
-      .default("")
-      .describe("what is searched at the address: OpenSearch's index, Qdrant's collection, LanceDB's table"),
-    encoder: z
-      .string()
-      .default("")
-      .describe(
-        "dense search: a folder with onnx/model.onnx, hf:ORG/NAME, or the address of an /v1/embeddings endpoint; empty: the one that the index names",
-      ),
-    encoderModel: z.string().default("").describe("the model's name at an /v1/embeddings endpoint"),
-    weights: z.string().default("").describe("weights of fused engines in their order, like 1,0.5; empty: all 1"),
-    rerank: z
-      .string()
-      .default("")
-      .describe(
-        "orders passages anew: a folder with a cross-encoder's onnx/model.onnx, hf:ORG/NAME, or a /rerank address",
-      ),
-    rerankFrom: count.default(20).describe("passages per search that are ordered anew before topK are shown"),
-    pages: z.boolean().default(false).describe("web search: read the pages that were found instead of their snippets"),
-    cache: z.string().default("").describe("folder that keeps every answer, for exact re-runs without network"),
-    cacheMode: z
-      .enum(["use", "refresh", "replay"])
-      .default("use")
-      .describe(
-        "use: ask for what is not kept; refresh: ask for everything anew; replay: never ask, what is not kept fails",
-      ),
-    maxRequests: countOrZero.default(0).describe("requests to servers per run, further tries included; 0: no bound"),
-    pricePerThousand: z
-      .number()
-      .nonnegative()
-      .default(0)
-      .describe("US dollars per thousand requests, for the estimate of what a run costs; 0: the engine's list price"),
-    requestsPerSecond: z.number().nonnegative().default(0).describe("most requests to servers per second; 0: no bound"),
-    timeoutMs: count
-      .default(10_000)
-      .describe("longest wait for one search, further tries included; after it the search has failed"),
-  },
+  search: searchFields,
   rollout: {
     protocol: z
       .enum(["auto", "atlas", "search-r1", "search-r1-short", "r1"])

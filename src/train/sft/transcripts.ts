@@ -7,7 +7,6 @@ import { parseTranscript, requireRollout, type EnvironmentTurn, type Transcript 
 import { UserError } from "../../errors.js";
 import { parseAction } from "../../prompts/parse.js";
 import { defaultBm25 } from "../../search/bm25/settings.js";
-import { numberOrNone } from "../config/search-settings.js";
 import { protocolNamed, type Protocol } from "../../prompts/protocol.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 import { parseRecord, readLines } from "../../files/lines.js";
@@ -40,8 +39,8 @@ export async function loadTranscripts(config: Config): Promise<LoadedTranscripts
       worldSeed: data.worldSeed,
       maxHops: Math.min(data.maxHops, Math.max(1, rollout.maxSearches)),
       topK: search.topK,
-      k1: numberOrNone(search.k1) ?? defaultBm25.k1,
-      b: numberOrNone(search.b) ?? defaultBm25.b,
+      k1: search.k1 === "auto" ? defaultBm25.k1 : search.k1,
+      b: search.b === "auto" ? defaultBm25.b : search.b,
       protocol,
     });
     return { transcripts, notTaken: 0 };

@@ -1,6 +1,6 @@
 /** @file A LanceDB table as a search engine, from settings. */
 import { locateIndex } from "../../locate-index.js";
-import type { EngineContext, EngineSettings } from "../../open.js";
+import type { EngineContext, EngineSettings } from "../../settings.js";
 import { DenseEngine } from "../engine.js";
 import { parseCollection } from "./columns.js";
 import { LancePassages } from "./passages.js";
