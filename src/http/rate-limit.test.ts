@@ -109,6 +109,32 @@ describe("RateLimit", () => {
     ]);
   });
 
+  it("sends nothing while a server rests, with a rate and without", async () => {
+    let now = 1000;
+    const waits: number[] = [];
+    const sleep = (ms: number): Promise<void> => Promise.resolve(void (waits.push(ms), (now += ms)));
+    const { signal } = new AbortController();
+    const limit = new RateLimit(1, { now: () => now, sleep });
+    for (let request = 0; request < 3; request++) await limit.take(signal);
+    expect(waits).toEqual([1000, 1000]);
+    now = 9000;
+    await limit.take(signal);
+    expect(waits).toHaveLength(2);
+    limit.rest(5000);
+    limit.rest(100);
+    await limit.take(signal);
+    expect(waits.at(-1)).toBe(5000);
+    await limit.take(signal);
+    expect(waits.at(-1)).toBe(1000);
+    const unlimited = new RateLimit(undefined, { now: () => now, sleep });
+    for (let request = 0; request < 3; request++) await unlimited.take(signal);
+    expect(waits).toHaveLength(4);
+    unlimited.rest(700);
+    now -= 3_600_000;
+    for (let request = 0; request < 2; request++) await unlimited.take(signal);
+    expect(waits.slice(4)).toEqual([700]);
+  });
+
   it("refuses rates that are none", () => {
     for (const perSecond of [0, -1, Number.NaN, Infinity]) expect(() => new RateLimit(perSecond)).toThrow(RangeError);
   });

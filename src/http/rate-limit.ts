@@ -1,23 +1,27 @@
-/** @file So many requests per second and no more, evenly spaced. */
+/** @file So many requests per second and no more, evenly spaced, and none while a server wants a rest. */
+import { Gate } from "../async.js";
 import { realTools, type HttpTools } from "./post.js";
+
+const noRest = { until: 0, ms: 0 };
 
 /**
  * A token bucket that holds one token: two requests are never closer than `1 / perSecond` seconds, so no second sees more than it should,
- * whichever second it is. First come, first served; who gives up while waiting takes no token.
+ * whichever second it is. First come, first served; a caller that gives up while waiting takes no token.
  */
 export class RateLimit {
   readonly #gapMs: number;
   readonly #tools: Pick<HttpTools, "now" | "sleep">;
+  /** One caller at a time waits for the next token, the others for their turn. */
+  readonly #queue = new Gate(1);
   /** When the next token is there. Milliseconds since 1970. */
   #nextAt = 0;
-  /** Resolves when the one who came last has gone. */
-  #queue: Promise<void> = Promise.resolve();
+  #rest = noRest;
 
-  /** @param perSecond above 0 */
-  constructor(perSecond: number, tools: Partial<Pick<HttpTools, "now" | "sleep">> = {}) {
-    if (!Number.isFinite(perSecond) || perSecond <= 0)
+  /** @param perSecond above 0; undefined: as many as there are, but for rests */
+  constructor(perSecond: number | undefined, tools: Partial<Pick<HttpTools, "now" | "sleep">> = {}) {
+    if (perSecond !== undefined && (!Number.isFinite(perSecond) || perSecond <= 0))
       throw new RangeError(`Requests per second must be above 0, got ${perSecond}.`);
-    this.#gapMs = 1000 / perSecond;
+    this.#gapMs = perSecond === undefined ? 0 : 1000 / perSecond;
     this.#tools = { ...realTools, ...tools };
   }
 
@@ -25,33 +29,26 @@ export class RateLimit {
    * Waits until a request may be sent.
    * @throws the signal's reason when it aborts first
    */
-  async take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const before = this.#queue;
-    let go = (): void => undefined;
-    this.#queue = new Promise((resolve) => (go = resolve));
-    try {
-      await orAborted(before, signal);
-      // Nobody ahead, the next token is never further than this: more is a clock that was set back.
-      const waitMs = Math.min(this.#gapMs, this.#nextAt - this.#tools.now());
-      if (waitMs > 0) await this.#tools.sleep(waitMs, signal);
-      const now = this.#tools.now();
-      // A timer may fire a little early, and the next one should not come early as well.
-      this.#nextAt = (this.#nextAt > now + this.#gapMs ? now : Math.max(now, this.#nextAt)) + this.#gapMs;
-    } finally {
-      // Who gave up in the middle of the queue does not let the next one past those in front.
-      void before.then(go);
-    }
+  take(signal: AbortSignal): Promise<void> {
+    return this.#queue.run(() => this.#takeToken(signal), { signal });
   }
-}
 
-function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    });
-  });
+  /** No request is sent for so many milliseconds from now, as with a `retry-after`. */
+  rest(ms: number): void {
+    const until = this.#tools.now() + ms;
+    if (until > this.#rest.until) this.#rest = { until, ms };
+  }
+
+  async #takeToken(signal: AbortSignal): Promise<void> {
+    const { now: clock, sleep } = this.#tools;
+    const start = clock();
+    const rest = this.#rest;
+    // The next token is never further than the gap, and no rest is longer than was asked for: more is a clock that was set back.
+    const waitMs = Math.max(Math.min(this.#gapMs, this.#nextAt - start), Math.min(rest.ms, rest.until - start));
+    if (waitMs > 0) await sleep(waitMs, signal);
+    if (this.#rest === rest) this.#rest = noRest;
+    const now = clock();
+    // A timer may fire a little early, and the next one should not come early as well.
+    this.#nextAt = (this.#nextAt > now + this.#gapMs ? now : Math.max(now, this.#nextAt)) + this.#gapMs;
+  }
 }

@@ -11,7 +11,6 @@ import type { Question } from "../../types.js";
 import { attemptOf } from "../attempts.test-support.js";
 import { openVerdictCache } from "./cache.js";
 import { Judge, JudgeError, type JudgeSettings } from "./judge.js";
-import { Pace } from "./pace.js";
 import { defaultJudgePrompt, judgeMessage, readVerdict } from "./prompt.js";
 
 const question: Question = { id: "q", question: "Capital of France?", answers: ["Paris", "City of Light"] };
@@ -314,29 +313,6 @@ describe("failures", () => {
     const { judge } = await judging(() => undefined);
     setTimeout(() => void judge.close(), 20);
     expect((await failureOf(judge)).message).toContain("is closed");
-  });
-});
-
-describe("pace", () => {
-  it("spreads requests over the minute, after a rest too", async () => {
-    let now = 1000;
-    const waits: number[] = [];
-    const pace = new Pace(8, 60, { now: () => now, sleep: (ms) => (waits.push(ms), Promise.resolve()) });
-    const { signal } = new AbortController();
-    for (let request = 0; request < 3; request++) await pace.turn(signal);
-    expect(waits).toEqual([1000, 2000]);
-    now = 9000;
-    await pace.turn(signal);
-    expect(waits).toHaveLength(2);
-    pace.rest(5000);
-    await pace.turn(signal);
-    expect(waits.at(-1)).toBe(5000);
-  });
-
-  it("gives a place back when its task fails", async () => {
-    const pace = new Pace(1, 0, { now: () => 0, sleep: () => Promise.resolve() });
-    await expect(pace.inPlace(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
-    expect(await pace.inPlace(() => Promise.resolve(3))).toBe(3);
   });
 });
 

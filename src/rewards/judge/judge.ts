@@ -8,14 +8,15 @@
  *    ends the run where `onFailure` says so. One that cannot succeed (wrong key, no such model) ends the run, and so does any failure before the
  *    first reply: a judge that is not there should be known at once.
  */
+import { Gate, orAborted } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { excerpt, postJson, realTools, type HttpTools, type PostSettings } from "../../http/post.js";
+import { RateLimit } from "../../http/rate-limit.js";
 import { defaultRetry, HttpError, parseRetryAfter } from "../../http/retry.js";
 import type { Question, Trajectory } from "../../types.js";
 import { exactMatch } from "../exact-match.js";
 import type { RewardMoment } from "../reward.js";
 import { cacheKey, noCache, type VerdictCache } from "./cache.js";
-import { Pace } from "./pace.js";
 import { checkJudgePrompt, defaultJudgePrompt, judgeMessage, readVerdict, type JudgeScale } from "./prompt.js";
 
 /** The environment variable that the key is read from. */
@@ -86,7 +87,8 @@ export class Judge {
   readonly #post: PostSettings;
   readonly #key: string;
   readonly #tools: HttpTools;
-  readonly #pace: Pace;
+  readonly #gate: Gate;
+  readonly #rate: RateLimit;
   readonly #underWay = new Map<string, Promise<number>>();
   readonly #closed = new AbortController();
   #hasSucceeded = false;
@@ -125,7 +127,9 @@ export class Judge {
       headers: key === "" ? {} : { authorization: `Bearer ${key}` },
     };
     this.#tools = { ...realTools, ...tools };
-    this.#pace = new Pace(this.#settings.concurrency, this.#settings.perMinute, this.#tools);
+    const { concurrency, perMinute } = this.#settings;
+    this.#gate = new Gate(concurrency);
+    this.#rate = new RateLimit(perMinute === 0 ? undefined : perMinute / 60, this.#tools);
   }
 
   /**
@@ -139,7 +143,7 @@ export class Judge {
     const match = exactMatch(question, trajectory);
     if (trajectory.answer === null || trajectory.answer.trim() === "" || match === 1) return match;
     try {
-      return await untilAborted(this.#judge(question, trajectory.answer), signal);
+      return await orAborted(this.#judge(question, trajectory.answer), signal);
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof JudgeError) || this.#endsRun(error)) throw error;
@@ -184,7 +188,7 @@ export class Judge {
     const { cache } = this.#settings;
     const known = await cache.get(key);
     if (known !== undefined) return known;
-    const verdict = await this.#pace.inPlace(() => this.#ask(question, answer));
+    const verdict = await this.#gate.run(() => this.#ask(question, answer));
     // A disk that is full costs money later, and nothing now.
     await cache.set(key, verdict).catch(() => undefined);
     return verdict;
@@ -198,7 +202,7 @@ export class Judge {
     try {
       text = await postJson(this.#url, request, this.#post, this.#restingTools(), {
         signal: this.#closed.signal,
-        beforeTry: (signal) => this.#pace.turn(signal),
+        beforeTry: (signal) => this.#rate.take(signal),
       });
     } catch (error) {
       if (error instanceof HttpError) throw this.#error(error);
@@ -224,7 +228,7 @@ export class Judge {
     const asking: typeof fetch = async (...request) => {
       const response = await ask(...request);
       const restMs = response.ok ? undefined : parseRetryAfter(response.headers.get("retry-after"), now());
-      if (restMs !== undefined) this.#pace.rest(Math.min(restMs, this.#post.maxRetryAfterMs));
+      if (restMs !== undefined) this.#rate.rest(Math.min(restMs, this.#post.maxRetryAfterMs));
       return response;
     };
     return { ...this.#tools, fetch: asking };
@@ -295,19 +299,4 @@ function completionsUrl(url: string): URL {
   if (path === "") parsed.pathname = "/v1/chat/completions";
   else if (!path.endsWith("/completions")) parsed.pathname = `${path}/chat/completions`;
   return parsed;
-}
-
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  let stop: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  promise.catch(() => undefined);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }
