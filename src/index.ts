@@ -24,7 +24,7 @@ export { evaluate, type EvaluateOptions, type EvaluateResult } from "./train/eva
 export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft/sft.js";
 export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config/config.js";
 export type { GivenParts } from "./train/parts.js";
-export type { OnEvent, TrainEvent } from "./train/events.js";
+export type { OnEvent, TrainEvent } from "./train/run.js";
 export type { TestReports, TrainResult } from "./train/result.js";
 export { readMetrics } from "./train/metrics-file.js";
 export { metricCatalogue, type MetricLine, type MetricName } from "./train/metrics.js";

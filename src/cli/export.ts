@@ -18,7 +18,7 @@ import { tokenizerFiles, writeTokenizerFiles } from "../engine/io/tokenizer-file
 import type { Adapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { replaceFolder, writeError } from "../files/durable.js";
-import { sourceCommit } from "../train/source-commit.js";
+import { sourceCommit } from "../train/run-folder.js";
 import { findExportedModel, type ExportedModel } from "./exported-model.js";
 import { readExportedRun } from "./exported-run.js";
 import { withDownloads } from "./fetch-model.js";

@@ -1,5 +1,5 @@
 /** @file `sleuth train`: trains on any questions and passages. */
-import type { OnEvent } from "../train/events.js";
+import type { OnEvent } from "../train/run.js";
 import { readRunConfig } from "../train/run-folder.js";
 import type { TrainResult } from "../train/result.js";
 import { train } from "../train/train.js";

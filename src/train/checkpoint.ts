@@ -10,6 +10,8 @@ import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import { writeError, writeFileDurably, replaceFolder } from "../files/durable.js";
 import { manifestProblem, writeManifest } from "../files/manifest.js";
+import type { Config } from "./config/config.js";
+import { truncateMetrics } from "./metrics-file.js";
 import type { MetricValues } from "./metrics.js";
 import type { WatchState } from "./watch/watch.js";
 
@@ -37,17 +39,64 @@ export interface TrainState {
   pending: MetricValues | null;
 }
 
-/** A verified checkpoint: `loadCheckpoint` restores the rest. */
-export interface Checkpoint {
+/** Where a new run begins: before its first step, with the evaluation of the untrained policy still to come. */
+const startState: TrainState = { step: 0, drawn: 0, seconds: 0, algorithm: null, best: null, pending: {} };
+
+/** What a run reports about its checkpoints. */
+export type CheckpointEvent =
+  | { kind: "checkpoint"; step: number; folder: string }
+  | { kind: "best"; best: BestScore; folder: string }
+  | { kind: "warning"; message: string };
+
+/** The run that a checkpoint belongs to, of whatever kind. */
+export interface CheckpointedRun {
+  /** The run folder. */
+  folder: string;
+  config: Pick<Config, "train">;
+  parts: { policy: Policy };
+  emit: (event: CheckpointEvent) => void;
+}
+
+/** A verified checkpoint. */
+interface Checkpoint {
   folder: string;
   policyFolder: string;
   state: TrainState;
 }
 
-/** Puts the policy of a checkpoint, and its critic where there is one, in place. */
-export async function loadCheckpoint({ folder, policyFolder }: Checkpoint, policy: Policy): Promise<void> {
-  await policy.load(policyFolder);
-  await policy.critic?.load(path.join(folder, "critic"));
+/**
+ * Puts the newest whole checkpoint in place: policy, critic and state. `metrics.jsonl` is cut back to it.
+ * @returns the state of a new run when there is no checkpoint yet
+ * @throws UserError when there are checkpoints but every one is damaged
+ */
+export async function restoreCheckpoint({
+  folder,
+  parts: { policy },
+  emit,
+}: CheckpointedRun): Promise<{ state: TrainState; resumedFrom: number | null }> {
+  const checkpoint = await findCheckpoint(folder, (message) => emit({ kind: "warning", message }));
+  if (checkpoint === null) {
+    await truncateMetrics(folder, -1);
+    return { state: startState, resumedFrom: null };
+  }
+  const { state } = checkpoint;
+  await policy.load(checkpoint.policyFolder);
+  await policy.critic?.load(path.join(checkpoint.folder, "critic"));
+  await truncateMetrics(folder, state.pending === null ? state.step : state.step - 1);
+  return { state, resumedFrom: state.step };
+}
+
+/**
+ * Writes the checkpoint of a run's state and reports it.
+ * @returns the step it belongs to
+ * @throws UserError when it cannot be written; the checkpoints before it are untouched
+ */
+export async function writeCheckpoint(run: CheckpointedRun, state: TrainState): Promise<number> {
+  const warn = (message: string): void => run.emit({ kind: "warning", message });
+  const keep = run.config.train.keepCheckpoints;
+  const folder = await saveCheckpoint(run.folder, run.parts.policy, state, { keep, warn });
+  run.emit({ kind: "checkpoint", step: state.step, folder });
+  return state.step;
 }
 
 /**
@@ -114,6 +163,13 @@ async function checkpointFolders(runFolder: string): Promise<string[]> {
   const names = (await readdir(parent)).filter((name) => /^step-\d+$/.test(name));
   const stepOf = (name: string): number => Number(name.slice("step-".length));
   return names.sort((a, b) => stepOf(b) - stepOf(a)).map((name) => path.join(parent, name));
+}
+
+/** Keeps the policy as `best/` and reports it. */
+export async function keepPolicy({ folder, parts, emit }: CheckpointedRun, best: BestScore): Promise<BestScore> {
+  await saveBest(folder, parts.policy, best);
+  emit({ kind: "best", best, folder: path.join(folder, "best") });
+  return best;
 }
 
 /** Writes the best policy so far to `best/`: a plain model folder without optimizer state, and `best.json` beside its files. */

@@ -4,10 +4,10 @@ import { loadQuestions } from "../data/questions.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
-import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
-import { pinConfig, withProtocol } from "./model-folder.js";
+import type { Config, ConfigInput } from "./config/config.js";
+import { settleConfig } from "./model-folder.js";
 import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
-import { requireQuestions } from "./split-questions.js";
+import { requireQuestions } from "./questions.js";
 import type { MemoryPlan } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
@@ -30,9 +30,8 @@ export interface EvaluateResult {
  * @throws UserError for configurations and files that cannot be used; the signal's reason when it aborts
  */
 export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-  const { limit = Infinity, onProgress, signal, policy: given } = options;
-  const parsed = parseConfig(input);
-  const config = given === undefined ? await pinConfig(parsed, { signal }) : withProtocol(parsed, given.tokenizer);
+  const { limit = Infinity, onProgress, signal } = options;
+  const config = await settleConfig(input, options);
   const questions = (options.questions ?? (await questionsToEvaluate(config))).slice(0, limit);
   requireQuestions(questions, "The set to evaluate");
   const task = await openTask(config, options);

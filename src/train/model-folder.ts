@@ -5,11 +5,12 @@ import { fileURLToPath } from "node:url";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { loadTokenizer } from "../engine/io/tokenizer.js";
+import type { Policy } from "../contracts/policy.js";
 import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
-import type { Config } from "./config/config.js";
+import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
 const shippedFolder = fileURLToPath(new URL("../../models", import.meta.url));
@@ -80,8 +81,21 @@ function runAsModel(run: string): UserError {
 }
 
 /**
- * What a configuration means for its model, so that a run that goes on means the same. A model of the Hub is fetched and named by its
+ * A checked configuration with its model settled, so that a run that goes on means the same. A model of the Hub is fetched and named by its
  * commit: a branch may move. A protocol that is `auto` is chosen.
+ * @param options.policy in place of the model that the configuration names
+ * @throws UserError for values that cannot be used, and when the model cannot be had
+ */
+export async function settleConfig(
+  input: ConfigInput,
+  { policy, signal }: { policy?: Policy; signal?: AbortSignal } = {},
+): Promise<Config> {
+  const config = parseConfig(input);
+  return policy === undefined ? pinConfig(config, { signal }) : withProtocol(config, policy.tokenizer);
+}
+
+/**
+ * The same for a configuration that is checked, and a model of its own.
  * @throws UserError when the model cannot be had
  */
 export async function pinConfig(config: Config, options: PullOptions = {}): Promise<Config> {
@@ -92,7 +106,7 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   return withProtocol(pinned, await loadTokenizer(base));
 }
 
-/** The configuration with the protocol that suits the tokenizer's model and whether it can search, where it is `auto`. */
+/** Chooses the protocol, where it is `auto`, that suits the tokenizer's model and whether it can search. */
 export function withProtocol(config: Config, tokenizer: Tokenizer): Config {
   if (config.rollout.protocol !== "auto") return config;
   const canSearch = config.search.engine !== "none" && config.rollout.maxSearches > 0;

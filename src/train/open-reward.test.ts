@@ -11,7 +11,7 @@ import { JudgeError } from "../rewards/judge/judge.js";
 import { attemptOf } from "../rewards/attempts.test-support.js";
 import type { Reward } from "../rewards/reward.js";
 import { parseConfig, type ConfigInput } from "./config/config.js";
-import type { TrainEvent } from "./events.js";
+import type { TrainEvent } from "./run.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { openReward } from "./open-reward.js";

@@ -32,7 +32,7 @@ import type { Question, StoredPassage } from "../types.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import { openReward } from "./open-reward.js";
-import { requireQuestions, splitQuestions, type QuestionSplits } from "./split-questions.js";
+import { requireQuestions, splitQuestions, type QuestionSplits } from "./questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
 export interface GivenParts {

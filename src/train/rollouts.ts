@@ -3,7 +3,7 @@ import { isPolicyOutcome } from "../algorithms/rows.js";
 import { attemptAndScore } from "../eval/scored-attempts.js";
 import { deriveSeed } from "../random.js";
 import type { Group } from "../types.js";
-import { drawQuestions, type Draw } from "./question-order.js";
+import { drawQuestions, type Draw } from "./questions.js";
 import type { Run } from "./run.js";
 
 /** What a step attempted. */

@@ -2,18 +2,19 @@
  * @file A run is a folder of files, and everything that looks at a run reads only that folder:
  * config.json, run.json, metrics.jsonl, trajectories/, checkpoints/, best/, curve.svg, curve.html, result.json.
  */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
 import { configDifferences, parseConfig, type Config } from "./config/config.js";
 import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "../files/durable.js";
 import { takeLock, type Unlock } from "../files/lock.js";
-import { sourceCommit } from "./source-commit.js";
 
 /** An open run; `close` releases its lock. */
 export interface RunFolder {
@@ -32,11 +33,11 @@ export type RunKind = "train" | "sft";
  * @param use calls `begin` once the run has begun
  */
 export async function inRunFolder<T>(
-  folder: string,
   config: Config,
   kind: RunKind,
   use: (begin: () => void) => Promise<T>,
 ): Promise<T> {
+  const { folder } = config.run;
   const opened = await openRun(folder, config, kind);
   let hasBegun = opened.existed;
   try {
@@ -69,8 +70,13 @@ const changeable = new Set([
   "run.recompute",
 ]);
 
+/** The configuration with a folder for its run, where none is named. */
+export function withRunFolder(config: Config): Config {
+  return config.run.folder === "" ? { ...config, run: { ...config.run, folder: newRunFolder() } } : config;
+}
+
 /** A name for a new run: `runs/2026-11-23-1405-09`. */
-export function newRunFolder(now = new Date()): string {
+function newRunFolder(now = new Date()): string {
   const [date, time] = now.toISOString().split("T");
   return path.join("runs", `${date}-${time.slice(0, 5).replace(":", "")}-${time.slice(6, 8)}`);
 }
@@ -219,6 +225,29 @@ function versionOf(packageFile: string): string {
   } catch {
     return "unknown";
   }
+}
+
+/** src/ or dist/ lie in the root of the repository; an installed package lies inside somebody else's, or in none. */
+const root = fileURLToPath(new URL("../..", import.meta.url));
+let knownCommit: { commit: string | null } | undefined;
+
+/** The short id of the commit of Sleuth's own repository that is running, with `+changes` where files differ from it; null outside the repository. */
+export function sourceCommit(): string | null {
+  knownCommit ??= { commit: commitOf(root) };
+  return knownCommit.commit;
+}
+
+/** The same for the repository whose root is `folder`. */
+export function commitOf(folder: string): string | null {
+  const head = git(folder, ["rev-parse", "--show-prefix", "--short=10", "HEAD"]);
+  const [prefix, commit] = head?.split("\n") ?? [];
+  if (prefix !== "" || !commit) return null;
+  return git(folder, ["status", "--porcelain", "--untracked-files=no"]) === "" ? commit : `${commit}+changes`;
+}
+
+function git(folder: string, args: readonly string[]): string | undefined {
+  const { status, stdout } = spawnSync("git", ["--no-optional-locks", ...args], { cwd: folder, encoding: "utf8" });
+  return status === 0 ? stdout : undefined;
 }
 
 /** Writes the groups of a step, one trace per line, to `trajectories/step-N.jsonl`. */

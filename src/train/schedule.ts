@@ -1,4 +1,6 @@
-/** @file The learning rate as a pure function of the step: nothing to save, nothing to restore. */
+/** @file A run's course as pure functions of the step: its learning rate, its length, the time left. Nothing to save, nothing to restore. */
+import type { TrainState } from "./checkpoint.js";
+import type { Config } from "./config/config.js";
 
 export interface Schedule {
   /** Peak. */
@@ -22,4 +24,24 @@ export function learningRateAt(step: number, steps: number, options: Schedule): 
   const progress = Math.min(1, (step - warmupSteps) / decaySteps);
   const remaining = schedule === "linear" ? 1 - progress : (1 + Math.cos(Math.PI * progress)) / 2;
   return learningRate * (finalShare + (1 - finalShare) * remaining);
+}
+
+/** Steps to take. The original's loop ended before its last one. */
+export function stepsToTake({ train, faithful }: Pick<Config, "train" | "faithful">): number {
+  return faithful.oneStepLess ? Math.max(0, train.steps - 1) : train.steps;
+}
+
+/** Whether `train.stopAfterSeconds` have been spent on training. */
+export function isOutOfTime({ train }: Pick<Config, "train">, { seconds }: Pick<TrainState, "seconds">): boolean {
+  return train.stopAfterSeconds > 0 && seconds >= train.stopAfterSeconds;
+}
+
+/** Seconds until step `steps`, from the mean step so far; the time limit may end the run earlier. */
+export function secondsLeft(
+  { train }: Pick<Config, "train">,
+  steps: number,
+  { step, seconds }: Pick<TrainState, "step" | "seconds">,
+): number {
+  const left = (seconds / step) * (steps - step);
+  return train.stopAfterSeconds > 0 ? Math.max(0, Math.min(left, train.stopAfterSeconds - seconds)) : left;
 }

@@ -1,9 +1,10 @@
-/** @file The metrics of a step's rollouts: pure counting over its groups. */
+/** @file The metrics of a step: what its attempts, its judge and its search engine have to say. */
 import { finishShares } from "../eval/evaluation.js";
 import { mean } from "../eval/intervals.js";
 import type { Task } from "../eval/run-evaluation.js";
 import type { Group, Trajectory } from "../types.js";
 import type { MetricValues } from "./metrics.js";
+import type { Run } from "./run.js";
 import { repeatedShare } from "./watch/repetition.js";
 
 /** What a step's groups say about the policy that made them. */
@@ -56,4 +57,40 @@ function logprobsOf({ segments }: Trajectory): number[] {
 
 function tokenCount(trajectory: Trajectory): number {
   return trajectory.segments.reduce((sum, segment) => sum + segment.tokens_T.length, 0);
+}
+
+/** The metrics of what was judged since the last call; none without a judge. Failures become a warning. */
+export function judgeMetrics(
+  { parts, emit }: Pick<Run, "emit"> & { parts: Pick<Run["parts"], "task"> },
+  when: string,
+): MetricValues {
+  const report = parts.task.takeJudgeReport?.();
+  if (report === undefined || report.scored === 0) return {};
+  const { scored, failed, reason } = report;
+  if (failed > 0) {
+    const message = `${failed} of ${scored} judgements ${when} failed and were scored by exact match instead. The last one: ${reason}`;
+    emit({ kind: "warning", message });
+  }
+  return { "reward/judgeFailed": failed / scored };
+}
+
+/** What an engine had counted at the last call of `searchMetrics` for its task. */
+const countsBefore = new WeakMap<object, Readonly<Record<string, number>>>();
+
+/**
+ * The metrics of what was searched since the last call for this task: differences, so that lines of a run that was started several times add
+ * up. Money alone is a total. Nothing for engines that count none of it.
+ */
+export function searchMetrics(task: Pick<Task, "searchCounts">): MetricValues {
+  const counts = task.searchCounts?.() ?? {};
+  const earlier = countsBefore.get(task) ?? {};
+  countsBefore.set(task, counts);
+  const since = (name: string): number => (counts[name] ?? 0) - (earlier[name] ?? 0);
+  const looked = since("cacheHits") + since("cacheMisses");
+  return {
+    ...("requests" in counts ? { "search/requests": since("requests") } : {}),
+    ...(looked === 0 ? {} : { "search/cacheHitRate": since("cacheHits") / looked }),
+    ...("memberFailures" in counts ? { "search/memberFailures": since("memberFailures") } : {}),
+    ...((counts.spentUsd ?? 0) === 0 ? {} : { "search/spentUsd": counts.spentUsd }),
+  };
 }

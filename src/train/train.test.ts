@@ -6,7 +6,7 @@ import { evaluationTable } from "../eval/table.js";
 import { deriveSeed } from "../random.js";
 import { traceFromLine } from "../rollout/trace.js";
 import { findCheckpoint } from "./checkpoint.js";
-import type { TrainEvent } from "./events.js";
+import type { TrainEvent } from "./run.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { readResult } from "./result.js";

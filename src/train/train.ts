@@ -4,18 +4,17 @@ import type { Algorithm } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import { algorithmNotes } from "./config/algorithm-notes.js";
-import { readBest, type BestScore, type TrainState } from "./checkpoint.js";
-import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
-import type { OnEvent } from "./events.js";
+import { readBest, restoreCheckpoint, type BestScore, type TrainState } from "./checkpoint.js";
+import type { Config, ConfigInput } from "./config/config.js";
+import { savedReports, testReports } from "./evaluations.js";
 import { runLoop } from "./loop.js";
-import { pinConfig, withProtocol } from "./model-folder.js";
+import { settleConfig } from "./model-folder.js";
 import { algorithmOf, loadSplits, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report/report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
-import { inRunFolder, newRunFolder, readRunConfig } from "./run-folder.js";
-import type { Run, TrainParts } from "./run.js";
-import { isAbortOf, isOutOfTime, restore, stepsToTake } from "./steps.js";
-import { savedReports, testReports } from "./report/test-reports.js";
+import { inRunFolder, readRunConfig, withRunFolder } from "./run-folder.js";
+import { isAbortOf, type OnEvent, type Run, type TrainParts } from "./run.js";
+import { isOutOfTime, stepsToTake } from "./schedule.js";
 import { isStopped } from "./watch/act.js";
 
 export interface TrainOptions extends GivenParts {
@@ -33,15 +32,10 @@ export interface TrainOptions extends GivenParts {
  * @throws UserError for configurations, data and folders that cannot be used, and when training diverges
  */
 export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
-  const given = parseConfig(input);
-  const parsed =
-    options.policy === undefined
-      ? await pinConfig(given, { signal: options.signal })
-      : withProtocol(given, options.policy.tokenizer);
-  const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
-  const config = { ...parsed, run: { ...parsed.run, folder } };
+  const config = withRunFolder(await settleConfig(input, options));
+  const { folder } = config.run;
   const emit = options.onEvent ?? (() => undefined);
-  return inRunFolder(folder, config, "train", async (begin) => {
+  return inRunFolder(config, "train", async (begin) => {
     const earlier = await readResult(folder);
     const isOver =
       earlier?.status === "stopped"
@@ -113,7 +107,7 @@ function requireCapabilities({ capabilities: can, critic }: Policy, algorithm: A
 }
 
 async function trainIn(run: Run): Promise<TrainResult> {
-  const { state: start, resumedFrom } = await restore({ ...run, policy: run.parts.policy });
+  const { state: start, resumedFrom } = await restoreCheckpoint(run);
   announce(run, resumedFrom);
   let state = start;
   try {

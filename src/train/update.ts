@@ -1,20 +1,26 @@
 /** @file The learning of one step: evidence → advantages → updates of the critic → updates of the policy. */
-import type { AdvantageRow, AdvantageStats, Algorithm, AlgorithmState, MadeData } from "../algorithms/algorithm.js";
+import type {
+  AdvantageRow,
+  AdvantageStats,
+  Algorithm,
+  AlgorithmState,
+  MadeData,
+  Rows,
+} from "../algorithms/algorithm.js";
 import { carriesLoss, isEngineLoss, isMoved } from "../algorithms/losses.js";
 import { objectiveGradient, type Objective } from "../algorithms/objective.js";
 import { ratioStats } from "../algorithms/ratio-stats.js";
 import { UserError } from "../errors.js";
+import type { Critic, ValueDatum } from "../contracts/critic.js";
 import type { ForwardBackwardResult, Policy } from "../contracts/policy.js";
 import { Random } from "../random.js";
 import type { Datum, Group } from "../types.js";
 import type { Config } from "./config/config.js";
-import { updateCritic } from "./critic-update.js";
 import { customLossStep } from "./custom-loss.js";
-import { gatherEvidence, samplerGap } from "./evidence.js";
 import type { MetricValues } from "./metrics.js";
 import { learningRateAt } from "./schedule.js";
 
-export interface Update {
+interface Update {
   policy: Policy;
   algorithm: Algorithm;
   /** What the step learns from. */
@@ -28,7 +34,7 @@ export interface Update {
 }
 
 /** What every update of a step has in common. */
-export interface LearningStep extends Omit<Update, "groups"> {
+interface LearningStep extends Omit<Update, "groups"> {
   rows: readonly AdvantageRow[];
 }
 
@@ -41,11 +47,11 @@ export async function learn(update: Update): Promise<{ metrics: MetricValues; st
   const { policy, algorithm, groups, step, config } = update;
   const evidence = await gatherEvidence(policy, algorithm, algorithm.rows(groups));
   const { rows, stats, state } = algorithm.advantages(evidence.batch, update.state);
-  const course: LearningStep = { ...update, rows, state };
-  const critic = algorithm.needs.values ? await updateCritic(course, minibatches(course)) : {};
+  const learning: LearningStep = { ...update, rows, state };
+  const critic = algorithm.needs.values ? await updateCritic(learning) : {};
   // Nothing that a controller could steer: the policy stays where it is.
   const isHeadStart = algorithm.needs.values && step < config.critic.headStart;
-  const { kl, metrics } = isHeadStart ? { kl: stats.rewardKl, metrics: {} } : await updatePolicy(course, stats);
+  const { kl, metrics } = isHeadStart ? { kl: stats.rewardKl, metrics: {} } : await updatePolicy(learning, stats);
   return {
     metrics: {
       ...advantageMetrics(stats),
@@ -59,20 +65,127 @@ export async function learn(update: Update): Promise<{ metrics: MetricValues; st
   };
 }
 
+/** The batch with everything that `algorithm.needs`, and how far sampler and trainer disagree where that is seen. */
+async function gatherEvidence(
+  policy: Policy,
+  algorithm: Algorithm,
+  batch: Rows,
+): Promise<{ batch: Rows; metrics: MetricValues }> {
+  const { needs } = algorithm;
+  let { rows } = batch;
+  let metrics: MetricValues = {};
+  if (rows.length === 0) return { batch, metrics };
+  const sequences = rows.map(({ tokens_T }) => tokens_T);
+  const masks_D_T = rows.map(({ sampledMask_T }) => sampledMask_T);
+  if (needs.currentLogprobs) {
+    const current = await policy.logprobs(sequences, { masks_D_T });
+    metrics = samplerGap(rows, current);
+    rows = algorithm.withCurrentLogprobs(rows, current);
+  }
+  if (needs.reference) {
+    const reference = await policy.logprobs(sequences, { reference: true, masks_D_T });
+    rows = rows.map((row, index) => ({ ...row, referenceLogprobs_T: reference[index] }));
+  }
+  if (needs.values) {
+    const values = await criticOf(policy).values(
+      sequences,
+      rows.map(({ advantageMask_T }) => advantageMask_T),
+    );
+    rows = rows.map((row, index) => ({ ...row, values_T: values[index] }));
+  }
+  return { batch: { ...batch, rows }, metrics };
+}
+
+/** The critic of a policy whose algorithm needs one; `train` has checked that it is there. */
+function criticOf({ critic, capabilities }: Policy): Critic {
+  if (critic === undefined)
+    throw new Error(`internal: the policy engine ${capabilities.engine} was opened without a critic`);
+  return critic;
+}
+
+/**
+ * How far sampler and trainer disagree about the same policy; it should be rounding alone.
+ * @param isKnown whose current log-probability was computed; default all that carry loss
+ */
+function samplerGap<Known extends Pick<Datum, "sampledMask_T" | "logprobs_T">>(
+  rows: readonly Known[],
+  current_D_T: readonly Float32Array[],
+  isKnown: (row: Known, t: number) => boolean = carriesLoss,
+): MetricValues {
+  let sum = 0;
+  let most = 0;
+  let tokens = 0;
+  rows.forEach((row, d) => {
+    const { sampledMask_T, logprobs_T } = row;
+    for (let t = 1; t < sampledMask_T.length; t++) {
+      // Retrieved tokens were not sampled: without the mask theirs are missing.
+      if (logprobs_T === undefined || Number.isNaN(logprobs_T[t]) || !isKnown(row, t)) continue;
+      const gap = Math.abs(current_D_T[d][t] - logprobs_T[t]);
+      sum += gap;
+      most = Math.max(most, gap);
+      tokens++;
+    }
+  });
+  return { "policy/samplerGap": sum / Math.max(1, tokens), "policy/samplerGapMax": most };
+}
+
+/** One optimizer step of the critic per minibatch of the policy's, with its own learning rate. */
+async function updateCritic(learning: LearningStep): Promise<MetricValues> {
+  const { policy, step, learningRateScale, config } = learning;
+  const critic = criticOf(policy);
+  const { learningRate: peak, warmupSteps, clip } = config.critic;
+  const learningRate = learningRateAt(step, config.train.steps, {
+    ...config.optimizer,
+    learningRate: learningRateScale * peak,
+    warmupSteps,
+    fromZero: config.faithful.firstStepAtZero,
+  });
+  let [loss, gradNorm, updates] = [0, 0, 0];
+  for (const minibatch of minibatches(learning)) {
+    const data_D = valueData(minibatch);
+    if (data_D.length === 0) continue;
+    const result = await critic.forwardBackward(data_D, { clip });
+    requireFinite("critic's loss", result.loss, step, "critic.learningRate");
+    ({ gradNorm } = await critic.optimStep({ ...config.optimizer, learningRate }));
+    requireFinite("critic's gradient norm", gradNorm, step, "critic.learningRate");
+    loss += result.loss;
+    updates++;
+  }
+  return {
+    "critic/loss": loss / Math.max(1, updates),
+    "critic/gradNorm": gradNorm,
+    "critic/learningRate": learningRate,
+    "updates/critic": updates,
+  };
+}
+
+/** Every token with an advantage counts the same; rows whose rewards taught the policy nothing teach the critic. */
+function valueData(rows: readonly AdvantageRow[]): ValueDatum[] {
+  const counts = rows.map(({ advantageMask_T }) => advantageMask_T.reduce((sum, bit) => sum + bit, 0));
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return rows.flatMap(({ tokens_T, advantageMask_T, returns_T, values_T }, index) => {
+    if (counts[index] === 0) return [];
+    if (returns_T === undefined || values_T === undefined)
+      throw new Error("internal: a critic without returns or values");
+    const weights_T = Float32Array.from(advantageMask_T, (bit) => bit / total);
+    return [{ tokens_T, mask_T: advantageMask_T, returns_T, oldValues_T: values_T, weights_T }];
+  });
+}
+
 /** The updates of the policy. `kl`: of this batch to the frozen start, where it is measured. */
 async function updatePolicy(
-  course: LearningStep,
+  learning: LearningStep,
   stats: AdvantageStats,
 ): Promise<{ kl?: number; metrics: MetricValues }> {
-  const { policy, algorithm, state, step, learningRateScale, config } = course;
+  const { policy, algorithm, state, step, learningRateScale, config } = learning;
   const { steps } = config.train;
   const learningRate =
     learningRateScale * learningRateAt(step, steps, { ...config.optimizer, fromZero: config.faithful.firstStepAtZero });
   const objective = algorithm.objective(state);
   let kl = stats.rewardKl;
   let metrics: MetricValues = { learningRate, loss: 0, gradNorm: 0, "tokens/trained": 0, "updates/policy": 0 };
-  for (const share of minibatches(course)) {
-    const made = algorithm.makeData(share, state);
+  for (const minibatch of minibatches(learning)) {
+    const made = algorithm.makeData(minibatch, state);
     // Without a signal there is nothing to follow: an optimizer step would only move by its momentum.
     if (made.data_D.length === 0) continue;
     const gradient = await accumulate(policy, objective, made);
@@ -98,15 +211,15 @@ async function updatePolicy(
 }
 
 /**
- * The rows of each update: the batch's groups divided into `updatesPerBatch` shares, for every epoch anew; from the second on in another
- * order, which follows from the seed.
+ * The rows of each update: the batch's groups divided into `updatesPerBatch` minibatches, for every epoch anew; from the second on in
+ * another order, which follows from the seed.
  */
 function minibatches({ rows, step, config }: LearningStep): AdvantageRow[][] {
   const { epochs, updatesPerBatch, seed } = config.train;
   const groups = [...byGroup(rows).values()];
   return Array.from({ length: epochs }, (_, epoch) => {
     const order = epoch === 0 ? groups : new Random(seed, "epoch", step, epoch).shuffle([...groups]);
-    return divide(order, updatesPerBatch).map((share) => share.flat());
+    return divide(order, updatesPerBatch).map((part) => part.flat());
   }).flat();
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { toEvaluation } from "../../eval/evaluation.js";
-import type { TrainEvent } from "../../train/events.js";
+import type { TrainEvent } from "../../train/run.js";
 import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth } from "./format.js";
 import { ProgressBar } from "./progress-bar.js";
 import { Terminal, type Sink } from "./terminal.js";

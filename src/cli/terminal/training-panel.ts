@@ -1,5 +1,5 @@
 /** @file The live display of a training run: a few lines that say whether it learns, and how long it still takes. */
-import type { Phase, TrainEvent } from "../../train/events.js";
+import type { Phase, TrainEvent } from "../../train/run.js";
 import { bar, duration, percent, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 

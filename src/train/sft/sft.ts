@@ -3,25 +3,32 @@
  * policy's tokens; what the environment wrote is read and never learned. A run is a folder like any other, and a stopped
  * one goes on to the same result.
  */
-import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { Transcript } from "../../data/transcripts.js";
 import type { MemoryPlan, Policy } from "../../contracts/policy.js";
-import { readBest, saveBest, type BestScore, type TrainState } from "../checkpoint.js";
-import { parseConfig, type ConfigInput } from "../config/config.js";
+import {
+  keepPolicy,
+  readBest,
+  restoreCheckpoint,
+  writeCheckpoint,
+  type BestScore,
+  type CheckpointEvent,
+  type TrainState,
+} from "../checkpoint.js";
+import type { Config, ConfigInput } from "../config/config.js";
 import { appendMetrics, readMetrics } from "../metrics-file.js";
-import { pinConfig, withProtocol } from "../model-folder.js";
+import type { MetricValues } from "../metrics.js";
+import { settleConfig } from "../model-folder.js";
 import { openPolicy, requireOwnLora } from "../parts.js";
-import { drawItems } from "../question-order.js";
+import { drawItems } from "../questions.js";
 import { writePictures } from "../report/report.js";
 import { peakMemoryMb, readResult, saveResult } from "../result.js";
-import { inRunFolder, newRunFolder, saveTrajectories } from "../run-folder.js";
-import { learningRateAt } from "../schedule.js";
+import { inRunFolder, saveTrajectories, withRunFolder } from "../run-folder.js";
+import { isAbortOf, type Run } from "../run.js";
+import { isOutOfTime, learningRateAt, secondsLeft } from "../schedule.js";
+import { requireFinite } from "../update.js";
 import { sequenceOf, toBatch, type Misfit, type SftSequence } from "./data.js";
 import { loadTranscripts, setAside, type LoadedTranscripts } from "./transcripts.js";
-import { isAbortOf, isOutOfTime, restore, runSteps, secondsLeft, type CheckpointEvent, type Course } from "../steps.js";
-import { requireFinite } from "../update.js";
-import type { MetricValues } from "../metrics.js";
 
 export type SftEvent =
   | CheckpointEvent
@@ -41,7 +48,6 @@ export type SftEvent =
   | { kind: "progress"; step: number; done: number; total: number }
   /** Mean −log p of policy tokens in the transcripts set aside. */
   | { kind: "validation"; step: number; loss: number }
-  | { kind: "best"; best: BestScore; folder: string }
   | { kind: "end"; result: SftResult };
 
 export interface SftResult {
@@ -74,15 +80,10 @@ export interface SftOptions {
  * @throws UserError for configurations, transcripts and folders that cannot be used, and when training diverges
  */
 export async function sft(input: ConfigInput, options: SftOptions = {}): Promise<SftResult> {
-  const given = parseConfig(input);
-  const parsed =
-    options.policy === undefined
-      ? await pinConfig(given, { signal: options.signal })
-      : withProtocol(given, options.policy.tokenizer);
-  const folder = parsed.run.folder === "" ? newRunFolder() : parsed.run.folder;
-  const config = { ...parsed, run: { ...parsed.run, folder } };
+  const config = withRunFolder(await settleConfig(input, options));
+  const { folder } = config.run;
   const emit = options.onEvent ?? (() => undefined);
-  return inRunFolder(folder, config, "sft", async (begin) => {
+  return inRunFolder(config, "sft", async (begin) => {
     const earlier = await readResult<SftResult>(folder);
     if (earlier?.status === "finished") {
       emit({ kind: "end", result: earlier });
@@ -95,29 +96,35 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
     if (options.policy === undefined) await requireOwnLora(config);
     const policy = await openPolicy(config, options, "supervision");
     try {
-      const run = await prepare({ config, policy: policy.value, folder, emit, signal: options.signal }, loaded);
+      const parts = await prepare(config, policy.value, loaded, emit);
       begin();
-      return await runSft(run);
+      return await runSft({ config, parts, folder, emit, signal: options.signal });
     } finally {
       await policy.close();
     }
   });
 }
 
-interface SftRun extends Pick<Course, "config" | "policy" | "folder" | "signal"> {
-  emit: (event: SftEvent) => void;
+interface SftParts {
+  policy: Policy;
   training: readonly SftSequence[];
   validation: readonly SftSequence[];
+  /** Transcripts that do not fit. */
   leftOut: number;
-  steps: number;
 }
 
-/** Replays every transcript, and says which do not fit. */
+interface SftRun extends Omit<Run, "parts" | "emit"> {
+  parts: SftParts;
+  emit: (event: SftEvent) => void;
+}
+
+/** Replays every transcript, and warns of those that do not fit. */
 async function prepare(
-  base: Pick<SftRun, "config" | "policy" | "folder" | "signal" | "emit">,
+  config: Config,
+  policy: Policy,
   { transcripts, notTaken }: LoadedTranscripts,
-): Promise<SftRun> {
-  const { config, policy, emit } = base;
+  emit: SftRun["emit"],
+): Promise<SftParts> {
   if (!policy.capabilities.training) {
     throw new UserError(`The policy engine ${policy.capabilities.engine} cannot train. Use the local engine.`);
   }
@@ -131,9 +138,9 @@ async function prepare(
     }
     return made;
   };
-  const parts = setAside(transcripts, config.sft.validation, config.train.seed);
-  const training = await sequences(parts.training);
-  const validation = await sequences(parts.validation);
+  const split = setAside(transcripts, config.sft.validation, config.train.seed);
+  const training = await sequences(split.training);
+  const validation = await sequences(split.validation);
   const warnings = [...misfits].map(
     ([key, places]) =>
       `${places.length} of ${transcripts.length} transcripts break ${key}${ofContext(key, policy)} and are left out, the first at ${places[0]}. Raise it to learn from them.`,
@@ -147,13 +154,7 @@ async function prepare(
     );
   }
   for (const message of warnings) emit({ kind: "warning", message });
-  return {
-    ...base,
-    training,
-    validation,
-    leftOut: transcripts.length - training.length - validation.length,
-    steps: Math.ceil((config.sft.epochs * training.length) / config.sft.batch),
-  };
+  return { policy, training, validation, leftOut: transcripts.length - training.length - validation.length };
 }
 
 function ofContext(key: Misfit, policy: Policy): string {
@@ -161,26 +162,17 @@ function ofContext(key: Misfit, policy: Policy): string {
 }
 
 async function runSft(run: SftRun): Promise<SftResult> {
-  const { folder, config, policy, emit, signal, training, steps } = run;
-  const { state: start, resumedFrom } = await restore(run);
-  const tokens = training.reduce((sum, { datum }) => sum + datum.tokens_T.length, 0);
-  const policyTokens = training.reduce((sum, sequence) => sum + sequence.policyTokens, 0);
-  const { memory } = policy;
+  const { folder, emit, signal, parts } = run;
+  const { state: start, resumedFrom } = await restoreCheckpoint(run);
+  const tokens = parts.training.reduce((sum, { datum }) => sum + datum.tokens_T.length, 0);
+  const policyTokens = parts.training.reduce((sum, sequence) => sum + sequence.policyTokens, 0);
+  const { memory } = parts.policy;
+  const steps = sftSteps(run);
   emit({ kind: "start", folder, steps, resumedFrom, transcripts: counts(run), tokens, policyTokens, memory });
   if (resumedFrom === null) await saveExamples(run);
   let state = start;
   try {
-    const course: Course = {
-      folder,
-      policy,
-      config,
-      emit,
-      signal,
-      isLast: (current) => current.step >= steps || isOutOfTime(config, current),
-      takeStep: (current) => takeStep(run, current),
-      settle: (current, pending) => settle(run, current, pending, course.isLast(current)),
-    };
-    state = await runSteps(course, start);
+    state = await sftLoop(run, start);
     signal?.throwIfAborted();
     const result = await resultOf(run, state, state.step >= steps ? "finished" : "out-of-time");
     await draw(result);
@@ -193,13 +185,42 @@ async function runSft(run: SftRun): Promise<SftResult> {
   }
 }
 
-function counts({ training, validation, leftOut }: SftRun): SftResult["transcripts"] {
+/** Trains from `start` to the last step: step, validation, checkpoint. When the signal aborts, what is complete is saved. */
+async function sftLoop(run: SftRun, start: TrainState): Promise<TrainState> {
+  let state = start;
+  let saved = start.step;
+  try {
+    for (;;) {
+      if (state.pending !== null) state = await completeStep(run, state, state.pending);
+      const isOver = isLastStep(run, state);
+      const isDue = state.step !== saved && (isOver || state.step % run.config.train.checkpointEvery === 0);
+      if (isDue) saved = await writeCheckpoint(run, state);
+      if (isOver) return state;
+      state = await takeStep(run, state);
+    }
+  } catch (error) {
+    if (!isAbortOf(run.signal, error)) throw error;
+    if (state.step !== saved) await writeCheckpoint(run, state);
+    return state;
+  }
+}
+
+/** Optimizer steps of the whole run. */
+function sftSteps({ config, parts }: SftRun): number {
+  return Math.ceil((config.sft.epochs * parts.training.length) / config.sft.batch);
+}
+
+function isLastStep(run: SftRun, state: TrainState): boolean {
+  return state.step >= sftSteps(run) || isOutOfTime(run.config, state);
+}
+
+function counts({ parts: { training, validation, leftOut } }: SftRun): SftResult["transcripts"] {
   return { training: training.length, validation: validation.length, leftOut };
 }
 
 /** The first sequences as they are learned from, in the format of traces: to look at before a long run. */
-async function saveExamples({ folder, config, training }: SftRun): Promise<void> {
-  const shown = training.slice(0, config.train.saveTrajectories);
+async function saveExamples({ folder, config, parts }: SftRun): Promise<void> {
+  const shown = parts.training.slice(0, config.train.saveTrajectories);
   if (shown.length === 0) return;
   const groups = shown.map(({ transcript: { id, question, answers }, trajectory }) => ({
     question: { id, question, answers },
@@ -210,24 +231,27 @@ async function saveExamples({ folder, config, training }: SftRun): Promise<void>
 }
 
 /** One optimizer step on the next batch: epochs follow each other, each shuffled anew; the last batch may be smaller. */
-async function takeStep(run: SftRun, state: TrainState): Promise<TrainState> {
-  const { config, policy, training, steps, signal, emit } = run;
+async function takeStep(run: SftRun, before: TrainState): Promise<TrainState> {
+  const { config, signal, emit } = run;
+  const { policy, training } = run.parts;
   signal?.throwIfAborted();
   const started = performance.now();
-  const size = Math.min(config.sft.batch, config.sft.epochs * training.length - state.step * config.sft.batch);
-  const batch = drawItems(training, config.train.seed, state.step * config.sft.batch, size);
+  const steps = sftSteps(run);
+  const drawn = before.step * config.sft.batch;
+  const size = Math.min(config.sft.batch, config.sft.epochs * training.length - drawn);
+  const batch = drawItems(training, config.train.seed, drawn, size);
   const { data_D, tokens } = toBatch(batch.map(({ item }) => item));
-  const learningRate = learningRateAt(state.step, steps, {
-    ...config.optimizer,
-    learningRate: config.sft.learningRate,
-  });
+  const optimizer = { ...config.optimizer, learningRate: config.sft.learningRate };
+  const learningRate = learningRateAt(before.step, steps, optimizer);
+
   const { loss } = await policy.forwardBackward(data_D, { kind: "cross_entropy" });
-  requireFinite("loss", loss, state.step, "sft.learningRate");
-  const { gradNorm } = await policy.optimStep({ ...config.optimizer, learningRate });
-  requireFinite("gradient norm", gradNorm, state.step, "sft.learningRate");
+  requireFinite("loss", loss, before.step, "sft.learningRate");
+  const { gradNorm } = await policy.optimStep({ ...optimizer, learningRate });
+  requireFinite("gradient norm", gradNorm, before.step, "sft.learningRate");
+
   const stepSeconds = (performance.now() - started) / 1000;
-  const step = state.step + 1;
-  const seconds = state.seconds + stepSeconds;
+  const step = before.step + 1;
+  const seconds = before.seconds + stepSeconds;
   const metrics: MetricValues = {
     "loss/perToken": loss,
     gradNorm,
@@ -238,59 +262,49 @@ async function takeStep(run: SftRun, state: TrainState): Promise<TrainState> {
     "time/train": stepSeconds,
     "memory/peak": peakMemoryMb(),
   };
-  const all = data_D.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
-  emit({
-    kind: "step",
-    step,
-    steps,
-    metrics,
-    tokensPerSecond: all / stepSeconds,
-    secondsLeft: secondsLeft(config, steps, step, seconds),
-  });
-  return { ...state, step, seconds, pending: metrics };
+  const tokensPerSecond = data_D.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0) / stepSeconds;
+  const left = secondsLeft(config, steps, { step, seconds });
+  emit({ kind: "step", step, steps, metrics, tokensPerSecond, secondsLeft: left });
+  return { ...before, step, seconds, pending: metrics };
 }
 
-/** Validates if it is time to, keeps the best policy, and writes the step's line. */
-async function settle(run: SftRun, state: TrainState, pending: MetricValues, isLast: boolean): Promise<TrainState> {
-  const { evalEvery } = run.config.train;
+/** Validates where it is time to, keeps the best policy, and writes the step's line. */
+async function completeStep(run: SftRun, state: TrainState, pending: MetricValues): Promise<TrainState> {
+  const { evalEvery, keepBest } = run.config.train;
+  const { validation } = run.parts;
+  const isLast = isLastStep(run, state);
   const isDue = isLast || (evalEvery > 0 && state.step % evalEvery === 0);
   let { best } = state;
   let measured: MetricValues = {};
-  if (isDue && run.validation.length > 0) {
+  if (isDue && validation.length > 0) {
     const started = performance.now();
     const loss = await validationLoss(run, state.step);
     measured = { "loss/validation": loss, "time/evaluation": (performance.now() - started) / 1000 };
-    if (best === null || -loss >= best.score || run.config.train.keepBest === "last")
-      best = await keep(run, state.step, -loss);
-  } else if (isLast && run.validation.length === 0) {
+    const isBest = best === null || -loss >= best.score || keepBest === "last";
+    if (isBest) best = await keepPolicy(run, { step: state.step, score: -loss });
+  } else if (isLast && validation.length === 0) {
     // Nothing to choose by: the last policy is kept.
-    best = await keep(run, state.step, -(pending["loss/perToken"] ?? 0));
+    best = await keepPolicy(run, { step: state.step, score: -(pending["loss/perToken"] ?? 0) });
   }
   await appendMetrics(run.folder, { step: state.step, ...pending, ...measured });
   return { ...state, best, pending: null };
 }
 
-async function keep({ folder, policy, emit }: SftRun, step: number, score: number): Promise<BestScore> {
-  const best = { step, score };
-  await saveBest(folder, policy, best);
-  emit({ kind: "best", best, folder: path.join(folder, "best") });
-  return best;
-}
-
 /** Mean −log p of the policy's tokens, a batch at a time so that Ctrl-C is heard. */
 async function validationLoss(run: SftRun, step: number): Promise<number> {
-  const { policy, validation, config, signal, emit } = run;
+  const { config, signal, emit } = run;
+  const { policy, validation } = run.parts;
   let sum = 0;
   let tokens = 0;
   for (let done = 0; done < validation.length; done += config.sft.batch) {
     signal?.throwIfAborted();
-    const share = validation.slice(done, done + config.sft.batch);
-    const logprobs_D_T = await policy.logprobs(share.map(({ datum }) => datum.tokens_T));
-    share.forEach(({ datum: { sampledMask_T }, policyTokens }, row) => {
+    const batch = validation.slice(done, done + config.sft.batch);
+    const logprobs_D_T = await policy.logprobs(batch.map(({ datum }) => datum.tokens_T));
+    batch.forEach(({ datum: { sampledMask_T }, policyTokens }, row) => {
       sampledMask_T.forEach((sampled, t) => (sum -= sampled * logprobs_D_T[row][t]));
       tokens += policyTokens;
     });
-    emit({ kind: "progress", step, done: done + share.length, total: validation.length });
+    emit({ kind: "progress", step, done: done + batch.length, total: validation.length });
   }
   const loss = sum / tokens;
   emit({ kind: "validation", step, loss });

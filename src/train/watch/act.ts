@@ -1,39 +1,68 @@
-/** @file What the collapse watch does to a run: it tells, it keeps something to go back to, it rolls back, it stops. */
+/** @file What the collapse watch does to a run: it reports, it keeps something to go back to, it rolls back, it stops. */
 import path from "node:path";
 import { copyBest, readBest, saveBest, type TrainState } from "../checkpoint.js";
-import { appendMetrics } from "../metrics-file.js";
 import type { MetricLine, MetricValues } from "../metrics.js";
 import type { Run } from "../run.js";
 import { DivergedError } from "../update.js";
-import { adviceFor } from "./advice.js";
+import type { Signal } from "./detectors.js";
 import { freshWatch, isTroubled, rolledBack, watchStep, type Decision, type WatchState } from "./watch.js";
 
+/** What the watch makes of a completed step. */
+export interface WatchedStep {
+  watch: WatchState;
+  /** What it adds to the step's line: nothing until it has intervened. */
+  metrics: MetricValues;
+  /** Whether the policy of `watch.target` is to be put back. */
+  rollsBack: boolean;
+  messages: string[];
+}
+
 /**
- * Looks at a step that is complete, writes its line, and does what the watch decides. The caller writes a checkpoint after a roll-back before
- * anything else happens, so that what was put back is never looked for again.
+ * Looks at the line of a completed step and decides. Nothing is done yet but to keep something to roll back to.
  * @param isLast nothing is gained by going back when nothing follows
  */
-export async function underWatch(run: Run, state: TrainState, line: MetricLine, isLast: boolean): Promise<TrainState> {
+export async function watchRun(run: Run, state: TrainState, line: MetricLine, isLast: boolean): Promise<WatchedStep> {
   const settings = run.config.watch;
   const before = state.watch ?? freshWatch;
   const verdict = watchStep(before, line, settings);
   let watch = await keepTarget(run, state, verdict.state);
   const decision = isLast && line["watch/diverged"] !== 1 ? null : await feasible(run, watch, verdict.decision);
+  const messages = verdict.news.map(({ cause, signal, severity }) =>
+    severity === "note" ? `Step ${line.step}: ${cause}.` : `Step ${line.step}: ${cause}. ${advice[signal]}`,
+  );
   if (decision?.kind === "stop") watch = { ...watch, stopped: stopMessage(run, state, decision) };
-  if (decision?.kind === "rollback") watch = rolledBack(watch, state.step, settings, decision);
-  const isBack = decision?.kind === "rollback";
-  const to = isBack ? { "watch/rolledBackTo": watch.target?.step } : {};
-  await appendMetrics(run.folder, { ...line, ...interventions(watch), ...to });
-  tell(run, before, watch, state.step, [
-    ...verdict.news.map(({ cause, signal, severity }) =>
-      severity === "note" ? `Step ${line.step}: ${cause}.` : `Step ${line.step}: ${cause}. ${adviceFor(signal)}`,
-    ),
-    ...(decision?.kind === "rollback" ? [rollbackMessage(watch, state, decision)] : []),
-    ...(watch.stopped !== null && before.stopped === null ? [watch.stopped] : []),
-  ]);
-  if (!isBack || watch.target === null) return { ...state, watch };
+  if (decision?.kind === "rollback") {
+    watch = rolledBack(watch, state.step, settings, decision);
+    messages.push(rollbackMessage(watch, state, decision));
+  }
+  if (watch.stopped !== null && before.stopped === null) messages.push(watch.stopped);
+  const rollsBack = decision?.kind === "rollback";
+  const metrics = { ...interventions(watch), ...(rollsBack ? { "watch/rolledBackTo": watch.target?.step } : {}) };
+  return { watch, metrics, rollsBack, messages };
+}
+
+/**
+ * Reports the watch's news and puts the policy of its target back, where that was decided. The caller writes a checkpoint after a roll-back
+ * before anything else happens, so that what was put back is never looked for again.
+ */
+export async function intervene(
+  run: Run,
+  state: TrainState,
+  { watch, rollsBack, messages }: WatchedStep,
+): Promise<TrainState> {
+  report(run, state, watch, messages);
+  if (!rollsBack || watch.target === null) return { ...state, watch };
   await run.parts.policy.load(path.join(run.folder, watch.target.folder));
   return { ...state, algorithm: watch.target.algorithm, watch };
+}
+
+/** Nothing is reported where nothing has changed. */
+function report(run: Run, state: TrainState, watch: WatchState, messages: string[]): void {
+  const signalsOf = ({ open }: WatchState): string =>
+    open.map(({ signal, severity }) => `${signal} ${severity}`).join();
+  if (messages.length === 0 && signalsOf(state.watch ?? freshWatch) === signalsOf(watch)) return;
+  const { open, rollbacks, learningRateScale } = watch;
+  run.emit({ kind: "watch", step: state.step, open, rollbacks: rollbacks.length, learningRateScale, messages });
 }
 
 /** Whether the error is a divergence of the policy that a roll-back can undo; else the run ends with it. */
@@ -90,15 +119,6 @@ function interventions({ rollbacks, learningRateScale }: WatchState): MetricValu
     : { "watch/rollbacks": rollbacks.length, "watch/learningRateScale": learningRateScale };
 }
 
-/** Tells whoever watches when something has changed. */
-function tell(run: Run, before: WatchState, watch: WatchState, step: number, messages: string[]): void {
-  const signalsOf = ({ open }: WatchState): string =>
-    open.map(({ signal, severity }) => `${signal} ${severity}`).join();
-  if (messages.length === 0 && signalsOf(before) === signalsOf(watch)) return;
-  const { open, rollbacks, learningRateScale } = watch;
-  run.emit({ kind: "watch", step, open, rollbacks: rollbacks.length, learningRateScale, messages });
-}
-
 function rollbackMessage(
   { target, learningRateScale, rollbacks }: WatchState,
   { step }: TrainState,
@@ -122,6 +142,24 @@ function stopMessage(run: Run, state: TrainState, { cause, signals }: Decision):
   const kept = state.best === null ? "" : ` The best checkpoint, of step ${state.best.step}, is kept.`;
   return (
     `The collapse watch stopped the run after step ${state.step}: ${cause}.${because}${kept} ` +
-    `Next: start a new run. ${adviceFor(signals[0])} To go on with this one regardless, set watch.action=warn.`
+    `Next: start a new run. ${advice[signals[0]]} To go on with this one regardless, set watch.action=warn.`
   );
 }
+
+const slower = "Lower optimizer.learningRate, or train.epochs and train.updatesPerBatch.";
+
+/** What to change when a sign of collapse is on; docs/collapse.md has the reasons. */
+const advice: Readonly<Record<Signal, string>> = {
+  divergence: `${slower} Keep optimizer.maxGradNorm at 1.`,
+  "right answers": slower,
+  likelihood: `${slower} A larger algorithm.groupSize, or algorithm.kl=0.001, holds right answers up too.`,
+  entropy: `${slower} With an entropy bonus, lower algorithm.entropy.`,
+  certainty: `${slower} algorithm.entropy=0.001 or a larger algorithm.groupSize keeps attempts different.`,
+  gradient: `Set optimizer.maxGradNorm=1, or a lower optimizer.learningRate.`,
+  format: `${slower} A small reward for form helps: reward.weights.format=0.1.`,
+  thoughts: "If the task needs thoughts, reward them: reward.weights.format=0.1.",
+  repetition: `${slower} Lower rollout.maxTokensPerTurn, so that loops cost less.`,
+  searches: `${slower} See to the search engine; reward.weights.search-cost=1 makes needless searches cost something.`,
+  drift: `${slower} algorithm.kl=0.001 holds the policy near its start.`,
+  "no signal": "Give easier questions, larger groups, a warm-up (sleuth sft) or partial rewards.",
+};

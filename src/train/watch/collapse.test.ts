@@ -4,7 +4,7 @@ import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { TrainEvent } from "../events.js";
+import type { TrainEvent } from "../run.js";
 import { readMetrics } from "../metrics-file.js";
 import { isMeasuredTime, type MetricLine } from "../metrics.js";
 import { train } from "../train.js";

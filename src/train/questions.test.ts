@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { drawQuestions } from "./question-order.js";
+import { drawQuestions } from "./questions.js";
 
 const questions = Array.from({ length: 7 }, (_, index) => ({ id: `q${index}`, question: "?", answers: ["a"] }));
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { commitOf } from "./source-commit.js";
+import { commitOf } from "./run-folder.js";
 
 const folder = mkdtempSync(path.join(tmpdir(), "sleuth-commit-"));
 afterAll(() => rmSync(folder, { recursive: true }));
