@@ -131,7 +131,7 @@ async function exportModel(
   });
   let progress: ProgressBar | undefined;
   const onProgress = (done: number, total: number): void => {
-    progress ??= new ProgressBar(terminal, { label: "Exporting", total, unit: "", format: bytes });
+    progress ??= new ProgressBar(terminal, { label: "Exporting", total, unit: "bytes" });
     progress.update(done);
   };
   await inPlace(out, async (folder) => {

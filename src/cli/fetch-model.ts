@@ -3,7 +3,6 @@ import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
 import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
 import { withInterrupt } from "./interrupt.js";
-import { bytes } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 
@@ -27,7 +26,7 @@ export async function withDownloads<T>(terminal: Terminal, task: (options: PullO
     if (shown?.repository !== repository) {
       shown?.bar.stop();
       const label = `Fetching ${repository}`;
-      shown = { repository, bar: new ProgressBar(terminal, { label, total, unit: "", format: bytes }) };
+      shown = { repository, bar: new ProgressBar(terminal, { label, total, unit: "bytes" }) };
     }
     shown.bar.update(done, file);
   };

@@ -4,7 +4,7 @@ import { renderTrace } from "../rollout/trace.js";
 import { rescore, type Comparison, type Rescored, type RescoreReport } from "../train/report/rescore.js";
 import { withInterrupt } from "./interrupt.js";
 import { collect, integer } from "./run-options.js";
-import { bytes, count, percent, table } from "./terminal/format.js";
+import { count, percent, table } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
@@ -62,7 +62,7 @@ export const rescoreVerb: Verb = {
         sets: options.set,
         signal,
         onProgress: (done, total) => {
-          bar ??= new ProgressBar(terminal, { label: "Scoring", total, unit: "", format: bytes });
+          bar ??= new ProgressBar(terminal, { label: "Scoring", total, unit: "bytes" });
           bar.update(done);
         },
       }),

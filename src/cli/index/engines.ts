@@ -18,7 +18,7 @@ import { engineOf } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import type { IndexOptions } from "./options.js";
 import { PassageRate, rateOf } from "./rate.js";
-import { bytes, count } from "../terminal/format.js";
+import { count } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
@@ -107,13 +107,7 @@ const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<B
         ...{ corpus, out, signal, resume: options.resume },
         ...(vectors === undefined ? { encoder } : { vectors, vectorsEncoder: namedBy(encoder) }),
         onProgress: ({ passages, perSecond, bytes: done, totalBytes }) => {
-          bar ??= new ProgressBar(terminal, {
-            label: "Encoding",
-            total: totalBytes,
-            unit: "",
-            from: done,
-            format: bytes,
-          });
+          bar ??= new ProgressBar(terminal, { label: "Encoding", total: totalBytes, unit: "bytes", from: done });
           bar.update(done, rateOf(passages, perSecond));
         },
       });
@@ -180,7 +174,7 @@ export class Bm25Progress {
     onProgress: (done: number, total: number): void => {
       this.#done = done;
       this.#from ??= done;
-      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "", from: done, format: bytes });
+      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "bytes", from: done });
       this.#bar.update(done, this.#detail);
     },
     onPassages: (passages: number): void => {
@@ -190,7 +184,7 @@ export class Bm25Progress {
     },
     onMerge: (fraction: number): void => {
       this.#merging ??=
-        (this.#bar?.stop(), new ProgressBar(this.#terminal, { label: "Merging", total: 1, unit: "", format: share }));
+        (this.#bar?.stop(), new ProgressBar(this.#terminal, { label: "Merging", total: 1, unit: "share" }));
       this.#merging.update(fraction);
     },
   };
@@ -211,10 +205,6 @@ export class Bm25Progress {
   }
 }
 
-function share(value: number): string {
-  return `${(value * 100).toFixed(0)} %`;
-}
-
 /** Reading goes ahead of what is durable by a commit or two. */
 class LanceProgressBar {
   readonly #terminal: Terminal;
@@ -227,7 +217,7 @@ class LanceProgressBar {
   }
 
   readonly read = (done: number, total: number): void => {
-    this.#bar ??= new ProgressBar(this.#terminal, { label: "Writing", total, unit: "", from: done, format: bytes });
+    this.#bar ??= new ProgressBar(this.#terminal, { label: "Writing", total, unit: "bytes", from: done });
     this.#bar.update(done, this.#detail);
   };
 

@@ -10,7 +10,7 @@ import type { Gathered, GatherProgress, SkippedDocument } from "../../search/doc
 import { printable } from "../../search/text/highlight.js";
 import type { IndexOptions } from "./options.js";
 import { PassageRate } from "./rate.js";
-import { bytes, count } from "../terminal/format.js";
+import { count } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
@@ -43,13 +43,7 @@ export async function withSources<T>(
   const rate = new PassageRate();
   let bar: ProgressBar | undefined;
   const onProgress = ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
-    bar ??= new ProgressBar(terminal, {
-      label: "Reading",
-      total: totalBytes,
-      unit: "",
-      from: doneBytes,
-      format: bytes,
-    });
+    bar ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "bytes", from: doneBytes });
     bar.update(doneBytes, `${count(done)} documents, ${rate.report(passages)}`);
   };
   const chunks = { words: options.chunk, overlap: options.overlap };

@@ -1,17 +1,18 @@
 /** @file A bar with rate and time left, for tasks that count up to a known total. */
-import { bar, count, duration } from "./format.js";
+import { bar, bytes, count, duration } from "./format.js";
 import type { Terminal } from "./terminal.js";
 
 export interface ProgressBarOptions {
   label: string;
   /** How many units there are. */
   total: number;
-  /** Name of the unit, plural: "passages", "questions". Empty where `format` says it. */
+  /**
+   * What is counted: the plural of its name ("passages", "questions"); "bytes", shown as kB, MB and so on; or "share", where only the
+   * percentage means something: neither counts nor a rate are shown.
+   */
   unit: string;
   /** Units that were done before: they count as done, but not for the rate and the time left. Default: 0. */
   from?: number;
-  /** How a number of units reads. */
-  format?: (value: number) => string;
   now?: () => number;
 }
 
@@ -46,23 +47,31 @@ export class ProgressBar {
   }
 
   #picture(detail: string): { lines: string[]; plain: string } {
-    const { label, total, unit, from = 0, format = readable } = this.#options;
-    const elapsedMs = this.#now() - this.#startedMs;
-    const rate = elapsedMs > 0 ? (Math.max(0, this.#done - from) / elapsedMs) * 1000 : 0;
+    const { label, total } = this.#options;
     const share = total > 0 ? this.#done / total : 1;
-    const left = rate > 0 ? `${duration(((total - this.#done) / rate) * 1000)} left` : "";
-    const parts = [
-      `${format(this.#done)}/${format(total)} ${unit}`.trimEnd(),
-      rate > 0 ? `${format(rate)}/s` : "",
-      this.#done >= total ? `in ${duration(elapsedMs)}` : left,
-      detail,
-    ];
-    const text = parts.filter((part) => part !== "").join(", ");
+    const text = [...this.#counts(), detail].filter((part) => part !== "").join(", ");
     const colors = this.#terminal.progressColors;
+    const percent = (share * 100).toFixed(0);
     return {
-      lines: [`${label} ${colors.cyan(bar(share, 24))} ${(share * 100).toFixed(0).padStart(3)} %  ${text}`],
-      plain: `${label}: ${(share * 100).toFixed(0)} %, ${text}`,
+      lines: [`${label} ${colors.cyan(bar(share, 24))} ${percent.padStart(3)} %  ${text}`.trimEnd()],
+      plain: `${label}: ${percent} %${text === "" ? "" : `, ${text}`}`,
     };
+  }
+
+  /** How much is done, how fast, and how long it takes still or has taken. */
+  #counts(): string[] {
+    const { total, unit, from = 0 } = this.#options;
+    const elapsedMs = this.#now() - this.#startedMs;
+    const took = this.#done >= total ? `in ${duration(elapsedMs)}` : "";
+    if (unit === "share") return [took];
+    const format = unit === "bytes" ? bytes : readable;
+    const rate = elapsedMs > 0 ? (Math.max(0, this.#done - from) / elapsedMs) * 1000 : 0;
+    const left = rate > 0 ? `${duration(((total - this.#done) / rate) * 1000)} left` : "";
+    return [
+      `${format(this.#done)}/${format(total)}${unit === "bytes" ? "" : ` ${unit}`}`,
+      rate > 0 ? `${format(rate)}/s` : "",
+      took || left,
+    ];
   }
 }
 

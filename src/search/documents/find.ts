@@ -1,8 +1,8 @@
 /** @file The documents in files and folders, in a fixed order, with the paths that become their ids. */
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, normalize, resolve, sep } from "node:path";
+import { Minimatch } from "minimatch";
 import { UserError } from "../../errors.js";
-import { globMatcher } from "./glob.js";
 import { documentEndings, documentKind } from "./read.js";
 import type { DocumentKind } from "./read.js";
 
@@ -39,7 +39,9 @@ export interface FoundSources {
  */
 export async function findSources(paths: readonly string[], options: FindOptions = {}): Promise<FoundSources> {
   const found: FoundSources = { corpora: [], documents: [] };
-  const [include, exclude] = [options.include ?? [], options.exclude ?? []].map((list) => list.map(globMatcher));
+  const [include, exclude] = [options.include ?? [], options.exclude ?? []].map((list) =>
+    list.map((pattern) => globMatcher(pattern)),
+  );
   for (const path of paths) {
     const info = await statOf(path);
     if (info.isDirectory()) {
@@ -143,4 +145,47 @@ function refuseTwins(documents: readonly FoundDocument[]): void {
       );
     seen.set(path, file);
   }
+}
+
+/**
+ * Whether a path fits a pattern: bash's, with `*`, `?`, `**`, `[abc]`, `{a,b}`, `{1..12}`, `@(a|b)`, and `!` for what does not fit. A pattern
+ * without "/" is compared with the file's name, one with "/" with the whole path. Case counts. `guides/**` fits `guides` too.
+ * @param pattern for example "*.md", "guides/**", "draft-*.{md,txt}"; on Windows "\\" in it is "/"
+ * @returns takes paths with "/"
+ * @throws UserError for a pattern that is none
+ */
+export function globMatcher(pattern: string, separator: string = sep): (path: string) => boolean {
+  const slashed = pattern.replaceAll(separator, "/");
+  const matcher = compile(slashed);
+  const isName = !slashed.includes("/");
+  return (path) => {
+    const compared = isName ? path.slice(path.lastIndexOf("/") + 1) : path;
+    // A file that is called as the pattern reads is meant by it: "notes (1+(2)).md".
+    return compared === slashed || matcher.match(compared);
+  };
+}
+
+function compile(pattern: string): Minimatch {
+  try {
+    if (pattern === "" || hasBackwardRange(pattern)) throw new Error("it fits no name");
+    // "!(a|b)" at the beginning is an alternative that is not wanted, no negated pattern.
+    const nonegate = pattern.startsWith("!(");
+    return new Minimatch(pattern.replace(/\/\*\*$/, "{,/**}"), {
+      dot: true,
+      nocomment: true,
+      nonegate,
+      platform: "linux",
+    });
+  } catch (cause) {
+    throw new UserError(
+      `"${pattern}" is no pattern of file names. Patterns look like *.md, guides/** or draft-?.txt.`,
+      { cause },
+    );
+  }
+}
+
+/** Whether a set of characters holds a range as z-a, which minimatch takes for an empty one. */
+function hasBackwardRange(pattern: string): boolean {
+  const sets = pattern.match(/\[[^\]]+\]/g) ?? [];
+  return sets.some((set) => [...set.slice(1, -1).matchAll(/(.)-(.)/gu)].some(([, from, to]) => from > to));
 }

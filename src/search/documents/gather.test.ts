@@ -14,11 +14,10 @@ import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadCorpus } from "./corpus.js";
 import { defaultChunks } from "./chunk.js";
-import { findSources } from "./find.js";
+import { findSources, globMatcher } from "./find.js";
 import type { FoundDocument } from "./find.js";
 import { gatherPassages } from "./gather.js";
 import type { Gathered, GatherOptions } from "./gather.js";
-import { globMatcher } from "./glob.js";
 import { DocumentParser } from "./parser.js";
 import { encryptedPdf, makePdf } from "./pdf.test-support.js";
 
@@ -100,8 +99,54 @@ it.each([
   ["[a-c]*.md", "bcd.md", true],
   ["a+(b).md", "a+(b).md", true],
   ["{a.md", "{a.md", true],
+  ["{a*.md", "{ab.md", true],
+  ["a{1..3}.md", "a2.md", true],
+  ["a{1..3}.md", "a4.md", false],
+  ["a{1..12}.md", "a11.md", true],
+  ["a{1..12}.md", "a3.md", true],
+  ["a{1..12}.md", "a13.md", false],
+  ["a{01..12}.md", "a03.md", true],
+  ["@(a|b).md", "x/a.md", true],
+  ["@(a|b).md", "ab.md", false],
+  ["a+(b).md", "abb.md", true],
+  ["!(a|b).md", "c.md", true],
+  ["!(a|b).md", "a.md", false],
+  ["!*.md", "x/a.md", false],
+  ["!*.md", "x/a.txt", true],
+  ["!docs/**", "docs", false],
+  ["!docs/**", "src/a.md", true],
+  ["docs/**", "docs", true],
+  ["docs/**", "docs/a/b.md", true],
+  ["docs/**", "docsx", false],
+  ["[!a]*.md", "bcd.md", true],
+  ["report (1)*.md", "report (1)b.md", true],
+  ["a|b*", "a|bc", true],
+  ["#*.md", "#a.md", true],
+  ["a?.md", "a🦉.md", true],
+  ["*.md", ".hidden.md", true],
+  ["*.MD", "a.md", false],
+  ["[a-c].md", "B.md", false],
 ])("the pattern %s and %s: %s", (pattern, path, fits) => {
   expect(globMatcher(pattern)(path)).toBe(fits);
+});
+
+it("takes patterns with the separators of Windows there, where elsewhere a backslash makes a sign literal", () => {
+  expect(globMatcher("guides\\*.md", "\\")("guides/a.md")).toBe(true);
+  expect(globMatcher("guides\\**", "\\")("guides/a/b.md")).toBe(true);
+  expect(globMatcher("a\\*.md", "/")("a*.md")).toBe(true);
+  expect(globMatcher("a\\*.md", "/")("ab.md")).toBe(false);
+});
+
+it.each(["", "[z-a].md", "a/[x9-0]"])("the pattern %j is none", (pattern) => {
+  expect(() => globMatcher(pattern)).toThrow("no pattern");
+});
+
+it("looks at 100,000 paths quickly", () => {
+  const fits = globMatcher("**/draft-*.{md,txt}");
+  const paths = Array.from({ length: 100_000 }, (_, at) => `guides/${at % 97}/draft-${at}.${at % 2 ? "md" : "html"}`);
+  const started = performance.now();
+  expect(paths.filter(fits)).toHaveLength(50_000);
+  expect(performance.now() - started).toBeLessThan(5_000);
 });
 
 describe("gatherPassages", () => {

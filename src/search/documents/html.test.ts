@@ -32,6 +32,7 @@ describe("htmlToText", () => {
     ["<title>T</title><p>a", "T", "a"],
     ["<html><body><h1>Head</h1><p>a</body></html><html><body>b", "Head", "Head\n\na b"],
     ["<script>only()</script>", "", ""],
+    ["<title>Caf&eacute;</title><p>M&uuml;nchen &#8364; &#x20ac; caf&eacute &amp;lt;", "Café", "München € € café &lt;"],
   ])("takes any markup: %j", (html, title, text) => {
     expect(htmlToText(html)).toEqual({ title, text });
   });

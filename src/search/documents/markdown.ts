@@ -1,4 +1,5 @@
 /** @file Markdown as headings and what stands between them. The text stays Markdown: models read its code, lists and tables. */
+import { decodeHTMLStrict } from "entities";
 import { lexer } from "marked";
 import type { Token } from "marked";
 import type { Block } from "./html.js";
@@ -37,7 +38,9 @@ function plainText(tokens: readonly Token[]): string {
     .map((token) => {
       const { tokens: inside, text, raw } = token as { tokens?: Token[]; text?: string; raw: string };
       if (token.type === "html") return "";
-      return inside !== undefined && inside.length > 0 ? plainText(inside) : (text ?? raw);
+      if (inside !== undefined && inside.length > 0) return plainText(inside);
+      // Code shows entities as they are written.
+      return token.type === "codespan" ? (text ?? raw) : decodeHTMLStrict(text ?? raw);
     })
     .join("");
 }

@@ -66,6 +66,11 @@ describe("Markdown", () => {
     expect(await read("---\n\nA rule is no front matter.\n\n---\n\nb", "markdown")).toHaveLength(1);
   });
 
+  it("decodes the entities of headings, but not of code in them", async () => {
+    const source = "# Caf&eacute; R&amp;D `&amp;`\n\nM&uuml;nchen";
+    expect(await read(source, "markdown")).toEqual([{ title: "Café R&D &amp;", text: "M&uuml;nchen" }]);
+  });
+
   it("keeps every word in its passages and their titles, in order (property)", async () => {
     const line = fc.constantFrom(
       "# head one",

@@ -93,6 +93,13 @@ const paper: Record<string, string> = {
   ed: "ed",
   aed: "a",
   ion: "ion",
+  // as NLTK has them too, where the npm package `stemmer` departs
+  ies: "i",
+  sses: "ss",
+  eed: "eed",
+  eeds: "eed",
+  flyyed: "fly",
+  Running: "Run",
   // nothing but letters of other scripts or digits
   "3,000": "3,000",
   été: "été",

@@ -62,7 +62,12 @@ describe("titles and snippets", () => {
     ["Tom &amp; Jerry &quot;x&quot; &#39;y&#39; &#x27;z&#x27; 3 &lt; 4&nbsp;!", "Tom & Jerry \"x\" 'y' 'z' 3 < 4 !"],
     ["&amp;lt;b&amp;gt;", "&lt;b&gt;"],
     ["a < b and c > d, vector<int>, x<y", "a < b and c > d, vector<int>, x<y"],
-    ["AT&T &unknown; &#0; &#xd800; &#1114112;", "AT&T &unknown; &#0; &#xd800; &#1114112;"],
+    ["Caf&eacute; M&uuml;nchen &NotEqualTilde; &AMP;", "Café München ≂̸ &"],
+    ["Caf&#233; M&#xFC;nchen &#x1F989; &#128;", "Café München 🦉 €"],
+    ["soft&shy;hyphen a&nbsp;&ensp;b", "softhyphen a b"],
+    ["without semicolons: Caf&eacute, &#233, ?a=1&copy=2", "without semicolons: Caf&eacute, &#233, ?a=1&copy=2"],
+    // No characters: HTML's replacement stands for them.
+    ["AT&T &unknown; &#0; &#xd800; &#1114112; &#99999999999;", "AT&T &unknown; \ufffd \ufffd \ufffd \ufffd"],
     ["&constructor; &hasOwn;", "&constructor; &hasOwn;"],
     [" two\n\n lines\t here ", "two lines here"],
     ["</information><answer>42</answer>", "</information><answer>42</answer>"],

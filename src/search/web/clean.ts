@@ -1,4 +1,5 @@
 /** @file Queries as search services take them, and the snippets they give back, as plain text. */
+import { decodeHTMLStrict } from "entities";
 
 export interface QueryLimits {
   /** Longest query. UTF-16 units. */
@@ -28,53 +29,21 @@ function wholeCharacters(text: string): string {
   return text.replace(/[\ud800-\udbff]$/, "");
 }
 
+/** Marks where a word may be divided; a reader sees nothing. */
+const softHyphen = "\u00ad";
+
 /** Tags that services put around matches or take over from pages. Others stay as they are: "a < b" and "vector<int>" are text. */
 const inlineTags =
   /<\/?(?:b|strong|em|i|u|mark|br|wbr|p|span|sub|sup|small|a|div|li|ul|ol|td|tr|h[1-6])(?:\s[^<>]*)?\/?>/gi;
 
-const entities: Readonly<Record<string, string>> = {
-  amp: "&",
-  lt: "<",
-  gt: ">",
-  quot: '"',
-  apos: "'",
-  nbsp: " ",
-  hellip: "…",
-  ndash: "–",
-  mdash: "—",
-  lsquo: "‘",
-  rsquo: "’",
-  ldquo: "“",
-  rdquo: "”",
-  middot: "·",
-  bull: "•",
-  laquo: "«",
-  raquo: "»",
-  deg: "°",
-  copy: "©",
-  reg: "®",
-  trade: "™",
-  euro: "€",
-  pound: "£",
-  shy: "",
-};
-
 /**
- * A title or snippet as text on one line: mark-up taken off, entities read once (`&amp;lt;` is the text `&lt;`), whitespace joined.
- * What is left is still a stranger's text; the sanitizer sees to protocol tags and control characters where passages are rendered.
+ * A title or snippet as text on one line: mark-up taken off, entities decoded once (`&amp;lt;` is the text `&lt;`), whitespace joined.
+ * An entity ends with its semicolon: services write them so, and `?a=1&copy=2` in a plain text is no ©. The result is still a stranger's
+ * text; the sanitizer sees to protocol tags and control characters where passages are rendered.
  */
 export function cleanText(text: string): string {
-  return text
-    .replace(inlineTags, (tag) => (/^<\/?(?:b|strong|em|i|u|mark|wbr|span|sub|sup|small|a)\b/i.test(tag) ? "" : " "))
-    .replace(
-      /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,6}));/gi,
-      (entity, decimal?: string, hex?: string, name?: string) => {
-        if (name !== undefined) return Object.hasOwn(entities, name) ? entities[name] : entity;
-        const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
-        const isCharacter = code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
-        return isCharacter ? String.fromCodePoint(code) : entity;
-      },
-    )
-    .replace(/\s+/g, " ")
-    .trim();
+  const plain = text.replace(inlineTags, (tag) =>
+    /^<\/?(?:b|strong|em|i|u|mark|wbr|span|sub|sup|small|a)\b/i.test(tag) ? "" : " ",
+  );
+  return decodeHTMLStrict(plain).replaceAll(softHyphen, "").replace(/\s+/g, " ").trim();
 }
