@@ -11,7 +11,8 @@ import type { Datum } from "../types.js";
  * - `micro-batch-mean`: token mean inside each micro-batch of so many rows, then the plain mean over them (what Search-R1's code does).
  * - `constant`: the sum divided by sequences × `constantTokens` (Dr. GRPO, arXiv:2503.20783): length has no influence.
  */
-export type Aggregation = "token-mean" | "sequence-mean" | "constant" | "micro-batch-mean";
+export const aggregations = ["token-mean", "sequence-mean", "constant", "micro-batch-mean"] as const;
+export type Aggregation = (typeof aggregations)[number];
 
 export interface AggregationOptions {
   /** `constant`: the length to divide by, usually the most tokens a trajectory may write. Default 1. */

@@ -12,10 +12,8 @@
  */
 
 /** The estimators by name. */
-export type KlName = "k1" | "k2" | "k3" | "abs";
-
-/** For tests over all of them. */
-export const klNames: readonly KlName[] = ["k1", "k2", "k3", "abs"];
+export const klNames = ["k1", "k2", "k3", "abs"] as const;
+export type KlName = (typeof klNames)[number];
 
 /** Where k3 stops growing. */
 const k3Limit = 10;

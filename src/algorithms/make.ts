@@ -1,9 +1,9 @@
 /** @file An algorithm out of its choices: the parts of this folder, put together. */
-import { UserError } from "../errors.js";
 import { klCoefficient, makeAdvantages, needsOf } from "./advantages.js";
 import type { Algorithm } from "./algorithm.js";
 import type { Choices } from "./choices.js";
 import { type AlgorithmName, choicesOf } from "./named.js";
+import { refuseContradictoryChoices } from "./contradictions.js";
 import { nextCoefficient } from "./kl.js";
 import type { PolicyLoss } from "./losses.js";
 import { makeData } from "./make-data.js";
@@ -17,7 +17,7 @@ import { makeRows, withCurrentLogprobs } from "./rows.js";
 export function makeAlgorithm(name: AlgorithmName, overrides: Partial<Choices> = {}): Algorithm {
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
   const choices: Choices = { ...choicesOf(name), ...given };
-  refuseContradictions(choices);
+  refuseContradictoryChoices(choices);
   return {
     name,
     needs: needsOf(choices),
@@ -48,28 +48,5 @@ function lossOf({ loss, clipLow, clipHigh, dualClip }: Choices): PolicyLoss {
     case "cispo":
     case "gspo":
       return { kind: loss, clipLow, clipHigh };
-  }
-}
-
-/** Choices that are each valid but make no sense together, by the names of their keys in a configuration. */
-function refuseContradictions(choices: Choices): void {
-  const { dualClip, klTarget, kl, constantTokens, microBatchRows, aggregation } = choices;
-  if (dualClip > 0 && (choices.loss !== "ppo" || dualClip <= 1)) {
-    throw new UserError(
-      `algorithm.dualClip is ${dualClip} with the loss ${choices.loss}: it bounds PPO's loss of tokens with negative advantage at so many ` +
-        "times their size, so it goes with algorithm.loss=ppo and is above 1 (3 in its paper). 0 switches it off.",
-    );
-  }
-  if (klTarget > 0 && kl === 0) {
-    throw new UserError(
-      `algorithm.klTarget is ${klTarget}, but algorithm.kl is 0: the controller multiplies β, and 0 stays 0. ` +
-        "Set algorithm.kl to where β should begin, for example 0.001, or drop klTarget.",
-    );
-  }
-  if (aggregation === "constant" && !(constantTokens > 0)) {
-    throw new Error(`internal: aggregation constant divides by ${constantTokens} tokens`);
-  }
-  if (aggregation === "micro-batch-mean" && !(Number.isInteger(microBatchRows) && microBatchRows > 0)) {
-    throw new Error(`internal: micro-batches of ${microBatchRows} rows`);
   }
 }

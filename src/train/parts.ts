@@ -5,8 +5,8 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
-import type { Choices } from "../algorithms/choices.js";
 import { makeAlgorithm } from "../algorithms/make.js";
+import { overridesOf } from "../algorithms/settings.js";
 import { isEngineLoss } from "../algorithms/losses.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
@@ -219,54 +219,6 @@ export function rolloutSettings({
 /** The algorithm of a configuration: what its name chooses, and what is chosen differently. */
 export function algorithmOf(config: Config): Algorithm {
   return makeAlgorithm(config.algorithm.name, overridesOf(config));
-}
-
-/** What a configuration chooses itself instead of leaving it to the name. */
-export function overridesOf({ algorithm, rollout, faithful }: Config): Partial<Choices> {
-  const { clip, clipHigh } = algorithm;
-  const chosen = {
-    advantage: algorithm.advantage,
-    std: algorithm.std,
-    baseline: algorithm.baseline,
-    gamma: algorithm.gamma,
-    lambda: algorithm.lambda,
-    whiten: algorithm.whiten,
-    loss: algorithm.loss,
-    clipLow: clip,
-    clipHigh: clipHigh === "auto" ? clip : clipHigh,
-    dualClip: algorithm.dualClip,
-    truncatedRatio: algorithm.truncatedRatio,
-    aggregation: algorithm.aggregation,
-    kl: algorithm.kl,
-    klIn: algorithm.klIn,
-    klEstimator: algorithm.klEstimator,
-    klTarget: algorithm.klTarget,
-    entropy: algorithm.entropy,
-    overlong: algorithm.overlong,
-  } satisfies { [Key in keyof Choices]?: Choices[Key] | "auto" };
-  const overrides = Object.fromEntries(
-    Object.entries(chosen).filter(([, value]) => value !== "auto"),
-  ) as Partial<Choices>;
-  return {
-    ...overrides,
-    klHorizon: algorithm.klHorizon,
-    constantTokens: rollout.maxTokens,
-    maskRetrieved: algorithm.maskRetrieved,
-    ...faithfulChoices(faithful),
-  };
-}
-
-/** What the faithful mode chooses differently; nothing where it is off. */
-function faithfulChoices(faithful: Config["faithful"]): Partial<Choices> {
-  return {
-    ...(faithful.observations ? { observationsInAdvantage: true } : {}),
-    ...(faithful.microBatchMean > 0
-      ? { aggregation: "micro-batch-mean", microBatchRows: faithful.microBatchMean }
-      : {}),
-    ...(faithful.groupOfOne ? { groupOfOne: "raw" } : {}),
-    ...(faithful.groupByIndex ? { groupByIndex: true } : {}),
-    ...(faithful.trainerRatios ? { trainerRatios: true } : {}),
-  };
 }
 
 /**

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Algorithm } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
-import { algorithmNotes } from "./config/algorithm-notes.js";
+import { algorithmNotes } from "../algorithms/contradictions.js";
 import { readBest, restoreCheckpoint, type BestScore, type TrainState } from "./checkpoint.js";
 import type { Config, ConfigInput } from "./config/config.js";
 import { savedReports, testReports } from "./evaluations.js";

@@ -1,8 +1,8 @@
 /** @file The configuration of a run: its schema, checks and settings from a command line, all derived from the table of keys. */
 import { z } from "zod";
 import { nearest, UserError } from "../../errors.js";
+import { refuseContradictorySettings } from "../../algorithms/contradictions.js";
 import { checkEngineSettings } from "../../search/contradictions.js";
-import { refuseAlgorithmContradictions } from "./algorithm-contradictions.js";
 import { fields } from "./fields.js";
 
 /** The schema of a whole configuration; every key has a default. */
@@ -112,7 +112,7 @@ function unknownKey(path: string, source: string): UserError {
 
 /** Settings that are each valid but make no sense together. */
 function refuseContradictions(config: Config): void {
-  refuseAlgorithmContradictions(config);
+  refuseContradictorySettings(config);
   const { search, rollout, reward, train } = config;
   checkEngineSettings(search);
   if (rollout.context === "question" && search.engine === "none") {

@@ -3,7 +3,7 @@
  * `config.json` derive from it (`config.ts`).
  */
 import { z } from "zod";
-import { algorithmNames } from "../../algorithms/named.js";
+import { algorithmFields, criticFields, faithfulFields } from "../../algorithms/settings.js";
 import { searchFields } from "../../search/settings.js";
 
 const count = z.int().positive();
@@ -13,9 +13,6 @@ const share = z.number().min(0).max(1);
 const decay = z.number().min(0).lt(1);
 const positive = z.number().positive();
 
-/** One of the names, or what the algorithm's name implies. */
-const choice = <const Names extends readonly string[]>(names: Names) => z.enum(["auto", ...names]).default("auto");
-const orAuto = <Schema extends z.ZodType>(schema: Schema) => z.union([z.literal("auto"), schema]).default("auto");
 /** A switch of the faithful mode. */
 const off = (help: string) => z.boolean().default(false).describe(help);
 
@@ -150,71 +147,10 @@ export const fields = {
       .default("exact-match")
       .describe("llm-judge: what a judgement becomes that failed after all tries: exact match, or the end of the run"),
   },
-  algorithm: {
-    name: z
-      .enum(algorithmNames)
-      .default("grpo")
-      .describe("a set of the choices below, which its page in docs/algorithms.md lists; auto leaves a choice to it"),
-    groupSize: count.default(8).describe("attempts per question"),
-    advantage: choice(["group", "rloo", "reinforce", "reinforce++", "gae"]).describe(
-      "how rewards become advantages; gae needs a critic, which is then trained beside the policy",
-    ),
-    std: choice(["sample", "population", "none"]).describe("group: what centred rewards are divided by"),
-    baseline: choice(["running-mean", "batch-mean", "group-mean", "none"]).describe(
-      "reinforce, reinforce++: what is subtracted from rewards",
-    ),
-    gamma: orAuto(share).describe("gae, reinforce++: discount from one token of the policy to the next"),
-    lambda: orAuto(share).describe("gae: weight of longer returns"),
-    whiten: orAuto(z.boolean()).describe("shift and scale a batch's advantages to mean 0 and deviation 1, over tokens"),
-    loss: choice(["ppo", "importance-sampling", "cispo", "gspo"]).describe("loss on probability ratios"),
-    clip: orAuto(share).describe(
-      "how far below 1 a ratio may fall before its gradient stops, and above 1 without clipHigh",
-    ),
-    clipHigh: orAuto(positive).describe("how far above 1 a ratio may rise; auto: as clip, or the algorithm's own"),
-    dualClip: orAuto(z.number().nonnegative()).describe(
-      "ppo: a token with negative advantage loses at most so many times its size; 0: off",
-    ),
-    truncatedRatio: orAuto(z.number().nonnegative()).describe(
-      "weigh tokens by the trainer's over the sampler's probability, at most so much; costs a forward pass; 0: off",
-    ),
-    aggregation: choice(["token-mean", "sequence-mean", "constant"]).describe(
-      "how tokens share in the loss; constant: the sum over trajectories × rollout.maxTokens",
-    ),
-    kl: orAuto(z.number().nonnegative()).describe("β, weight of the divergence from the starting policy; 0 skips it"),
-    klIn: choice(["loss", "reward"]).describe("where the divergence is added"),
-    klEstimator: choice(["k1", "k2", "k3", "abs"]).describe("how it is estimated from a sampled token"),
-    klTarget: orAuto(z.number().nonnegative()).describe("nats per token that β is steered to; 0: β is fixed"),
-    klHorizon: count.default(10_000).describe("klTarget: attempts after which β has moved by its largest step"),
-    entropy: orAuto(z.number()).describe("weight of the entropy bonus; 0: none"),
-    overlong: choice(["train", "mask"]).describe(
-      "attempts that ran out of tokens: trained on, or compared but left out of the loss",
-    ),
-    dynamicSampling: countOrZero
-      .default(0)
-      .describe("rounds of further questions where groups have equal rewards and teach nothing (DAPO); 0: none"),
-    maskRetrieved: z
-      .boolean()
-      .default(true)
-      .describe("train only on tokens the policy wrote; false also trains on retrieved text (an ablation)"),
-  },
-  critic: {
-    learningRate: positive.default(1e-4).describe("peak learning rate; its course and AdamW are those of optimizer"),
-    warmupSteps: countOrZero.default(0).describe("steps of linear warm-up of its learning rate"),
-    headStart: countOrZero.default(0).describe("steps at the beginning that train the critic alone"),
-    clip: z.number().nonnegative().default(0.5).describe("most that a value may move in one batch; 0: any"),
-  },
+  algorithm: algorithmFields,
+  critic: criticFields,
   faithful: {
-    observations: off(
-      "advantages, whitening and the critic's loss count retrieved tokens as if they were the policy's",
-    ),
-    microBatchMean: countOrZero
-      .default(0)
-      .describe(
-        "mean over tokens inside micro-batches of so many attempts, then over micro-batches; 0: one mean (ours)",
-      ),
-    groupOfOne: off("GRPO: a group of one keeps its raw reward as advantage"),
-    groupByIndex: off("compare attempts at questions of different datasets whose ids end in the same number"),
-    trainerRatios: off("ratios against the trainer's own log-probabilities, whatever distribution was sampled"),
+    ...faithfulFields,
     firstStepAtZero: off("learning-rate warm-up begins at 0, so that the first step changes nothing"),
     oneStepLess: off("train.steps counts to one less: the last step is not taken"),
     textScoring: off(

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { presets } from "../../recipes/presets.js";
-import { faithful } from "../../recipes/search-r1/faithful.js";
-import { algorithmNotes } from "./algorithm-notes.js";
-import { applySets, mergeConfig, parseConfig, type ConfigInput } from "./config.js";
+import { presets } from "../recipes/presets.js";
+import { faithful } from "../recipes/search-r1/faithful.js";
+import { algorithmNotes } from "./contradictions.js";
+import { applySets, mergeConfig, parseConfig, type ConfigInput } from "../train/config/config.js";
 
 const notesOf = (config: ConfigInput, ...sets: string[]): string[] =>
   algorithmNotes(parseConfig(applySets(config, sets)));
