@@ -72,7 +72,7 @@ const compilerOptions = {
 };
 
 beforeAll(async () => {
-  project = mkdtempSync(join(tmpdir(), "sleuth-package-"));
+  project = mkdtempSync(join(process.env.SLEUTH_TEST_DISK ?? tmpdir(), "sleuth-package-"));
   model = await makeTinyModel(1, { maxPositions: 160 });
   runIn(root, process.execPath, ["scripts/ensure-built.mjs"]);
   const [{ filename }] = JSON.parse(runIn(root, "npm", ["pack", "--json", "--pack-destination", project])) as {

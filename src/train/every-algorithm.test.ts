@@ -66,8 +66,9 @@ async function algorithmState(folder: string): Promise<unknown> {
   return { algorithm, drawn };
 }
 
+// Concurrently, since a run mostly waits for the disk.
 describe.each(each)("%s", (name, algorithm, options) => {
-  it("learns", async () => {
+  it.concurrent("learns", async () => {
     const folder = path.join(root, `${name}, learns`);
     await train(configOf(folder, algorithm, { steps: 24, evalEvery: 0, ...options }), tinyParts());
     const lines = await readMetrics(folder);
@@ -76,7 +77,7 @@ describe.each(each)("%s", (name, algorithm, options) => {
     expect(meanOf(lines.slice(-4))).toBeGreaterThan(meanOf(lines.slice(1, 3)) + 0.2);
   });
 
-  it("stopped and continued, ends bit for bit like a run that is not", async () => {
+  it.concurrent("stopped and continued, ends bit for bit like a run that is not", async () => {
     const straight = path.join(root, `${name}, straight`);
     await train(configOf(straight, algorithm, options), tinyParts());
     const stopped = path.join(root, `${name}, stopped`);

@@ -49,12 +49,22 @@ export function tabularPolicy({ protocol = atlas, habits, critic = true }: Tabul
   };
 
   /** Softmax of one row of a table. */
-  const probabilities = (table: Float32Array, last: number, temperature = 1): Float64Array => {
+  const softmax = (table: Float32Array, last: number, temperature: number): Float64Array => {
     const row = new Float64Array(vocab);
     let total = 0;
     for (let token = 0; token < vocab; token++)
       total += row[token] = Math.exp(table[last * vocab + token] / temperature);
     for (let token = 0; token < vocab; token++) row[token] /= total;
+    return row;
+  };
+
+  /** Rows at temperature 1, until the weights change. */
+  const known = { table: new Map<number, Float64Array>(), start: new Map<number, Float64Array>() };
+  const probabilities = (table: Float32Array, last: number, temperature = 1): Float64Array => {
+    if (temperature !== 1) return softmax(table, last, temperature);
+    const rows = table === start ? known.start : known.table;
+    const row = rows.get(last) ?? softmax(table, last, 1);
+    rows.set(last, row);
     return row;
   };
 
@@ -126,7 +136,11 @@ export function tabularPolicy({ protocol = atlas, habits, critic = true }: Tabul
     contextLength: 512,
     capabilities: { engine: "tabular", training: true, reference: true, exactResume: true, entropy: true },
     ...(critic ? { critic: tabularCritic(vocab) } : {}),
-    table: () => weights,
+    // A caller may write into it.
+    table: () => {
+      known.table.clear();
+      return weights;
+    },
     sample,
     logprobs: (sequences, { reference = false, masks_D_T } = {}) =>
       Promise.resolve(
@@ -151,9 +165,12 @@ export function tabularPolicy({ protocol = atlas, habits, critic = true }: Tabul
       });
       return Promise.resolve({ loss, logprobs_D_T, entropies_D_T });
     },
-    optimStep: (options) => Promise.resolve({ gradNorm: adamStep(learned, options) }),
+    optimStep: (options) => {
+      known.table.clear();
+      return Promise.resolve({ gradNorm: adamStep(learned, options) });
+    },
     save: (folder, options) => saveArray(folder, learned, options?.optimizer === true),
-    load: (folder) => loadArray(folder, learned),
+    load: (folder) => loadArray(folder, learned).finally(() => known.table.clear()),
     stats: () => Promise.resolve({ ...counters }),
     close: () => Promise.resolve(),
   };
@@ -215,12 +232,16 @@ function trainedArray(weights: Float32Array): TrainedArray {
 /** One step with the sum of gradients, which is then cleared. Returns its norm. */
 function adamStep({ weights, gradient, adam }: TrainedArray, options: AdamOptions): number {
   const { learningRate, beta1, beta2, epsilon, maxGradNorm } = options;
-  const norm = Math.sqrt(gradient.reduce((sum, value) => sum + value * value, 0));
+  let squares = 0;
+  for (let index = 0; index < gradient.length; index++) squares += gradient[index] * gradient[index];
+  const norm = Math.sqrt(squares);
   const scale = maxGradNorm > 0 && norm > maxGradNorm ? maxGradNorm / norm : 1;
   const count = ++adam.count[0];
   const [correction1, correction2] = [1 - beta1 ** count, 1 - beta2 ** count];
   for (let index = 0; index < weights.length; index++) {
     const slope = gradient[index] * scale;
+    // Most of the table is never visited; without gradient and momentum a weight stays.
+    if (slope === 0 && adam.mean[index] === 0 && adam.square[index] === 0) continue;
     adam.mean[index] = beta1 * adam.mean[index] + (1 - beta1) * slope;
     adam.square[index] = beta2 * adam.square[index] + (1 - beta2) * slope * slope;
     const mean = adam.mean[index] / correction1;
