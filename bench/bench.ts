@@ -7,6 +7,9 @@ export interface BenchLine {
   unit: string;
   /** Share of the raw matrix-product rate measured in the same run, where that makes sense. */
   perRaw?: number;
+  /** 95 % interval of the value, where it is the middle of several pairs. */
+  low?: number;
+  high?: number;
 }
 
 export interface BenchContext {
@@ -15,6 +18,9 @@ export interface BenchContext {
   quick: boolean;
   /** Whether one of the group's `parts` is asked for. */
   wants(part: string): boolean;
+  /** For comparisons with an earlier commit: which one, and how many pairs. */
+  against?: string;
+  pairs?: number;
   /** A line for people about what is being measured; goes to stderr. */
   note(text: string): void;
 }

@@ -2,7 +2,7 @@
  * @file Speed and memory. `npm run -s bench -- [GROUP[.PART]…] --json` prints one object per line; without `--json`, a table.
  * Each group is a file of this folder that exports what `BenchModule` says.
  */
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { table } from "../src/cli/terminal/format.js";
 import { nearest } from "../src/errors.js";
 import type { BenchLine, BenchModule } from "./bench.js";
@@ -14,7 +14,18 @@ const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   rl: () => import("./arithmetic.js"),
   search: () => import("./search.js"),
   peer: () => import("./peer.js"),
+  self: () => import("./self.js"),
 };
+
+/** Minutes of work that compare instead of measuring: they run where they are named. */
+const onlyByName: readonly string[] = ["self"];
+
+interface Options {
+  json?: boolean;
+  quick?: boolean;
+  against?: string;
+  pairs?: number;
+}
 
 const program = new Command("bench")
   .description("Measures speed and memory. Run it alone: everything else on the machine shows in the numbers.")
@@ -23,15 +34,23 @@ const program = new Command("bench")
     `of ${Object.keys(groups).join(", ")}; without any, all; GROUP.PART runs one part where a group has parts`,
   )
   .option("--json", "one JSON object per line instead of a table")
+  .option("--against <commit>", "self: the commit to compare with; default: a recorded one")
+  .option("--pairs <number>", "self: how many pairs of measurements; default 10", (text) => {
+    const pairs = Number(text);
+    if (!Number.isSafeInteger(pairs) || pairs < 1)
+      throw new InvalidArgumentError("It must be a whole number of at least 1.");
+    return pairs;
+  })
   .option("--quick", "one round of little work: shows that the slow groups run; their figures mean nothing")
-  .action(async (names: string[], options: { json?: boolean; quick?: boolean }) => {
+  .action(async (names: string[], options: Options) => {
     const lines: BenchLine[] = [];
     const report = (line: BenchLine): void => {
       lines.push(line);
       if (options.json) process.stdout.write(`${JSON.stringify(line)}\n`);
     };
     const note = (text: string): void => void process.stderr.write(`${text}\n`);
-    for (const name of names.length > 0 ? names : Object.keys(groups)) {
+    const all = Object.keys(groups).filter((name) => !onlyByName.includes(name));
+    for (const name of names.length > 0 ? names : all) {
       const [group, ...rest] = name.split(".");
       const load = groups[group];
       if (!load) program.error(unknownGroup(group), { exitCode: 2 });
@@ -51,6 +70,8 @@ const program = new Command("bench")
         report,
         note,
         quick: options.quick ?? false,
+        against: options.against,
+        pairs: options.pairs,
         wants: (part) => only === undefined || isPart(part, only),
       });
     }
@@ -72,13 +93,14 @@ function partsOf(parts: readonly string[]): string {
 }
 
 function asTable(lines: readonly BenchLine[]): string[] {
-  const rows = lines.map(({ name, value, unit, perRaw }) => [
+  const rows = lines.map(({ name, value, unit, perRaw, low, high }) => [
     name,
     value.toPrecision(4),
     unit,
     perRaw === undefined ? "" : perRaw.toPrecision(3),
+    low === undefined || high === undefined ? "" : `${low.toPrecision(4)} to ${high.toPrecision(4)}`,
   ]);
-  return table([["measurement", "value", "unit", "per raw rate"], ...rows]);
+  return table([["measurement", "value", "unit", "per raw rate", "95 % interval"], ...rows]);
 }
 
 await program.parseAsync();

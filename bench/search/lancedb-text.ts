@@ -29,7 +29,7 @@ export async function openLanceText(corpus: BenchCorpus, note: (text: string) =>
     note("making LanceDB's table and index");
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    await runCase("lancedb-text-case.ts", { corpus: corpus.path, folder }, longestMs);
+    await runCase("lancedb-text-case.ts", { corpus: corpus.path, folder }, { longestMs });
     await writeFile(finished, "");
   }
   const connection = await connect(folder);

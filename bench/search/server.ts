@@ -122,7 +122,7 @@ async function inProcess(engine: SearchEngine, calls: readonly string[][]): Prom
 }
 
 /** All queries so often, in another order each time: two callers should not ask the same at the same time. */
-function callsOf(queries: readonly string[], perCall: number, repeat: number): string[][] {
+export function callsOf(queries: readonly string[], perCall: number, repeat: number): string[][] {
   const random = new Random(7);
   const all = Array.from({ length: repeat }, () => random.shuffle(queries)).flat();
   return Array.from({ length: Math.ceil(all.length / perCall) }, (_, call) =>
@@ -137,7 +137,8 @@ interface ClientFigures {
   p99: number;
 }
 
-async function clients(url: string, file: string): Promise<ClientFigures> {
+/** What the clients of `server-clients.mjs` get from a server. `file`: their calls, as JSON. */
+export async function clients(url: string, file: string): Promise<ClientFigures> {
   const { stdout } = await run(process.execPath, [beside("server-clients.mjs"), url, file, `${callers}`, `${topK}`]);
   return JSON.parse(stdout) as ClientFigures;
 }

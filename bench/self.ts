@@ -1,0 +1,176 @@
+/**
+ * @file This tree against an earlier commit of itself, in turns and in one run: ratios of speed, ours ÷ theirs, so above 1 is faster. The other
+ * commit is checked out and driven through its own programs in child processes (its bench and its command line), because paths inside `src/` move.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { BenchContext, BenchGroup } from "./bench.js";
+import { callsOf, clients } from "./search/server.js";
+import { benchCorpus, type BenchCorpus } from "./search/corpus.js";
+import type { BuildFigures, SearchFigures } from "./search/bm25-case.js";
+import { runCase } from "./search/case.js";
+import { checkout } from "./self/checkout.js";
+import { medianWithInterval, pairedRatios, type Speeds } from "./self/pairs.js";
+
+/** What is compared with where nothing else is asked for. */
+const defaultCommit = "580f2e2";
+const defaultPairs = 10;
+
+/** One of the two trees. */
+interface Side {
+  root: string;
+  /** Keeps what it makes, as its index. */
+  folder: string;
+}
+
+interface Comparison {
+  /** The lines that one measurement brings. */
+  lines: readonly string[];
+  /** Makes ready what both sides need; the functions then measure once. */
+  prepare(sides: readonly Side[], context: BenchContext): Promise<Prepared>;
+}
+
+interface Prepared {
+  measure(side: Side): Promise<Speeds>;
+  close?(): Promise<void>;
+}
+
+const comparisons: readonly Comparison[] = [
+  {
+    lines: ["bm25.build"],
+    async prepare(_, context) {
+      const corpus = await corpusFor(context);
+      return { measure: async (side) => ({ "bm25.build": 1 / (await build(side, corpus)).seconds }) };
+    },
+  },
+  {
+    lines: ["bm25.p50", "bm25.qps"],
+    async prepare(sides, context) {
+      const { queries } = await indexFor(sides, context);
+      const measure = async ({ root, folder }: Side): Promise<Speeds> => {
+        const options = { do: "search", index: path.join(folder, "bm25"), queries };
+        const { p50, qps } = await runCase<SearchFigures>("bm25-case.ts", options, { root });
+        return { "bm25.p50": 1 / p50, "bm25.qps": qps };
+      };
+      return { measure };
+    },
+  },
+  serverComparison("server", 1, 4),
+  serverComparison("server.b16", 16, 8),
+  {
+    lines: ["demo.step"],
+    prepare: async () => ({
+      measure: async ({ root }) => ({ "demo.step": 1 / (await lineOf(root, "step.demo", "step.seconds")) }),
+    }),
+  },
+];
+
+export const parts = comparisons.flatMap(({ lines }) => lines);
+
+/** Reports `self.LINE` of each: the median of the pairs' ratios, with its 95 % interval. */
+export const bench: BenchGroup = async (context) => {
+  const { report, note, quick, wants, against = defaultCommit, pairs = quick ? 1 : defaultPairs } = context;
+  const theirs = { root: await checkout(against, note), folder: path.resolve(".cache/bench/self/theirs") };
+  const ours = { root: process.cwd(), folder: path.resolve(".cache/bench/self/ours") };
+  for (const { folder } of [ours, theirs]) await mkdir(folder, { recursive: true });
+  for (const { lines, prepare } of comparisons.filter((each) => each.lines.some(wants))) {
+    note(`self: ${lines.join(", ")} against ${against}, ${pairs} pairs`);
+    const { measure, close } = await prepare([ours, theirs], context);
+    try {
+      const sides = { ours: () => measure(ours), theirs: () => measure(theirs) };
+      const ratios = await pairedRatios(pairs, sides, (pair, now) => {
+        const shown = Object.values(now).map((ratio) => ratio.toFixed(3));
+        note(`self: pair ${pair} of ${pairs}: ${shown.join(", ")}`);
+      });
+      for (const line of lines.filter(wants))
+        report({ name: `self.${line}`, unit: "ratio", ...medianWithInterval(ratios[line]) });
+    } finally {
+      await close?.();
+    }
+  }
+};
+
+/** A server of each side through its command line, and one set of clients that asks them in turns. */
+function serverComparison(name: string, perCall: number, repeat: number): Comparison {
+  return {
+    lines: [name],
+    async prepare(sides, context) {
+      const { queries, folder } = await indexFor(sides, context);
+      const calls = path.join(folder, `${name}.json`);
+      await writeFile(calls, JSON.stringify(callsOf(queries, perCall, context.quick ? 1 : repeat)));
+      const servers = new Map<Side, Server>();
+      const close = async (): Promise<void> => {
+        await Promise.all([...servers.values()].map((server) => server.close()));
+        await rm(calls);
+      };
+      try {
+        for (const side of sides) servers.set(side, await startServer(side));
+      } catch (error) {
+        await close();
+        throw error;
+      }
+      const measure = async (side: Side): Promise<Speeds> => ({
+        [name]: (await clients((servers.get(side) as Server).url, calls)).qps,
+      });
+      return { measure, close };
+    },
+  };
+}
+
+interface Server {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** `sleuth serve search` of a tree, once it says its address. */
+async function startServer({ root, folder }: Side): Promise<Server> {
+  const args = ["bin/sleuth.js", "serve", "search", "--index", path.join(folder, "bm25"), "--port", "0"];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  let printed = "";
+  child.stderr.on("data", (piece) => (printed += String(piece)));
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => reject(new Error(`The server of ${root} has ended with ${code}: ${printed}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const found = /https?:\/\/\S+?(?=\.?(\s|$))/.exec(line)?.[0];
+      if (found !== undefined) resolve(found);
+    });
+  });
+  const close = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    await ended;
+  };
+  return { url, close };
+}
+
+/** A line of a tree's own bench. */
+async function lineOf(root: string, part: string, line: string): Promise<number> {
+  const args = ["--import", "tsx", "bench/main.ts", part, "--json"];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "ignore"] });
+  let value: number | undefined;
+  for await (const text of createInterface({ input: child.stdout })) {
+    const read = JSON.parse(text) as { name: string; value: number };
+    if (read.name === line) value = read.value;
+  }
+  if (value === undefined) throw new Error(`The bench of ${root} has no line ${line} in ${part}.`);
+  return value;
+}
+
+function corpusFor({ quick, note }: BenchContext): Promise<BenchCorpus> {
+  return benchCorpus(quick ? 2_000 : 100_000, note);
+}
+
+/** Both sides' indexes of the corpus, each made by its own tree. */
+async function indexFor(sides: readonly Side[], context: BenchContext): Promise<BenchCorpus> {
+  const corpus = await corpusFor(context);
+  for (const side of sides) await build(side, corpus);
+  return corpus;
+}
+
+function build({ root, folder }: Side, corpus: BenchCorpus): Promise<BuildFigures> {
+  const options = { do: "build", corpus: path.resolve(corpus.path), out: path.join(folder, "bm25") };
+  return runCase<BuildFigures>("bm25-case.ts", options, { root });
+}
