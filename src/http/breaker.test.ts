@@ -1,16 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { CircuitBreaker } from "./breaker.js";
-import { HttpError, Retryable } from "./retry.js";
+import { ServiceFailure } from "./request.js";
 
-const url = "http://server.test/";
-const failure = (status?: number) => new Retryable(new HttpError("it is down", { url, isRetryable: true, status }));
+const failure = (status?: number) => new ServiceFailure("it is down", { isRetryable: true, status });
 
 function breakerAt(failuresInRow = 3, restMs = 1000) {
   const clock = { now: 0 };
   const breaker = new CircuitBreaker({ failuresInRow, restMs }, () => clock.now);
   let asked = 0;
   const ask = (error?: Error): Promise<string> =>
-    breaker.run(url, async () => {
+    breaker.run(async () => {
       asked++;
       if (error !== undefined) throw error;
       return "answer";
@@ -26,8 +25,8 @@ describe("circuit breaker", () => {
     const { breaker, ask, failTimes, asked } = breakerAt();
     await failTimes(3);
     const refused = ask();
-    await expect(refused).rejects.toBeInstanceOf(HttpError);
-    await expect(refused).rejects.toMatchObject({ isRetryable: true, url });
+    await expect(refused).rejects.toBeInstanceOf(ServiceFailure);
+    await expect(refused).rejects.toMatchObject({ isRetryable: true, retryAfterMs: undefined });
     await expect(refused).rejects.toThrow(/left alone for another 1000 ms.*3 requests in a row.*it is down/);
     expect([asked(), breaker.opened, breaker.refused]).toEqual([3, 1, 1]);
   });
@@ -46,7 +45,7 @@ describe("circuit breaker", () => {
     await failTimes(3);
     clock.now = 1000;
     let finish: (answer: string) => void = () => undefined;
-    const probe = breaker.run(url, () => new Promise<string>((resolve) => (finish = resolve)));
+    const probe = breaker.run(() => new Promise<string>((resolve) => (finish = resolve)));
     await expect(ask()).rejects.toThrow(/until a probe has succeeded/);
     finish("well again");
     expect(await probe).toBe("well again");
@@ -78,14 +77,14 @@ describe("circuit breaker", () => {
     await failTimes(2);
     await failTimes(5, failure(429));
     await failTimes(2);
-    await failTimes(5, new HttpError("no such index", { url, isRetryable: false, status: 404 }));
+    await failTimes(5, new ServiceFailure("no such index", { status: 404 }));
     expect(await ask()).toBe("answer");
   });
 
   it("requests under way when it opens do not prolong the rest; 0 failures never open it", async () => {
     const { breaker, clock, ask, failTimes } = breakerAt(2);
     const late: ((error: Error) => void)[] = [];
-    const underWay = [1, 2].map(() => breaker.run(url, () => new Promise((_, reject) => late.push(reject))));
+    const underWay = [1, 2].map(() => breaker.run(() => new Promise((_, reject) => late.push(reject))));
     await failTimes(2);
     clock.now = 500;
     late.forEach((reject) => reject(failure()));

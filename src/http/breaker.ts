@@ -1,8 +1,8 @@
 /** @file A circuit breaker: a server that fails again and again is left alone for a while instead of being waited for by everybody. */
-import { HttpError, Retryable } from "./retry.js";
+import { ServiceFailure } from "./request.js";
 
 export interface BreakerSettings {
-  /** Requests that must fail in a row, further tries included; 0: the breaker never opens. */
+  /** Requests that must fail in a row, retries included; 0: the breaker never opens. */
   failuresInRow: number;
   /** How long the server is left alone then. Milliseconds. */
   restMs: number;
@@ -12,8 +12,8 @@ export const defaultBreaker: BreakerSettings = { failuresInRow: 10, restMs: 5_00
 
 /**
  * Closed: every request passes. Open: after so many failures in a row, requests fail at once for a while. Half open: after that, one request
- * passes as a probe and the others fail at once; what becomes of the probe closes or opens the breaker. A failure is what is worth another
- * try; an answer that says "wrong" or "too many requests" comes from a server that is alive. One breaker belongs to one server.
+ * passes as a probe and the others fail at once; what becomes of the probe closes or opens the breaker. A failure is what is worth a retry;
+ * an answer that says "wrong" or "too many requests" comes from a server that is alive. One breaker belongs to one server.
  */
 export class CircuitBreaker {
   /** How often it has opened. */
@@ -34,31 +34,33 @@ export class CircuitBreaker {
     this.#now = now;
   }
 
-  /** @throws HttpError (retryable) at once while the server is left alone; what the attempt throws */
-  async run<T>(url: string, attempt: () => Promise<T>): Promise<T> {
+  /** @throws ServiceFailure (retryable later) at once while the server is left alone; what the attempt throws */
+  async run<T>(attempt: () => Promise<T>): Promise<T> {
     const isProbe = this.#restsUntil !== undefined;
-    if (isProbe) this.#refuse(url);
+    if (isProbe) this.#refuse();
     this.#isProbing ||= isProbe;
     try {
       const answer = await attempt();
       this.#close();
       return answer;
     } catch (error) {
-      if (error instanceof Retryable && error.error.status !== 429) this.#fail(error.error.why);
-      else if (error instanceof Retryable || error instanceof HttpError) this.#close();
+      if (error instanceof ServiceFailure) {
+        if (error.isRetryable && error.status !== 429) this.#fail(error.message);
+        else this.#close();
+      }
       throw error;
     } finally {
       if (isProbe) this.#isProbing = false;
     }
   }
 
-  #refuse(url: string): void {
+  #refuse(): void {
     const left = Math.max(0, (this.#restsUntil as number) - this.#now());
     if (left === 0 && !this.#isProbing) return;
     this.refused++;
     const until = left === 0 ? "until a probe has succeeded" : `for another ${Math.ceil(left)} ms`;
     const why = `it is left alone ${until}, since ${this.#failures} requests in a row have failed, the last one because: ${this.#lastWhy}`;
-    throw new HttpError(why, { url, isRetryable: true });
+    throw new ServiceFailure(why, { isRetryable: true });
   }
 
   #fail(why: string): void {

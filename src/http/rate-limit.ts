@@ -1,6 +1,6 @@
 /** @file So many requests per second and no more, evenly spaced, and none while a server wants a rest. */
 import { Gate } from "../async.js";
-import { realTools, type HttpTools } from "./post.js";
+import { realTools, type HttpTools } from "./request.js";
 
 const noRest = { until: 0, ms: 0 };
 

@@ -88,7 +88,7 @@ describe("openEngine", () => {
     expect(context.paths).toHaveLength(1);
   });
 
-  it("gives a reranker that hangs no more time than the search has, further tries included", async () => {
+  it("gives a reranker that hangs no more time than the search has, retries included", async () => {
     const context = servers();
     const { fetch } = context.http as { fetch: typeof globalThis.fetch };
     const hanging: typeof fetch = (input, init) =>
@@ -97,7 +97,7 @@ describe("openEngine", () => {
         : fetch(input, init);
     const settings = { ...http, rerank: "http://rerank.test", timeoutMs: 60 };
     const engine = await open(settings, { http: { fetch: hanging, sleep: noWait } });
-    await expect(engine.searchBatch(["owls"], 1)).rejects.toThrow(/rerank.*no answer within 60 ms, further tries/);
+    await expect(engine.searchBatch(["owls"], 1)).rejects.toThrow(/rerank.*no answer within 60 ms, retries/);
   });
 
   it("counts every try, refuses what is beyond the budget, and does not ask then", async () => {
@@ -244,7 +244,7 @@ describe("openEngine", () => {
     await expect(openEngine({ engine: "bm25", rerank: join(folder, "none") }, world)).rejects.toThrow(/none/);
     const environment = { RERANK_API_KEY: "two words" };
     const unkeyed = openEngine({ ...http, rerank: "http://rerank.test" }, { ...servers(), environment });
-    await expect(unkeyed).rejects.toThrow(/white space/);
+    await expect(unkeyed).rejects.toThrow(/RERANK_API_KEY holds spaces, line breaks/);
     writeFileSync(join(folder, "file"), "");
     await expect(openEngine({ engine: "bm25", cache: join(folder, "file") }, world)).rejects.toThrow(/cannot be used/);
   });

@@ -3,7 +3,7 @@
  * where several are joined by +; ordered anew, where a reranker is named; recorded on disk, where a cache is named; asked once for what is
  * under way. `sleuth train`, `search` and `serve search` all open their engines here.
  */
-import type { HttpTools } from "../http/post.js";
+import type { HttpTools } from "../http/request.js";
 import { Budget } from "./middleware/budget.js";
 import { RecordedEngine } from "./middleware/recorded.js";
 import { absentEngine, identityOf } from "./middleware/identity.js";

@@ -3,7 +3,7 @@
  * `sleuth search` and `sleuth serve search`, and the type that engines are opened with derive from here.
  */
 import { z } from "zod";
-import type { HttpTools } from "../http/post.js";
+import type { HttpTools } from "../http/request.js";
 import type { StoredPassage } from "../types.js";
 import { areEngines, engineList } from "./registry.js";
 

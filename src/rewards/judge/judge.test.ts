@@ -162,7 +162,7 @@ describe("asking", () => {
     ["a key in the address", { url: "http://h/v1?api-key=secret" }, /must not hold a key \("api-key"\)/],
     ["no model", { model: "" }, /judgeModel is empty/],
     ["a prompt without the answer", { prompt: "{question} {answers}" }, /has no \{answer\}/],
-    ["a key with a line break", { key: "secret\nkey" }, /white space/],
+    ["a key with a line break", { key: "secret\nkey" }, /SLEUTH_JUDGE_API_KEY holds spaces, line breaks/],
   ])("refuses %s", (_name, settings, message) => {
     const make = (): Judge => new Judge({ url: "http://h", model: "m", ...settings });
     expect(make).toThrow(UserError);
@@ -246,6 +246,18 @@ describe("failures", () => {
     const report = judge.takeReport();
     expect(report).toMatchObject({ scored: 2, asked: 1, failed: 1 });
     expect(report.reason).toMatch(/answered 500: "down for \[key\]" \(tried 3 times\)\. See to the server/);
+  });
+
+  it("a server that keeps failing is left alone: exact match stands in at once", async () => {
+    const { judge, asked } = await judging(
+      (response, request) => (request === 1 ? says(response, "yes") : void response.writeHead(503).end()),
+      { retries: 0, breaker: { failuresInRow: 2, restMs: 60_000 } },
+    );
+    for (const answer of ["Lutetia", "Rome", "Oslo", "Bern"]) await judge.reward(question, answered(answer));
+    expect(asked).toHaveLength(3);
+    const { scored, failed, reason } = judge.takeReport();
+    expect([scored, failed]).toEqual([4, 3]);
+    expect(reason).toMatch(/left alone for another \d+ ms, since 2 requests in a row have failed/);
   });
 
   it("onFailure stop ends the run instead", async () => {

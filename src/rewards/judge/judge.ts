@@ -10,9 +10,11 @@
  */
 import { Gate, orAborted } from "../../async.js";
 import { UserError } from "../../errors.js";
-import { excerpt, postJson, realTools, type HttpTools, type PostSettings } from "../../http/post.js";
+import type { BreakerSettings } from "../../http/breaker.js";
+import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { RateLimit } from "../../http/rate-limit.js";
-import { defaultRetry, HttpError, parseRetryAfter } from "../../http/retry.js";
+import { realTools, ServiceFailure, type HttpTools } from "../../http/request.js";
+import { defaultService, Service, type ErrorDetails } from "../../http/service.js";
 import type { Question, Trajectory } from "../../types.js";
 import { exactMatch } from "../exact-match.js";
 import type { RewardMoment } from "../reward.js";
@@ -28,7 +30,7 @@ export class JudgeError extends UserError {
   readonly isRetryable: boolean;
   readonly status?: number;
 
-  constructor(message: string, details: { url: string; isRetryable: boolean; status?: number; cause?: unknown }) {
+  constructor(message: string, details: ErrorDetails) {
     super(message, { cause: details.cause });
     this.name = "JudgeError";
     this.url = details.url;
@@ -51,12 +53,14 @@ export interface JudgeSettings {
   body?: Readonly<Record<string, unknown>>;
   /** Judgements at once. Default 8. */
   concurrency?: number;
-  /** Requests a minute, further tries included; 0, the default, is no limit. */
+  /** Requests a minute, retries included; 0, the default, is no limit. */
   perMinute?: number;
   /** Longest time for one request. Milliseconds; default 30,000. */
   timeoutMs?: number;
-  /** Further tries of a judgement. Default 3. */
+  /** Retries of a judgement. Default 3. */
   retries?: number;
+  /** When the server is left alone, and for how long; meanwhile judgements fail at once. Default as for search servers. */
+  breaker?: BreakerSettings;
   /** Default: nothing is kept. */
   cache?: VerdictCache;
   /** What a judgement that failed for now becomes. Default exact-match. */
@@ -80,25 +84,22 @@ const emptyReport: JudgeReport = { scored: 0, asked: 0, failed: 0 };
 const maxAnswerBytes = 1024 * 1024;
 
 export class Judge {
-  readonly #url: string;
   /** The address without its query, for messages. */
   readonly url: string;
-  readonly #settings: Required<Omit<JudgeSettings, "key" | "retries" | "timeoutMs">>;
-  readonly #post: PostSettings;
-  readonly #key: string;
-  readonly #tools: HttpTools;
+  readonly #address: string;
+  readonly #settings: Required<Omit<JudgeSettings, "url" | "key" | "retries" | "timeoutMs" | "breaker">>;
+  readonly #service: Service;
   readonly #gate: Gate;
   readonly #rate: RateLimit;
   readonly #underWay = new Map<string, Promise<number>>();
-  readonly #closed = new AbortController();
+  #isClosed = false;
   #hasSucceeded = false;
   #report = { ...emptyReport };
 
   /** @throws UserError for an address that is none, a prompt without its places, or no model */
-  constructor(settings: JudgeSettings, tools: Partial<HttpTools> = {}) {
-    const { key = "", retries = 3, timeoutMs = 30_000 } = settings;
+  constructor(settings: JudgeSettings, given: Partial<HttpTools> = {}) {
+    const { key = "" } = settings;
     this.#settings = {
-      url: settings.url,
       model: settings.model,
       prompt: settings.prompt ?? defaultJudgePrompt,
       scale: settings.scale ?? "yes-no",
@@ -112,24 +113,14 @@ export class Judge {
     if (settings.model === "")
       throw new UserError("reward.judgeModel is empty. Name the model that judges, as its server calls it.");
     const url = completionsUrl(settings.url);
-    this.#url = url.href;
+    this.#address = url.href;
     this.url = url.origin + url.pathname;
-    if (/[^\x21-\x7e]/.test(key))
-      throw new UserError(
-        `${judgeKeyVariable} holds white space or letters that no key has. Set it again, without quotes or line breaks.`,
-      );
-    this.#key = key;
-    this.#post = {
-      ...defaultRetry,
-      retries,
-      timeoutMs,
-      maxAnswerBytes,
-      headers: key === "" ? {} : { authorization: `Bearer ${key}` },
-    };
-    this.#tools = { ...realTools, ...tools };
+    checkKey(key, judgeKeyVariable);
+    const tools = { ...realTools, ...given };
     const { concurrency, perMinute } = this.#settings;
     this.#gate = new Gate(concurrency);
-    this.#rate = new RateLimit(perMinute === 0 ? undefined : perMinute / 60, this.#tools);
+    this.#rate = new RateLimit(perMinute === 0 ? undefined : perMinute / 60, tools);
+    this.#service = this.#open(settings, tools);
   }
 
   /**
@@ -162,12 +153,45 @@ export class Judge {
 
   /** Ends judgements under way. */
   close(): Promise<void> {
-    this.#closed.abort(new JudgeError(`The judge ${this.url} is closed.`, { url: this.url, isRetryable: false }));
+    this.#isClosed = true;
+    this.#service.close();
     return Promise.resolve();
   }
 
+  #open({ key = "", retries = 3, timeoutMs = 30_000, breaker }: JudgeSettings, tools: HttpTools): Service {
+    const { maxRetryAfterMs } = defaultService;
+    const { concurrency, perMinute } = this.#settings;
+    const longestTurnMs = perMinute === 0 ? 0 : (concurrency * 60_000) / perMinute;
+    return new Service(
+      {
+        title: "Judge",
+        url: this.url,
+        settings: {
+          ...defaultService,
+          retries,
+          timeoutMs,
+          deadlineMs: (retries + 1) * (timeoutMs + maxRetryAfterMs + longestTurnMs),
+          maxAnswerBytes,
+          headers: key === "" ? {} : { authorization: `Bearer ${key}` },
+          ...(breaker === undefined ? {} : { breaker }),
+        },
+        advice: adviceFor,
+        error: (message, details) => new JudgeError(message, details),
+        // A server that wants a rest is left alone by all judgements, not only by the one that it told.
+        onRetryAfter: (ms) => this.#rate.rest(Math.min(ms, maxRetryAfterMs)),
+      },
+      {
+        ...tools,
+        beforeRequest: async (signal) => {
+          await this.#rate.take(signal);
+          await tools.beforeRequest?.(signal);
+        },
+      },
+    );
+  }
+
   #endsRun({ status }: JudgeError): boolean {
-    if (this.#settings.onFailure === "stop" || this.#closed.signal.aborted) return true;
+    if (this.#settings.onFailure === "stop" || this.#isClosed) return true;
     const isMisconfigured = status === 401 || status === 403 || status === 404 || status === 405;
     return isMisconfigured || !this.#hasSucceeded;
   }
@@ -194,75 +218,40 @@ export class Judge {
     return verdict;
   }
 
-  async #ask(question: Question, answer: string): Promise<number> {
+  #ask(question: Question, answer: string): Promise<number> {
     const { model, prompt, scale, body } = this.#settings;
     const messages = [{ role: "user", content: judgeMessage(prompt, scale, question, answer) }];
-    const request = JSON.stringify({ ...body, model, messages, stream: false });
-    let text: string;
-    try {
-      text = await postJson(this.#url, request, this.#post, this.#restingTools(), {
-        signal: this.#closed.signal,
-        beforeTry: (signal) => this.#rate.take(signal),
-      });
-    } catch (error) {
-      if (error instanceof HttpError) throw this.#error(error);
-      throw error;
-    }
+    const request = { url: this.#address, body: JSON.stringify({ ...body, model, messages, stream: false }) };
+    return this.#service.call(undefined, (signal) =>
+      this.#service.text(request, signal, (text) => this.#verdictIn(text)),
+    );
+  }
+
+  #verdictIn(text: string): number {
+    const { scale } = this.#settings;
     this.#report.asked++;
     const reply = contentOf(text);
-    if (reply === null) throw this.#badReply("not what a chat completion looks like", text);
+    if (reply === null)
+      throw new ServiceFailure(`the reply is not what a chat completion looks like: ${this.#service.excerpt(text)}`);
     this.#hasSucceeded = true;
     const verdict = readVerdict(reply, scale);
-    if (verdict === null)
-      throw this.#badReply(
-        `no verdict (${scale === "score" ? "a number from 0 to 1" : "yes or no"} alone)`,
-        reply,
-        true,
-      );
-    return verdict;
-  }
-
-  /** A server that wants a rest is left alone by all judgements, not only by the one that it told. */
-  #restingTools(): HttpTools {
-    const { fetch: ask, now } = this.#tools;
-    const asking: typeof fetch = async (...request) => {
-      const response = await ask(...request);
-      const restMs = response.ok ? undefined : parseRetryAfter(response.headers.get("retry-after"), now());
-      if (restMs !== undefined) this.#rate.rest(Math.min(restMs, this.#post.maxRetryAfterMs));
-      return response;
-    };
-    return { ...this.#tools, fetch: asking };
-  }
-
-  #badReply(what: string, reply: string, isRetryable = false): JudgeError {
-    const why = `the reply is ${what}: ${this.#hide(excerpt(reply))}`;
-    const advice = "Judges that think need room for it: raise reward.judgeBody.max_tokens, or take another model.";
-    return new JudgeError(`Judge ${this.url}: ${why}. ${advice}`, { url: this.url, isRetryable, status: 200 });
-  }
-
-  #error({ why, status, isRetryable, tries }: HttpError): JudgeError {
-    const tried = tries === 1 ? "" : ` (tried ${tries} times)`;
-    // Without the cause: it quotes what the server said, and servers quote keys.
-    return new JudgeError(`Judge ${this.url}: ${this.#hide(why)}${tried}. ${adviceFor(status)}`, {
-      url: this.url,
-      isRetryable,
-      status,
-    });
-  }
-
-  #hide(text: string): string {
-    return this.#key === "" ? text : text.replaceAll(this.#key, "[key]");
+    if (verdict !== null) return verdict;
+    const wanted = scale === "score" ? "a number from 0 to 1" : "yes or no";
+    const why = `the reply is no verdict (${wanted} alone): ${this.#service.excerpt(reply)}`;
+    throw new ServiceFailure(why, { isRetryable: true, status: 200 });
   }
 }
 
-function adviceFor(status: number | undefined): string {
+function adviceFor({ status, isRetryable }: ServiceFailure): string {
+  if (status === 200)
+    return "Judges that think need room for it: raise reward.judgeBody.max_tokens, or take another model.";
   if (status === 401 || status === 403) return `Put a key that may use the model into ${judgeKeyVariable}.`;
   if (status === 404 || status === 405)
     return "See to reward.judgeUrl and reward.judgeModel: the address or the model is not there.";
   if (status === 429) return "Set reward.judgePerMinute to what the server allows.";
   if (status !== undefined && status < 500)
     return "See to reward.judgeModel and reward.judgeBody: the server does not take the request.";
-  return "See to the server, or lower reward.judgeConcurrency.";
+  return isRetryable ? "See to the server, or lower reward.judgeConcurrency." : "";
 }
 
 /** The text of the first choice; null where there is none. */
@@ -276,27 +265,15 @@ function contentOf(text: string): string | null {
   }
 }
 
-/** The address of chat completions; credentials in it are refused, since errors show the address. */
-function completionsUrl(url: string): URL {
-  const example = "Write it like http://127.0.0.1:11434/v1.";
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch (cause) {
-    throw new UserError(`reward.judgeUrl "${url}" is not an address. ${example}`, { cause });
-  }
-  if (parsed.protocol !== "http:" && parsed.protocol !== "https:")
-    throw new UserError(`reward.judgeUrl "${url}" must begin with http:// or https://. ${example}`);
-  if (parsed.username !== "" || parsed.password !== "")
-    throw new UserError(`reward.judgeUrl must not hold a password: put the key into ${judgeKeyVariable}.`);
-  const secret = [...parsed.searchParams.keys()].find((name) => /key|token|secret|signature/i.test(name));
-  if (secret !== undefined) {
-    throw new UserError(
-      `reward.judgeUrl must not hold a key ("${secret}"): it is written into the run folder. Put the key into ${judgeKeyVariable}.`,
-    );
-  }
-  const path = parsed.pathname.replace(/\/+$/, "");
-  if (path === "") parsed.pathname = "/v1/chat/completions";
-  else if (!path.endsWith("/completions")) parsed.pathname = `${path}/chat/completions`;
-  return parsed;
+/** The address of chat completions; credentials in it are refused, since errors and the run folder show the address. */
+function completionsUrl(text: string): URL {
+  const url = serviceUrl(text, {
+    name: "reward.judgeUrl",
+    example: "http://127.0.0.1:11434/v1",
+    keyAdvice: `Put the key into ${judgeKeyVariable}.`,
+  });
+  const path = url.pathname.replace(/\/+$/, "");
+  if (path === "") url.pathname = "/v1/chat/completions";
+  else if (!path.endsWith("/completions")) url.pathname = `${path}/chat/completions`;
+  return url;
 }

@@ -56,7 +56,13 @@ describe("HttpEncoder", () => {
       expect([...vectors.subarray(row * serverDimensions, (row + 1) * serverDimensions)]).toEqual(
         unit(wordVector(text)),
       );
-    expect(encoder.counts()).toEqual({ textsEncoded: 7, encoderRequests: 3 });
+    expect(encoder.counts()).toEqual({
+      textsEncoded: 7,
+      encoderRequests: 3,
+      encoderRetries: 0,
+      encoderFailures: 0,
+      encoderBreakerOpen: 0,
+    });
     expect(await encoder.encode([], "query")).toEqual(new Float32Array(0));
   });
 
@@ -165,6 +171,35 @@ describe("HttpEncoder", () => {
     const error = await failureOf(open({ timeoutMs: 60, retries: 1 }).encode(["a"], "query"));
     expect(error.isRetryable).toBe(true);
     expect(server.requests).toHaveLength(2);
+  });
+
+  it("has a deadline for the whole call, longer for lists that take several rounds", async () => {
+    for (let request = 0; request < 3; request++) server.misbehave.push(() => {});
+    const settings = { timeoutMs: 60_000, deadlineMs: 80, batchSize: 1, concurrency: 1 };
+    const error = await failureOf(open(settings).encode(["a"], "query"));
+    expect(error.message).toContain("no answer within 80 ms, retries included");
+    expect(error.isRetryable).toBe(true);
+    expect((await failureOf(open(settings).encode(["a", "b"], "query"))).message).toContain("no answer within 160 ms");
+  });
+
+  it("an endpoint that keeps failing is left alone, and asked again after a while", async () => {
+    for (let tries = 0; tries < 3; tries++) server.misbehave.push((_, response) => sendData(response, [], 503));
+    const encoder = open({ retries: 1, breaker: { failuresInRow: 3, restMs: 200 } });
+    expect((await failureOf(encoder.encode(["a"], "query"))).message).toMatch(/503.*tried 2 times/);
+    expect((await failureOf(encoder.encode(["a"], "query"))).message).toMatch(/left alone/);
+    const refused = await failureOf(encoder.encode(["a"], "query"));
+    expect(refused.message).toMatch(/left alone for another \d+ ms, since 3 requests in a row have failed.*503/);
+    expect(refused.isRetryable).toBe(true);
+    expect(server.requests).toHaveLength(3);
+    await new Promise((resolve) => setTimeout(resolve, 210));
+    await encoder.encode(["a"], "query");
+    expect(encoder.counts()).toEqual({
+      textsEncoded: 1,
+      encoderRequests: 4,
+      encoderRetries: 1,
+      encoderFailures: 3,
+      encoderBreakerOpen: 1,
+    });
   });
 
   it("a key is sent and never told", async () => {

@@ -1,5 +1,5 @@
 /** @file An encoder from what a run file or an index says about it. */
-import type { HttpTools } from "../../http/post.js";
+import type { HttpTools } from "../../http/request.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 import type { OnnxEncoderOptions } from "./onnx-encoder.js";
 
@@ -11,7 +11,7 @@ export interface OpenEncoderOptions extends OnnxEncoderOptions {
    * made the index could have named a server of their own. Default false.
    */
   isFromIndex?: boolean;
-  /** Longest time for one request to an endpoint. Milliseconds. */
+  /** Longest time for a call to an endpoint, retries included. Milliseconds. */
   timeoutMs?: number;
   /** How an endpoint is asked. */
   http?: Partial<HttpTools>;
@@ -28,5 +28,9 @@ export async function openEncoder(source: EncoderSource, options: OpenEncoderOpt
   const isOpenAi = /^https:\/\/api\.openai\.com\//i.test(source.location);
   const key = (isFromIndex ? (isOpenAi ? openAi : undefined) : (own ?? openAi)) ?? "";
   const { HttpEncoder } = await import("./http-encoder.js");
-  return new HttpEncoder(source, { key, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, http);
+  return new HttpEncoder(
+    source,
+    { key, ...(timeoutMs === undefined ? {} : { timeoutMs, deadlineMs: timeoutMs }) },
+    http,
+  );
 }

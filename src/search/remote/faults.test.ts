@@ -75,7 +75,7 @@ describe.each(Object.values(remoteProtocols))("$name: faults of the server", ({ 
 
   it("hanging: the deadline of the whole search ends its tries", async () => {
     const failure = await failureOf(() => undefined, { timeoutMs: 60_000, deadlineMs: 400 });
-    expect(failure.message).toContain("no answer within 400 ms, further tries included");
+    expect(failure.message).toContain("no answer within 400 ms, retries included");
     expect(failure.isRetryable).toBe(true);
   });
 

@@ -1,13 +1,14 @@
 /** @file Any server that speaks Search-R1's `/retrieve`, as a search engine: ours, theirs, or a colleague's. */
-import type { HttpTools } from "../../http/post.js";
+import { serviceUrl } from "../../http/credentials.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import { checkCount } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
-import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import { RemoteServer, defaultRemote } from "./remote-server.js";
 import type { RemoteSettings } from "./remote-server.js";
 import { WireError, fromAnswer } from "../serving/wire.js";
 
-export type { HttpTools } from "../../http/post.js";
+export type { HttpTools } from "../../http/request.js";
 
 export interface HttpSettings extends RemoteSettings {
   /** The server, with or without `/retrieve`. */
@@ -35,7 +36,11 @@ export class HttpEngine implements SearchEngine {
   constructor(given: Partial<HttpSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
     const settings = { ...defaults, ...given };
     const { token, headers } = settings;
-    const parsed = serverUrl(settings.url, "http://127.0.0.1:8000/retrieve", "SLEUTH_SEARCH_TOKEN");
+    const parsed = serviceUrl(settings.url, {
+      name: "The search server's address",
+      example: "http://127.0.0.1:8000/retrieve",
+      keyAdvice: "Put it into SLEUTH_SEARCH_TOKEN.",
+    });
     if (parsed.pathname === "/") parsed.pathname = "/retrieve";
     this.url = parsed.toString();
     this.#returnScores = settings.returnScores;
@@ -44,7 +49,6 @@ export class HttpEngine implements SearchEngine {
       { name: this.name, title: "Search server", url: this.url },
       { ...settings, headers: { ...authorization, ...headers } },
       tools,
-      [token],
     );
   }
 
@@ -59,20 +63,19 @@ export class HttpEngine implements SearchEngine {
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    this.#server.close();
+    this.#server.close("the engine is closed");
   }
 
   async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
     const wellFormed = queries.map((query) => query.replace(/\p{Surrogate}/gu, "\ufffd"));
     const body = JSON.stringify({ queries: wellFormed, topk: k, return_scores: this.#returnScores });
-    const answer = await this.#server.json(this.url, body, signal);
-    return this.#server.read(() => {
+    return this.#server.json({ url: this.url, body }, signal, (answer) => {
       try {
         return fromAnswer(answer, queries.length);
       } catch (error) {
         if (!(error instanceof WireError)) throw error;
-        throw new BadAnswer(`the answer is not what /retrieve promises: ${error.message}`);
+        throw new ServiceFailure(`the answer is not what /retrieve promises: ${error.message}`);
       }
     });
   }

@@ -52,7 +52,7 @@ describe("remote engines by name", () => {
     await engine.close();
   });
 
-  it("a search ends after its time, with at least one further try in it", async () => {
+  it("a search ends after its time, with at least one retry in it", async () => {
     let tries = 0;
     const hanging: EngineContext = {
       environment: {},
@@ -69,7 +69,7 @@ describe("remote engines by name", () => {
     const engine = await openEngine({ engine: "http", url: "http://search.test", timeoutMs: 200 }, hanging);
     const failure = await engine.searchBatch(["x"], 1).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(SearchError);
-    expect((failure as Error).message).toContain("no answer within 200 ms, further tries included");
+    expect((failure as Error).message).toContain("no answer within 200 ms, retries included");
     expect(tries).toBe(2);
     await engine.close();
   });

@@ -1,11 +1,10 @@
 /** @file Filling an index of OpenSearch or Elasticsearch with passages, so that it ranks as Search-R1's BM25 does. */
 import { UserError } from "../../errors.js";
-import type { HttpTools } from "../../http/post.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { formatContents } from "../contents.js";
 import { SearchError } from "../engine.js";
 import { openSearchServer } from "./opensearch.js";
 import type { OpenSearchSettings } from "./opensearch.js";
-import { BadAnswer } from "./remote-server.js";
 import type { RemoteServer } from "./remote-server.js";
 import type { StoredPassage } from "../../types.js";
 
@@ -38,9 +37,9 @@ export async function loadIntoOpenSearch(
 ): Promise<number> {
   const { batch = 1_000, collection, signal } = settings;
   // A load is as long as the corpus; each request has its own deadline.
-  const server = openSearchServer({ ...settings, deadlineMs: 2 ** 31 - 1 }, tools);
-  const index = `${server.names.url}/${encodeURIComponent(collection)}`;
-  return server.whole(signal, async (whole) => {
+  const server = openSearchServer({ ...settings, deadlineMs: Infinity }, tools);
+  const index = `${server.url}/${encodeURIComponent(collection)}`;
+  return server.call(signal, async (whole) => {
     await makeIndex(server, index, settings, whole);
     let written = 0;
     let lines: string[] = [];
@@ -55,7 +54,7 @@ export async function loadIntoOpenSearch(
       if (lines.length >= batch) await flush();
     }
     if (lines.length > 0) await flush();
-    await server.json(`${index}/_refresh`, "", whole);
+    await server.json({ url: `${index}/_refresh`, body: "" }, whole, () => undefined);
     return written;
   });
 }
@@ -80,7 +79,7 @@ async function makeIndex(
     mappings: { properties: { contents: { type: "text", analyzer: "english" } } },
   };
   try {
-    await server.json(index, JSON.stringify(body), signal, "PUT");
+    await server.json({ url: index, body: JSON.stringify(body), method: "PUT" }, signal, () => undefined);
   } catch (error) {
     if (!(error instanceof SearchError) || error.status !== 400) throw error;
     if (error.message.includes("resource_already_exists_exception")) return;
@@ -89,17 +88,19 @@ async function makeIndex(
 }
 
 async function write(server: RemoteServer, url: string, lines: readonly string[], signal: AbortSignal): Promise<void> {
-  const answer = (await server.json(url, lines.join(""), signal)) as { errors?: unknown; items?: unknown } | null;
-  if (answer?.errors === false) return;
-  const failure = server.read(() => firstFailure(answer?.items));
+  const failure = await server.json({ url, body: lines.join("") }, signal, firstFailure);
+  if (failure === undefined) return;
   throw new UserError(
     `The server refused a passage: ${failure}. Those before it are written; loading again replaces them.`,
   );
 }
 
-function firstFailure(items: unknown): string {
-  if (!Array.isArray(items)) throw new BadAnswer('the answer is not what _bulk promises: no list "items"');
+/** The first passage that an answer of `_bulk` refuses, and why. */
+function firstFailure(answer: unknown): string | undefined {
+  const { errors, items } = (answer ?? {}) as { errors?: unknown; items?: unknown };
+  if (errors === false) return undefined;
+  if (!Array.isArray(items)) throw new ServiceFailure('the answer is not what _bulk promises: no list "items"');
   for (const item of items as { index?: { _id?: unknown; error?: { reason?: unknown } } }[])
     if (item.index?.error !== undefined) return `${JSON.stringify(item.index._id)}: ${String(item.index.error.reason)}`;
-  throw new BadAnswer("the answer says that something failed, and not what");
+  throw new ServiceFailure("the answer says that something failed, and not what");
 }

@@ -6,7 +6,7 @@
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import type { HttpTools } from "../../http/post.js";
+import type { HttpTools } from "../../http/request.js";
 import { bruteForceBm25 } from "../bm25/oracle.test-support.js";
 import { conformancePassages, searchConformance } from "../conformance.js";
 import { SearchError } from "../engine.js";

@@ -1,13 +1,13 @@
 /** @file OpenSearch and Elasticsearch: an index of passages, searched with `_msearch`. */
 import { UserError, nearest } from "../../errors.js";
-import type { HttpTools } from "../../http/post.js";
-import { HttpError, Retryable } from "../../http/retry.js";
+import { serviceUrl } from "../../http/credentials.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import { SearchError, checkCount } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { parseFields, readFields, recogniseFields } from "./fields.js";
 import type { PassageFields } from "./fields.js";
-import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import { RemoteServer, defaultRemote } from "./remote-server.js";
 import type { RemoteSettings } from "./remote-server.js";
 
 export interface OpenSearchSettings extends RemoteSettings {
@@ -58,8 +58,8 @@ export class OpenSearchEngine implements SearchEngine {
   ): Promise<OpenSearchEngine> {
     const server = openSearchServer(given, tools);
     const [index, named] = splitCollection(given.collection);
-    const fields = await server.whole(undefined, (signal) => findFields(server, index, named, signal));
-    return new OpenSearchEngine(server, `${server.names.url}/${encodeURIComponent(index)}/_msearch`, fields);
+    const fields = await server.call(undefined, (signal) => findFields(server, index, named, signal));
+    return new OpenSearchEngine(server, `${server.url}/${encodeURIComponent(index)}/_msearch`, fields);
   }
 
   async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
@@ -73,28 +73,24 @@ export class OpenSearchEngine implements SearchEngine {
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    this.#server.close();
+    this.#server.close("the engine is closed");
   }
 
   /** A busy server answers 200 and refuses some of the queries in it: those alone are asked again. */
   async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     const lists = new Map<string, Passage[]>();
-    return this.#server.again(signal, async () => {
-      const open = queries.filter((query) => !lists.has(query));
-      const answer = await this.#server.json(this.#address, this.#body(open, k), signal);
-      const items = this.#server.read(() => itemsOf(answer, open.length));
-      let refused: HttpError | undefined;
-      for (const [index, item] of items.entries()) {
+    const missing = (): string[] => queries.filter((query) => !lists.has(query));
+    return this.#server.json({ url: this.#address, body: () => this.#body(missing(), k) }, signal, (answer) => {
+      const asked = missing();
+      const failures: ServiceFailure[] = [];
+      for (const [index, item] of itemsOf(answer, asked.length).entries()) {
         const failure = failureOf(item);
-        if (failure === undefined)
-          lists.set(
-            open[index],
-            this.#server.read(() => this.#hitsOf(item, index)),
-          );
-        else if (refused === undefined || refused.isRetryable) refused = this.#refusal(failure);
+        if (failure === undefined) lists.set(asked[index], this.#hitsOf(item, index));
+        else failures.push(failure);
       }
-      if (refused === undefined) return queries.map((query) => lists.get(query) as Passage[]);
-      throw refused.isRetryable ? new Retryable(refused) : refused;
+      const worst = failures.find(({ isRetryable }) => !isRetryable) ?? failures.at(0);
+      if (worst !== undefined) throw worst;
+      return queries.map((query) => lists.get(query) as Passage[]);
     });
   }
 
@@ -115,24 +111,19 @@ export class OpenSearchEngine implements SearchEngine {
     return lines.join("");
   }
 
-  #refusal({ why, status }: ItemFailure): HttpError {
-    const isRetryable = status === 429 || status === undefined || status >= 500;
-    return new HttpError(`a query was refused: ${why}`, { url: this.#address, isRetryable, status });
-  }
-
   #hitsOf(item: unknown, query: number): Passage[] {
     const hits = (item as { hits?: { hits?: unknown } } | null)?.hits?.hits;
-    if (!Array.isArray(hits)) throw new BadAnswer(`responses[${query}] has no list of hits`);
+    if (!Array.isArray(hits)) throw new ServiceFailure(`responses[${query}] has no list of hits`);
     const fields = withoutBoosts(this.#fields);
     return hits.map((hit: unknown, rank) => {
       const { _id: id, _score: score, _source: source } = (hit ?? {}) as Record<string, unknown>;
       const field = `responses[${query}].hits[${rank}]`;
-      if (typeof id !== "string") throw new BadAnswer(`${field}._id must be text`);
+      if (typeof id !== "string") throw new ServiceFailure(`${field}._id must be text`);
       if (typeof score !== "number" || !Number.isFinite(score))
-        throw new BadAnswer(`${field}._score must be a finite number, got ${JSON.stringify(score)}`);
+        throw new ServiceFailure(`${field}._score must be a finite number, got ${JSON.stringify(score)}`);
       const passage = readFields(source, fields);
       if (passage === undefined)
-        throw new BadAnswer(`document ${JSON.stringify(id)} has no text in its field "${fields.text}"`);
+        throw new ServiceFailure(`document ${JSON.stringify(id)} has no text in its field "${fields.text}"`);
       return { id, ...passage, score };
     });
   }
@@ -145,7 +136,11 @@ export function openSearchServer(
 ): RemoteServer {
   const settings = { ...defaults, ...given };
   const { username, password, apiKey, headers } = settings;
-  const url = serverUrl(settings.url, "http://127.0.0.1:9200", "OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD");
+  const url = serviceUrl(settings.url, {
+    name: "The search server's address",
+    example: "http://127.0.0.1:9200",
+    keyAdvice: "Put it into OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD.",
+  });
   const basic = Buffer.from(`${username}:${password}`).toString("base64");
   const authorization: Record<string, string> =
     apiKey !== "" ? { authorization: `ApiKey ${apiKey}` } : username !== "" ? { authorization: `Basic ${basic}` } : {};
@@ -153,31 +148,32 @@ export function openSearchServer(
     { name: "opensearch", title: "OpenSearch server", url: url.toString().replace(/\/+$/, "") },
     { ...settings, headers: { ...authorization, ...headers } },
     tools,
-    username === "" ? [apiKey, password] : [apiKey, password, basic],
+    [password],
   );
-}
-
-interface ItemFailure {
-  why: string;
-  status?: number;
 }
 
 function itemsOf(answer: unknown, count: number): unknown[] {
   const items = (answer as { responses?: unknown } | null)?.responses;
-  if (!Array.isArray(items)) throw new BadAnswer('the answer is not what _msearch promises: no list "responses"');
+  if (!Array.isArray(items)) throw new ServiceFailure('the answer is not what _msearch promises: no list "responses"');
   if (items.length !== count)
-    throw new BadAnswer(`the answer is not what _msearch promises: ${count} queries, ${items.length} responses`);
+    throw new ServiceFailure(`the answer is not what _msearch promises: ${count} queries, ${items.length} responses`);
   return items;
 }
 
 /** What is wrong with one answer inside of a 200. Results of some shards only are no results. */
-function failureOf(item: unknown): ItemFailure | undefined {
+function failureOf(item: unknown): ServiceFailure | undefined {
   const { error, status, timed_out: isLate, _shards: shards } = (item ?? {}) as Record<string, unknown>;
-  if (error !== undefined) return { why: reasonOf(error), status: typeof status === "number" ? status : undefined };
+  if (error !== undefined) return refusal(reasonOf(error), typeof status === "number" ? status : undefined);
   const { failed, total, failures } = (shards ?? {}) as { failed?: number; total?: number; failures?: unknown[] };
   if (failed !== undefined && failed > 0)
-    return { why: `${failed} of ${total} shards failed: ${reasonOf(failures?.[0])}` };
-  return isLate === true ? { why: "the server ran out of time" } : undefined;
+    return refusal(`${failed} of ${total} shards failed: ${reasonOf(failures?.[0])}`);
+  return isLate === true ? refusal("the server ran out of time") : undefined;
+}
+
+function refusal(why: string, status?: number): ServiceFailure {
+  const isRetryable = status === undefined || status === 429 || status >= 500;
+  const retryAfterMs = isRetryable ? 0 : undefined;
+  return new ServiceFailure(`a query was refused: ${why}`, { isRetryable, status, retryAfterMs });
 }
 
 /** The innermost reason: the outer ones say "all shards failed". */
@@ -203,7 +199,7 @@ async function findFields(
 ): Promise<PassageFields> {
   if (index === "")
     throw await noIndex(server, "The search needs an index (--collection, search.collection).", index, signal);
-  const mapping = await askAtOpening(`${server.names.url}/${encodeURIComponent(index)}/_mapping`, server, signal);
+  const mapping = await askAtOpening(`${server.url}/${encodeURIComponent(index)}/_mapping`, server, signal);
   if (mapping === undefined) throw await noIndex(server, `The server has no index "${index}".`, index, signal);
   const names = textFieldsOf(mapping);
   const fields = named ?? recogniseFields(names);
@@ -211,7 +207,7 @@ async function findFields(
   const missing = wanted.map(withoutBoost).find((name) => !names.includes(name));
   if (fields !== undefined && missing === undefined) return fields;
   throw new UserError(
-    `The index "${index}" at ${server.names.url} has no ${missing === undefined ? "field that is known as a text's" : `text field "${missing}"`}. ` +
+    `The index "${index}" at ${server.url} has no ${missing === undefined ? "field that is known as a text's" : `text field "${missing}"`}. ` +
       `Its text fields: ${names.join(", ") || "none"}. Name them with --collection ${index}/TITLE,TEXT or ${index}/TEXT.`,
   );
 }
@@ -219,29 +215,27 @@ async function findFields(
 /** Undefined: there is no such thing. */
 async function askAtOpening(url: string, server: RemoteServer, signal: AbortSignal): Promise<unknown> {
   try {
-    return await server.json(url, undefined, signal);
+    return await server.json({ url }, signal, (answer) => answer);
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     if (error.status === 404) return undefined;
     if (error.status === 401 || error.status === 403)
       throw new UserError(
-        `${server.names.url} wants another user. Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or OPENSEARCH_API_KEY.`,
+        `${server.url} wants another user. Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or OPENSEARCH_API_KEY.`,
       );
     throw error;
   }
 }
 
 async function noIndex(server: RemoteServer, what: string, index: string, signal: AbortSignal): Promise<UserError> {
-  const rows = await askAtOpening(`${server.names.url}/_cat/indices?format=json&h=index`, server, signal).catch(
-    () => [],
-  );
+  const rows = await askAtOpening(`${server.url}/_cat/indices?format=json&h=index`, server, signal).catch(() => []);
   const names = (Array.isArray(rows) ? rows : [])
     .map((row: unknown) => String((row as { index?: unknown } | null)?.index))
     .filter((name) => !name.startsWith("."))
     .sort();
   const hint = nearest(index, names);
   const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
-  return new UserError(`${what} ${there} ${server.names.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+  return new UserError(`${what} ${there} ${server.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
 }
 
 /** Text fields at the top of the documents of all indexes that the name stands for. */

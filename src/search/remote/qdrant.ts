@@ -1,13 +1,14 @@
 /** @file Qdrant: a collection of passages with vectors, searched by the vectors of the queries. */
 import { UserError, nearest } from "../../errors.js";
-import type { HttpTools } from "../../http/post.js";
+import { serviceUrl } from "../../http/credentials.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import type { Encoder } from "../dense/encoder.js";
 import { SearchError, checkCount } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { parseFields, readFields, recogniseFields } from "./fields.js";
 import type { PassageFields } from "./fields.js";
-import { BadAnswer, RemoteServer, defaultRemote, serverUrl } from "./remote-server.js";
+import { RemoteServer, defaultRemote } from "./remote-server.js";
 import type { RemoteSettings } from "./remote-server.js";
 
 export interface QdrantSettings extends RemoteSettings {
@@ -70,15 +71,18 @@ export class QdrantEngine implements SearchEngine {
     tools: Partial<HttpTools> = {},
   ): Promise<QdrantEngine> {
     const settings = { ...defaults, ...given };
-    const url = serverUrl(settings.url, "http://127.0.0.1:6333", "QDRANT_API_KEY");
+    const url = serviceUrl(settings.url, {
+      name: "The search server's address",
+      example: "http://127.0.0.1:6333",
+      keyAdvice: "Put it into QDRANT_API_KEY.",
+    });
     const { apiKey, headers } = settings;
     const server = new RemoteServer(
       { name: "qdrant", title: "Qdrant server", url: url.toString().replace(/\/+$/, "") },
       { ...settings, headers: { ...(apiKey === "" ? {} : { "api-key": apiKey }), ...headers } },
       tools,
-      [apiKey],
     );
-    const collection = await server.whole(undefined, (signal) => lookAt(server, settings.collection, signal));
+    const collection = await server.call(undefined, (signal) => lookAt(server, settings.collection, signal));
     const { dimensions, address } = collection;
     if (encoder.dimensions !== 0 && encoder.dimensions !== dimensions)
       throw new UserError(
@@ -98,7 +102,7 @@ export class QdrantEngine implements SearchEngine {
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
-    this.#server.close();
+    this.#server.close("the engine is closed");
     await this.#encoder.close();
   }
 
@@ -114,8 +118,8 @@ export class QdrantEngine implements SearchEngine {
       this.#search(Array.from(vectors_Q_E.subarray(query * dimensions, (query + 1) * dimensions)), k),
     );
     const route = hasQuery ? "query" : "search";
-    const answer = await this.#server.json(`${address}/points/${route}/batch`, JSON.stringify({ searches }), signal);
-    return this.#server.read(() => this.#listsOf(answer, queries.length));
+    const request = { url: `${address}/points/${route}/batch`, body: JSON.stringify({ searches }) };
+    return this.#server.json(request, signal, (answer) => this.#listsOf(answer, queries.length));
   }
 
   #search(vector: readonly number[], limit: number): object {
@@ -129,11 +133,11 @@ export class QdrantEngine implements SearchEngine {
   #listsOf(answer: unknown, count: number): Passage[][] {
     const promised = "the answer is not what Qdrant promises";
     const result = (answer as { result?: unknown } | null)?.result;
-    if (!Array.isArray(result)) throw new BadAnswer(`${promised}: no list "result"`);
-    if (result.length !== count) throw new BadAnswer(`${promised}: ${count} queries, ${result.length} results`);
+    if (!Array.isArray(result)) throw new ServiceFailure(`${promised}: no list "result"`);
+    if (result.length !== count) throw new ServiceFailure(`${promised}: ${count} queries, ${result.length} results`);
     return result.map((item: unknown, query) => {
       const points = this.#collection.hasQuery ? (item as { points?: unknown } | null)?.points : item;
-      if (!Array.isArray(points)) throw new BadAnswer(`${promised}: result[${query}] has no list of points`);
+      if (!Array.isArray(points)) throw new ServiceFailure(`${promised}: result[${query}] has no list of points`);
       return points.map((point: unknown, rank) => this.#passageOf(point, `result[${query}][${rank}]`));
     });
   }
@@ -143,12 +147,13 @@ export class QdrantEngine implements SearchEngine {
     const { fields, idField, isDistance } = this.#collection;
     const own = idField === undefined ? undefined : (payload as Record<string, unknown> | null | undefined)?.[idField];
     const id = typeof own === "string" || typeof own === "number" ? own : pointId;
-    if (typeof id !== "string" && typeof id !== "number") throw new BadAnswer(`${place}.id must be text or a number`);
+    if (typeof id !== "string" && typeof id !== "number")
+      throw new ServiceFailure(`${place}.id must be text or a number`);
     if (typeof score !== "number" || !Number.isFinite(score))
-      throw new BadAnswer(`${place}.score must be a finite number, got ${JSON.stringify(score)}`);
+      throw new ServiceFailure(`${place}.score must be a finite number, got ${JSON.stringify(score)}`);
     const passage = readFields(payload, fields);
     if (passage === undefined)
-      throw new BadAnswer(`point ${JSON.stringify(pointId)} has no text in its payload's field "${fields.text}"`);
+      throw new ServiceFailure(`point ${JSON.stringify(pointId)} has no text in its payload's field "${fields.text}"`);
     return { id: String(id), ...passage, score: isDistance ? -score : score };
   }
 }
@@ -162,7 +167,7 @@ function splitCollection(text: string): { name: string; vector?: string; fields?
 }
 
 async function lookAt(server: RemoteServer, text: string, signal: AbortSignal): Promise<Collection> {
-  const { url } = server.names;
+  const { url } = server;
   const { name, vector, fields: named } = splitCollection(text);
   if (name === "")
     throw await noCollection(server, "The search needs a collection (--collection, search.collection).", name, signal);
@@ -220,7 +225,7 @@ async function payloadFields(server: RemoteServer, address: string, signal: Abor
 }
 
 async function knowsQuery(server: RemoteServer, signal: AbortSignal): Promise<boolean> {
-  const { version } = ((await ask(server, `${server.names.url}/`, undefined, signal)) ?? {}) as { version?: unknown };
+  const { version } = ((await ask(server, `${server.url}/`, undefined, signal)) ?? {}) as { version?: unknown };
   const [major, minor] = (typeof version === "string" ? version : "").split(".").map(Number);
   // A server that does not say is taken for a new one.
   return !(major < 1 || (major === 1 && minor < 10));
@@ -229,21 +234,21 @@ async function knowsQuery(server: RemoteServer, signal: AbortSignal): Promise<bo
 /** Undefined: there is no such thing. */
 async function ask(server: RemoteServer, url: string, body: string | undefined, signal: AbortSignal): Promise<unknown> {
   try {
-    return await server.json(url, body, signal);
+    return await server.json({ url, body }, signal, (answer) => answer);
   } catch (error) {
     if (!(error instanceof SearchError)) throw error;
     if (error.status === 404) return undefined;
     if (error.status === 401 || error.status === 403)
-      throw new UserError(`${server.names.url} wants a key that may read the collection. Set QDRANT_API_KEY.`);
+      throw new UserError(`${server.url} wants a key that may read the collection. Set QDRANT_API_KEY.`);
     throw error;
   }
 }
 
 async function noCollection(server: RemoteServer, what: string, name: string, signal: AbortSignal): Promise<UserError> {
-  const answer = await ask(server, `${server.names.url}/collections`, undefined, signal).catch(() => undefined);
+  const answer = await ask(server, `${server.url}/collections`, undefined, signal).catch(() => undefined);
   const rows = (answer as { result?: { collections?: unknown } } | undefined)?.result?.collections;
   const names = Array.isArray(rows) ? rows.map((row: { name?: unknown }) => String(row.name)).sort() : [];
   const hint = nearest(name, names);
   const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
-  return new UserError(`${what} ${there} ${server.names.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+  return new UserError(`${what} ${there} ${server.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
 }

@@ -1,14 +1,12 @@
 /** @file The three ways in which `/rerank` services are spoken to: what is sent, and how the answer gives every passage its score. */
+import { ServiceFailure } from "../../http/request.js";
 
-/** An answer that does not say one finite score for each passage. */
-export class DialectError extends Error {}
-
-export interface Dialect {
+interface Dialect {
   /** The body that asks for the scores of these passages. */
   request(query: string, passages: readonly string[], model: string): unknown;
   /**
    * The scores in the passages' order.
-   * @throws DialectError
+   * @throws ServiceFailure for an answer without one finite score for each passage
    */
   scores(answer: unknown, passages: readonly string[]): number[];
 }
@@ -41,7 +39,7 @@ export const dialects: { readonly [Name in DialectName]: Dialect } = {
     scores: (answer, passages) => {
       const lists = fieldOf(answer, "result");
       if (!Array.isArray(lists) || lists.length !== 1 || !Array.isArray(lists[0]))
-        throw new DialectError("there is no list of results for the one query");
+        throw unusable("there is no list of results for the one query");
       const known = new Map<unknown, unknown>();
       for (const item of lists[0] as unknown[]) known.set(fieldOf(item, "document"), fieldOf(item, "score"));
       return passages.map((passage, index) => finite(known.get(shownAs(contentsOf(passage))), index));
@@ -51,14 +49,14 @@ export const dialects: { readonly [Name in DialectName]: Dialect } = {
 
 /** From `[{ index, relevance_score | score }]`, every index once. */
 function indexedScores(items: unknown, count: number): number[] {
-  if (!Array.isArray(items)) throw new DialectError("there is no list of results");
-  if (items.length !== count) throw new DialectError(`there are ${items.length} results for ${count} passages`);
+  if (!Array.isArray(items)) throw unusable("there is no list of results");
+  if (items.length !== count) throw unusable(`there are ${items.length} results for ${count} passages`);
   const scores = new Array<number | undefined>(count).fill(undefined);
   for (const item of items as unknown[]) {
     const index = fieldOf(item, "index");
     if (typeof index !== "number" || !Number.isInteger(index) || index < 0 || index >= count)
-      throw new DialectError(`a result has the index ${JSON.stringify(index)}, with ${count} passages`);
-    if (scores[index] !== undefined) throw new DialectError(`passage ${index} has two results`);
+      throw unusable(`a result has the index ${JSON.stringify(index)}, with ${count} passages`);
+    if (scores[index] !== undefined) throw unusable(`passage ${index} has two results`);
     scores[index] = finite(fieldOf(item, "relevance_score") ?? fieldOf(item, "score"), index);
   }
   return scores as number[];
@@ -66,7 +64,11 @@ function indexedScores(items: unknown, count: number): number[] {
 
 function finite(score: unknown, index: number): number {
   if (typeof score === "number" && Number.isFinite(score)) return score;
-  throw new DialectError(`the score of passage ${index} is ${JSON.stringify(score) ?? "missing"}, no finite number`);
+  throw unusable(`the score of passage ${index} is ${JSON.stringify(score) ?? "missing"}, no finite number`);
+}
+
+function unusable(why: string): ServiceFailure {
+  return new ServiceFailure(`the answer cannot be used: ${why}`);
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -109,7 +109,7 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(detours + 2);
     expect(await scorer.score(pairs)).toEqual(expected);
     expect(bodies).toHaveLength(detours + 4);
-    expect(scorer.counts()).toEqual({ requests: detours + 4, retries: 0, failures: 0 });
+    expect(scorer.counts()).toEqual({ requests: detours + 4, retries: 0, failures: 0, breakerOpen: 0 });
   });
 
   it("sends each query's passages alone, so many at a time, with model and key", async () => {
@@ -158,7 +158,7 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(3);
     const silent = await scoring(() => undefined, { timeoutMs: 30, retries: 1 });
     await expect(silent.scorer.score(pairs.slice(0, 1))).rejects.toMatchObject({ isRetryable: true });
-    expect(silent.scorer.counts()).toEqual({ requests: 2, retries: 1, failures: 1 });
+    expect(silent.scorer.counts()).toEqual({ requests: 2, retries: 1, failures: 1, breakerOpen: 0 });
   });
 
   it.each([
@@ -250,10 +250,27 @@ describe("HttpPairScorer", () => {
       chunkSize: 1,
       retries: 1_000_000,
       deadlineMs: 50,
+      breaker: { failuresInRow: 0, restMs: 0 },
     });
     const scoring9 = scorer.score(pairs);
-    await expect(scoring9).rejects.toThrow(/no answer within 50 ms, further tries included/);
+    await expect(scoring9).rejects.toThrow(/no answer within 50 ms, retries included/);
     await expect(scoring9).rejects.toMatchObject({ name: "SearchError", isRetryable: true });
+  });
+
+  it("leaves a service that keeps failing alone, and asks it again after a while", async () => {
+    const { scorer, bodies } = await scoring(
+      (body, response, request) => (request <= 3 ? send(response, {}, 503) : services.cohere(body, response)),
+      { retries: 0, breaker: { failuresInRow: 3, restMs: 200 } },
+    );
+    const [pair] = pairs;
+    for (let call = 0; call < 3; call++) await expect(scorer.score([pair])).rejects.toThrow(/answered 503/);
+    const refused = scorer.score([pair]);
+    await expect(refused).rejects.toThrow(/left alone for another \d+ ms, since 3 requests in a row have failed.*503/);
+    await expect(refused).rejects.toMatchObject({ name: "SearchError", isRetryable: true });
+    expect(bodies).toHaveLength(3);
+    await new Promise((resolve) => setTimeout(resolve, 210));
+    expect(await scorer.score([pair])).toEqual([3]);
+    expect(scorer.counts()).toEqual({ requests: 4, retries: 0, failures: 4, breakerOpen: 1 });
   });
 
   it("leaves no listener behind on a signal that lives as long as a run", async () => {
@@ -264,6 +281,8 @@ describe("HttpPairScorer", () => {
   });
 
   it("refuses a key that is none", () => {
-    expect(() => new HttpPairScorer({ url: "http://x", key: "a b" })).toThrow(/RERANK_API_KEY holds white space/);
+    expect(() => new HttpPairScorer({ url: "http://x", key: "a b" })).toThrow(
+      /RERANK_API_KEY holds spaces, line breaks or other characters/,
+    );
   });
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import type { HttpTools } from "../../http/post.js";
+import type { HttpTools } from "../../http/request.js";
 import { SearchError } from "../engine.js";
 import { openEngine } from "../open.js";
 import { defaultEngineSettings } from "../settings.js";
@@ -409,7 +409,7 @@ describe("failures", () => {
       { fetch },
     );
     const failure = await failureOf(engine);
-    expect(failure.message).toContain("no answer within 100 ms, further tries included");
+    expect(failure.message).toContain("no answer within 100 ms, retries included");
     expect(failure.isRetryable).toBe(true);
   });
 

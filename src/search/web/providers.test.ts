@@ -1,8 +1,9 @@
 /** @file Requests and answers of each service, after its documentation (`testdata/README.md`): no keys, no network. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { ServiceFailure } from "../../http/request.js";
 import { cleanText } from "./clean.js";
-import { webProviders, WrongAnswer } from "./providers.js";
+import { webProviders } from "./providers.js";
 import type { WebEngineName, WebRequest } from "./providers.js";
 
 const names = Object.keys(webProviders) as WebEngineName[];
@@ -90,7 +91,7 @@ describe("answers", () => {
 
   it.each(names.map((name) => [name]))("%s: results that are no list are nonsense", (name) => {
     const wrong = { organic: {}, organic_results: "x", items: 3, web: { results: {} }, results: { url: "x" } };
-    expect(() => webProviders[name].results(wrong, first)).toThrow(WrongAnswer);
+    expect(() => webProviders[name].results(wrong, first)).toThrow(ServiceFailure);
   });
 
   it.each(names.map((name) => [name]))("%s: items that are no results are empty ones", (name) => {

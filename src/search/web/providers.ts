@@ -3,6 +3,7 @@
  * documentation as it stood in autumn 2026; answers of each are in `testdata/`. The rows of
  * these engines in `../registry.ts` are made from it.
  */
+import { ServiceFailure } from "../../http/request.js";
 import type { QueryLimits } from "./clean.js";
 
 /** What is asked: one page of results. */
@@ -29,17 +30,6 @@ export interface WebResult {
   snippet: string;
 }
 
-/** An answer that is JSON, yet not what the service documents. */
-export class WrongAnswer extends Error {
-  /** Whether the service itself failed, and may do better later. */
-  readonly isRetryable: boolean;
-
-  constructor(message: string, isRetryable = false) {
-    super(message);
-    this.isRetryable = isRetryable;
-  }
-}
-
 export interface WebProvider {
   /** Absent where the user names the server. */
   endpoint?: string;
@@ -58,7 +48,7 @@ export interface WebProvider {
   request(asked: WebQuery, keys: readonly string[]): WebRequest;
   /**
    * Results of one page, best first; none where the service found nothing.
-   * @throws WrongAnswer
+   * @throws ServiceFailure for an answer that is JSON, yet not what the service documents
    */
   results(answer: Json, asked: WebQuery): WebResult[];
 }
@@ -105,8 +95,7 @@ const providers = {
     results: (answer, { page }) => {
       const { status } = object(answer.search_metadata);
       // "Google hasn't returned any results for this query." comes with the status Success.
-      if (answer.error !== undefined && status !== "Success")
-        throw new WrongAnswer(`it failed: ${String(answer.error)}`, true);
+      if (answer.error !== undefined && status !== "Success") throw itFailed(`it failed: ${String(answer.error)}`);
       return [
         ...(page === 0 ? box(answer.answer_box, ["answer", "snippet"], ["link"]) : []),
         ...list(answer, "organic_results").map((item) => result(item, "link", "snippet")),
@@ -171,7 +160,7 @@ const providers = {
       const results = list(answer, "results").map((item) => result(item, "url", "content"));
       const silent = Array.isArray(answer.unresponsive_engines) ? answer.unresponsive_engines : [];
       if (page === 0 && results.length === 0 && silent.length > 0)
-        throw new WrongAnswer(`none of its engines answered: ${silent.map(String).join("; ")}`, true);
+        throw itFailed(`none of its engines answered: ${silent.map(String).join("; ")}`);
       return results;
     },
   },
@@ -193,6 +182,11 @@ function box(found: unknown, texts: readonly string[], urls: readonly string[]):
   return [{ title: text(fields.title), url, snippet: snippet.join(" — ") }];
 }
 
+/** The service itself failed, and may do better later. */
+function itFailed(why: string): ServiceFailure {
+  return new ServiceFailure(why, { isRetryable: true, status: 200 });
+}
+
 function result(item: unknown, url: string, snippet: string): WebResult {
   const fields = object(item);
   return { title: text(fields.title), url: text(fields[url]), snippet: text(fields[snippet]) };
@@ -202,7 +196,7 @@ function result(item: unknown, url: string, snippet: string): WebResult {
 function list(answer: Json, name: string): unknown[] {
   const found = answer[name];
   if (found === undefined || found === null) return [];
-  if (!Array.isArray(found)) throw new WrongAnswer(`"${name}" must be a list`);
+  if (!Array.isArray(found)) throw new ServiceFailure(`"${name}" must be a list`);
   return found;
 }
 

@@ -1,9 +1,10 @@
 /** @file What the Hub can answer instead of what it was asked for, in words that say what to do. */
 import { UserError } from "../../../errors.js";
+import { parseRetryAfter } from "../../../http/retry.js";
 import type { HubName } from "./name.js";
 import type { HubSettings } from "./settings.js";
 
-export interface HubErrorOptions {
+interface HubErrorOptions {
   /** Another try may succeed. */
   isRetryable?: boolean;
   /** Nothing is wrong with the request: what is cached may be used instead. */
@@ -110,13 +111,10 @@ function codeOf(error: unknown): string {
   return code ?? message ?? "no reason given";
 }
 
-/** `retry-after` (seconds or a date), else the seconds that the Hub's `ratelimit` header gives; 0 where there is neither. */
+/** `retry-after`, else the seconds that the Hub's `ratelimit` header gives; 0 where there is neither. */
 function waitAsked(headers: Headers, now: number): number {
-  const text = headers.get("retry-after") ?? /;t=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1] ?? "";
-  const seconds = text.trim() === "" ? NaN : Number(text);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? 0 : Math.max(0, date - now);
+  const seconds = /;t=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1] ?? null;
+  return parseRetryAfter(headers.get("retry-after") ?? seconds, now) ?? 0;
 }
 
 /** What a server said, short, without control characters and without the token. */

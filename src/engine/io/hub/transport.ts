@@ -2,15 +2,16 @@
  * @file Requests to the Hub: the token goes to the endpoint alone, redirects are followed here so that this can be said, and what
  * may pass is tried again a few times.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { realTools } from "../../../http/request.js";
+import { defaultRetry, withRetries } from "../../../http/retry.js";
 import { connectionError, HubError, statusError } from "./hub-error.js";
 import type { HubName } from "./name.js";
 import type { HubSettings } from "./settings.js";
 
-export interface RetrySettings {
+interface HubRetrySettings {
   /** Failures in a row, without a byte between them, after which it is given up. */
   tries: number;
-  /** Wait before the first further try; doubled each time. Milliseconds. */
+  /** Wait before the first retry; doubled each time. Milliseconds. */
   firstDelayMs: number;
   /** Longest wait that a server may ask for; asked for more, it is given up at once. Milliseconds. */
   maxRetryAfterMs: number;
@@ -18,7 +19,7 @@ export interface RetrySettings {
   silenceMs: number;
 }
 
-export const defaultRetry: RetrySettings = {
+const hubRetry: HubRetrySettings = {
   tries: 5,
   firstDelayMs: 500,
   maxRetryAfterMs: 60_000,
@@ -28,7 +29,7 @@ export const defaultRetry: RetrySettings = {
 export interface TransportOptions {
   signal?: AbortSignal;
   fetch?: typeof fetch;
-  retry?: Partial<RetrySettings>;
+  retry?: Partial<HubRetrySettings>;
   /** Told of waits that a person would wonder about. */
   onNote?: (message: string) => void;
 }
@@ -44,14 +45,14 @@ export interface Answer {
 
 export class HubTransport {
   readonly settings: HubSettings;
-  readonly retry: RetrySettings;
+  readonly #retry: HubRetrySettings;
   readonly #name: HubName;
   readonly #options: TransportOptions;
   readonly #fetch: typeof fetch;
 
   constructor(settings: HubSettings, name: HubName, options: TransportOptions) {
     this.settings = settings;
-    this.retry = { ...defaultRetry, ...options.retry };
+    this.#retry = { ...hubRetry, ...options.retry };
     this.#name = name;
     this.#options = options;
     this.#fetch = options.fetch ?? globalThis.fetch;
@@ -78,7 +79,7 @@ export class HubTransport {
     const { signal } = this.#options;
     signal?.throwIfAborted();
     const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(new Error("silent for too long")), this.retry.silenceMs);
+    const timer = setTimeout(() => silence.abort(new Error("silent for too long")), this.#retry.silenceMs);
     const either = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
     const close = (): void => clearTimeout(timer);
     try {
@@ -125,23 +126,18 @@ export class HubTransport {
    * Runs `attempt` until it succeeds, fails for good, or has failed `tries` times in a row.
    * @param progress grows when something was achieved; then counting begins anew
    */
-  async withRetries<T>(attempt: () => Promise<T>, progress: () => number = () => 0): Promise<T> {
+  withRetries<T>(attempt: () => Promise<T>, progress?: () => number): Promise<T> {
     const { signal, onNote } = this.#options;
-    let failures = 0;
-    for (let before = progress(); ; before = progress()) {
-      try {
-        return await attempt();
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof HubError) || !error.isRetryable) throw error;
-        failures = progress() > before ? 1 : failures + 1;
-        if (failures >= this.retry.tries || error.retryAfterMs > this.retry.maxRetryAfterMs) throw error;
-        const backoffMs = this.retry.firstDelayMs * 2 ** (failures - 1) * (0.5 + 0.5 * Math.random());
-        const waitMs = Math.max(error.retryAfterMs, backoffMs);
-        if (waitMs >= 2000)
-          onNote?.(`The Hub does not answer as it should; trying again in ${Math.ceil(waitMs / 1000)} s.`);
-        await sleep(waitMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
-      }
-    }
+    const { tries, firstDelayMs, maxRetryAfterMs } = this.#retry;
+    return withRetries(attempt, {
+      settings: { ...defaultRetry, retries: tries - 1, firstDelayMs, maxRetryAfterMs },
+      tools: realTools,
+      waitAsked: (failure) => (failure instanceof HubError && failure.isRetryable ? failure.retryAfterMs : undefined),
+      signal,
+      progress,
+      onWait: (ms) => {
+        if (ms >= 2000) onNote?.(`The Hub does not answer as it should; trying again in ${Math.ceil(ms / 1000)} s.`);
+      },
+    });
   }
 }

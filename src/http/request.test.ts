@@ -1,8 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { postJson, realTools, type PostSettings } from "./post.js";
-import { defaultRetry } from "./retry.js";
+import { realTools, send, type RequestSettings } from "./request.js";
 
 const servers: Server[] = [];
 afterEach(async () => {
@@ -25,14 +24,13 @@ async function start(redirects: Readonly<Record<string, [status: number, to: str
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-const settings: PostSettings = {
-  ...defaultRetry,
+const settings: RequestSettings = {
   timeoutMs: 5_000,
   maxAnswerBytes: 1_000,
   headers: { "api-key": "secret", connection: "close" },
 };
 const post = (url: string): Promise<string> =>
-  postJson(url, '{"a":1}', settings, realTools, { signal: new AbortController().signal });
+  send({ url, body: '{"a":1}' }, { settings, tools: realTools, secrets: [] }, new AbortController().signal);
 
 describe("redirects", () => {
   it("that stay at the server and keep the method are followed, body and keys included", async () => {
@@ -49,7 +47,7 @@ describe("redirects", () => {
     const { url } = await start({ "/retrieve": [307, `${other.url}/retrieve?token=x`] });
     await expect(post(`${url}/retrieve`)).rejects.toMatchObject({
       isRetryable: false,
-      why: expect.stringContaining(`redirects to ${other.url}, where`) as unknown,
+      message: expect.stringContaining(`redirects to ${other.url}, where`) as unknown,
     });
     expect(other.seen).toEqual([]);
   });
