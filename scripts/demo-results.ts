@@ -8,6 +8,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { mapConcurrent } from "../src/async.js";
 import { wilson } from "../src/eval/intervals.js";
 import { UserError } from "../src/errors.js";
 
@@ -177,13 +178,8 @@ ${[...answers].map(([cell, answer]) => seedRow(cell, answer)).join("\n")}
 
 /** Runs what is missing, \`jobs\` at a time. */
 async function collectAnswers(jobs: number): Promise<Map<Cell, Answer>> {
-  const found = new Map<Cell, Answer>();
-  const queue = [...all];
-  const work = async (): Promise<void> => {
-    for (let cell = queue.shift(); cell; cell = queue.shift()) found.set(cell, await answerOf(cell, jobs));
-  };
-  await Promise.all(Array.from({ length: jobs }, work));
-  return new Map(all.map((cell) => [cell, found.get(cell) as Answer]));
+  const answers = await mapConcurrent(all, jobs, (cell) => answerOf(cell, jobs));
+  return new Map(all.map((cell, index) => [cell, answers[index]]));
 }
 
 const program = new Command("results")

@@ -1,4 +1,5 @@
 /** @file An engine that fails as often as it is told, for tests of what failing searches do to a run. */
+import { orAborted } from "../src/async.js";
 import { deriveSeed, uniformAt } from "../src/random.js";
 import type { Passage } from "../src/types.js";
 import { SearchError, checkCount, checkSignal } from "../src/search/engine.js";
@@ -66,12 +67,7 @@ export class FailingEngine implements SearchEngine {
   }
 
   #hang(signal: AbortSignal | undefined): Promise<never> {
-    const end = AbortSignal.any([this.#closed.signal, ...(signal === undefined ? [] : [signal])]);
-    return new Promise((_, reject) => {
-      const stop = (): void => reject(end.reason);
-      if (end.aborted) stop();
-      else end.addEventListener("abort", stop, { once: true });
-    });
+    return orAborted(new Promise(() => {}), [this.#closed.signal, signal]);
   }
 
   /** A list too few, or passages that lack their text. */

@@ -30,6 +30,16 @@ export function onAbort(signal: Signals, listener: (reason: unknown) => void): (
 }
 
 /**
+ * A controller that aborts when one of the signals does, with its reason; `release` ends that. Its signal takes any number of listeners,
+ * as one that many tasks share must.
+ */
+export function linkedController(signal?: Signals): { controller: AbortController; release: () => void } {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return { controller, release: onAbort(signal, (reason) => controller.abort(reason)) };
+}
+
+/**
  * The promise's answer, or the signal's reason as soon as it aborts. What the promise stands for is not stopped by that.
  * @param onLeave called when the signal aborts first, with its reason
  */
@@ -88,7 +98,7 @@ export function withDeadline<Answer>(
   task: (signal: AbortSignal) => Promise<Answer>,
   { timeoutMs, signal, late = () => new DeadlineError(timeoutMs), discard }: DeadlineOptions<Answer>,
 ): Promise<Answer> {
-  const controller = new AbortController();
+  const { controller } = linkedController();
   return new Promise((resolve, reject) => {
     const end = (settle: () => void): void => {
       clearTimeout(timer);
@@ -123,8 +133,7 @@ export async function mapConcurrent<Item, Result>(
   { signal }: { signal?: Signals } = {},
 ): Promise<Result[]> {
   checkLimit(limit);
-  const controller = new AbortController();
-  const release = onAbort(signal, (reason) => controller.abort(reason));
+  const { controller, release } = linkedController(signal);
   const results = new Array<Result>(items.length);
   let next = 0;
   const work = async (): Promise<void> => {
@@ -178,6 +187,11 @@ export class Gate {
     const outcome = orAborted(answer, signal, () => this.#waiting.delete(waiting as WaitingTask));
     this.#admit();
     return outcome;
+  }
+
+  /** Tasks that run or wait. */
+  get size(): number {
+    return this.#running + this.#waiting.size;
   }
 
   /** Resolves when no task runs; then none waits, either. */

@@ -7,6 +7,7 @@ import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { finished } from "node:stream/promises";
+import { mapConcurrent, onAbort } from "../../src/async.js";
 import { duration } from "../../src/cli/terminal/format.js";
 import type { Job } from "./jobs.js";
 
@@ -37,21 +38,19 @@ export async function runJobs(all: readonly Job[], options: RunOptions): Promise
   const clock = new Clock(queue, jobs);
   const failed: Job[] = [];
   let ended = all.length - queue.length;
-  const work = async (): Promise<void> => {
-    for (let job = queue.shift(); job !== undefined && !isOver(); job = queue.shift()) {
-      const started = performance.now();
-      const status = await runJob(job, options);
-      if (isOver() && status !== 0) return;
-      const wallSeconds = (performance.now() - started) / 1000;
-      const error = status === 0 ? await kept(job, wallSeconds) : `ended with status ${status}, see ${logOf(job)}`;
-      if (error !== undefined) failed.push(job);
-      clock.ended(job, wallSeconds);
-      ended++;
-      const left = queue.length === 0 ? "" : ` · about ${duration(clock.secondsLeft() * 1000)} left`;
-      say(`[${ended}/${all.length}] ${job.label}: ${error ?? job.summary()} · ${duration(wallSeconds * 1000)}${left}`);
-    }
-  };
-  await Promise.all(Array.from({ length: jobs }, work));
+  await mapConcurrent(queue, jobs, async (job) => {
+    if (isOver()) return;
+    const started = performance.now();
+    const status = await runJob(job, options);
+    if (isOver() && status !== 0) return;
+    const wallSeconds = (performance.now() - started) / 1000;
+    const error = status === 0 ? await kept(job, wallSeconds) : `ended with status ${status}, see ${logOf(job)}`;
+    if (error !== undefined) failed.push(job);
+    clock.ended(job, wallSeconds);
+    ended++;
+    const left = ended === all.length ? "" : ` · about ${duration(clock.secondsLeft() * 1000)} left`;
+    say(`[${ended}/${all.length}] ${job.label}: ${error ?? job.summary()} · ${duration(wallSeconds * 1000)}${left}`);
+  });
   return { failed, interrupted: isOver() };
 }
 
@@ -105,15 +104,14 @@ async function runJob(job: Job, { sleuth, root, signal }: RunOptions): Promise<n
   });
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });
-  const passOn = (): void => interrupt(child);
-  signal?.addEventListener("abort", passOn);
+  const release = onAbort(signal, () => interrupt(child));
   try {
     return await new Promise<number>((resolve, reject) => {
       child.on("error", reject);
       child.on("close", (status) => resolve(status ?? 1));
     });
   } finally {
-    signal?.removeEventListener("abort", passOn);
+    release();
     log.end();
     await finished(log);
   }

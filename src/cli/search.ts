@@ -1,4 +1,5 @@
 /** @file `sleuth search`: what search engines find, with the words that matched; several engines side by side. */
+import { withDeadline } from "../async.js";
 import { SearchError } from "../search/engine.js";
 import { engineOf, enginesIn } from "../search/locate-index.js";
 import { settingsOf } from "../search/contradictions.js";
@@ -104,15 +105,13 @@ function searchAll(columns: readonly OpenColumn[], query: string, top: number, s
     columns.map(async ({ name, engine, failure, timeoutMs }) => {
       const started = performance.now();
       const elapsed = (): number => performance.now() - started;
-      const deadline = AbortSignal.timeout(timeoutMs);
       try {
         if (engine === undefined) throw failure;
-        const searching = engine.searchBatch([query], top, { signal: AbortSignal.any([signal, deadline]) });
-        const [hits] = await searching;
+        const options = { timeoutMs, signal, late: () => tooLate(name, timeoutMs) };
+        const [hits] = await withDeadline((inner) => engine.searchBatch([query], top, { signal: inner }), options);
         return { engine: name, ms: elapsed(), hits };
-      } catch (error) {
+      } catch (cause) {
         signal.throwIfAborted();
-        const cause = deadline.aborted ? tooLate(name, timeoutMs) : error;
         return { engine: name, ms: elapsed(), error: classify(cause)?.message ?? String(cause), cause };
       }
     }),

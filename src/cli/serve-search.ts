@@ -1,4 +1,5 @@
 /** @file `sleuth serve search`: any search engine over HTTP, in the request format of Search-R1's own server. */
+import { onAbort } from "../async.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open.js";
@@ -74,9 +75,7 @@ export const serveSearchVerb: Verb = {
     });
     warnAboutNetwork(terminal, host, token);
     return withInterrupt(terminal, "Answering what is under way.", async (signal) => {
-      const stopped = new Promise<undefined>((resolve) =>
-        signal.addEventListener("abort", () => resolve(undefined), { once: true }),
-      );
+      const stopped = new Promise<void>((resolve) => onAbort(signal, () => resolve()));
       try {
         const engine = await Promise.race([opening, stopped]);
         if (engine !== undefined) {

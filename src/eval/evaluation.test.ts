@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
@@ -6,7 +5,7 @@ import { atlas } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/exact-match.js";
 import { NoneEngine } from "../search/controls.js";
 import type { Question, Trajectory } from "../types.js";
-import { attemptAll, searchEnvironment } from "../rollout/environment.js";
+import { searchEnvironment } from "../rollout/environment.js";
 import { summarize, toReport, type EvaluationRecord } from "./evaluation.js";
 import { runEvaluation } from "./run-evaluation.js";
 import { evaluationMarkdown, evaluationTable } from "./table.js";
@@ -85,33 +84,6 @@ describe("runEvaluation", () => {
       onProgress: () => controller.abort(new Error("enough")),
     });
     await expect(work).rejects.toThrow("enough");
-  });
-});
-
-describe("attemptAll", () => {
-  it("keeps the order and the limit", async () => {
-    let running = 0;
-    let most = 0;
-    const attempt = async (item: number): Promise<number> => {
-      most = Math.max(most, ++running);
-      await delay(item % 3);
-      running--;
-      return item * 2;
-    };
-    const items = Array.from({ length: 20 }, (_, index) => index);
-    expect(await attemptAll(items, attempt, { concurrency: 4 })).toEqual(items.map((item) => item * 2));
-    expect(most).toBe(4);
-  });
-
-  it("cancels the others and waits for them when one fails", async () => {
-    const cancelled: number[] = [];
-    const attempt = async (item: number, signal: AbortSignal): Promise<void> => {
-      if (item === 1) throw new Error("broken");
-      await delay(10_000, undefined, { signal }).catch(() => cancelled.push(item));
-    };
-    await expect(attemptAll([0, 1, 2, 3], attempt, { concurrency: 3 })).rejects.toThrow("broken");
-    // 2 had begun when 1 failed; 3 never begins.
-    expect(cancelled.sort()).toEqual([0, 2]);
   });
 });
 

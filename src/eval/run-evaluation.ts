@@ -7,7 +7,7 @@ import type { Reward } from "../rewards/reward.js";
 import type { Question, Trajectory } from "../types.js";
 import type { Environment } from "../rollout/environment.js";
 import { toEvaluation, type Evaluation } from "./evaluation.js";
-import { attemptAndScore } from "./scored-attempts.js";
+import { attemptAndScore } from "../rollout/environment.js";
 
 /** Scores one trajectory. */
 export type Score = (question: Question, trajectory: Trajectory) => number;

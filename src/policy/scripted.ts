@@ -2,7 +2,7 @@
  * @file A policy without a model: it says what a script tells it. Rollouts, searches and rewards are tested on it, and
  * traces are replayed with it. It cannot train.
  */
-import { setMaxListeners } from "node:events";
+import { orAborted } from "../async.js";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../types.js";
 import type { Policy, PolicyStats, Sample, SampleOptions } from "../contracts/policy.js";
@@ -38,7 +38,6 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
   const { tokenizer, script, contextLength = 4096, logprob = -1 } = options;
   const calls: RecordedCall[] = [];
   const closed = new AbortController();
-  setMaxListeners(0, closed.signal);
   let sampledTokens = 0;
 
   async function sample(prefix_T: readonly number[], sampleOptions: SampleOptions): Promise<Sample> {
@@ -51,7 +50,7 @@ export function scriptedPolicy(options: ScriptedOptions): ScriptedPolicy {
     }
     const prefixText = tokenizer.decode(prefix_T);
     const turn = calls.push({ prefix_T: [...prefix_T], prefixText, options: sampleOptions }) - 1;
-    const text = await untilAborted(nextText(script, prefixText, turn), [closed.signal, sampleOptions.signal]);
+    const text = await orAborted(nextText(script, prefixText, turn), [closed.signal, sampleOptions.signal]);
     const room = Math.min(sampleOptions.maxTokens, contextLength - prefix_T.length);
     const result = cut(tokenizer, text, room, sampleOptions.stop ?? {}, logprob);
     sampledTokens += result.tokens_T.length;
@@ -120,18 +119,6 @@ function cut(
     }
   }
   return { tokens_T, logprobs_T: tokens_T.map(() => logprob), stopReason };
-}
-
-/** The promise's value, or the reason of the first signal that aborts. */
-function untilAborted<T>(promise: Promise<T>, signals: readonly (AbortSignal | undefined)[]): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const listeners = signals.map((signal) => {
-      const listener = () => reject(signal?.reason);
-      signal?.addEventListener("abort", listener);
-      return () => signal?.removeEventListener("abort", listener);
-    });
-    void promise.then(resolve, reject).finally(() => listeners.forEach((remove) => remove()));
-  });
 }
 
 function cannot(verb: string): Promise<never> {

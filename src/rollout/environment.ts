@@ -2,7 +2,7 @@
  * @file An environment lets a policy attempt one question. Search-R1's is made by `searchEnvironment`; any function of
  * the same type can take its place, in training and in evaluation alike.
  */
-import { setMaxListeners } from "node:events";
+import { linkedController, mapConcurrent } from "../async.js";
 import type { Policy } from "../contracts/policy.js";
 import { rollout, type RolloutOptions } from "./rollout.js";
 import type { Question, Trajectory } from "../types.js";
@@ -27,36 +27,42 @@ export function searchEnvironment(options: Omit<RolloutOptions, keyof Attempt>):
   return (question, attempt) => rollout(question, { ...options, ...attempt });
 }
 
+/** An attempt and what it was worth. */
+export interface ScoredAttempt {
+  trajectory: Trajectory;
+  reward: number;
+}
+
 /**
- * Runs `attempt` over all items, at most `concurrency` at a time, and keeps their order. The first failure cancels
- * the others and waits for them.
- * @throws what `attempt` threw, or the signal's reason when it was aborted: a cancelled attempt is nobody's result
+ * Attempts all items, at most `concurrency` at once, and keeps their order. Each is scored as soon as it has ended; a reward that has to be
+ * waited for (a judge's) holds up no attempt. The first failure cancels the attempts under way and waits for them.
+ * @throws what `attempt` or `score` threw, or the signal's reason: a cancelled attempt is nobody's result
  */
-export async function attemptAll<Item, Result>(
+export async function attemptAndScore<Item>(
   items: readonly Item[],
-  attempt: (item: Item, signal: AbortSignal) => Promise<Result>,
+  attempt: (item: Item, signal: AbortSignal) => Promise<Trajectory>,
+  score: (item: Item, trajectory: Trajectory, signal: AbortSignal) => number | Promise<number>,
   options: { concurrency: number; signal?: AbortSignal; onDone?: (done: number) => void },
-): Promise<Result[]> {
-  const failure = new AbortController();
-  const signal = options.signal === undefined ? failure.signal : AbortSignal.any([options.signal, failure.signal]);
-  // Every attempt under way listens; Node warns of a leak from the eleventh on.
-  setMaxListeners(0, signal);
-  const results = new Array<Result>(items.length);
-  let next = 0;
+): Promise<ScoredAttempt[]> {
+  // Rewards still listen when all attempts have ended.
+  const { controller, release } = linkedController(options.signal);
+  const { signal } = controller;
   let done = 0;
-  const work = async (): Promise<void> => {
-    while (next < items.length && !signal.aborted) {
-      const index = next++;
-      try {
-        results[index] = await attempt(items[index], signal);
-        options.onDone?.(++done);
-      } catch (error) {
-        failure.abort(error);
-      }
-    }
+  const attemptOne = async (item: Item, inner: AbortSignal) => {
+    const trajectory = await attempt(item, inner);
+    const reward = Promise.resolve(score(item, trajectory, signal));
+    // A judge that fails for good ends the attempts that are still under way.
+    reward.catch((error: unknown) => controller.abort(error));
+    options.onDone?.(++done);
+    return { trajectory, reward };
   };
-  await Promise.all(Array.from({ length: Math.min(options.concurrency, items.length) }, work));
-  options.signal?.throwIfAborted();
-  failure.signal.throwIfAborted();
-  return results;
+  try {
+    const attempts = await mapConcurrent(items, options.concurrency, attemptOne, { signal });
+    return await Promise.all(attempts.map(async ({ trajectory, reward }) => ({ trajectory, reward: await reward })));
+  } catch (error) {
+    controller.abort(error);
+    throw error;
+  } finally {
+    release();
+  }
 }

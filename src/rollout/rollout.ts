@@ -14,6 +14,7 @@
  *    tokenizes the text again.) What the environment says next follows it directly, inside the same assistant's turn.
  * `faithful` takes back what can be taken back of 1, 3, 7 and 8; docs/papers.md has the table.
  */
+import { DeadlineError, withDeadline } from "../async.js";
 import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../contracts/policy.js";
 import { makePrompt, type ChatMode, type Prompt } from "../prompts/chat.js";
@@ -26,7 +27,6 @@ import { deriveSeed } from "../random.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Question, Tokenizer, Trajectory } from "../types.js";
 import { askSearch, type SearchOutcome } from "./ask-search.js";
-import { DeadlineError, withDeadline } from "./deadline.js";
 import { makeObservation, showPassages } from "./observation.js";
 import { Row } from "./row.js";
 

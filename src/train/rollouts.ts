@@ -1,6 +1,6 @@
 /** @file The attempts of one step: its questions, `groupSize` times each, with their rewards. */
 import { isPolicyOutcome } from "../algorithms/rows.js";
-import { attemptAndScore } from "../eval/scored-attempts.js";
+import { attemptAndScore } from "../rollout/environment.js";
 import { deriveSeed } from "../random.js";
 import type { Group } from "../types.js";
 import { drawQuestions, type Draw } from "./questions.js";

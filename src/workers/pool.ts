@@ -2,8 +2,8 @@
  * @file Tasks for worker threads. Whatever scores, encodes or multiplies does so here, so that the thread that trains and draws is never
  * held up. Data given to the workers is cloned, apart from SharedArrayBuffers, which all of them see.
  */
-import { setMaxListeners } from "node:events";
 import { Worker } from "node:worker_threads";
+import { onAbort } from "../async.js";
 import { fromFailure, readyId } from "./messages.js";
 import type { Reply, WorkerStart } from "./messages.js";
 
@@ -78,21 +78,17 @@ export class WorkerPool<Task, Answer> {
     return new Promise<Answer>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
       if (this.#closed) return reject(this.#gone("is closed"));
-      const onAbort = (): void => {
+      const release = onAbort(signal, (reason) => {
         const place = this.#queue.indexOf(job);
         if (place >= 0) this.#queue.splice(place, 1);
-        job.reject(signal?.reason);
-      };
-      const release = (): void => signal?.removeEventListener("abort", onAbort);
+        reject(reason as Error);
+      });
       const job: Job = {
         task,
         transfer,
         resolve: (answer) => (release(), resolve(answer as Answer)),
         reject: (reason) => (release(), reject(reason as Error)),
       };
-      // All tasks of a search listen to its signal: many listeners are no leak.
-      if (signal !== undefined) setMaxListeners(0, signal);
-      signal?.addEventListener("abort", onAbort, { once: true });
       this.#queue.push(job);
       this.#hand();
       // The replacement of the last worker did not open: with this task, another is tried.

@@ -1,4 +1,5 @@
 /** @file One call of `sample` on its way through the sampler. */
+import { onAbort } from "../../async.js";
 import { UserError } from "../../errors.js";
 import type { Sample, SampleOptions, StopReason } from "../../contracts/policy.js";
 import type { DrawOptions } from "./sample-token.js";
@@ -27,10 +28,9 @@ export class SampleRequest {
   settled = false;
   readonly #stopTokens: readonly number[];
   readonly #watch: StopStringWatch | undefined;
-  readonly #signal: AbortSignal | undefined;
   readonly #resolve: (sample: Sample) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #onAbort: () => void;
+  readonly #release: () => void;
 
   /** @throws UserError when the options make no sense or the prefix does not fit the context */
   constructor(
@@ -50,11 +50,9 @@ export class SampleRequest {
     this.#stopTokens = options.stop?.tokens ?? [];
     const strings = options.stop?.strings ?? [];
     this.#watch = strings.length > 0 ? new StopStringWatch(strings, limits.decode) : undefined;
-    this.#signal = options.signal;
     this.#resolve = settle.resolve;
     this.#reject = settle.reject;
-    this.#onAbort = () => this.fail(this.#signal?.reason);
-    this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#release = onAbort(options.signal, (reason) => this.fail(reason));
   }
 
   /** Prefix and what was sampled so far: what a row must hold for the request to go on. */
@@ -89,7 +87,7 @@ export class SampleRequest {
   #settle(): boolean {
     if (this.settled) return false;
     this.settled = true;
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#release();
     return true;
   }
 }

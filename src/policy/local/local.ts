@@ -1,5 +1,6 @@
 /** @file The local policy: the six verbs over an engine in a worker of this process. */
 import { Worker } from "node:worker_threads";
+import { orAborted } from "../../async.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import type { Datum, Tokenizer } from "../../types.js";
 import type { Critic } from "../../contracts/critic.js";
@@ -93,15 +94,7 @@ class LocalPolicy implements Policy {
   sample(prefix_T: readonly number[], { signal, ...options }: SampleOptions): Promise<Sample> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const { id, result } = this.#call("sample", [prefix_T, options]);
-    if (!signal) return result;
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.#worker.postMessage({ id: this.#nextId++, verb: "abort", target: id });
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      result.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-    });
+    return orAborted(result, signal, () => this.#worker.postMessage({ id: this.#nextId++, verb: "abort", target: id }));
   }
 
   logprobs(sequences: readonly (readonly number[])[], options: LogprobOptions = {}): Promise<Float32Array[]> {

@@ -1,6 +1,6 @@
 /** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
 import { UserError } from "../../errors.js";
-import { orAborted } from "../../async.js";
+import { Gate, withDeadline } from "../../async.js";
 import { WorkerPool } from "../../workers/pool.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
@@ -58,25 +58,25 @@ export class DocumentParser {
 
   #run<Answer>(task: ParseTask, { signal }: ParseOptions): Promise<Answer> {
     if (this.#closed) return Promise.reject(new Error("internal: this DocumentParser is closed"));
-    const lane = this.#lanes.reduce((best, other) => (other.waiting < best.waiting ? other : best));
+    const lane = this.#lanes.reduce((best, other) => (other.documents < best.documents ? other : best));
     return lane.run(task, this.#timeoutMs, signal) as Promise<Answer>;
   }
 }
 
 /** One worker, and the documents that wait for it. */
 class Lane {
-  /** Documents that wait or are worked on. */
-  waiting = 0;
+  /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
+  readonly #gate = new Gate(1);
   #pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
-  #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
+  /** Documents that wait or are worked on. */
+  get documents(): number {
+    return this.#gate.size;
+  }
+
   run(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    this.waiting++;
-    const answer = this.#last.then(() => this.#parse(task, timeoutMs, signal)).finally(() => void this.waiting--);
-    this.#last = answer.catch(() => undefined);
-    return orAborted(answer, signal);
+    return this.#gate.run(() => this.#parse(task, timeoutMs, signal), { signal });
   }
 
   /** For good: what waits fails. */
@@ -86,27 +86,18 @@ class Lane {
   }
 
   async #parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    signal?.throwIfAborted();
     if (this.#closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
     const pool = await this.#opened();
     await pool.run({ do: "load", kind: "kind" in task ? task.kind : "html" }, { signal });
-    const deadline = new AbortController();
-    const timer = setTimeout(() => {
-      const seconds = timeoutMs / 1000;
-      deadline.abort(new UserError(`it takes longer than ${seconds} s to take apart`));
-    }, timeoutMs);
+    const late = new UserError(`it takes longer than ${timeoutMs / 1000} s to take apart`);
+    const transfer = "bytes" in task ? [task.bytes.buffer as ArrayBuffer] : [];
     try {
-      const transfer = "bytes" in task ? [task.bytes.buffer as ArrayBuffer] : [];
-      return await pool.run(task, {
-        transfer,
-        signal: signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal,
-      });
+      const options = { timeoutMs, signal, late: () => late };
+      return await withDeadline((inner) => pool.run(task, { transfer, signal: inner }), options);
     } catch (error) {
       // Only ending the worker stops what it does.
-      if (deadline.signal.aborted || signal?.aborted) await this.#endWorker();
+      if (error === late || signal?.aborted) await this.#endWorker();
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -1,4 +1,5 @@
 /** @file Several engines asked at the same time, their rankings fused into one. */
+import { withDeadline, type Signals } from "../../async.js";
 import type { Passage } from "../../types.js";
 import { checkLists } from "../check-lists.js";
 import { addCounts, type Counts } from "../counts.js";
@@ -97,7 +98,7 @@ export class HybridEngine implements SearchEngine {
     const answers = await Promise.allSettled(
       this.#members.map(async (member) => {
         try {
-          return await this.#askMember(member, queries, [failed.signal, ...(signal ? [signal] : [])]);
+          return await this.#askMember(member, queries, [failed.signal, signal]);
         } catch (error) {
           if (this.#settings.whenMemberFails === "fail") failed.abort(error);
           throw error;
@@ -116,33 +117,17 @@ export class HybridEngine implements SearchEngine {
   async #askMember(
     { engine, depth }: Required<HybridMember>,
     queries: readonly string[],
-    signals: readonly AbortSignal[],
+    signals: Signals,
   ): Promise<Passage[][]> {
     const { memberTimeoutMs } = this.#settings;
-    const own = new AbortController();
-    const late = (): void => {
+    const late = (): SearchError => {
       const why = `${engine.name}: no answer within ${memberTimeoutMs} ms`;
-      own.abort(new SearchError(why, { engine: engine.name, isRetryable: true }));
+      return new SearchError(why, { engine: engine.name, isRetryable: true });
     };
-    const timer = memberTimeoutMs > 0 ? setTimeout(late, memberTimeoutMs) : undefined;
-    const stops = signals.map((signal) => {
-      const stop = (): void => own.abort(signal.reason);
-      if (signal.aborted) stop();
-      signal.addEventListener("abort", stop);
-      return () => signal.removeEventListener("abort", stop);
-    });
-    const ended = new Promise<never>((_, reject) => {
-      const end = (): void => reject(own.signal.reason);
-      if (own.signal.aborted) end();
-      own.signal.addEventListener("abort", end);
-    });
-    try {
-      const lists = await Promise.race([engine.searchBatch(queries, depth, { signal: own.signal }), ended]);
-      return checkLists(lists, queries.length, engine.name);
-    } finally {
-      clearTimeout(timer);
-      for (const stop of stops) stop();
-    }
+    const timeoutMs = memberTimeoutMs > 0 ? memberTimeoutMs : Infinity;
+    const options = { timeoutMs, signal: signals, late };
+    const lists = await withDeadline((own) => engine.searchBatch(queries, depth, { signal: own }), options);
+    return checkLists(lists, queries.length, engine.name);
   }
 
   #fuse(rankings: readonly (readonly Passage[])[]): Passage[] {

@@ -1,4 +1,5 @@
 /** @file Every answer of an engine, kept on disk: a run can be repeated exactly without the engine, and without network. */
+import { mapConcurrent } from "../../async.js";
 import type { Passage } from "../../types.js";
 import { addCounts, type Counts } from "../counts.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
@@ -102,14 +103,11 @@ export class RecordedEngine implements SearchEngine {
   async #lookUp(queries: readonly string[], k: number): Promise<Map<string, readonly Passage[]>> {
     const { mode, identity, prefixes } = this.#settings;
     const known = new Map<string, readonly Passage[]>();
-    const left = queries.filter((query) => mode !== "refresh" || (this.#refreshed.get(query) ?? 0) >= k);
-    const work = async (): Promise<void> => {
-      for (let query = left.shift(); query !== undefined; query = left.shift()) {
-        const passages = await this.#store.get(identity, query, k, prefixes);
-        if (passages !== undefined) known.set(query, passages);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(lookupsAtOnce, left.length) }, work));
+    const kept = queries.filter((query) => mode !== "refresh" || (this.#refreshed.get(query) ?? 0) >= k);
+    await mapConcurrent(kept, lookupsAtOnce, async (query) => {
+      const passages = await this.#store.get(identity, query, k, prefixes);
+      if (passages !== undefined) known.set(query, passages);
+    });
     return known;
   }
 

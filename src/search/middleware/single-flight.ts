@@ -1,4 +1,5 @@
 /** @file Searches asked at the same moment go out together, and what is under way already is waited for instead of asked again. */
+import { orAborted } from "../../async.js";
 import type { Passage } from "../../types.js";
 import { checkLists } from "../check-lists.js";
 import { addCounts, type Counts } from "../counts.js";
@@ -66,7 +67,7 @@ export class SingleFlightEngine implements SearchEngine {
       for (const [query, flight] of flightOf) this.#leave(query, flight);
       for (const flight of flights) this.#cancelIfEmpty(flight, options.signal?.reason);
     };
-    const landed = await untilAborted(Promise.all(flights.map((flight) => flight.landed)), options.signal, leave);
+    const landed = await orAborted(Promise.all(flights.map((flight) => flight.landed)), options.signal, leave);
     const listsOf = new Map(flights.map((flight, index) => [flight, landed[index]]));
     return queries.map((query) => {
       const list = listsOf.get(flightOf.get(query) as Flight)?.get(query) ?? [];
@@ -136,17 +137,4 @@ export class SingleFlightEngine implements SearchEngine {
     this.#underWay.delete(flight);
     flight.controller.abort(reason);
   }
-}
-
-/** What is waited for, unless the signal aborts first: then `leave` is called, and the signal's reason thrown. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, leave: () => void): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      leave();
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { request } from "undici";
 import type { Agent } from "undici";
-import { orAborted } from "../../async.js";
+import { withDeadline } from "../../async.js";
 import { checkUrl, FetchFailed } from "./addresses.js";
 import { publicAgent } from "./connect.js";
 import type { ConnectRules } from "./connect.js";
@@ -48,25 +48,27 @@ export interface FetchOptions {
  */
 export async function fetchPage(address: string, options: FetchOptions, rules: ConnectRules = {}): Promise<Fetched> {
   const { limits, signal, mayVisit, wants } = options;
-  const timeout = AbortSignal.timeout(limits.timeoutMs);
-  const until = AbortSignal.any([signal, timeout]);
+  const { timeoutMs } = limits;
   const agent = publicAgent(rules);
-  try {
+  const follow = async (until: AbortSignal): Promise<Fetched> => {
     let url = checkUrl(address);
     for (let redirects = 0; ; redirects++) {
       await mayVisit?.(url);
       until.throwIfAborted();
-      // undici hears an abort only once it is connected.
-      const answer = await orAborted(get(url, agent, until), until);
+      const answer = await get(url, agent, until);
       const next = answer.statusCode >= 300 && answer.statusCode < 400 ? first(answer.headers.location) : undefined;
       if (next === undefined) return await read(answer, url, limits.maxBytes, wants);
       discard(answer.body);
       if (redirects >= limits.maxRedirects) throw new FetchFailed(`more than ${limits.maxRedirects} redirects`);
       url = checkUrl(resolved(next, url));
     }
+  };
+  try {
+    // undici hears an abort only once it is connected; the wait ends before.
+    const late = (): FetchFailed => new FetchFailed(`it took longer than ${timeoutMs} ms`);
+    return await withDeadline(follow, { timeoutMs, signal, late });
   } catch (error) {
     signal.throwIfAborted();
-    if (timeout.aborted) throw new FetchFailed(`it took longer than ${limits.timeoutMs} ms`, { cause: error });
     if (isTransport(error)) throw new FetchFailed(error.message, { cause: error });
     throw error;
   } finally {

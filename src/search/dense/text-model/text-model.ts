@@ -1,5 +1,6 @@
 /** @file An encoder or cross-encoder in worker threads. */
 import { availableParallelism } from "node:os";
+import { mapConcurrent } from "../../../async.js";
 import { UserError } from "../../../errors.js";
 import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
 import type { Pair } from "../../rerank/pair-scorer.js";
@@ -110,25 +111,17 @@ export class TextModel {
     const { width } = this;
     const order = rows.map((_, place) => place).sort((a, b) => lengthOf(rows[b]) - lengthOf(rows[a]) || a - b);
     const values = new Float32Array(rows.length * width);
-    // One task that fails takes back those that wait.
-    const failed = new AbortController();
-    const anySignal = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
     const starts = Array.from({ length: Math.ceil(rows.length / rowsPerTask) }, (_, task) => task * rowsPerTask);
-    const work = async (): Promise<void> => {
-      for (let first = starts.shift(); first !== undefined; first = starts.shift()) {
-        const places = order.slice(first, first + rowsPerTask);
-        const answer = await this.#pool.run(taskOf(places.map((place) => rows[place])), { signal: anySignal });
-        for (const [index, place] of places.entries())
-          values.set(answer.values.subarray(index * width, (index + 1) * width), place * width);
-      }
+    const run = async (first: number, inner: AbortSignal): Promise<void> => {
+      const places = order.slice(first, first + rowsPerTask);
+      const answer = await this.#pool.run(taskOf(places.map((place) => rows[place])), { signal: inner });
+      for (const [index, place] of places.entries())
+        values.set(answer.values.subarray(index * width, (index + 1) * width), place * width);
     };
-    // One task more than there are workers: none waits for the next one.
-    const lanes = Array.from({ length: Math.min(this.#workers + 1, starts.length) }, work);
     try {
-      await Promise.all(lanes);
+      // One task more than there are workers: none waits for the next one.
+      await mapConcurrent(starts, this.#workers + 1, run, { signal });
     } catch (error) {
-      failed.abort(error);
-      await Promise.allSettled(lanes);
       checkSignal(signal);
       throw this.#failure(error);
     }

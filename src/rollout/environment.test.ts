@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { attemptOf } from "../rewards/attempts.test-support.js";
-import { attemptAndScore } from "./scored-attempts.js";
+import { attemptAndScore } from "./environment.js";
 
 const attempt = (): Promise<ReturnType<typeof attemptOf>> => Promise.resolve(attemptOf(["turn"], "Paris"));
 
