@@ -93,6 +93,7 @@ export type {
   AlgorithmState,
   MadeData,
   Needs,
+  Objective,
   Row,
   Rows,
 } from "./algorithms/algorithm.js";
@@ -100,7 +101,7 @@ export type { Choices } from "./algorithms/choices.js";
 export { makeAlgorithm } from "./algorithms/make.js";
 export { algorithmNames, choicesOf, type AlgorithmName } from "./algorithms/named.js";
 export { isEngineLoss, type PolicyLoss } from "./algorithms/losses.js";
-export { objectiveGradient, type Objective, type ObjectiveGradient } from "./algorithms/objective.js";
+export { objectiveGradient, type ObjectiveGradient } from "./algorithms/objective.js";
 
 // Policies.
 export type { Policy, Sample, SampleOptions } from "./contracts/policy.js";

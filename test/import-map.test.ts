@@ -1,4 +1,7 @@
-/** @file The map of `src/README.md`: imports point downward, with three joints. An arrow that the map lacks fails here. */
+/**
+ * @file The map of `src/README.md`: imports point downward, with three joints. An arrow that the map lacks fails here, and so does a circle of
+ * files.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,7 +44,8 @@ const shared = ["types", "errors", "random", "async", "lru"];
 interface Arrow {
   from: string;
   to: string;
-  typeOnly: boolean;
+  /** `lazy` is `import()`: its file is loaded when it is called. */
+  kind: "value" | "type" | "lazy";
 }
 
 /** Why the map lacks this arrow, or undefined when it has it. Paths are relative to src/, without extension. */
@@ -61,21 +65,48 @@ function objection(arrow: Arrow): string | undefined {
 function arrowsOf(file: string, text: string): Arrow[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const arrows: Arrow[] = [];
-  const add = (specifier: ts.Expression | undefined, typeOnly: boolean): void => {
+  const add = (specifier: ts.Expression | undefined, kind: Arrow["kind"]): void => {
     if (!specifier || !ts.isStringLiteral(specifier) || !specifier.text.startsWith(".")) return;
     const to = join(dirname(file), specifier.text).replace(/\.(js|mjs|json)$/, "");
-    arrows.push({ from: file.replace(/\.ts$/, ""), to, typeOnly });
+    arrows.push({ from: file.replace(/\.ts$/, ""), to, kind });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node))
-      add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword);
-    else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly);
+      add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ? "type" : "value");
+    else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly ? "type" : "value");
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
-      add(node.arguments[0], false);
+      add(node.arguments[0], "lazy");
     ts.forEachChild(node, visit);
   };
   visit(source);
   return arrows;
+}
+
+/**
+ * The arrows that lie on a circle of files, where that is not allowed: a circle has a type import in it, and its files are of one folder. What
+ * `import()` loads later closes no circle.
+ */
+function circular(arrows: readonly Arrow[]): Arrow[] {
+  const values = arrows.filter(({ kind }) => kind === "value");
+  const loaded = arrows.filter(({ kind }) => kind !== "lazy");
+  const crossing = loaded.filter(({ from, to }) => dirname(from) !== dirname(to));
+  const [byValue, byAny] = [values, loaded].map(targetsOf);
+  return [
+    ...values.filter(({ from, to }) => reaches(byValue, to, from)),
+    ...crossing.filter(({ from, to }) => reaches(byAny, to, from)),
+  ];
+}
+
+function targetsOf(arrows: readonly Arrow[]): Map<string, string[]> {
+  const targets = new Map<string, string[]>();
+  for (const { from, to } of arrows) targets.set(from, [...(targets.get(from) ?? []), to]);
+  return targets;
+}
+
+function reaches(targets: ReadonlyMap<string, readonly string[]>, from: string, to: string): boolean {
+  const seen = new Set([from]);
+  for (const file of seen) for (const next of targets.get(file) ?? []) seen.add(next);
+  return seen.has(to);
 }
 
 describe("import map", () => {
@@ -89,9 +120,10 @@ describe("import map", () => {
     expect(files.length).toBeGreaterThan(10);
   });
 
+  const arrows = files.flatMap((file) => arrowsOf(file, readFileSync(join(root, file), "utf8")));
+
   it("has every arrow of the sources", () => {
-    const missing = files
-      .flatMap((file) => arrowsOf(file, readFileSync(join(root, file), "utf8")))
+    const missing = arrows
       .filter((arrow) => !arrow.to.startsWith(".."))
       .flatMap((arrow) => {
         const why = objection(arrow);
@@ -120,5 +152,29 @@ describe("import map", () => {
     ['import { bm25 } from "../search/bm25.js";', "train/loop.ts"],
   ])("accepts %s in %s", (text, file) => {
     expect(arrowsOf(file, text).map(objection)).toEqual([undefined]);
+  });
+
+  it("finds no circles of files, but of types within one folder", () => {
+    expect(circular(arrows).map(({ from, to }) => `src/${from}.ts → src/${to}.ts`)).toEqual([]);
+  });
+
+  it.each([
+    ["of values", ["a/one value a/two", "a/two value a/three", "a/three value a/one"], 3],
+    ["of types across folders", ["a/one type b/two", "b/two type a/one"], 2],
+    ["of a value and a type across folders", ["a/one value b/two", "b/two type a/one"], 2],
+    ["but not of types in one folder", ["a/one type a/two", "a/two type a/one"], 0],
+    ["but not of a value and a type in one folder", ["a/one value a/two", "a/two type a/one"], 0],
+    ["but not of what is loaded later", ["a/one lazy b/two", "b/two value a/one"], 0],
+    [
+      "but not beside a circle",
+      ["a/one type a/two", "a/two type a/one", "b/three value a/one", "a/two value c/four"],
+      0,
+    ],
+  ])("finds circles %s", (_, drawn, count) => {
+    const read = drawn.map((line) => {
+      const [from, kind, to] = line.split(" ");
+      return { from, kind: kind as Arrow["kind"], to };
+    });
+    expect(circular(read)).toHaveLength(count);
   });
 });

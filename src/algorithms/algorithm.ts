@@ -5,7 +5,8 @@
  * update, over the rows of that update).
  */
 import type { Datum, Group, Trajectory } from "../types.js";
-import type { Objective } from "./objective.js";
+import type { KlName } from "./kl.js";
+import type { PolicyLoss } from "./losses.js";
 
 /** What an algorithm remembers between batches: plain data, saved with the run. */
 export interface AlgorithmState {
@@ -93,6 +94,15 @@ export interface MadeData {
   /** In the data: tokens that carry loss, and all tokens. */
   lossTokens: number;
   tokens: number;
+}
+
+/** What an update minimises: a loss on ratios, with a KL to the frozen start and an entropy bonus where they are wanted. */
+export interface Objective {
+  loss: PolicyLoss;
+  /** Added to the loss: β Σ share·KL estimate. Absent: no KL in the loss. */
+  kl?: { coefficient: number; estimator: KlName };
+  /** Weight of the entropy bonus, already in the data's `entropyWeights_T`; 0: none. */
+  entropy: number;
 }
 
 /** Rows of a batch in the order of their groups, with the counts of what was left out. */

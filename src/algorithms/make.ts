@@ -1,13 +1,12 @@
 /** @file An algorithm out of its choices: the parts of this folder, put together. */
 import { klCoefficient, makeAdvantages, needsOf } from "./advantages.js";
-import type { Algorithm } from "./algorithm.js";
+import type { Algorithm, Objective } from "./algorithm.js";
 import type { Choices } from "./choices.js";
 import { type AlgorithmName, choicesOf } from "./named.js";
 import { refuseContradictoryChoices } from "./contradictions.js";
 import { nextCoefficient } from "./kl.js";
 import type { PolicyLoss } from "./losses.js";
 import { makeData } from "./make-data.js";
-import type { Objective } from "./objective.js";
 import { makeRows, withCurrentLogprobs } from "./rows.js";
 
 /**

@@ -1,17 +1,9 @@
 /**
  * @file What an update minimises: a loss on probability ratios, with a KL to the frozen start and an entropy bonus where they are wanted.
  */
-import type { MadeData } from "./algorithm.js";
-import { klGradient, klValue, type KlName } from "./kl.js";
-import { dataLoss, type Logprobs, type PolicyLoss } from "./losses.js";
-
-export interface Objective {
-  loss: PolicyLoss;
-  /** Added to the loss: β Σ share·KL estimate. Absent: no KL in the loss. */
-  kl?: { coefficient: number; estimator: KlName };
-  /** Weight of the entropy bonus, already in the data's `entropyWeights_T`; 0: none. */
-  entropy: number;
-}
+import type { MadeData, Objective } from "./algorithm.js";
+import { klGradient, klValue } from "./kl.js";
+import { dataLoss, type Logprobs } from "./losses.js";
 
 /** The objective without its entropy bonus, which is not a function of the tokens' log-probabilities. */
 export interface ObjectiveGradient {

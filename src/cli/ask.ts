@@ -2,10 +2,17 @@
 import { renderTrace } from "../rollout/trace.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Trajectory } from "../types.js";
-import { configOfModel, newestRun, type ModelOptions } from "./evaluated-run.js";
+import { newestRun } from "./run-models.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, integer, numberOption, warnAboutPrompt } from "./run-options.js";
+import {
+  addRunOptions,
+  configOfModel,
+  integer,
+  numberOption,
+  warnAboutPrompt,
+  type ModelOptions,
+} from "./run-options.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";

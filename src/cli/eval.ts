@@ -10,10 +10,16 @@ import { mergeConfig, type Config } from "../train/config/config.js";
 import { evaluate } from "../train/evaluate.js";
 import { loadSplits } from "../train/parts.js";
 import type { Question } from "../types.js";
-import { configOfModel, type ModelOptions } from "./evaluated-run.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, integer, warnAboutCorpus, warnAboutPrompt } from "./run-options.js";
+import {
+  addRunOptions,
+  configOfModel,
+  integer,
+  warnAboutCorpus,
+  warnAboutPrompt,
+  type ModelOptions,
+} from "./run-options.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";

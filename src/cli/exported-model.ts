@@ -6,7 +6,7 @@ import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../files/manifest.js";
 import { locateBase, modelFolder } from "../train/model-folder.js";
-import { modelOfRun } from "./evaluated-run.js";
+import { isRun, modelOfRun, runAround } from "./run-models.js";
 
 export interface ExportedModel {
   /** As it was given; of a model of the Hub with its commit. */
@@ -55,16 +55,4 @@ async function modelAt(place: string, given: string): Promise<string> {
   throw new UserError(
     `There is nothing at ${given}. Name a run folder, a checkpoint, an adapter folder, a model folder or a .gguf file.`,
   );
-}
-
-function isRun(folder: string): boolean {
-  return existsSync(path.join(folder, "run.json"));
-}
-
-/** The run of `RUN/best` or `RUN/checkpoints/step-N/policy`. */
-export function runAround(location: string): string | undefined {
-  const up = /[\\/](best|checkpoints[\\/]step-\d+[\\/]policy)$/.exec(path.resolve(location));
-  if (!up) return undefined;
-  const run = path.resolve(location).slice(0, up.index);
-  return isRun(run) ? run : undefined;
 }

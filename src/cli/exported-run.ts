@@ -5,7 +5,7 @@ import type { BestScore, TrainState } from "../train/checkpoint.js";
 import type { Config } from "../train/config/config.js";
 import { readResult, type TestReports } from "../train/result.js";
 import { readRunConfig, readStarts, type RunKind, type Start } from "../train/run-folder.js";
-import { runAround } from "./exported-model.js";
+import { runAround } from "./run-models.js";
 
 export interface ExportedRun {
   kind: RunKind;

@@ -7,7 +7,7 @@ import { evaluationMarkdown } from "../eval/table.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
-import { runAround } from "./exported-model.js";
+import { runAround } from "./run-models.js";
 import type { ExportedRun } from "./exported-run.js";
 import { count, duration } from "./terminal/format.js";
 

@@ -16,7 +16,7 @@ import { groupHelp } from "../train/config/fields.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { runAround } from "./exported-model.js";
+import { modelOfRun, runAround } from "./run-models.js";
 
 export interface RunOptions {
   config?: string;
@@ -194,4 +194,20 @@ export function numberOption(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
   return value;
+}
+
+export interface ModelOptions extends RunOptions {
+  run?: string;
+}
+
+/**
+ * The configuration with `model.folder` set to the model that is meant. Of a run, everything else is as it was trained
+ * with, unless flags say otherwise.
+ * @throws UserError when a run has no model yet, or its best one is damaged
+ */
+export async function configOfModel(options: ModelOptions): Promise<Config> {
+  if (options.run === undefined) return configOf(options);
+  const saved = await readRunConfig(options.run);
+  const folder = options.model ?? (await modelOfRun(options.run));
+  return configOver(mergeConfig(saved, { model: { folder } }), options);
 }

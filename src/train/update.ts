@@ -5,10 +5,11 @@ import type {
   Algorithm,
   AlgorithmState,
   MadeData,
+  Objective,
   Rows,
 } from "../algorithms/algorithm.js";
 import { carriesLoss, isEngineLoss, isMoved } from "../algorithms/losses.js";
-import { objectiveGradient, type Objective } from "../algorithms/objective.js";
+import { objectiveGradient } from "../algorithms/objective.js";
 import { ratioStats } from "../algorithms/ratio-stats.js";
 import { UserError } from "../errors.js";
 import type { Critic, ValueDatum } from "../contracts/critic.js";

@@ -1,28 +1,9 @@
-/** @file Which model `eval` and `ask` speak of: a run's best checkpoint, a model folder, or what is newest. */
+/** @file The models of run folders: a run's best or last one, the newest run that has one, the run that a model was made in. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { findCheckpoint } from "../train/checkpoint.js";
-import { mergeConfig, type Config } from "../train/config/config.js";
 import { manifestProblem } from "../files/manifest.js";
-import { readRunConfig } from "../train/run-folder.js";
-import { configOf, configOver, type RunOptions } from "./run-options.js";
-
-export interface ModelOptions extends RunOptions {
-  run?: string;
-}
-
-/**
- * The configuration with `model.folder` set to the model that is meant. Of a run, everything else is as it was trained
- * with, unless flags say otherwise.
- * @throws UserError when a run has no model yet, or its best one is damaged
- */
-export async function configOfModel(options: ModelOptions): Promise<Config> {
-  if (options.run === undefined) return configOf(options);
-  const saved = await readRunConfig(options.run);
-  const folder = options.model ?? (await modelOfRun(options.run));
-  return configOver(mergeConfig(saved, { model: { folder } }), options);
-}
 
 /** A run's best model; of a run without validation questions, its last one. */
 export async function modelOfRun(run: string): Promise<string> {
@@ -53,4 +34,17 @@ export function newestRun(folder = "runs"): string | undefined {
 
 function bestOf(run: string): string {
   return path.join(run, "best");
+}
+
+/** Whether the folder is that of a run. */
+export function isRun(folder: string): boolean {
+  return existsSync(path.join(folder, "run.json"));
+}
+
+/** The run of `RUN/best` or `RUN/checkpoints/step-N/policy`. */
+export function runAround(location: string): string | undefined {
+  const up = /[\\/](best|checkpoints[\\/]step-\d+[\\/]policy)$/.exec(path.resolve(location));
+  if (!up) return undefined;
+  const run = path.resolve(location).slice(0, up.index);
+  return isRun(run) ? run : undefined;
 }
