@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { UserError } from "../../src/errors.js";
 import { Bm25Engine } from "../../src/search/bm25/engine.js";
 import { readIndex } from "../../src/search/bm25/open.js";
-import { PassagesInMemory } from "../../src/search/bm25/passages.js";
+import { PassagesInMemory } from "../../src/search/passages.js";
 import { readCorpus } from "../../src/search/documents/corpus.js";
 import { lanceIsAbsent } from "../../src/search/dense/lancedb/library.js";
 import type { SearchEngine } from "../../src/search/engine.js";

@@ -1,39 +1,49 @@
-/** @file A file written through a buffer, hashed on its way, and the same for numbers. */
+/**
+ * @file Files with checksums: written through a buffer and hashed on the way, and read again with a look at whether they are what was written.
+ */
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
-import type { OutputFile } from "./disk.js";
-import type { FileSeal } from "./checksummed-manifest.js";
+import { closeSync, createReadStream, openSync, readFileSync, readSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { UserError } from "../errors.js";
+import { OutputFile } from "./disk.js";
+
+/** What a file was when it was written. */
+export interface FileChecksum {
+  bytes: number;
+  /** Hexadecimal. */
+  sha256: string;
+}
 
 const bufferBytes = 1 << 18;
 
-/** Bytes. */
-export class SealedFile {
+/** A file being written, with its hash. */
+export class ChecksummedFile {
   readonly #file: OutputFile;
   readonly #hash = createHash("sha256");
   readonly #buffer = Buffer.allocUnsafe(bufferBytes);
   #filled = 0;
+  /** Written so far. */
   bytes = 0;
 
-  constructor(file: OutputFile) {
+  private constructor(file: OutputFile) {
     this.#file = file;
   }
 
-  /** Goes on with a file whose first `bytes` bytes, at `path`, are hashed anew. */
-  static extending(file: OutputFile, path: string, bytes: number): SealedFile {
-    const extended = new SealedFile(file);
-    const source = openSync(path, "r");
+  /** A new file; one that is there is an error. */
+  static create(path: string): ChecksummedFile {
+    return new ChecksummedFile(OutputFile.create(path));
+  }
+
+  /** Goes on behind the first `bytes` bytes of a file, which are read and hashed anew. */
+  static extend(path: string, bytes: number): ChecksummedFile {
+    const file = new ChecksummedFile(OutputFile.extend(path, bytes));
     try {
-      while (extended.bytes < bytes) {
-        const piece = extended.#buffer.subarray(0, Math.min(bufferBytes, bytes - extended.bytes));
-        const count = readSync(source, piece, 0, piece.length, extended.bytes);
-        if (count === 0) throw new Error(`internal: ${path} ended early`);
-        extended.#hash.update(piece.subarray(0, count));
-        extended.bytes += count;
-      }
-    } finally {
-      closeSync(source);
+      file.#rehash(path, bytes);
+    } catch (error) {
+      file.abandon();
+      throw error;
     }
-    return extended;
+    return file;
   }
 
   write(bytes: Uint8Array): void {
@@ -53,13 +63,14 @@ export class SealedFile {
     this.#file.sync();
   }
 
-  /** Puts the file on the disk. */
-  finish(): FileSeal {
+  /** Puts the file on the disk and closes it. */
+  finish(): FileChecksum {
     this.flush();
     this.#file.finish();
     return { bytes: this.bytes, sha256: this.#hash.digest("hex") };
   }
 
+  /** Closes the file, if it is open, without caring for its content. */
   abandon(): void {
     this.#file.abandon();
   }
@@ -74,17 +85,32 @@ export class SealedFile {
     this.#hash.update(bytes);
     this.#file.write(bytes);
   }
+
+  #rehash(path: string, bytes: number): void {
+    const source = openSync(path, "r");
+    try {
+      while (this.bytes < bytes) {
+        const piece = this.#buffer.subarray(0, Math.min(bufferBytes, bytes - this.bytes));
+        const count = readSync(source, piece, 0, piece.length, this.bytes);
+        if (count === 0) throw new Error(`internal: ${path} ended early`);
+        this.#hash.update(piece.subarray(0, count));
+        this.bytes += count;
+      }
+    } finally {
+      closeSync(source);
+    }
+  }
 }
 
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
 /** Writes any numbers to a file as little-endian elements of one kind. */
 export class NumberWriter {
-  readonly #file: SealedFile;
+  readonly #file: ChecksummedFile;
   readonly #buffer: Numbers;
   #filled = 0;
 
-  constructor(file: SealedFile, kind: new (length: number) => Numbers) {
+  constructor(file: ChecksummedFile, kind: new (length: number) => Numbers) {
     this.#file = file;
     this.#buffer = new kind(1 << 13);
   }
@@ -99,9 +125,13 @@ export class NumberWriter {
     return this;
   }
 
-  finish(): FileSeal {
+  finish(): FileChecksum {
     this.#flush();
     return this.#file.finish();
+  }
+
+  abandon(): void {
+    this.#file.abandon();
   }
 
   #flush(): void {
@@ -109,4 +139,95 @@ export class NumberWriter {
     this.#file.write(new Uint8Array(buffer, 0, this.#filled * this.#buffer.BYTES_PER_ELEMENT));
     this.#filled = 0;
   }
+}
+
+/** Node reads at most 2 GiB at once; small pieces let other work on the thread in between: hashing one takes about 2 ms. */
+const pieceBytes = 4 * 1024 * 1024;
+const smallBytes = 64 * 1024;
+
+/**
+ * A whole file, in memory that threads can share.
+ * @param folder the index that it belongs to, for messages
+ * @throws UserError when it is not what was written
+ */
+export async function readChecksummed(
+  folder: string,
+  path: string,
+  checksum: FileChecksum,
+): Promise<SharedArrayBuffer> {
+  const memory = new SharedArrayBuffer(checksum.bytes);
+  const content = new Uint8Array(memory);
+  if (checksum.bytes <= smallBytes) {
+    content.set(readSmall(folder, path, checksum));
+    return memory;
+  }
+  await checkSize(folder, path, checksum.bytes);
+  const hash = createHash("sha256");
+  const file = await open(path, "r");
+  try {
+    for (let done = 0; done < checksum.bytes;) {
+      const { bytesRead } = await file.read(content, done, Math.min(pieceBytes, checksum.bytes - done), done);
+      if (bytesRead === 0) throw damaged(path, "it ends early", folder);
+      hash.update(content.subarray(done, done + bytesRead));
+      done += bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  if (hash.digest("hex") !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+  return memory;
+}
+
+/** @throws UserError when a file is not what was written */
+export async function verifyFile(folder: string, path: string, checksum: FileChecksum): Promise<void> {
+  if (checksum.bytes <= smallBytes) {
+    readSmall(folder, path, checksum);
+    return;
+  }
+  await checkSize(folder, path, checksum.bytes);
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  if (hash.digest("hex") !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+}
+
+/** A small file at once: to wait for another thread would take longer. */
+function readSmall(folder: string, path: string, checksum: FileChecksum): Buffer {
+  let content: Buffer;
+  try {
+    content = readFileSync(path);
+  } catch (cause) {
+    throw unreadable(folder, path, cause);
+  }
+  if (content.length !== checksum.bytes) throw resized(folder, path, content.length, checksum.bytes);
+  if (createHash("sha256").update(content).digest("hex") !== checksum.sha256)
+    throw damaged(path, "its content has changed", folder);
+  return content;
+}
+
+/** @throws UserError when a file is missing or has another size than was written */
+export async function checkSize(folder: string, path: string, bytes: number): Promise<void> {
+  let size: number;
+  try {
+    ({ size } = await stat(path));
+  } catch (cause) {
+    throw unreadable(folder, path, cause);
+  }
+  if (size !== bytes) throw resized(folder, path, size, bytes);
+}
+
+function unreadable(folder: string, path: string, cause: unknown): Error {
+  return damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, folder, cause);
+}
+
+function resized(folder: string, path: string, size: number, bytes: number): Error {
+  return damaged(path, `it has ${size} bytes where ${bytes} were written`, folder);
+}
+
+/** The error of a file that is not what was written. */
+export function damaged(path: string, why: string, folder: string, cause?: unknown): UserError {
+  return new UserError(`The search index is damaged: ${path}: ${why}. ${remedy(folder)}`, { cause });
+}
+
+export function remedy(folder: string): string {
+  return `Build it with \`sleuth index CORPUS.jsonl --out ${folder}\`.`;
 }

@@ -1,6 +1,6 @@
 /**
- * @file The few changes that building an index makes to the disk, as an interface, so that a test can make any of
- * them fail. Synchronous: who writes much does so in a worker, or waits between pieces.
+ * @file The changes to the disk that building an index consists of. They are synchronous: code that writes much does so in a worker, or pauses
+ * between pieces. Tests make Node's own `fs` fail below a folder (`failing-disk.test-support.ts`), so that each of these changes fails in turn.
  */
 import {
   closeSync,
@@ -13,81 +13,122 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 
-/** A file being written. */
-export interface OutputFile {
-  /** Appends all bytes. */
-  write(bytes: Uint8Array): void;
-  /** Puts what was written so far on the disk. */
-  sync(): void;
-  /** Puts everything on the disk and closes the file. */
-  finish(): void;
-  /** Closes the file without caring for its content. */
-  abandon(): void;
-}
+/** A file being written. End with `finish`, or with `abandon` after an error. */
+export class OutputFile {
+  readonly #descriptor: number;
+  #end: number;
+  #isOpen = true;
 
-export interface OutputFiles {
-  makeFolder(path: string): void;
-  create(path: string): OutputFile;
-  /** Opens a file again to write on after its first `bytes` bytes; what stands behind them goes. */
-  extend(path: string, bytes: number): OutputFile;
-  /** Replaces `to` in one step. */
-  rename(from: string, to: string): void;
-  /** Puts a folder's entries on the disk. */
-  syncFolder(path: string): void;
-  /** Removes a file or a folder with all it holds; nothing there is no error. */
-  remove(path: string): void;
-}
+  private constructor(descriptor: number, end: number) {
+    this.#descriptor = descriptor;
+    this.#end = end;
+  }
 
-/** The real disk. */
-export const diskFiles: OutputFiles = {
-  makeFolder: (path) => void mkdirSync(path, { recursive: true }),
-  create: (path) => outputFile(openSync(path, "wx"), 0),
-  extend(path, bytes) {
-    const file = openSync(path, "r+");
-    ftruncateSync(file, bytes);
-    return outputFile(file, bytes);
-  },
-  rename: renameSync,
-  syncFolder(path) {
-    // Windows cannot open folders, and its renames need no such help.
-    if (process.platform === "win32") return;
-    const folder = openSync(path, "r");
+  /** A new file; one that is there is an error. */
+  static create(path: string): OutputFile {
+    return new OutputFile(openSync(path, "wx"), 0);
+  }
+
+  /** Opens a file again to write behind its first `bytes` bytes; what stands after them goes. */
+  static extend(path: string, bytes: number): OutputFile {
+    const file = new OutputFile(openSync(path, "r+"), bytes);
     try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
+      ftruncateSync(file.#descriptor, bytes);
+    } catch (error) {
+      file.abandon();
+      throw error;
     }
-  },
-  remove: (path) => rmSync(path, { recursive: true, force: true }),
-};
+    return file;
+  }
 
-function outputFile(file: number, length: number): OutputFile {
-  let end = length;
-  return {
-    write(bytes) {
-      for (let done = 0; done < bytes.length;) {
-        const written = writeSync(file, bytes, done, bytes.length - done, end);
-        done += written;
-        end += written;
-      }
-    },
-    sync: () => fdatasyncSync(file),
-    finish() {
-      try {
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
-    },
-    abandon: () => closeSync(file),
-  };
+  /** Appends all bytes. */
+  write(bytes: Uint8Array): void {
+    this.#checkOpen();
+    for (let done = 0; done < bytes.length;) {
+      const written = writeSync(this.#descriptor, bytes, done, bytes.length - done, this.#end);
+      done += written;
+      this.#end += written;
+    }
+  }
+
+  /** Puts what was written so far on the disk. */
+  sync(): void {
+    this.#checkOpen();
+    fdatasyncSync(this.#descriptor);
+  }
+
+  /** Puts everything on the disk and closes the file. */
+  finish(): void {
+    this.#checkOpen();
+    try {
+      fsyncSync(this.#descriptor);
+    } finally {
+      this.abandon();
+    }
+  }
+
+  /** Closes the file, if it is open, without caring for its content. */
+  abandon(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#descriptor);
+  }
+
+  /** The descriptor of a closed file may be another file's by now. */
+  #checkOpen(): void {
+    if (!this.#isOpen) throw new Error("internal: the file is closed");
+  }
 }
 
-/** Removes what nobody needs; what cannot be removed is left for the next writer. */
-export function removeQuietly(path: string, files: OutputFiles): void {
+/** Makes a folder, and those above it; one that is there is no error. */
+export function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true });
+}
+
+/** Puts a folder's entries on the disk. */
+export function syncFolder(path: string): void {
+  // Windows cannot open folders, and its renames need no such help.
+  if (process.platform === "win32") return;
+  const folder = openSync(path, "r");
   try {
-    files.remove(path);
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** Gives a file another content in one step: after a failure or a crash, the old content is there whole. */
+export function replaceFile(path: string, content: string): void {
+  const unfinished = `${path}.new`;
+  remove(unfinished);
+  const file = OutputFile.create(unfinished);
+  try {
+    file.write(Buffer.from(content));
+    file.finish();
+    renameSync(unfinished, path);
+  } catch (error) {
+    file.abandon();
+    removeQuietly(unfinished);
+    throw error;
+  }
+  try {
+    syncFolder(dirname(path));
+  } catch {
+    // The new content is there already, and undoing that would leave none.
+  }
+}
+
+/** Removes a file or a folder with all it holds; a path where nothing is is no error. */
+export function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+/** Removes what nothing needs any more; what cannot be removed is left for the next writer. */
+export function removeQuietly(path: string): void {
+  try {
+    remove(path);
   } catch {
     // Left behind.
   }

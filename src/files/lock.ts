@@ -93,10 +93,10 @@ async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner
       else await removeStale(file, found.text);
     }
   } finally {
-    await rm(claim, { force: true });
+    await removeQuietly(claim);
   }
   return async () => {
-    if ((await readFile(file, "utf8").catch(() => "")) === text) await rm(file, { force: true });
+    if ((await readFile(file, "utf8").catch(() => "")) === text) await removeQuietly(file);
   };
 }
 
@@ -112,6 +112,11 @@ async function publish(claim: string, file: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   }
+}
+
+/** What cannot be removed is no failure of the work that was done under the lock: it counts for nothing once this process is gone. */
+async function removeQuietly(file: string): Promise<void> {
+  await rm(file, { force: true }).catch(() => undefined);
 }
 
 /** @returns what the lock says, and its owner, null when that is gone; "none" when there is no lock */

@@ -2,8 +2,8 @@
 import { Random } from "../random.js";
 import type { Passage, StoredPassage } from "../types.js";
 import { openBm25 } from "./bm25/open-settings.js";
-import { PassagesInMemory } from "./bm25/passages.js";
-import type { PassageSource } from "./bm25/passages.js";
+import { PassagesInMemory } from "./passages.js";
+import type { PassageSource } from "./passages.js";
 import { checkCount, checkSignal } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
 import type { EngineContext, EngineSettings } from "./settings.js";

@@ -1,12 +1,11 @@
 /** @file Every engine runs the one conformance suite. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe } from "vitest";
+import { scratchFolder } from "../files/failing-disk.test-support.js";
 import { buildIndex } from "./bm25/build.js";
 import { addToIndex, deleteFromIndex } from "./bm25/change.js";
 import { Bm25Engine } from "./bm25/engine.js";
-import { hastyDisk } from "./bm25/failing-disk.test-support.js";
 import { openIndex } from "./bm25/open.js";
 import { CachedEngine } from "./cache.js";
 import { searchConformance } from "./conformance.js";
@@ -24,7 +23,7 @@ import { serve } from "./serving/server.js";
 import { inProcess } from "./serving/in-process.test-support.js";
 import type { StoredPassage } from "../types.js";
 
-const folder = mkdtempSync(join(tmpdir(), "sleuth-search-"));
+const folder = scratchFolder("sleuth-search-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let built = 0;
 
@@ -35,19 +34,19 @@ const fromFiles: MakeEngine = async (passages, settings) => {
   const corpus = join(folder, `corpus-${built}.jsonl`);
   const out = join(folder, `index-${built++}`);
   writeFileSync(corpus, passages.map((passage) => JSON.stringify(passage)).join("\n"));
-  await buildIndex({ corpus: [corpus], out, settings, runBytes: 100, files: hastyDisk });
+  await buildIndex({ corpus: [corpus], out, settings, runBytes: 100, workers: 0 });
   return openIndex(out);
 };
 
 /** Through an index that grew piece by piece, with passages in between that are deleted or replaced, and never merged. */
 const fromChanges: MakeEngine = async (passages, settings) => {
   const index = join(folder, `index-${built++}`);
-  const options = { folder: index, files: hastyDisk, merge: false } as const;
+  const options = { folder: index, merge: false } as const;
   const batches = async function* (...batch: StoredPassage[]): AsyncGenerator<StoredPassage[]> {
     yield batch;
   };
   const gone = (id: string): StoredPassage => ({ id, title: "Lima", text: "capital of Peru, owl song" });
-  await buildIndex({ out: index, passages: batches(gone("gone-1"), gone("gone-2")), settings, files: hastyDisk });
+  await buildIndex({ out: index, passages: batches(gone("gone-1"), gone("gone-2")), settings });
   for (let first = 0; first < passages.length; first += 5) {
     const piece = passages.slice(first, first + 5);
     await addToIndex({ ...options, passages: batches(gone(piece[0].id), gone(`gone-at-${first}`)) });

@@ -9,7 +9,7 @@ import { LancePassages } from "../../search/dense/lancedb/passages.js";
 import { openEncoder } from "../../search/dense/open-encoder.js";
 import { engineOf, enginesIn, locateIndex } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
-import { Bm25Progress, encoderSource, lanceTable } from "./engines.js";
+import { Bm25Progress, encoderSource, lanceTable, tellNoResume } from "./engines.js";
 import type { IndexOptions } from "./options.js";
 import { withSources } from "./sources.js";
 import { count } from "../terminal/format.js";
@@ -68,9 +68,9 @@ const changers = {
     let changed: Changed = { passages: 0 };
     if (deleted.length > 0) changed = { ...changed, ...(await deleteFromIndex({ folder, ids: deleted, signal })) };
     if (corpus !== undefined) {
-      const { replace, resume } = options;
+      tellNoResume(terminal, options);
       const progress = new Bm25Progress(terminal);
-      const added = await addToIndex({ folder, corpus, replace, resume, signal, ...progress.calls });
+      const added = await addToIndex({ folder, corpus, replace: options.replace, signal, ...progress.calls });
       progress.stop();
       changed = { ...changed, ...added };
     }
@@ -148,5 +148,5 @@ function tell(terminal: Terminal, engine: string, changed: Changed, out: string)
       `No passage has ${unknown.length === 1 ? "the id" : "the ids"} ${unknown.slice(0, 5).join(", ")}${unknown.length > 5 ? `, and ${unknown.length - 5} more` : ""}.`,
     );
   if (typeof mergeFailure === "string")
-    terminal.note(`Merging afterwards failed; the change is in force. ${mergeFailure}`);
+    terminal.note(`Merging afterwards failed; the change is committed. ${mergeFailure}`);
 }

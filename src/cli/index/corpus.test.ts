@@ -173,7 +173,9 @@ describe("sleuth index for engines", () => {
 
   it("adds, replaces, deletes and merges", async () => {
     expect((await index(put("a.jsonl", line("1", "Ferries.") + line("2", "Trains.")))).status).toBe(0);
-    expect(lastJson(await index("--add", put("b.jsonl", line("3", "Buses."))))).toMatchObject({
+    const added = await index("--add", put("b.jsonl", line("3", "Buses.")), "--no-resume");
+    expect(added.stderr).toContain("bm25 needs no --no-resume");
+    expect(lastJson(added)).toMatchObject({
       added: 1,
       passages: 3,
     });

@@ -24,7 +24,7 @@ export const indexVerb: Verb = {
   description: [
     'Makes an index of JSONL files (plain or .gz) and of documents. A line of JSONL is {"id","contents"} as in Search-R1, with the title in quotes on the first line of contents, or {"id","title","text"}.',
     `Folders are searched for documents (${documentEndings.join(" ")}), which are cut at their headings into passages of --chunk words at most; hidden files and node_modules are left out.`,
-    "The index is ready or it is not there: a failed build leaves the one that was in the folder before (but see --no-resume), and after Ctrl-C or a crash the same command goes on where it was.",
+    "The index is ready or it is not there: a failed build leaves the one that was in the folder before (but see --no-resume). After Ctrl-C or a crash, run the same command again: reading documents and making vectors go on where they were; a bm25 index is built anew.",
   ].join("\n\n"),
   examples: [
     ["sleuth index passages.jsonl --out index", "one file"],
@@ -88,7 +88,7 @@ export const indexVerb: Verb = {
       )
       .option(
         "--no-resume",
-        "begin anew, whatever an interrupted build has done; lancedb then deletes the table that is there first",
+        "begin anew, whatever an interrupted command has done; lancedb then deletes the table that is there first (bm25 always begins anew)",
       )
       .option("--add", "add to the index that is there")
       .option(
@@ -106,8 +106,10 @@ export const indexVerb: Verb = {
     const options = { ...given, paths: paths ?? [] } as unknown as IndexOptions;
     check(options);
     const started = performance.now();
-    const answer = await withInterrupt(terminal, "Stopping; the same command goes on from here.", (signal) =>
-      work(terminal, options, signal),
+    const answer = await withInterrupt(
+      terminal,
+      "Stopping; the same command goes on from here (bm25 begins anew).",
+      (signal) => work(terminal, options, signal),
     );
     return { ...answer, seconds: (performance.now() - started) / 1000 };
   },

@@ -75,7 +75,7 @@ export async function buildIndexes(
         ...{ terminal, options, corpus, signal, encoder },
         out: targetOf(out, engine, engines),
       });
-      const { resumed, resumedFrom = resumed } = built[engine];
+      const { resumedFrom } = built[engine];
       if (typeof resumedFrom === "number" && resumedFrom > 0)
         terminal.note(`Went on: ${count(resumedFrom)} passages were in the ${engine} index already.`);
     }
@@ -91,10 +91,11 @@ export function encoderSource({ encoder = "", encoderModel }: IndexOptions): Enc
 
 const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<BuiltIndex>>> = {
   async bm25({ terminal, options, corpus, out, signal }) {
-    const { k1 = defaultBm25.k1, b = defaultBm25.b, stemmer, stopWords, resume } = options;
+    const { k1 = defaultBm25.k1, b = defaultBm25.b, stemmer, stopWords } = options;
+    tellNoResume(terminal, options);
     const analyzer = { stemmer, ...(stopWords ? {} : { stopWords: [] }) };
     const progress = new Bm25Progress(terminal);
-    const summary = await buildIndex({ corpus, out, settings: { k1, b, analyzer }, resume, signal, ...progress.calls });
+    const summary = await buildIndex({ corpus, out, settings: { k1, b, analyzer }, signal, ...progress.calls });
     progress.stop();
     return { ...summary };
   },
@@ -167,19 +168,22 @@ async function identityOf(corpus: readonly string[]): Promise<string> {
   return JSON.stringify(told);
 }
 
+/** `--no-resume` is accepted for bm25 as it was when interrupted builds were continued. */
+export function tellNoResume(terminal: Terminal, { resume }: IndexOptions): void {
+  if (!resume) terminal.note("bm25 needs no --no-resume any more: it always begins anew.");
+}
+
 /** Bytes of the corpus, for the time left; passages, which are told less often, for the rate. */
 export class Bm25Progress {
   /** Options of `buildIndex` and `addToIndex`. */
   readonly calls = {
     onProgress: (done: number, total: number): void => {
       this.#done = done;
-      this.#from ??= done;
-      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "bytes", from: done });
+      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "bytes" });
       this.#bar.update(done, this.#detail);
     },
     onPassages: (passages: number): void => {
-      // Of a build that goes on, the bytes that are left out at once had as many passages as any.
-      this.#detail = this.#rate.report(passages, this.#done > 0 ? passages * ((this.#from ?? 0) / this.#done) : 0);
+      this.#detail = this.#rate.report(passages, 0);
       this.#bar?.update(this.#done, this.#detail);
     },
     onMerge: (fraction: number): void => {
@@ -192,7 +196,6 @@ export class Bm25Progress {
   readonly #rate = new PassageRate();
   #bar: ProgressBar | undefined;
   #merging: ProgressBar | undefined;
-  #from: number | undefined;
   #done = 0;
   #detail = "";
 

@@ -1,13 +1,49 @@
-/** @file `sleuth index`: a corpus becomes an index folder, in bounded memory, all or nothing. */
+/**
+ * @file `sleuth index`: a corpus becomes an index folder, in bounded memory, all or nothing. Stretches of the corpus are inverted on several
+ * workers at once, and a worker of its own writes their runs in order. Little text is indexed in this thread, in short pieces.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { Analyzer } from "../text/analyzer.js";
-import { checkTarget, putInForce, tidy, writeError } from "./commit.js";
-import { diskFiles } from "../../files/disk.js";
-import { formatName, formatVersion } from "./format.js";
-import { growSegment } from "./grow.js";
-import type { GrowOptions } from "./grow.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
+import { WorkerPool } from "../../workers/pool.js";
+import { generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
+import { removeQuietly } from "../../files/disk.js";
+import { checkTarget, commitIndex, removeUnneeded, writeError } from "./commit.js";
+import { formatName, formatVersion, readManifest } from "./format.js";
+import type { Manifest } from "./format.js";
+import { Inverter } from "./invert.js";
 import { withIndexLock } from "../index-lock.js";
+import { drain } from "./pause.js";
+import { buffersOf, invertParts } from "./run.js";
+import type { Part, Run } from "./run.js";
+import { SegmentBuilder } from "./segment-writer.js";
+import type { BuildOrder, Built, Conflict } from "./segment-writer.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
+import { sourceOf } from "./source.js";
+import type { Source, SourceOptions } from "./source.js";
+import type { Existing } from "./stored-segment.js";
+import type { WriteAnswer, WriteOrder, WriteTask } from "./write-worker.js";
+
+/** Options of everything that writes much. */
+export interface WorkOptions {
+  /** Threads that analyse text. 0: all work is done in this thread, in short pieces. Default: one for each core, at most 4; 0 for little text. */
+  workers?: number;
+  /** The part of the final merge that is done, 0 to 1. */
+  onMerge?: (fraction: number) => void;
+  /** Cancels; what was in the index before stays. */
+  signal?: AbortSignal;
+}
+
+export interface GrowOptions extends SourceOptions, WorkOptions {
+  /** Passages indexed so far, told once a run. */
+  onPassages?: (passages: number) => void;
+  /** Bytes of corpus in one run: the measure of memory (about 4 times as much a worker). Default: 32 MiB. */
+  runBytes?: number;
+}
 
 /** Besides what follows: where the passages come from (`corpus` or `passages`), and how the work is done. */
 export interface BuildIndexOptions extends GrowOptions {
@@ -25,37 +61,209 @@ export interface IndexSummary {
   meanLength: number;
   /** Size of the index on disk. */
   bytes: number;
-  /** Passages that an earlier, interrupted call had indexed already. */
-  resumed: number;
 }
 
 /**
  * Builds an index. An index that stood in `out` stays whole and usable until the new one replaces it in one step, and for
- * good when the build fails, is cancelled or is killed.
- *
- * A build that was cancelled or killed goes on when it is called again with the same source and settings (`resume: false` begins anew). Files
- * count as the same while path, size and time of change are; passages while `contents` is.
+ * good when the build fails, is cancelled or is killed. What a killed build left is removed by the next writer.
  * @throws UserError for a malformed corpus, a repeated id, a source without passages, a folder that is not an index, a full disk; `IndexBusy`
  * (a UserError) when another writer is at work in `out`; the signal's reason when cancelled.
  */
 export async function buildIndex(options: BuildIndexOptions): Promise<IndexSummary> {
-  const { out, files = diskFiles } = options;
+  const { out } = options;
   const { k1, b, analyzer } = { ...defaultBm25, ...options.settings };
   checkRanking(k1, b);
   const { settings } = new Analyzer(analyzer);
   checkTarget(out);
   try {
     return await withIndexLock(out, async () => {
-      const target = { out, analyzer: settings, existing: [], replace: false, context: "build" };
-      const { record, resumed } = await growSegment(target, options);
-      const head = { format: formatName, version: formatVersion, analyzer: settings, k1, b } as const;
-      putInForce(out, { ...head, segments: [record] }, record.folder, files);
-      tidy(out, { ...head, segments: [record] }, files, false);
+      await removeLeftovers(out);
+      const { record } = await growSegment({ out, analyzer: settings, existing: [], replace: false }, options);
+      const manifest: Manifest = {
+        format: formatName,
+        version: formatVersion,
+        analyzer: settings,
+        k1,
+        b,
+        segments: [record],
+      };
+      commitIndex(out, manifest, record.folder);
       const { passages, terms, postings, totalLength } = record;
       const bytes = Object.values(record.files).reduce((sum, file) => sum + file.bytes, 0);
-      return { out, passages, terms, postings, meanLength: totalLength / passages, bytes, resumed };
+      return { out, passages, terms, postings, meanLength: totalLength / passages, bytes };
     });
   } catch (error) {
     throw writeError(out, error);
   }
+}
+
+/** Removes what killed writers left, so that it takes no room on the disk meanwhile. */
+async function removeLeftovers(out: string): Promise<void> {
+  const nothing = { segments: [] };
+  // Of an index that cannot be read, everything stays until it is replaced.
+  const current = existsSync(join(out, manifestName)) ? await readManifest(out).catch(() => undefined) : nothing;
+  if (current !== undefined) removeUnneeded(out, current);
+}
+
+interface GrowTarget {
+  out: string;
+  analyzer: AnalyzerSettings;
+  existing: readonly Existing[];
+  replace: boolean;
+}
+
+const defaultRunBytes = 32 * 1024 * 1024;
+/** Below this, starting workers costs more than they save. */
+const smallBytes = 1024 * 1024;
+
+/** Writes a source as a new segment. The caller commits it; when it cannot, it removes the folder. */
+export async function growSegment(target: GrowTarget, options: GrowOptions): Promise<Built> {
+  const { out, existing, replace, analyzer } = target;
+  const { signal, runBytes = defaultRunBytes } = options;
+  const source = await sourceOf(options);
+  const folder = newFolder();
+  try {
+    const stretches = source.stretches(runBytes, signal);
+    return await write({ out, folder, existing, replace }, analyzer, stretches, source, options);
+  } catch (error) {
+    removeQuietly(join(out, folder));
+    throw error;
+  }
+}
+
+/** A name for the folder of a new segment. */
+export function newFolder(): string {
+  return `${generationPrefix}${process.pid}-${randomBytes(4).toString("hex")}`;
+}
+
+async function write(
+  order: BuildOrder,
+  analyzer: AnalyzerSettings,
+  stretches: AsyncGenerator<Part[]>,
+  source: Source,
+  options: GrowOptions,
+): Promise<Built> {
+  const { signal, onMerge, onPassages } = options;
+  const first = await stretches.next();
+  if (first.done) throw source.empty();
+  const workers = workersFor(options, first.value);
+  const inverters = await openInverters(analyzer, workers, signal);
+  let builder: Builder | undefined;
+  try {
+    builder =
+      workers > 0 ? await openBuilder({ build: order }, signal) : inThisThread(new SegmentBuilder(order), signal);
+    let passages = 0;
+    for await (const { run, isLast } of runsOf(first, stretches, inverters, workers)) {
+      const conflict = await builder.addRun(run, isLast);
+      if (conflict !== undefined) throw await source.conflict(order.out, conflict);
+      passages += run.passages;
+      onPassages?.(passages);
+      signal?.throwIfAborted();
+    }
+    if (passages === 0) throw source.empty();
+    return await builder.finish(onMerge);
+  } finally {
+    await Promise.all([inverters.close(), builder?.close()]);
+    await stretches.return(undefined);
+  }
+}
+
+/** The runs in order. */
+async function* runsOf(
+  first: IteratorResult<Part[]>,
+  rest: AsyncGenerator<Part[]>,
+  inverters: Inverters,
+  workers: number,
+): AsyncGenerator<{ run: Run; isLast: boolean }> {
+  const waiting: Promise<Run>[] = [];
+  for (let stretch = first; !stretch.done; stretch = await rest.next()) {
+    const run = inverters.invert(stretch.value);
+    // Told where it is waited for.
+    run.catch(() => undefined);
+    waiting.push(run);
+    if (waiting.length > workers + 1) yield { run: await (waiting.shift() as Promise<Run>), isLast: false };
+  }
+  for (let run = waiting.shift(); run !== undefined; run = waiting.shift())
+    yield { run: await run, isLast: waiting.length === 0 };
+}
+
+interface Inverters {
+  invert(parts: Part[]): Promise<Run>;
+  close(): Promise<void>;
+}
+
+async function openInverters(settings: AnalyzerSettings, workers: number, signal?: AbortSignal): Promise<Inverters> {
+  if (workers === 0) {
+    const inverter = new Inverter(new Analyzer(settings));
+    let last: Promise<unknown> = Promise.resolve();
+    return {
+      // One after the other: they share the inverter.
+      invert(parts) {
+        const run = last.then(() => drain(invertParts(parts, inverter), { signal }));
+        last = run.catch(() => undefined);
+        return run;
+      },
+      close: async () => undefined,
+    };
+  }
+  const module = new URL("./invert-worker", import.meta.url);
+  const pool = await WorkerPool.open<Part[], Run>({ name: "indexing", module, workers, data: settings });
+  return {
+    invert: (parts) => pool.run(parts, { signal, transfer: parts.map(({ bytes }) => bytes.buffer as ArrayBuffer) }),
+    close: () => pool.close(),
+  };
+}
+
+interface Builder {
+  addRun(run: Run, isLast: boolean): Promise<Conflict | undefined>;
+  finish(onMerge?: (fraction: number) => void): Promise<Built>;
+  close(): Promise<void>;
+}
+
+function inThisThread(builder: SegmentBuilder, signal?: AbortSignal): Builder {
+  return {
+    addRun: async (run, isLast) => builder.addRun(run, isLast),
+    async finish(onMerge) {
+      return drain(builder.finish(), { signal, onStep: onMerge });
+    },
+    close: async () => builder.abandon(),
+  };
+}
+
+async function openBuilder(order: WriteOrder, signal?: AbortSignal): Promise<Builder> {
+  const pool = await openWriter(order);
+  return {
+    async addRun(run, isLast) {
+      const answer = await pool.run({ run, isLast }, { signal, transfer: buffersOf(run) });
+      return "conflict" in answer ? answer.conflict : undefined;
+    },
+    async finish(onMerge) {
+      return (await finishIn(pool, { signal, onMerge })) as Built;
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** A worker that writes one segment. */
+export function openWriter(order: WriteOrder): Promise<WorkerPool<WriteTask, WriteAnswer>> {
+  const module = new URL("./write-worker", import.meta.url);
+  return WorkerPool.open<WriteTask, WriteAnswer>({ name: "index writing", module, workers: 1, data: order });
+}
+
+/** Lets a writer come to its end. */
+export async function finishIn(
+  pool: WorkerPool<WriteTask, WriteAnswer>,
+  { signal, onMerge }: Pick<WorkOptions, "signal" | "onMerge">,
+): Promise<unknown> {
+  for (;;) {
+    const answer = await pool.run("finish", { signal });
+    if ("result" in answer) return answer.result;
+    if ("fraction" in answer) onMerge?.(answer.fraction);
+  }
+}
+
+function workersFor({ workers, runBytes = defaultRunBytes }: GrowOptions, first: readonly Part[]): number {
+  if (workers !== undefined) return workers;
+  const firstBytes = first.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  return firstBytes < Math.min(smallBytes, runBytes) ? 0 : Math.min(4, availableParallelism());
 }

@@ -7,7 +7,7 @@ import { UserError } from "../../errors.js";
 import { RandomEngine } from "../controls.js";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
-import { dieAsLockHolder, failingDisk, hastyDisk, scratchFolder } from "./failing-disk.test-support.js";
+import { dieAsLockHolder, onFailingDisk, scratchFolder } from "../../files/failing-disk.test-support.js";
 import { readManifest, termNumbersName } from "./format.js";
 import { openIndex, readIndex, verifyIndex } from "./open.js";
 import { bruteForceBm25 } from "./oracle.test-support.js";
@@ -34,7 +34,7 @@ async function* one(batch: readonly StoredPassage[]): AsyncGenerator<readonly St
 }
 
 const build = (out: string, batch: readonly StoredPassage[]): Promise<unknown> =>
-  buildIndex({ out, passages: one(batch), files: hastyDisk });
+  buildIndex({ out, passages: one(batch) });
 
 /** The index answers like brute force over the living passages, in their order. */
 async function expectRanking(out: string, living: readonly StoredPassage[], settings = {}): Promise<void> {
@@ -74,11 +74,11 @@ describe("changes", () => {
         await build(out, first);
         let living = [...first];
         for (const step of steps) {
-          const options = { folder: out, files: hastyDisk };
+          const options = { folder: out };
           const policy = { merge: "merge" in step && step.merge ? { fanIn: 2, maxDeleted: 0.5 } : (false as const) };
           if ("add" in step) {
             const isTaken = step.add.some(({ id }) => living.some((other) => other.id === id));
-            const adding = addToIndex({ ...options, ...policy, passages: one(step.add), runBytes: 60 });
+            const adding = addToIndex({ ...options, ...policy, passages: one(step.add), runBytes: 60, workers: 0 });
             if (isTaken) {
               await expect(adding).rejects.toThrow(/is in the index .* already/);
             } else {
@@ -89,7 +89,7 @@ describe("changes", () => {
             const kept = living.filter(({ id }) => step.replace.every((other) => other.id !== id));
             const source = one(step.replace);
             expect(
-              await addToIndex({ ...options, ...policy, passages: source, replace: true, runBytes: 60 }),
+              await addToIndex({ ...options, ...policy, passages: source, replace: true, runBytes: 60, workers: 0 }),
             ).toMatchObject({ added: step.replace.length, replaced: living.length - kept.length });
             living = [...kept, ...step.replace];
           } else if ("delete" in step) {
@@ -116,11 +116,11 @@ describe("changes", () => {
   it("an engine that is open keeps what it opened", async () => {
     const out = fresh();
     await build(out, passages("abcdef"));
-    await addToIndex({ folder: out, passages: one(passages("gh")), files: hastyDisk });
+    await addToIndex({ folder: out, passages: one(passages("gh")) });
     const engine = await openIndex(out);
     const before = await engine.searchBatch(queries, 10);
-    await deleteFromIndex({ folder: out, ids: ["a", "g"], files: hastyDisk });
-    await mergeIndex({ folder: out, files: hastyDisk });
+    await deleteFromIndex({ folder: out, ids: ["a", "g"] });
+    await mergeIndex({ folder: out });
     await build(out, passages("xyz"));
     expect(await engine.searchBatch(queries, 10)).toEqual(before);
     await engine.close();
@@ -129,7 +129,7 @@ describe("changes", () => {
   it("deleted passages are not drawn at random either", async () => {
     const out = fresh();
     await build(out, passages("abcdef"));
-    await deleteFromIndex({ folder: out, ids: [..."bcdf"], merge: false, files: hastyDisk });
+    await deleteFromIndex({ folder: out, ids: [..."bcdf"], merge: false });
     const engine = await openIndex(out);
     const [drawn] = await new RandomEngine(engine.passages, 1).searchBatch(["x"], 10);
     expect(drawn.map(({ id }) => id).sort()).toEqual(["a", "e"]);
@@ -142,13 +142,13 @@ describe("changes", () => {
     let most = 0;
     for (let id = 0; id < 40; id++) {
       const added = [{ id: `n${id}`, title: "", text: `owls ${id}` }];
-      const { segments } = await addToIndex({ folder: out, passages: one(added), files: hastyDisk });
+      const { segments } = await addToIndex({ folder: out, passages: one(added) });
       most = Math.max(most, segments);
     }
     expect(most).toBeGreaterThan(4);
     expect(most).toBeLessThanOrEqual(14);
     const ids = Array.from({ length: 36 }, (_, id) => `n${id}`);
-    expect((await deleteFromIndex({ folder: out, ids, files: hastyDisk })).passages).toBe(5);
+    expect((await deleteFromIndex({ folder: out, ids })).passages).toBe(5);
     const { segments } = await readManifest(out);
     for (const { tombstones, passages: count } of segments)
       expect(tombstones?.passages ?? 0).toBeLessThanOrEqual(0.3 * count);
@@ -187,13 +187,13 @@ describe("changes", () => {
     const settings = { k1: 1.2 };
     await expectRanking(out, living, settings);
     await verifyIndex(out);
-    await expect(addToIndex({ folder: out, passages: one([living[1]]), files: hastyDisk })).rejects.toThrow(/already/);
-    await addToIndex({ folder: out, passages: one(passages("ab")), files: hastyDisk });
-    await deleteFromIndex({ folder: out, ids: ["owl"], merge: false, files: hastyDisk });
+    await expect(addToIndex({ folder: out, passages: one([living[1]]) })).rejects.toThrow(/already/);
+    await addToIndex({ folder: out, passages: one(passages("ab")) });
+    await deleteFromIndex({ folder: out, ids: ["owl"], merge: false });
     living = [...living.filter(({ id }) => id !== "owl"), ...passages("ab")];
     expect(existsSync(join(out, generation, termNumbersName))).toBe(true);
     await expectRanking(out, living, settings);
-    await mergeIndex({ folder: out, files: hastyDisk });
+    await mergeIndex({ folder: out });
     expect(readdirSync(out)).not.toContain(generation);
     await expectRanking(out, living, settings);
   });
@@ -207,13 +207,11 @@ describe("changes", () => {
       { id: "🦀", title: "\u0000", text: "" },
     ];
     await build(out, odd);
-    await addToIndex({ folder: out, passages: one(passages("q")), merge: false, files: hastyDisk });
-    await expect(addToIndex({ folder: out, passages: one([odd[0]]), files: hastyDisk })).rejects.toThrow(
-      /^The id "x{200}…"/,
-    );
+    await addToIndex({ folder: out, passages: one(passages("q")), merge: false });
+    await expect(addToIndex({ folder: out, passages: one([odd[0]]) })).rejects.toThrow(/^The id "x{200}…"/);
     expect(await idsIn(out)).toEqual([...odd.map(({ id }) => id), "q"]);
     const ids = [odd[0].id, "__proto__", "\ud800", "no such"];
-    expect(await deleteFromIndex({ folder: out, ids, files: hastyDisk })).toMatchObject({
+    expect(await deleteFromIndex({ folder: out, ids })).toMatchObject({
       deleted: 3,
       unknown: ["no such"],
     });
@@ -229,7 +227,7 @@ describe("changes", () => {
         folder: out,
         passages: one(batch),
         runBytes: 20,
-        files: hastyDisk,
+        workers: 0,
       }).catch((error: unknown) => error);
       expect(failure).toBeInstanceOf(UserError);
       expect((failure as Error).message).toMatch(message);
@@ -256,9 +254,9 @@ describe("faults", () => {
   const prepared = async (): Promise<string> => {
     if (!existsSync(template)) {
       await build(template, passages("abcdefgh"));
-      await addToIndex({ folder: template, passages: one(passages("ijkl")), merge: false, files: hastyDisk });
-      await addToIndex({ folder: template, passages: one(passages("m")), merge: false, files: hastyDisk });
-      await deleteFromIndex({ folder: template, ids: ["b", "k"], merge: false, files: hastyDisk });
+      await addToIndex({ folder: template, passages: one(passages("ijkl")), merge: false });
+      await addToIndex({ folder: template, passages: one(passages("m")), merge: false });
+      await deleteFromIndex({ folder: template, ids: ["b", "k"], merge: false });
     }
     const out = fresh();
     cpSync(template, out, { recursive: true });
@@ -267,62 +265,74 @@ describe("faults", () => {
   const before = [..."acdefghijlm"];
   const merge = false as const;
 
-  const changes: [name: string, after: string[], change: (out: string, files: typeof hastyDisk) => Promise<unknown>][] =
+  const changes: [name: string, after: string[], change: (out: string, workers: number) => Promise<unknown>][] = [
     [
-      [
-        "adding",
-        [...before, ..."xyz"],
-        (out, files) => addToIndex({ folder: out, passages: one(passages("xyz")), runBytes: 60, merge, files }),
-      ],
-      [
-        "replacing",
-        [..."cdefghijlm", ..."axk"],
-        (out, files) => addToIndex({ folder: out, passages: one(passages("axk")), replace: true, merge, files }),
-      ],
-      [
-        "deleting",
-        [..."cdefghijl"],
-        (out, files) => deleteFromIndex({ folder: out, ids: ["a", "m", "b"], merge, files }),
-      ],
-      ["merging", before, (out, files) => mergeIndex({ folder: out, files })],
-    ];
+      "adding",
+      [...before, ..."xyz"],
+      (out, workers) => addToIndex({ folder: out, passages: one(passages("xyz")), runBytes: 60, merge, workers }),
+    ],
+    [
+      "replacing",
+      [..."cdefghijlm", ..."axk"],
+      (out, workers) =>
+        addToIndex({ folder: out, passages: one(passages("axk")), replace: true, runBytes: 60, merge, workers }),
+    ],
+    ["deleting", [..."cdefghijl"], (out) => deleteFromIndex({ folder: out, ids: ["a", "m", "b"], merge })],
+    ["merging", before, (out, workers) => mergeIndex({ folder: out, workers })],
+  ];
 
-  for (const [name, after, change] of changes) {
+  /** Counts the changes of the disk of a change that succeeds. */
+  const countChanges = async (index: number, workers: number): Promise<number> => {
+    const [, after, change] = changes[index];
+    const out = await prepared();
+    const { changes: count, failure } = await onFailingDisk({ folder: out }, () => change(out, workers));
+    expect(failure).toBe(null);
+    expect(await idsIn(out)).toEqual(after);
+    return count;
+  };
+
+  /** Lets one change of the disk fail: afterwards all is done or nothing, and the next writer finds its way. */
+  const failOnce = async (index: number, workers: number, failAt: number, isKilled: boolean): Promise<unknown> => {
+    const [, after, change] = changes[index];
+    const out = await prepared();
+    const { failure } = await onFailingDisk({ folder: out, failAt, isKilled }, () => change(out, workers));
+    if (failure !== null) {
+      expect(failure).toBeInstanceOf(UserError);
+      expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
+    }
+    expect(await idsIn(out)).toEqual(failure === null ? after : before);
+    await verifyIndex(out);
+    // It clears away whatever was left behind.
+    if (failAt % 5 === 1) {
+      dieAsLockHolder(out);
+      await deleteFromIndex({ folder: out, ids: ["c"], merge: false });
+      const { segments } = await readManifest(out);
+      expect(readdirSync(out)).toHaveLength(segments.length + 1);
+    }
+    rmSync(out, { recursive: true });
+    return failure;
+  };
+
+  for (const [index, [name]] of changes.entries()) {
     for (const isKilled of [false, true]) {
       it(`${name}: whichever change to the disk fails${isKilled ? " last" : ""}, all of it or nothing is done`, async () => {
-        const counting = failingDisk(Infinity, "ENOSPC", isKilled);
-        const whole = await prepared();
-        await change(whole, counting.files);
-        expect(await idsIn(whole)).toEqual(after);
-        expect(counting.changes()).toBeGreaterThan(10);
+        const count = await countChanges(index, 0);
+        expect(count).toBeGreaterThan(10);
         let failures = 0;
-        // A kill is the harder case: it is tried at every change.
-        for (let n = 1; n <= counting.changes(); n += isKilled ? 1 : 3) {
-          const out = await prepared();
-          const failure: unknown = await change(out, failingDisk(n, "ENOSPC", isKilled).files).then(
-            () => null,
-            (error: unknown) => error,
-          );
-          if (failure !== null) {
-            failures++;
-            expect(failure).toBeInstanceOf(UserError);
-            expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
-          }
-          expect(await idsIn(out)).toEqual(failure === null ? after : before);
-          await verifyIndex(out);
-          // The next writer finds its way, whatever was left behind, and clears it away.
-          if (n % 5 === 1) {
-            dieAsLockHolder(out);
-            await deleteFromIndex({ folder: out, ids: ["c"], merge: false, files: hastyDisk });
-            const { segments } = await readManifest(out);
-            expect(readdirSync(out)).toHaveLength(segments.length + 1);
-          }
-          rmSync(out, { recursive: true });
-        }
-        expect(failures).toBeGreaterThan(2);
+        for (let failAt = 1; failAt <= count; failAt++)
+          if ((await failOnce(index, 0, failAt, isKilled)) !== null) failures++;
+        expect(failures).toBeGreaterThan(count / 3);
       });
     }
   }
+
+  it.each([0, 1, 3])("the same when workers change the disk (change %i)", { timeout: 60_000 }, async (index) => {
+    const count = await countChanges(index, 1);
+    // What workers do is counted, too.
+    expect(count).toBe(await countChanges(index, 0));
+    for (let failAt = 3; failAt <= count; failAt += Math.ceil(count / 4))
+      await failOnce(index, 1, failAt, failAt % 2 === 0);
+  });
 
   it("damaged files of a segment are not merged into whole ones", async () => {
     const [first] = (await readManifest(await prepared())).segments;
@@ -332,7 +342,7 @@ describe("faults", () => {
       const content = readFileSync(victim);
       content[content.length >> 1] ^= 1;
       writeFileSync(victim, content);
-      await expect(mergeIndex({ folder: out, files: hastyDisk })).rejects.toThrow(`${victim}: its content has changed`);
+      await expect(mergeIndex({ folder: out })).rejects.toThrow(`${victim}: its content has changed`);
       expect((await readManifest(out)).segments).toHaveLength(3);
     }
   });
@@ -370,7 +380,6 @@ describe("faults", () => {
       folder: out,
       passages: one(passages("x")),
       merge: { maxDeleted: 0.1 },
-      files: hastyDisk,
     });
     expect(summary).toMatchObject({ added: 1, passages: 12, segments: 4 });
     expect(summary.mergeFailure).toContain("its content has changed");

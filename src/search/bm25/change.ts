@@ -1,27 +1,23 @@
 /** @file An index changes: passages are added, replaced and deleted, segments merged. Every change is on the disk before its call returns. */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Analyzer } from "../text/analyzer.js";
 import { IdPlaces, hashId } from "../id-table.js";
-import { putInForce, tidy, writeError } from "./commit.js";
-import { diskFiles } from "../../files/disk.js";
-import type { OutputFiles } from "../../files/disk.js";
-import { fileNames, livingIn, readManifest } from "./format.js";
+import { commitIndex, removeUnneeded, writeError } from "./commit.js";
+import { fileNames, livingIn, maxPostings, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
-import { finishIn, growSegment, newFolder, openWriter } from "./grow.js";
-import type { GrowOptions, WorkOptions } from "./grow.js";
+import { finishIn, growSegment, newFolder, openWriter } from "./build.js";
+import type { GrowOptions, WorkOptions } from "./build.js";
 import { withIndexLock } from "../index-lock.js";
 import { removeQuietly } from "../../files/disk.js";
 import { defaultMergePolicy, planMerge } from "./merge-policy.js";
 import type { MergePlan, MergePolicy } from "./merge-policy.js";
-import { mergeSegments } from "./merge-segments.js";
 import { drain } from "./pause.js";
-import { verifyFile } from "../../files/checksummed-read.js";
-import { livingWithIds, maxPostings } from "./segment-builder.js";
-import type { Existing } from "./segment-builder.js";
-import { bury, readTombstones } from "./tombstones.js";
-import { commit, manifestName } from "../../files/checksummed-manifest.js";
+import { verifyFile } from "../../files/checksummed-file.js";
+import { mergeSegments } from "./segment-writer.js";
+import type { MergeOrder } from "./segment-writer.js";
+import { livingWithIds } from "./stored-segment.js";
+import type { Existing } from "./stored-segment.js";
+import { deletePassages, readTombstones } from "./tombstones.js";
 
 interface ChangeOptions extends WorkOptions {
   /** Folder of the index. */
@@ -45,15 +41,13 @@ export interface IndexState {
   /** Passages that are not deleted. */
   passages: number;
   segments: number;
-  /** Why merging afterwards failed. The change itself is in force. */
+  /** Why merging afterwards failed. The change itself is committed. */
   mergeFailure?: string;
 }
 
 export interface AddSummary extends IndexState {
   added: number;
   replaced: number;
-  /** Passages that an earlier, interrupted call had indexed already. */
-  resumed: number;
 }
 
 export interface DeleteSummary extends IndexState {
@@ -63,35 +57,27 @@ export interface DeleteSummary extends IndexState {
 }
 
 /**
- * Adds passages behind those that are there. All of them are in the index when the call returns, and none when it fails, is cancelled or is killed;
- * a cancelled or killed call goes on when it is repeated, as `buildIndex` does. Engines that are open keep what they opened.
+ * Adds passages behind those that are there. All of them are in the index when the call returns, and none when it fails, is cancelled or is killed.
+ * Engines that are open keep what they opened.
  * @throws UserError for a malformed corpus, an id that occurs twice or (without `replace`) is in the index, no passages at all, a missing or
  * damaged index, a full disk; `IndexBusy` when another writer is at work; the signal's reason when cancelled.
  */
 export async function addToIndex(options: AddOptions): Promise<AddSummary> {
-  const { folder, files = diskFiles, replace = false } = options;
+  const { folder, replace = false } = options;
   return changing(folder, async (manifest) => {
     const { analyzer, segments } = manifest;
-    const context = [
-      "add",
-      createHash("sha256")
-        .update(await readFile(join(folder, manifestName)))
-        .digest("hex"),
-    ];
     const existing = await existingOf(folder, segments);
-    const target = { out: folder, analyzer, existing, replace, context };
-    const { record, replaced, resumed } = await growSegment(target, options);
+    const { record, replaced } = await growSegment({ out: folder, analyzer, existing, replace }, options);
     let changed: Manifest;
     try {
-      changed = { ...manifest, segments: [...(await buryAll(folder, manifest, replaced, files)), record] };
+      changed = { ...manifest, segments: [...(await deleteAll(folder, manifest, replaced)), record] };
     } catch (error) {
-      removeQuietly(join(folder, record.folder), files);
+      removeQuietly(join(folder, record.folder));
       throw error;
     }
-    putInForce(folder, changed, record.folder, files);
-    tidy(folder, changed, files, false);
+    commitIndex(folder, changed, record.folder);
     const count = replaced.reduce((sum, passages) => sum + passages.length, 0);
-    return { added: record.passages, replaced: count, resumed, ...(await settle(changed, options)) };
+    return { added: record.passages, replaced: count, ...(await mergeByPolicy(changed, options)) };
   });
 }
 
@@ -100,7 +86,7 @@ export async function addToIndex(options: AddOptions): Promise<AddSummary> {
  * @throws UserError for a missing or damaged index, a full disk; `IndexBusy` when another writer is at work.
  */
 export async function deleteFromIndex(options: DeleteOptions): Promise<DeleteSummary> {
-  const { folder, files = diskFiles, signal } = options;
+  const { folder, signal } = options;
   const ids = [...new Set(options.ids)];
   return changing(folder, async (manifest) => {
     const places = new IdPlaces();
@@ -117,10 +103,9 @@ export async function deleteFromIndex(options: DeleteOptions): Promise<DeleteSum
     }
     const unknown = ids.filter((_, place) => !found.has(place));
     if (found.size === 0) return { deleted: 0, unknown, ...stateOf(folder, manifest) };
-    const changed = { ...manifest, segments: await buryAll(folder, manifest, doomed, files) };
-    commit(folder, changed, files);
-    tidy(folder, changed, files, true);
-    return { deleted: found.size, unknown, ...(await settle(changed, options)) };
+    const changed = { ...manifest, segments: await deleteAll(folder, manifest, doomed) };
+    commitIndex(folder, changed);
+    return { deleted: found.size, unknown, ...(await mergeByPolicy(changed, options)) };
   });
 }
 
@@ -158,7 +143,11 @@ async function changing<T>(folder: string, work: (manifest: Manifest) => Promise
   // First: a lock would make the folder.
   await readManifest(folder);
   try {
-    return await withIndexLock(folder, async () => work(await readManifest(folder)));
+    return await withIndexLock(folder, async () => {
+      const manifest = await readManifest(folder);
+      removeUnneeded(folder, manifest);
+      return work(manifest);
+    });
   } catch (error) {
     throw writeError(folder, error);
   }
@@ -175,21 +164,20 @@ async function existingOf(folder: string, segments: readonly SegmentRecord[]): P
   return existing;
 }
 
-/** Buries passages of every segment; a segment of which nothing is alive stays until it is merged away. */
-async function buryAll(
+/** Deletes passages of every segment; a segment of which nothing is alive stays until it is merged away. */
+async function deleteAll(
   folder: string,
   { segments, analyzer }: Manifest,
   doomed: readonly (readonly number[])[],
-  files: OutputFiles,
 ): Promise<SegmentRecord[]> {
-  const buried: SegmentRecord[] = [];
+  const changed: SegmentRecord[] = [];
   for (const [index, segment] of segments.entries())
-    buried.push(await bury(folder, segment, doomed[index], new Analyzer(analyzer), files));
-  return buried;
+    changed.push(await deletePassages(folder, segment, doomed[index], new Analyzer(analyzer)));
+  return changed;
 }
 
 /** Merges as the policy says. A failure is told, and no error: what was asked for is done. */
-async function settle(manifest: Manifest, options: ChangeOptions): Promise<IndexState> {
+async function mergeByPolicy(manifest: Manifest, options: ChangeOptions): Promise<IndexState> {
   const { folder, merge } = options;
   if (merge === false) return stateOf(folder, manifest);
   const policy = { ...defaultMergePolicy, ...merge };
@@ -220,44 +208,42 @@ const smallMerge = 2_000;
 async function mergeOnce(
   manifest: Manifest,
   { start, end }: MergePlan,
-  { folder: out, files = diskFiles, signal, onMerge, workers }: WorkOptions & { folder: string },
+  options: WorkOptions & { folder: string },
 ): Promise<Manifest> {
+  const { folder: out, workers } = options;
   const merged = manifest.segments.slice(start, end);
-  const rest = (replacement: SegmentRecord[]): Manifest => ({
+  const replacedBy = (records: SegmentRecord[]): Manifest => ({
     ...manifest,
-    segments: [...manifest.segments.slice(0, start), ...replacement, ...manifest.segments.slice(end)],
+    segments: [...manifest.segments.slice(0, start), ...records, ...manifest.segments.slice(end)],
   });
   const living = merged.reduce((sum, segment) => sum + livingIn(segment), 0);
   if (living === 0) {
-    commit(out, rest([]), files);
-    tidy(out, rest([]), files, true);
-    return rest([]);
+    commitIndex(out, replacedBy([]));
+    return replacedBy([]);
   }
-  // What is damaged must not be sealed anew.
-  for (const { folder, files: seals } of merged)
-    for (const [name, seal] of Object.entries(seals)) await verifyFile(out, join(out, folder, name), seal);
+  // What is damaged must not be given a checksum that fits.
+  for (const { folder, files } of merged)
+    for (const [name, checksum] of Object.entries(files)) await verifyFile(out, join(out, folder, name), checksum);
   const segments: Existing[] = [];
   for (const record of merged) segments.push({ record, deleted: (await readTombstones(out, record)).passages });
   const order = { out, folder: newFolder(), segments };
-  const inWorker = files === diskFiles && (workers === undefined ? living > smallMerge : workers > 0);
+  const inWorker = workers === undefined ? living > smallMerge : workers > 0;
   let record: SegmentRecord;
   try {
-    record = inWorker
-      ? await mergeInWorker(order, { signal, onMerge })
-      : await drain(mergeSegments(order, files), { signal, onStep: onMerge });
+    record = await (inWorker ? mergeInWorker(order, options) : mergeHere(order, options));
   } catch (error) {
-    removeQuietly(join(out, order.folder), files);
+    removeQuietly(join(out, order.folder));
     throw error;
   }
-  putInForce(out, rest([record]), order.folder, files);
-  tidy(out, rest([record]), files, true);
-  return rest([record]);
+  commitIndex(out, replacedBy([record]), order.folder);
+  return replacedBy([record]);
 }
 
-async function mergeInWorker(
-  order: Parameters<typeof mergeSegments>[0],
-  options: Pick<WorkOptions, "signal" | "onMerge">,
-): Promise<SegmentRecord> {
+async function mergeHere(order: MergeOrder, { signal, onMerge }: WorkOptions): Promise<SegmentRecord> {
+  return drain(mergeSegments(order), { signal, onStep: onMerge });
+}
+
+async function mergeInWorker(order: MergeOrder, options: WorkOptions): Promise<SegmentRecord> {
   const pool = await openWriter({ merge: order });
   try {
     return (await finishIn(pool, options)) as SegmentRecord;

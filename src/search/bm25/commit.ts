@@ -1,37 +1,36 @@
-/** @file The one step that puts a change of an index in force, and tidying up behind it. */
+/** @file The one step that commits a change of an index, what is checked before it, and tidying up. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
 import { commit, generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
-import { isInterrupted } from "./checkpoint.js";
-import type { OutputFiles } from "../../files/disk.js";
-import type { Manifest } from "./format.js";
-import { isLockFile } from "../index-lock.js";
 import { removeQuietly } from "../../files/disk.js";
+import { isLockFile } from "../index-lock.js";
+import type { Manifest } from "./format.js";
 
-/** Commits a manifest that names a new segment; when that fails, the segment goes. */
-export function putInForce(out: string, manifest: Manifest, newFolder: string, files: OutputFiles): void {
+/** Commits a manifest and removes what it does not need. When the commit fails, the new segment that the manifest names goes. */
+export function commitIndex(out: string, manifest: Manifest, newFolder?: string): void {
   try {
-    commit(out, manifest, files);
+    commit(out, manifest);
   } catch (error) {
-    removeQuietly(join(out, newFolder), files);
+    if (newFolder !== undefined) removeQuietly(join(out, newFolder));
     throw error;
   }
+  removeUnneeded(out, manifest);
 }
 
-/** Removes what `manifest` does not need: replaced segments and tombstones, what killed writers left. Interrupted builds stay on request. */
-export function tidy(out: string, manifest: Manifest, files: OutputFiles, keepInterrupted: boolean): void {
-  const needed = new Map(manifest.segments.map((segment) => [segment.folder, segment]));
+/** Removes what a manifest does not need: replaced segments and tombstones, what killed writers left. */
+export function removeUnneeded(out: string, { segments }: Pick<Manifest, "segments">): void {
+  const needed = new Map(segments.map((segment) => [segment.folder, segment]));
   for (const name of readdirSync(out)) {
     if (!name.startsWith(generationPrefix)) continue;
     const folder = join(out, name);
     const segment = needed.get(name);
-    if (segment !== undefined) {
-      const kept = new Set([...Object.keys(segment.files), segment.tombstones?.file]);
-      for (const file of readdirSync(folder)) if (!kept.has(file)) removeQuietly(join(folder, file), files);
-    } else if (!(keepInterrupted && isInterrupted(folder))) {
-      removeQuietly(folder, files);
+    if (segment === undefined) {
+      removeQuietly(folder);
+      continue;
     }
+    const kept = new Set([...Object.keys(segment.files), segment.tombstones?.file]);
+    for (const file of readdirSync(folder)) if (!kept.has(file)) removeQuietly(join(folder, file));
   }
 }
 

@@ -3,11 +3,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import { busyWorker } from "../../workers/busy-workers.test-support.js";
 import { searchConformance } from "../conformance.js";
 import { SearchError } from "../engine.js";
-import { Bm25Engine } from "./engine.js";
-import { indexPassages, snapshotInMemory } from "./index-passages.js";
-import { PassagesInMemory } from "./passages.js";
-import type { PassageSource } from "./passages.js";
-import { defaultWorkers } from "./scoring.js";
+import { Bm25Engine, defaultWorkers } from "./engine.js";
+import { indexPassages, snapshotInMemory } from "./in-memory.js";
+import { PassagesInMemory } from "../passages.js";
+import type { PassageSource } from "../passages.js";
 import type { Bm25Snapshot } from "./snapshot.js";
 import type { StoredPassage } from "../../types.js";
 

@@ -25,11 +25,11 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { damaged, remedy } from "../../files/checksummed-read.js";
+import { damaged, remedy } from "../../files/checksummed-file.js";
 import { UserError } from "../../errors.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
-import { manifestName, unsealed } from "../../files/checksummed-manifest.js";
-import type { FileSeal } from "../../files/checksummed-manifest.js";
+import type { FileChecksum } from "../../files/checksummed-file.js";
+import { manifestName, parseChecksummed } from "../../files/checksummed-manifest.js";
 
 export const formatName = "sleuth-bm25";
 export const formatVersion = 2;
@@ -50,10 +50,13 @@ export const fileNames = {
 /** Of version 1 only: the number of the term at each place of the sorted order. */
 export const termNumbersName = "term-numbers.u32";
 
+/** Postings of one segment: as many 32-bit numbers as fit the largest buffer of Node 20 (4 GiB). */
+export const maxPostings = 2 ** 30 - 1;
+
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
 
 /** Which passages of a segment are deleted. */
-export interface TombstoneRecord extends FileSeal {
+export interface TombstoneRecord extends FileChecksum {
   /** File in the segment's folder. */
   file: string;
   /** Number of deleted passages. */
@@ -70,7 +73,7 @@ export interface SegmentRecord {
   totalLength: number;
   /** Bytes of one posting's frequency: 1, 2 or 4. */
   frequencyBytes: number;
-  files: Record<string, FileSeal>;
+  files: Record<string, FileChecksum>;
   tombstones?: TombstoneRecord;
 }
 
@@ -113,9 +116,9 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 function checkManifest(text: string, path: string, folder: string): Manifest {
-  let read: ReturnType<typeof unsealed>;
+  let read: ReturnType<typeof parseChecksummed>;
   try {
-    read = unsealed(text);
+    read = parseChecksummed(text);
   } catch (cause) {
     throw damaged(path, "it is not JSON", folder, cause);
   }
@@ -126,7 +129,7 @@ function checkManifest(text: string, path: string, folder: string): Manifest {
     throw new UserError(
       `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
     );
-  if (!isWhole) throw damaged(path, "its seal does not match its content", folder);
+  if (!isWhole) throw damaged(path, "its checksum does not match its content", folder);
   return content.version === 1 ? fromVersionOne(content as unknown as ManifestOne) : (content as unknown as Manifest);
 }
 

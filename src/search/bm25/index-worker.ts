@@ -2,9 +2,9 @@
 import { Analyzer } from "../text/analyzer.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
-import type { IndexTask } from "./index-passages.js";
-import { Inverter } from "./inverter.js";
-import { segmentOf } from "./memory.js";
+import { segmentOf } from "./in-memory.js";
+import type { IndexTask } from "./in-memory.js";
+import { Inverter } from "./invert.js";
 import type { Segment } from "./snapshot.js";
 
 await serveTasks((settings: AnalyzerSettings) => {

@@ -6,12 +6,12 @@ import { UserError } from "../../errors.js";
 import { buildIndex } from "./build.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
-import { dieAsLockHolder, failingDisk, scratchFolder } from "./failing-disk.test-support.js";
 import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
 import { IndexBusy } from "../index-lock.js";
 import { openIndex, verifyIndex } from "./open.js";
-import { manifestName, sealed } from "../../files/checksummed-manifest.js";
+import { manifestName, withChecksum } from "../../files/checksummed-manifest.js";
+import { dieAsLockHolder, onFailingDisk, scratchFolder } from "../../files/failing-disk.test-support.js";
 
 const folder = scratchFolder("sleuth-index-");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -79,43 +79,63 @@ describe("building", () => {
     }
   });
 
-  for (const isKilled of [false, true]) {
-    it(`whichever change to the disk fails${isKilled ? " last" : ""}, the old index stays or the new one stands`, async () => {
-      const template = fresh();
-      await buildIndex({ corpus: [first], out: template });
-      const counting = failingDisk(Infinity, "ENOSPC", isKilled);
-      const whole = fresh();
-      await buildIndex({ corpus: [second], out: whole, files: counting.files, runBytes: 1000 });
-      expect(counting.changes()).toBeGreaterThan(30);
-      let failures = 0;
-      for (let n = 1; n <= counting.changes() + 1; n++) {
-        const out = fresh();
-        cpSync(template, out, { recursive: true });
-        const { files } = failingDisk(n, "ENOSPC", isKilled);
-        const failure = await buildIndex({ corpus: [second], out, files, runBytes: 1000 }).then(
-          () => null,
-          (error: unknown) => error,
-        );
-        if (failure === null) {
-          expect(await firstId(out, "number7")).toBe("second-7");
-        } else {
-          failures++;
-          expect(failure).toBeInstanceOf(UserError);
-          expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
-          expect(await firstId(out, "number7")).toBe("first-7");
-          if (!isKilled) expect(readdirSync(out)).toHaveLength(2);
-        }
-        await verifyIndex(out);
-        // And the next build succeeds, whatever was left behind.
-        if (n % 16 !== 0) continue;
-        dieAsLockHolder(out);
-        await buildIndex({ corpus: [second], out });
+  describe("whichever change to the disk fails, the old index stays or the new one stands", () => {
+    const template = fresh();
+    const replaced = async (): Promise<string> => {
+      if (!existsSync(template)) await buildIndex({ corpus: [first], out: template });
+      const out = fresh();
+      cpSync(template, out, { recursive: true });
+      return out;
+    };
+    const build = (out: string, workers: number): Promise<unknown> =>
+      buildIndex({ corpus: [second], out, runBytes: 1000, workers });
+    const countChanges = async (workers: number): Promise<number> => {
+      const out = await replaced();
+      const { changes, failure } = await onFailingDisk({ folder: out }, () => build(out, workers));
+      expect(failure).toBe(null);
+      return changes;
+    };
+    const failOnce = async (workers: number, failAt: number, isKilled: boolean): Promise<unknown> => {
+      const out = await replaced();
+      const { failure } = await onFailingDisk({ folder: out, failAt, isKilled }, () => build(out, workers));
+      if (failure === null) {
         expect(await firstId(out, "number7")).toBe("second-7");
+      } else {
+        expect(failure).toBeInstanceOf(UserError);
+        expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
+        expect(await firstId(out, "number7")).toBe("first-7");
+        if (!isKilled) expect(readdirSync(out)).toHaveLength(2);
       }
-      // Only what comes after the rename may fail without harm: two runs, their checkpoint and the lock are removed.
-      expect(failures).toBeGreaterThanOrEqual(counting.changes() - 8);
+      await verifyIndex(out);
+      // And the next build succeeds, whatever was left behind.
+      if (failAt % 16 !== 0) return failure;
+      dieAsLockHolder(out);
+      await buildIndex({ corpus: [second], out });
+      expect(await firstId(out, "number7")).toBe("second-7");
+      expect(readdirSync(out)).toHaveLength(2);
+      return failure;
+    };
+
+    for (const isKilled of [false, true]) {
+      it(`in this thread${isKilled ? ", and all that come after it" : ""}`, async () => {
+        const changes = await countChanges(0);
+        expect(changes).toBeGreaterThan(30);
+        let failures = 0;
+        for (let failAt = 1; failAt <= changes + 1; failAt++)
+          if ((await failOnce(0, failAt, isKilled)) !== null) failures++;
+        // Only what comes after the rename may fail without harm: the old index, the files of runs and the lock are removed.
+        expect(failures).toBeGreaterThanOrEqual(changes - 10);
+      });
+    }
+
+    it("in workers", { timeout: 60_000 }, async () => {
+      const changes = await countChanges(2);
+      // What workers do is counted, too.
+      expect(changes).toBe(await countChanges(0));
+      for (let failAt = 4; failAt <= changes; failAt += Math.ceil(changes / 8))
+        await failOnce(2, failAt, failAt % 8 === 0);
     });
-  }
+  });
 
   it("removes what a killed build left behind", async () => {
     const out = fresh();
@@ -172,6 +192,34 @@ describe("building", () => {
     }
     const reason = new Error("enough");
     await expect(buildIndex({ corpus: [first], out, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(readdirSync(out)).toEqual([]);
+  });
+
+  it("a build that is cancelled in the middle leaves the old index and nothing else", async () => {
+    const out = fresh();
+    await buildIndex({ corpus: [first], out });
+    for (const workers of [0, 1]) {
+      const stop = new AbortController();
+      const reason = new Error("enough");
+      const onPassages = (passages: number): void => {
+        if (passages > 10) stop.abort(reason);
+      };
+      const options = { corpus: [second], out, runBytes: 200, workers, onPassages, signal: stop.signal };
+      await expect(buildIndex(options)).rejects.toBe(reason);
+      expect(await firstId(out, "number7")).toBe("first-7");
+      expect(readdirSync(out)).toHaveLength(2);
+    }
+  });
+
+  it("names both lines of an id that comes again, also many runs later", async () => {
+    const path = `${fresh()}.jsonl`;
+    const lines = readFileSync(first, "utf8").split("\n");
+    writeFileSync(path, [...lines, lines[3]].join("\n"));
+    const out = fresh();
+    for (const runBytes of [1, 200, 1_000_000])
+      await expect(buildIndex({ corpus: [path], out, runBytes, workers: 0 })).rejects.toThrow(
+        `${path}:41: field "id": "first-3" stands already in ${path}:4. Ids must be unique.`,
+      );
     expect(readdirSync(out)).toEqual([]);
   });
 
@@ -259,9 +307,9 @@ describe("opening", () => {
     writeFileSync(manifest, '{"name":"something else"}');
     expect(await refusal(out)).toContain(`${manifest} is not the manifest of a Sleuth index`);
     writeFileSync(manifest, whole.replace(/"passages": \d+/, '"passages": 39'));
-    expect(await refusal(out)).toContain(`${manifest}: its seal does not match`);
+    expect(await refusal(out)).toContain(`${manifest}: its checksum does not match`);
     const other = { ...(JSON.parse(whole) as Manifest), version: formatVersion + 1 } as unknown as Manifest;
-    writeFileSync(manifest, sealed(other));
+    writeFileSync(manifest, withChecksum(other));
     expect(await refusal(out)).toContain(
       `${manifest} is of version ${formatVersion + 1}; this Sleuth reads version ${formatVersion}`,
     );

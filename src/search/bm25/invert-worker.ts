@@ -2,7 +2,7 @@
 import { Analyzer } from "../text/analyzer.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
-import { Inverter } from "./inverter.js";
+import { Inverter } from "./invert.js";
 import { buffersOf, invertParts } from "./run.js";
 import type { Part, Run } from "./run.js";
 

@@ -62,7 +62,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     await change(folder, Number(argument));
   } else {
     process.stdout.write("begun\n");
-    await buildIndex({ out: folder, corpus: [argument], runBytes: 4_000, workers: 0 });
+    await buildIndex({ out: folder, corpus: [argument], runBytes: 4_000, workers: 1 });
     process.stdout.write("done\n");
   }
 }

@@ -8,7 +8,7 @@ import type { SegmentRecord } from "./format.js";
 import { ByteReader, NumberReader } from "./region.js";
 import type { Region } from "./region.js";
 import type { SegmentFiles } from "./segment-files.js";
-import type { NumberWriter, SealedFile } from "../../files/checksummed-file.js";
+import type { ChecksummedFile, NumberWriter } from "../../files/checksummed-file.js";
 import type { StoredPassage } from "../../types.js";
 
 /** Axes: N passages, V terms, P postings. */
@@ -43,7 +43,7 @@ export interface MergeSource {
   deleted?: Uint8Array;
 }
 
-export type Merged = Omit<SegmentRecord, "folder" | "files" | "tombstones">;
+type Merged = Omit<SegmentRecord, "folder" | "files" | "tombstones">;
 
 /** Postings and passages copied between two yields. */
 const stride = 50_000;
@@ -103,11 +103,11 @@ function* mergePassages(
     }
     yield source.passages % stride;
   }
-  files.seal(fileNames.lengths, lengths);
-  files.seal(fileNames.passageOffsets, offsets);
-  files.seal(fileNames.passageChecks, checks);
-  files.seal(fileNames.idHashes, idHashes);
-  if (text !== undefined) files.seal(fileNames.passages, text);
+  files.finishFile(fileNames.lengths, lengths);
+  files.finishFile(fileNames.passageOffsets, offsets);
+  files.finishFile(fileNames.passageChecks, checks);
+  files.finishFile(fileNames.idHashes, idHashes);
+  if (text !== undefined) files.finishFile(fileNames.passages, text);
   return totals.passages;
 }
 
@@ -145,7 +145,7 @@ function* mergePostings(
   frequencyBytes: number,
   totals: { terms: number },
 ): Generator<number, number> {
-  const text: SealedFile = files.bytes(fileNames.terms);
+  const text: ChecksummedFile = files.bytes(fileNames.terms);
   const termOffsets = files.numbers(fileNames.termOffsets, Uint32Array);
   const postingOffsets = files.numbers(fileNames.postingOffsets, Uint32Array);
   const writers: PostingWriters = {
@@ -176,11 +176,11 @@ function* mergePostings(
     postingOffsets.put(written);
     totals.terms++;
   }
-  files.seal(fileNames.terms, text);
-  files.seal(fileNames.termOffsets, termOffsets);
-  files.seal(fileNames.postingOffsets, postingOffsets);
-  files.seal(fileNames.postingPassages, writers.passages);
-  files.seal(fileNames.postingFrequencies, writers.frequencies);
+  files.finishFile(fileNames.terms, text);
+  files.finishFile(fileNames.termOffsets, termOffsets);
+  files.finishFile(fileNames.postingOffsets, postingOffsets);
+  files.finishFile(fileNames.postingPassages, writers.passages);
+  files.finishFile(fileNames.postingFrequencies, writers.frequencies);
   return written;
 }
 
@@ -318,7 +318,7 @@ function isBefore(one: TermCursor, other: TermCursor): boolean {
 type FrequencyKind = Uint8ArrayConstructor | Uint16ArrayConstructor | Uint32ArrayConstructor;
 
 /** The array of frequencies of so many bytes. */
-export function kindOf(bytes: number): FrequencyKind {
+function kindOf(bytes: number): FrequencyKind {
   const kind = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[bytes];
   if (kind === undefined) throw new Error(`internal: frequencies of ${bytes} bytes`);
   return kind;

@@ -1,22 +1,21 @@
 /** @file Opens an index folder: typed arrays read whole, passages left on disk. */
 import { join } from "node:path";
-import type { Frequencies } from "./data.js";
-import { deletedFlags } from "./deleted-flags.js";
 import { Bm25Engine } from "./engine.js";
 import type { Bm25EngineOptions } from "./engine.js";
 import { fileNames, livingIn, readManifest, termNumbersName } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
-import { PassageFile, SegmentedPassages } from "./passages.js";
+import { PassageFile, SegmentedPassages } from "../passages.js";
 import { Breather } from "./pause.js";
-import { checkSize, readSealed, verifyFile } from "../../files/checksummed-read.js";
+import { checkSize, readChecksummed, verifyFile } from "../../files/checksummed-file.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
-import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import { deletedFlags } from "./snapshot.js";
+import type { Bm25Snapshot, Frequencies, Segment } from "./snapshot.js";
 import { readTombstones } from "./tombstones.js";
 import type { Tombstones } from "./tombstones.js";
 
 /** An index that is read: what scores, and where the passages are. */
-export interface OpenedIndex {
+interface OpenedIndex {
   snapshot: Bm25Snapshot;
   passages: SegmentedPassages;
 }
@@ -65,8 +64,8 @@ export async function readIndex(
 export async function verifyIndex(folder: string): Promise<void> {
   const { segments } = await readManifest(folder);
   for (const segment of segments) {
-    for (const [name, seal] of Object.entries(segment.files))
-      await verifyFile(folder, join(folder, segment.folder, name), seal);
+    for (const [name, checksum] of Object.entries(segment.files))
+      await verifyFile(folder, join(folder, segment.folder, name), checksum);
     await readTombstones(folder, segment);
   }
 }
@@ -105,7 +104,7 @@ async function readSegments(folder: string, manifest: Manifest, k1: number, b: n
 
 async function readSegment(folder: string, record: SegmentRecord): Promise<Omit<Segment, "firstPassage" | "deleted">> {
   const read = (name: string): Promise<SharedArrayBuffer> =>
-    readSealed(folder, join(folder, record.folder, name), record.files[name]);
+    readChecksummed(folder, join(folder, record.folder, name), record.files[name]);
   return {
     terms: {
       text: new Uint8Array(await read(fileNames.terms)),
@@ -151,7 +150,7 @@ async function addDeleted(
 
 async function openPassages(folder: string, record: SegmentRecord): Promise<PassageFile> {
   const pathOf = (name: string): string => join(folder, record.folder, name);
-  const read = (name: string): Promise<SharedArrayBuffer> => readSealed(folder, pathOf(name), record.files[name]);
+  const read = (name: string): Promise<SharedArrayBuffer> => readChecksummed(folder, pathOf(name), record.files[name]);
   await checkSize(folder, pathOf(fileNames.passages), record.files[fileNames.passages].bytes);
   if (fileNames.idHashes in record.files)
     await checkSize(folder, pathOf(fileNames.idHashes), record.files[fileNames.idHashes].bytes);

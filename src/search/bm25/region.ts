@@ -1,6 +1,6 @@
 /** @file Arrays that merging reads from front to back, wherever they lie: in memory, in a file, in a stretch of a file. */
 import { closeSync, openSync, readSync } from "node:fs";
-import type { Frequencies } from "./data.js";
+import type { Frequencies } from "./snapshot.js";
 
 /** Bytes that can be read from any place. */
 export interface Region {
@@ -9,7 +9,6 @@ export interface Region {
   readonly bytes: number;
   /** Fills `into` with what stands from `position` on. */
   read(into: Uint8Array, position: number): void;
-  close(): void;
 }
 
 /** An array in memory. */
@@ -19,11 +18,10 @@ export function memoryRegion(values: ArrayBufferView): Region {
     name: "memory",
     bytes: bytes.length,
     read: (into, position) => into.set(bytes.subarray(position, position + into.length)),
-    close: () => undefined,
   };
 }
 
-/** A file that holds several arrays, or one. Regions of it share the open file; closing one of them closes it for all. */
+/** A file that holds several arrays, or one. Its regions share the open file. */
 export class OpenedFile {
   readonly #path: string;
   #file: number | undefined;
@@ -38,8 +36,13 @@ export class OpenedFile {
       name: this.#path,
       bytes,
       read: (into, position) => this.#read(into, start + position),
-      close: () => this.#close(),
     };
+  }
+
+  /** Closes the file, if it is open: its regions cannot be read any more. */
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
   }
 
   #read(into: Uint8Array, position: number): void {
@@ -49,11 +52,6 @@ export class OpenedFile {
       if (count === 0) throw new Error(`internal: ${this.#path} ended early`);
       done += count;
     }
-  }
-
-  #close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
-    this.#file = undefined;
   }
 }
 

@@ -7,12 +7,11 @@
 import { parseDocument } from "../documents/corpus.js";
 import { hashId } from "../id-table.js";
 import { linesOf } from "../../files/lines.js";
-import { frequencyArray } from "./data.js";
-import type { Frequencies } from "./data.js";
-import { GrowingFloat64, GrowingUint32 } from "./growing.js";
-import type { Inverter } from "./inverter.js";
-import { offsetsOf } from "./memory.js";
-import { checkNumber } from "./passages.js";
+import { checkNumber } from "../passages.js";
+import { GrowingFloat64, GrowingUint32, offsetsOf } from "./invert.js";
+import type { Inverter } from "./invert.js";
+import { frequencyArray } from "./snapshot.js";
+import type { Frequencies } from "./snapshot.js";
 import type { StoredPassage } from "../../types.js";
 
 export interface Run {

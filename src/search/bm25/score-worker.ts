@@ -2,7 +2,7 @@
 import { Analyzer } from "../text/analyzer.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
 import { Bm25Scorer } from "./scorer.js";
-import type { ScoreAnswer, ScoreTask } from "./scoring.js";
+import type { ScoreAnswer, ScoreTask } from "./engine.js";
 import type { Bm25Snapshot } from "./snapshot.js";
 
 await serveTasks((snapshot: Bm25Snapshot) => {
@@ -14,7 +14,7 @@ await serveTasks((snapshot: Bm25Snapshot) => {
       const all = lists.flat();
       return {
         counts: Uint32Array.from(lists, (list) => list.length),
-        passages: Uint32Array.from(all, ({ passage }) => passage),
+        passages: Uint32Array.from(all, ({ item }) => item),
         scores: Float64Array.from(all, ({ score }) => score),
       };
     },

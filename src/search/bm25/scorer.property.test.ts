@@ -2,12 +2,11 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Analyzer } from "../text/analyzer.js";
-import { indexInMemory } from "./memory.js";
+import type { Scored } from "../top-k.js";
+import { SegmentBounds, TfComponents } from "./impacts.js";
+import { snapshotInMemory } from "./in-memory.js";
 import { Bm25Scorer } from "./scorer.js";
-import { Shares } from "./shares.js";
 import type { Bm25Snapshot } from "./snapshot.js";
-import { SegmentBounds } from "./term-bounds.js";
-import type { ScoredPassage } from "../top-k.js";
 
 const analyzer = new Analyzer({ stemmer: "none", stopWords: [] });
 
@@ -49,10 +48,10 @@ function snapshotOf({ segments, k1, b }: World): Bm25Snapshot {
           .map(([term, frequency]) => `${term} `.repeat(frequency))
           .join(""),
       );
-      const segment = indexInMemory(
+      const [segment] = snapshotInMemory(
         texts.map((text) => ({ id: "", title: "", text })),
-        analyzer,
-      );
+        { analyzer: analyzer.settings },
+      ).segments;
       const first = firstPassage;
       firstPassage += passages.length;
       const deleted = passages.some(({ isDeleted }) => isDeleted)
@@ -67,7 +66,7 @@ function snapshotOf({ segments, k1, b }: World): Bm25Snapshot {
 }
 
 /** The formula, for every passage that is not deleted; terms in the order of JavaScript's strings. */
-function everyPassageScored({ segments, k1, b, k }: World, query: readonly string[]): ScoredPassage[] {
+function everyPassageScored({ segments, k1, b, k }: World, query: readonly string[]): Scored[] {
   const all = segments.flat();
   const living = all.filter(({ isDeleted }) => !isDeleted);
   const N = living.length;
@@ -87,7 +86,7 @@ function everyPassageScored({ segments, k1, b, k }: World, query: readonly strin
     return score;
   };
   return all
-    .map((passage, number) => ({ passage: number, score: passage.isDeleted ? 0 : scoreOf(passage) }))
+    .map((passage, number) => ({ item: number, score: passage.isDeleted ? 0 : scoreOf(passage) }))
     .filter(({ score }) => score > 0)
     .sort((first, second) => second.score - first.score)
     .slice(0, k);
@@ -175,7 +174,7 @@ describe("the pruned scorer", () => {
     const boundsOf = SegmentBounds.prototype.of;
     vi.spyOn(SegmentBounds.prototype, "of").mockImplementation(function (this: SegmentBounds, number) {
       const bounds = boundsOf.call(this, number);
-      return { ...bounds, shares: bounds.shares.map((share) => 1.3 * share) };
+      return { ...bounds, atRanks: bounds.atRanks.map((tf) => 1.3 * tf) };
     });
     expect(String(fc.check(property, { numRuns: 300, seed: 31 }).errorInstance)).toContain("to deeply equal");
   });
@@ -189,8 +188,8 @@ describe("the pruned scorer", () => {
     const query = ["rare", "everywhere", "usual"];
     // The first search finds the terms' bounds.
     scorer.top(query, 10);
-    const shares = vi.spyOn(Shares.prototype, "of");
+    const looks = vi.spyOn(TfComponents.prototype, "of");
     scorer.top(query, 10);
-    expect(shares.mock.calls.length).toBeLessThan(passages.length / 10);
+    expect(looks.mock.calls.length).toBeLessThan(passages.length / 10);
   });
 });

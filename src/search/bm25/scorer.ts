@@ -8,13 +8,13 @@
  * Departures: lengths are exact where Lucene rounds them to eight bits above 39 terms, and sums are float64 where Lucene
  * adds float32. A term repeated in the query weighs as often as it is repeated, as in Anserini.
  */
-import { SegmentSearch, Workspace } from "./segment-search.js";
-import type { QueryTerm } from "./segment-search.js";
-import { Shares, largestOf } from "./shares.js";
+import { TopK } from "../top-k.js";
+import type { Scored } from "../top-k.js";
+import { TfComponents, largestOf } from "./impacts.js";
+import { SegmentSearch, Workspace } from "./max-score.js";
+import type { QueryTerm } from "./max-score.js";
+import { numberOfTerm } from "./snapshot.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
-import { numberOfTerm } from "./term-block.js";
-import { TopPassages } from "../top-k.js";
-import type { ScoredPassage } from "../top-k.js";
 
 /** Passages that are scored at a time, unless told otherwise: their scores (256 KB) stay in the processor's second cache. */
 const defaultWindow = 1 << 15;
@@ -28,14 +28,14 @@ export class Bm25Scorer {
     this.#snapshot = snapshot;
     const { k1, b, segments, totalLength, passages } = snapshot;
     const longest = segments.reduce((most, { lengths }) => Math.max(most, largestOf(lengths)), 0);
-    const shares = new Shares(k1, b, totalLength / passages || 1, longest);
+    const tf = new TfComponents(k1, b, totalLength / passages || 1, longest);
     const largest = segments.reduce((most, { lengths }) => Math.max(most, lengths.length), 0);
     const workspace = new Workspace(Math.min(largest, windowPassages));
-    this.#searches = segments.map((segment) => new SegmentSearch(segment, longest, shares, workspace));
+    this.#searches = segments.map((segment) => new SegmentSearch(segment, longest, tf, workspace));
   }
 
   /** The best `k` passages for a query's terms, best first; equal scores in corpus order. */
-  top(queryTerms: readonly string[], k: number): ScoredPassage[] {
+  top(queryTerms: readonly string[], k: number): Scored[] {
     const { passages } = this.#snapshot;
     if (passages === 0) return [];
     const termsBySegment = this.#weigh(queryTerms);
@@ -43,12 +43,12 @@ export class Bm25Scorer {
       (most, search, index) => Math.max(most, search.reachedBy(k, termsBySegment[index])),
       0,
     );
-    const best = new TopPassages(Math.min(k, passages));
+    const best = new TopK(Math.min(k, passages));
     for (const [index, search] of this.#searches.entries()) search.offerTo(best, termsBySegment[index], needed);
     return best.sorted();
   }
 
-  /** The terms that each segment holds and what they weigh, in the one order in which shares are added: a score is the same in every segment. */
+  /** The terms that each segment holds and what they weigh, in the one order in which a score adds them up: it is the same in every segment. */
   #weigh(queryTerms: readonly string[]): QueryTerm[][] {
     const { segments, deletedFrequencies, passages } = this.#snapshot;
     const bySegment = segments.map((): QueryTerm[] => []);

@@ -1,16 +1,23 @@
-/** @file A segment on disk as those see it who change the index: read piece by piece, whatever its size. */
+/** @file A segment on disk as changes of the index see it: read piece by piece, whatever its size. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { damaged } from "../../files/checksummed-file.js";
+import type { StoredPassage } from "../../types.js";
 import { hashId } from "../id-table.js";
 import type { IdPlaces } from "../id-table.js";
+import { checkNumber } from "../passages.js";
 import { fileNames, termNumbersName } from "./format.js";
-import { damaged } from "../../files/checksummed-read.js";
 import type { SegmentRecord } from "./format.js";
 import type { MergeSource } from "./merge.js";
-import { checkNumber } from "./passages.js";
 import { ByteReader, NumberReader, OpenedFile, lookupBytes } from "./region.js";
 import type { Region } from "./region.js";
-import type { StoredPassage } from "../../types.js";
+
+/** A segment of an index that changes. Can be sent to a worker. */
+export interface Existing {
+  record: SegmentRecord;
+  /** Numbers of its deleted passages. */
+  deleted: Uint32Array;
+}
 
 /** Passages looked at between two yields. */
 const stride = 50_000;
@@ -19,7 +26,8 @@ const stride = 50_000;
 export class StoredSegment {
   readonly #out: string;
   readonly #record: SegmentRecord;
-  readonly #opened = new Map<string, Region>();
+  readonly #opened: OpenedFile[] = [];
+  readonly #regions = new Map<string, Region>();
   #offsets: NumberReader | undefined;
   #checks: NumberReader | undefined;
   #lines: ByteReader | undefined;
@@ -85,12 +93,11 @@ export class StoredSegment {
   }
 
   close(): void {
-    for (const region of this.#opened.values()) region.close();
-    this.#opened.clear();
+    for (const file of this.#opened) file.close();
   }
 
   #region(name: string): Region {
-    const known = this.#opened.get(name);
+    const known = this.#regions.get(name);
     if (known !== undefined) return known;
     const path = this.#pathOf(name);
     const { bytes } = this.#record.files[name];
@@ -101,12 +108,37 @@ export class StoredSegment {
       throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, this.#out, cause);
     }
     if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, this.#out);
-    const region = new OpenedFile(path).region(0, bytes);
-    this.#opened.set(name, region);
+    const file = new OpenedFile(path);
+    this.#opened.push(file);
+    const region = file.region(0, bytes);
+    this.#regions.set(name, region);
     return region;
   }
 
   #pathOf(name: string): string {
     return join(this.#out, this.#record.folder, name);
   }
+}
+
+/** The living passages of a segment whose id is one of `ids`, each with the place of that id. */
+export function* livingWithIds(
+  out: string,
+  { record, deleted }: Existing,
+  ids: IdPlaces,
+  idOf: (place: number) => string,
+): Generator<void, [passage: number, place: number][]> {
+  const stored = new StoredSegment(out, record);
+  const isDeleted = new Set(deleted);
+  const found: [number, number][] = [];
+  try {
+    yield* stored.passagesOf(ids, (passage, places) => {
+      if (isDeleted.has(passage)) return;
+      const { id } = stored.passage(passage);
+      const place = places.find((candidate) => idOf(candidate) === id);
+      if (place !== undefined) found.push([passage, place]);
+    });
+  } finally {
+    stored.close();
+  }
+  return found;
 }

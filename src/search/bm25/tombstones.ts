@@ -7,18 +7,16 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Analyzer } from "../text/analyzer.js";
-import type { OutputFiles } from "../../files/disk.js";
+import { removeQuietly, syncFolder } from "../../files/disk.js";
 import { fileNames } from "./format.js";
-import { damaged } from "../../files/checksummed-read.js";
 import type { SegmentRecord } from "./format.js";
 import { Breather } from "./pause.js";
-import { SealedFile } from "../../files/checksummed-file.js";
-import { readSealed } from "../../files/checksummed-read.js";
+import { ChecksummedFile, damaged, readChecksummed } from "../../files/checksummed-file.js";
+import { numberOfTerm } from "./snapshot.js";
 import type { TermBlock } from "./snapshot.js";
 import { StoredSegment } from "./stored-segment.js";
-import { numberOfTerm } from "./term-block.js";
 
-export const tombstonePrefix = "tombstones-";
+const tombstonePrefix = "tombstones-";
 
 export interface Tombstones {
   /** Numbers in the segment, ascending. */
@@ -43,7 +41,7 @@ export async function readTombstones(out: string, segment: SegmentRecord): Promi
   const { tombstones: record, folder } = segment;
   if (record === undefined) return noTombstones;
   const path = join(out, folder, record.file);
-  const content = new Uint32Array(await readSealed(out, path, record));
+  const content = new Uint32Array(await readChecksummed(out, path, record));
   const [deleted, terms] = content;
   if (content.length !== 2 + deleted + 2 * terms || deleted !== record.passages)
     throw damaged(path, "its counts do not fit", out);
@@ -60,12 +58,11 @@ export async function readTombstones(out: string, segment: SegmentRecord): Promi
  * @returns the segment with its new tombstones
  * @throws UserError when the segment is damaged
  */
-export async function bury(
+export async function deletePassages(
   out: string,
   segment: SegmentRecord,
   passages: readonly number[],
   analyzer: Analyzer,
-  files: OutputFiles,
 ): Promise<SegmentRecord> {
   if (passages.length === 0) return segment;
   const before = await readTombstones(out, segment);
@@ -83,35 +80,23 @@ export async function bury(
     places,
     counts: places.map((place) => counts.get(place) as number),
   };
-  return { ...segment, tombstones: write(join(out, segment.folder), after, files) };
+  return { ...segment, tombstones: write(join(out, segment.folder), after) };
 }
 
-function write(
-  folder: string,
-  { passages, places, counts }: Tombstones,
-  files: OutputFiles,
-): SegmentRecord["tombstones"] {
+function write(folder: string, { passages, places, counts }: Tombstones): SegmentRecord["tombstones"] {
   const name = `${tombstonePrefix}${randomBytes(4).toString("hex")}`;
-  const opened = files.create(join(folder, name));
-  const file = new SealedFile(opened);
+  const path = join(folder, name);
+  const file = ChecksummedFile.create(path);
   try {
     for (const numbers of [Uint32Array.of(passages.length, places.length), passages, places, counts])
       file.write(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
-    const seal = file.finish();
-    files.syncFolder(folder);
-    return { file: name, passages: passages.length, ...seal };
+    const checksum = file.finish();
+    syncFolder(folder);
+    return { file: name, passages: passages.length, ...checksum };
   } catch (error) {
-    removeUnfinished(file, join(folder, name), files);
-    throw error;
-  }
-}
-
-function removeUnfinished(file: SealedFile, path: string, files: OutputFiles): void {
-  try {
     file.abandon();
-    files.remove(path);
-  } catch {
-    // Closed already, or left for the next writer.
+    removeQuietly(path);
+    throw error;
   }
 }
 
@@ -139,7 +124,7 @@ async function countTerms(
 
 /** The dictionary with places instead of numbers. */
 async function readDictionary(out: string, { folder, files, terms }: SegmentRecord): Promise<TermBlock> {
-  const read = (name: string): Promise<SharedArrayBuffer> => readSealed(out, join(out, folder, name), files[name]);
+  const read = (name: string): Promise<SharedArrayBuffer> => readChecksummed(out, join(out, folder, name), files[name]);
   return {
     text: new Uint8Array(await read(fileNames.terms)),
     offsets: new Uint32Array(await read(fileNames.termOffsets)),

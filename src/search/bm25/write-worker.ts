@@ -1,19 +1,15 @@
-/** @file A worker that writes a segment: waiting for the disk and hashing hold nobody up here. */
+/** @file A worker that writes a segment: waiting for the disk and hashing hold up no other thread. */
 import { serveTasks } from "../../workers/serve-tasks.js";
-import type { SourcePlace } from "./checkpoint.js";
 import { writeError } from "./commit.js";
-import { diskFiles } from "../../files/disk.js";
-import { mergeSegments } from "./merge-segments.js";
-import type { MergeOptions } from "./merge-segments.js";
 import type { Run } from "./run.js";
-import { SegmentBuilder } from "./segment-builder.js";
-import type { BuilderOptions, Conflict } from "./segment-builder.js";
+import { SegmentBuilder, mergeSegments } from "./segment-writer.js";
+import type { BuildOrder, Conflict, MergeOrder } from "./segment-writer.js";
 
 /** What a worker is opened for. */
-export type WriteOrder = { build: BuilderOptions } | { merge: MergeOptions };
+export type WriteOrder = { build: BuildOrder } | { merge: MergeOrder };
 
 /** Adds a run; or goes on finishing for a while. */
-export type WriteTask = { run: Run; next: SourcePlace | undefined } | { go: true };
+export type WriteTask = { run: Run; isLast: boolean } | "finish";
 
 export type WriteAnswer = { conflict?: Conflict } | { fraction: number } | { result: unknown };
 
@@ -21,11 +17,12 @@ export type WriteAnswer = { conflict?: Conflict } | { fraction: number } | { res
 const sliceMs = 200;
 
 await serveTasks((order: WriteOrder) => {
-  const builder = "build" in order ? new SegmentBuilder(order.build, diskFiles) : undefined;
+  let builder: SegmentBuilder | undefined;
   let steps: Generator<number, unknown> | undefined;
   const work = (task: WriteTask): WriteAnswer => {
-    if ("run" in task) return { conflict: (builder as SegmentBuilder).addRun(task.run, task.next) };
-    steps ??= "merge" in order ? mergeSegments(order.merge, diskFiles) : (builder as SegmentBuilder).finish();
+    if ("build" in order) builder ??= new SegmentBuilder(order.build);
+    if (task !== "finish") return { conflict: (builder as SegmentBuilder).addRun(task.run, task.isLast) };
+    steps ??= "merge" in order ? mergeSegments(order.merge) : (builder as SegmentBuilder).finish();
     const started = performance.now();
     for (;;) {
       const step = steps.next();

@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { UserError } from "../../../errors.js";
 import type { Passage, StoredPassage } from "../../../types.js";
-import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../bm25/passages.js";
+import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../passages.js";
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import { WorkerGone, WorkerPool } from "../../../workers/pool.js";
 import type { NearestPassages } from "../nearest.js";

@@ -3,7 +3,7 @@
  * when its float32 score is within rounding of the k-th best, so no row that belongs to the answer can be missed, and neither scores nor
  * order depend on how many queries were multiplied together.
  */
-import { LargestNumbers } from "../../largest-numbers.js";
+import { TopK } from "../../top-k.js";
 
 /**
  * Bound on twice the error of a float32 inner product of two vectors of about unit length: |error| ≤ E·2⁻²⁴·Σ|aᵢbᵢ| ≤ E·2⁻²⁴·|a||b|
@@ -18,14 +18,14 @@ export class Candidates {
   readonly #k: number;
   readonly #slack: number;
   /** The k best float32 scores so far. */
-  readonly #best: LargestNumbers;
+  readonly #best: TopK;
   #rows: number[] = [];
   #scores: number[] = [];
 
   constructor(k: number, slack: number) {
     this.#k = k;
     this.#slack = slack;
-    this.#best = new LargestNumbers(k, -Infinity);
+    this.#best = new TopK(k, -Infinity);
   }
 
   /** `scores` of the rows from `firstRow` on. */
@@ -36,7 +36,7 @@ export class Candidates {
       if (score < bound) continue;
       this.#rows.push(firstRow + index);
       this.#scores.push(score);
-      this.#best.offer(score);
+      this.#best.offer(firstRow + index, score);
       bound = this.#bound();
       if (this.#rows.length > 4 * this.#k + 4096) this.#prune(bound);
     }

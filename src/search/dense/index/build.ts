@@ -3,12 +3,11 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
-import { diskFiles, type OutputFiles } from "../../../files/disk.js";
 import { isLockFile, withIndexLock } from "../../index-lock.js";
-import { removeQuietly } from "../../../files/disk.js";
+import { makeFolder, remove, removeQuietly } from "../../../files/disk.js";
 import { readCorpus } from "../../documents/corpus.js";
 import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
-import type { FileSeal } from "../../../files/checksummed-manifest.js";
+import type { FileChecksum } from "../../../files/checksummed-file.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
 import { passageText } from "../passage-text.js";
 import type { VectorSource } from "../vectors/source.js";
@@ -39,8 +38,6 @@ export interface BuildDenseOptions {
   onProgress?: (progress: DenseProgress) => void;
   /** Stops; what was committed stays for the next call. */
   signal?: AbortSignal;
-  /** How the disk is changed; for tests. */
-  files?: OutputFiles;
   /** Passages that become durable together. */
   rowsPerCommit?: number;
 }
@@ -100,16 +97,16 @@ export async function buildDenseIndex(options: BuildDenseOptions): Promise<Dense
 }
 
 async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<DenseSummary> {
-  const { out, files = diskFiles, rowsPerCommit = 2048, signal, total, onProgress = () => {}, resume = true } = options;
+  const { out, rowsPerCommit = 2048, signal, total, onProgress = () => {}, resume = true } = options;
   const unfinished = findUnfinished(out);
   const earlier = resume ? unfinished : undefined;
-  if (!resume && unfinished !== undefined) files.remove(join(out, unfinished.generation));
+  if (!resume && unfinished !== undefined) remove(join(out, unfinished.generation));
   if (earlier !== undefined && earlier.progress.encoder !== encoder.name)
     throw otherBuild(out, earlier.progress, encoder);
   const generation = earlier?.generation ?? newGeneration();
   const folder = join(out, generation);
-  files.makeFolder(folder);
-  const writer = new DenseWriter(folder, files, earlier?.progress);
+  makeFolder(folder);
+  const writer = new DenseWriter(folder, earlier?.progress);
   const resumedFrom = earlier?.progress.rows ?? 0;
   const started = performance.now();
   const read = { bytes: 0, totalBytes: 0 };
@@ -163,8 +160,8 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     if (writer.rows === 0) throw new UserError("The corpus is empty: there is nothing to encode.");
     const dimensions = encoder.dimensions || earlier!.progress.dimensions;
     const facts = { encoder: encoder.name, encoderSource: encoder.source, passages: writer.rows, dimensions };
-    const seals = writer.finish();
-    return { ...putInForce(out, generation, facts, seals, files), resumedFrom, normalised: 0 };
+    const checksums = writer.finish();
+    return { ...commitIndex(out, generation, facts, checksums), resumedFrom, normalised: 0 };
   } catch (error) {
     await Promise.allSettled(calls.map(({ vectors }) => vectors));
     keep(writer, committed, resumedFrom, commit);
@@ -184,11 +181,11 @@ function keep(writer: DenseWriter, committed: number, resumedFrom: number, commi
 }
 
 async function takeAll(options: BuildDenseOptions, source: VectorSource): Promise<DenseSummary> {
-  const { out, files = diskFiles, signal, vectorsEncoder } = options;
+  const { out, signal, vectorsEncoder } = options;
   const generation = newGeneration();
   const folder = join(out, generation);
-  files.makeFolder(folder);
-  const writer = new DenseWriter(folder, files);
+  makeFolder(folder);
+  const writer = new DenseWriter(folder);
   try {
     const ids: string[] = [];
     for await (const batch of batchesOf(options, { bytes: 0, totalBytes: 0 })) {
@@ -206,11 +203,11 @@ async function takeAll(options: BuildDenseOptions, source: VectorSource): Promis
       passages: ids.length,
       dimensions: source.dimensions,
     };
-    const seals = writer.finish();
-    return { ...putInForce(out, generation, facts, seals, files), resumedFrom: 0, normalised };
+    const checksums = writer.finish();
+    return { ...commitIndex(out, generation, facts, checksums), resumedFrom: 0, normalised };
   } catch (error) {
     writer.abandon();
-    removeQuietly(folder, files);
+    removeQuietly(folder);
     throw error;
   }
 }
@@ -229,18 +226,17 @@ function batchesOf(
 }
 
 /** The one step that makes the new index the index. */
-function putInForce(
+function commitIndex(
   out: string,
   generation: string,
   facts: Pick<DenseManifest, "encoder" | "encoderSource" | "passages" | "dimensions">,
-  seals: Record<FileName, FileSeal>,
-  files: OutputFiles,
+  files: Record<FileName, FileChecksum>,
 ): Omit<DenseSummary, "resumedFrom" | "normalised"> {
-  const manifest: DenseManifest = { format: formatName, version: formatVersion, generation, ...facts, files: seals };
-  commit(out, manifest, files);
-  removeQuietly(join(out, generation, progressName), files);
+  const manifest: DenseManifest = { format: formatName, version: formatVersion, generation, ...facts, files };
+  commit(out, manifest);
+  removeQuietly(join(out, generation, progressName));
   for (const name of readdirSync(out))
-    if (name.startsWith(generationPrefix) && name !== generation) removeQuietly(join(out, name), files);
+    if (name.startsWith(generationPrefix) && name !== generation) removeQuietly(join(out, name));
   const { passages, dimensions, encoder } = facts;
   const notes =
     passages > exactLimit
@@ -248,7 +244,7 @@ function putInForce(
           `${passages} passages are many for exact search (about ${Math.round(passages / 20_000)} ms for a query on two cores). With \`--engine lancedb\` a query takes about 15 ms at a million passages.`,
         ]
       : [];
-  const bytes = Object.values(seals).reduce((sum, seal) => sum + seal.bytes, 0);
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   return { out, passages, dimensions, encoder, bytes, notes };
 }
 

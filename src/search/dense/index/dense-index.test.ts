@@ -5,7 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
-import { diskFiles, type OutputFiles } from "../../../files/disk.js";
+import { dieAsLockHolder, onFailingDisk } from "../../../files/failing-disk.test-support.js";
 import { SearchError } from "../../engine.js";
 import { passageText } from "../passage-text.js";
 import type { VectorSource } from "../vectors/source.js";
@@ -159,37 +159,26 @@ describe("buildDenseIndex", () => {
   });
 
   it("every change to the disk may fail: the old index stays, and the next call finishes", async () => {
-    // Some files are written after the last change that is counted here: that failure is the last case.
-    let failures = 0;
-    for (let failAt = 0; failAt < 60; failAt++) {
-      const out = fresh();
-      await build(out, { passages: batched(passagesOf(20)) });
-      let changes = 0;
-      const fail =
-        <Arguments extends unknown[], Result>(change: (...given: Arguments) => Result) =>
-        (...given: Arguments): Result => {
-          if (changes++ === failAt) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
-          return change(...given);
-        };
-      const files: OutputFiles = Object.fromEntries(
-        Object.entries(diskFiles).map(([name, change]) => [name, fail(change as (...given: unknown[]) => unknown)]),
-      ) as unknown as OutputFiles;
-      const failed = await build(out, { passages: batched(passagesOf(300)), files, rowsPerCommit: 100 }).then(
-        () => false,
-        (error: unknown) => {
-          expect(error).toBeInstanceOf(UserError);
-          return true;
-        },
-      );
-      const { nearest } = await openDenseIndexCheaply(out);
-      expect(nearest).toBe(failed ? 20 : 300);
-      if (failed) {
-        failures++;
-        expect((await build(out, { passages: batched(passagesOf(300)) })).passages).toBe(300);
+    for (const isKilled of [false, true]) {
+      let failures = 0;
+      for (let failAt = 1; ; failAt++) {
+        const out = fresh();
+        await build(out, { passages: batched(passagesOf(20)) });
+        const { changes, failure } = await onFailingDisk({ folder: out, failAt, isKilled }, () =>
+          build(out, { passages: batched(passagesOf(300)), rowsPerCommit: 100 }),
+        );
+        if (failure !== null) expect(failure).toBeInstanceOf(UserError);
+        const { nearest } = await openDenseIndexCheaply(out);
+        expect(nearest).toBe(failure === null ? 300 : 20);
+        if (failure !== null) {
+          failures++;
+          dieAsLockHolder(out);
+          expect((await build(out, { passages: batched(passagesOf(300)) })).passages).toBe(300);
+        }
+        if (changes < failAt) break;
       }
-      if (changes <= failAt) break;
+      expect(failures).toBeGreaterThan(25);
     }
-    expect(failures).toBeGreaterThan(8);
   });
 
   it("two builds at once: the second is refused", async () => {
@@ -266,7 +255,7 @@ describe("openDenseIndex", () => {
     [
       "a changed manifest",
       (out) => change(path.join(out, "index.json"), '"dimensions": 16', '"dimensions": 8'),
-      /seal does not match/,
+      /checksum does not match/,
     ],
     ["another version", (out) => change(path.join(out, "index.json"), '"version": 1', '"version": 9'), /of version 9/],
     [

@@ -16,8 +16,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../../../errors.js";
-import { manifestName, unsealed } from "../../../files/checksummed-manifest.js";
-import type { FileSeal } from "../../../files/checksummed-manifest.js";
+import type { FileChecksum } from "../../../files/checksummed-file.js";
+import { manifestName, parseChecksummed } from "../../../files/checksummed-manifest.js";
 import type { EncoderSource } from "../encoder.js";
 
 export const formatName = "sleuth-dense";
@@ -44,7 +44,7 @@ export interface DenseManifest {
   encoderSource?: EncoderSource;
   passages: number;
   dimensions: number;
-  files: Record<FileName, FileSeal>;
+  files: Record<FileName, FileChecksum>;
 }
 
 /**
@@ -69,9 +69,9 @@ export async function readManifest(given: string): Promise<{ folder: string; man
 }
 
 function checkManifest(text: string, path: string, folder: string): DenseManifest {
-  let read: ReturnType<typeof unsealed>;
+  let read: ReturnType<typeof parseChecksummed>;
   try {
-    read = unsealed(text);
+    read = parseChecksummed(text);
   } catch (cause) {
     throw damaged(path, "it is not JSON", folder, cause);
   }
@@ -85,7 +85,7 @@ function checkManifest(text: string, path: string, folder: string): DenseManifes
     throw new UserError(
       `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
     );
-  if (!isWhole) throw damaged(path, "its seal does not match its content", folder);
+  if (!isWhole) throw damaged(path, "its checksum does not match its content", folder);
   return content as unknown as DenseManifest;
 }
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { PassageFile, SegmentedPassages } from "../../bm25/passages.js";
+import { PassageFile, SegmentedPassages } from "../../passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
 import { damaged, fileNames, readManifest, remedy, type DenseManifest, type FileName } from "./format.js";

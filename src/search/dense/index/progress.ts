@@ -1,7 +1,7 @@
 /** @file What of an unfinished index is durable: written after every commit, read by the build that goes on. */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { OutputFiles } from "../../../files/disk.js";
+import { replaceFile } from "../../../files/disk.js";
 import { fileNames, progressName } from "./format.js";
 import { generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 
@@ -17,18 +17,8 @@ export interface Progress {
 }
 
 /** Puts it on the disk in one step. */
-export function writeProgress(folder: string, progress: Progress, files: OutputFiles): void {
-  const temporary = join(folder, `${progressName}.new`);
-  files.remove(temporary);
-  const file = files.create(temporary);
-  try {
-    file.write(Buffer.from(JSON.stringify(progress)));
-  } catch (error) {
-    file.abandon();
-    throw error;
-  }
-  file.finish();
-  files.rename(temporary, join(folder, progressName));
+export function writeProgress(folder: string, progress: Progress): void {
+  replaceFile(join(folder, progressName), JSON.stringify(progress));
 }
 
 /** The generation that a build began and did not finish, with what it had done. */

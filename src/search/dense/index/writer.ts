@@ -1,11 +1,11 @@
 /** @file Writes one generation of a dense index, row by row, so that what was committed survives everything. */
 import { join } from "node:path";
-import type { OutputFiles } from "../../../files/disk.js";
-import { checkNumber } from "../../bm25/passages.js";
-import { NumberWriter, SealedFile } from "../../../files/checksummed-file.js";
+import { remove, syncFolder } from "../../../files/disk.js";
+import { checkNumber } from "../../passages.js";
+import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.js";
+import type { FileChecksum } from "../../../files/checksummed-file.js";
 import { fileNames, type FileName } from "./format.js";
 import { digestWith, firstDigest, writeProgress, type Progress } from "./progress.js";
-import type { FileSeal } from "../../../files/checksummed-manifest.js";
 import type { StoredPassage } from "../../../types.js";
 
 /** A passage as it stands in the file. */
@@ -22,20 +22,18 @@ export function lineOf({ id, title, text }: StoredPassage): Line {
 /** Takes rows in order, then `finish`. After an error, `abandon`: what was committed stays. */
 export class DenseWriter {
   readonly #folder: string;
-  readonly #files: OutputFiles;
-  readonly #passages: SealedFile;
-  readonly #vectors: SealedFile;
+  readonly #passages: ChecksummedFile;
+  readonly #vectors: ChecksummedFile;
   /** Byte offsets and check numbers of the lines, those of an earlier build included. */
   readonly #offsets: number[] = [0];
   readonly #checks: number[] = [];
   #digest = firstDigest;
 
   /** @param done what an earlier build had committed; its lines are then told with `skip`, in order */
-  constructor(folder: string, files: OutputFiles, done?: Progress) {
+  constructor(folder: string, done?: Progress) {
     this.#folder = folder;
-    this.#files = files;
-    const open = (name: FileName, bytes: number): SealedFile =>
-      done === undefined ? new SealedFile(files.create(this.#place(name))) : this.#extend(name, bytes);
+    const open = (name: FileName, bytes: number): ChecksummedFile =>
+      done === undefined ? ChecksummedFile.create(this.#place(name)) : ChecksummedFile.extend(this.#place(name), bytes);
     this.#passages = open(fileNames.passages, done?.passageBytes ?? 0);
     try {
       const rowBytes = (done?.dimensions ?? 0) * Float32Array.BYTES_PER_ELEMENT;
@@ -78,41 +76,37 @@ export class DenseWriter {
     this.#vectors.sync();
     const rows = this.rows;
     const digest = this.#digest;
-    writeProgress(this.#folder, { encoder, dimensions, rows, passageBytes: this.#offsets[rows], digest }, this.#files);
+    writeProgress(this.#folder, { encoder, dimensions, rows, passageBytes: this.#offsets[rows], digest });
   }
 
   /** Writes the rest. Everything is on the disk afterwards, apart from the folder's own entry. */
-  finish(): Record<FileName, FileSeal> {
-    const seals = {
+  finish(): Record<FileName, FileChecksum> {
+    const checksums = {
       [fileNames.passages]: this.#passages.finish(),
       [fileNames.vectors]: this.#vectors.finish(),
       [fileNames.passageOffsets]: this.#write(fileNames.passageOffsets, Float64Array, this.#offsets),
       [fileNames.passageChecks]: this.#write(fileNames.passageChecks, Uint32Array, this.#checks),
     };
-    this.#files.syncFolder(this.#folder);
-    return seals;
+    syncFolder(this.#folder);
+    return checksums;
   }
 
   abandon(): void {
-    for (const file of [this.#passages, this.#vectors]) {
-      try {
-        file.abandon();
-      } catch {
-        // Closed already.
-      }
-    }
+    this.#passages.abandon();
+    this.#vectors.abandon();
   }
 
-  #write(name: FileName, kind: Float64ArrayConstructor | Uint32ArrayConstructor, values: number[]): FileSeal {
+  #write(name: FileName, kind: Float64ArrayConstructor | Uint32ArrayConstructor, values: number[]): FileChecksum {
     const place = this.#place(name);
     // A build that was killed while it finished may have left it.
-    this.#files.remove(place);
-    return new NumberWriter(new SealedFile(this.#files.create(place)), kind).putAll(values).finish();
-  }
-
-  #extend(name: FileName, bytes: number): SealedFile {
-    const place = this.#place(name);
-    return SealedFile.extending(this.#files.extend(place, bytes), place, bytes);
+    remove(place);
+    const file = new NumberWriter(ChecksummedFile.create(place), kind);
+    try {
+      return file.putAll(values).finish();
+    } catch (error) {
+      file.abandon();
+      throw error;
+    }
   }
 
   #place(name: FileName): string {

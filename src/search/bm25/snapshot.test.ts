@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { numberOfTerm, termBlockOf } from "./term-block.js";
+import { numberOfTerm, termBlockOf } from "./snapshot.js";
 
 const term = fc.oneof(
   fc.string({ unit: "grapheme", minLength: 1 }),

@@ -3,8 +3,6 @@
  * has gathered into a run: all postings of term 0, then of term 1, … each in passage order.
  */
 import type { Analyzer } from "../text/analyzer.js";
-import { GrowingUint32 } from "./growing.js";
-import { WordNumbers } from "./word-numbers.js";
 
 /** What has gathered, sorted by term. */
 export interface SortedPostings {
@@ -179,7 +177,159 @@ export class Inverter {
   }
 }
 
+/** Where each term's postings start, and where the last one's end. */
+export function offsetsOf(counts: Uint32Array): Uint32Array {
+  const offsets = new Uint32Array(counts.length + 1);
+  for (let term = 0; term < counts.length; term++) offsets[term + 1] = offsets[term] + counts[term];
+  return offsets;
+}
+
 /** A copy that does not keep the passage alive it was cut from, as V8's slices do. */
 function detached(text: string): string {
   return Buffer.from(text, "utf16le").toString("utf16le");
+}
+
+/** Words remembered; more are forgotten all at once, so memory stays bounded. */
+const rememberedWords = 1_000_000;
+
+/** Numbers of a slot: the word's hash, where its units begin, their count + 1 (0: the slot is free), the word's number. */
+const slotSize = 4;
+
+/**
+ * Numbers of words, asked for by where the word stands in a text: no string is made for a word that is known, which is what most of the time
+ * of indexing would go into.
+ */
+export class WordNumbers {
+  readonly #numberFor: (word: string) => number;
+  readonly #capacity: number;
+  /** An open hash table; everything about a word in one cache line. */
+  #slots = new Int32Array(slotSize << 10);
+  #size = 0;
+  /** UTF-16 units of all words, one after another. */
+  #units = new Uint16Array(1 << 12);
+  #unitsEnd = 0;
+
+  /** `numberFor` is asked about words that are not remembered; numbers are integers from −2³¹ to 2³¹ − 1. */
+  constructor(numberFor: (word: string) => number, capacity = rememberedWords) {
+    this.#numberFor = numberFor;
+    this.#capacity = capacity;
+  }
+
+  /** The number of the word from `start` to `end`. */
+  numberAt(text: string, start: number, end: number): number {
+    const slots = this.#slots;
+    const units = this.#units;
+    let hash = 0x811c9dc5;
+    for (let at = start; at < end; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    hash ^= hash >>> 15;
+    const mask = slots.length - 1;
+    const stored = end - start + 1;
+    for (let slot = (hash * slotSize) & mask; slots[slot + 2] !== 0; slot = (slot + slotSize) & mask) {
+      if (slots[slot] !== hash || slots[slot + 2] !== stored) continue;
+      let at = start;
+      for (let unit = slots[slot + 1]; at < end && units[unit] === text.charCodeAt(at); unit++) at++;
+      if (at === end) return slots[slot + 3];
+    }
+    return this.#remember(text.slice(start, end), hash);
+  }
+
+  #remember(word: string, hash: number): number {
+    const number = this.#numberFor(word);
+    if (this.#size >= this.#capacity) this.#forget();
+    if (this.#unitsEnd + word.length > this.#units.length) {
+      const grown = new Uint16Array(Math.max(this.#unitsEnd + word.length, this.#units.length * 2));
+      grown.set(this.#units);
+      this.#units = grown;
+    }
+    const start = this.#unitsEnd;
+    for (let at = 0; at < word.length; at++) this.#units[start + at] = word.charCodeAt(at);
+    this.#unitsEnd += word.length;
+    this.#size++;
+    if (this.#size * 2 * slotSize > this.#slots.length) this.#grow();
+    this.#put(hash, start, word.length + 1, number);
+    return number;
+  }
+
+  #put(hash: number, start: number, stored: number, number: number): void {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (hash * slotSize) & mask;
+    while (slots[slot + 2] !== 0) slot = (slot + slotSize) & mask;
+    slots[slot] = hash;
+    slots[slot + 1] = start;
+    slots[slot + 2] = stored;
+    slots[slot + 3] = number;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(old.length * 2);
+    for (let slot = 0; slot < old.length; slot += slotSize)
+      if (old[slot + 2] !== 0) this.#put(old[slot], old[slot + 1], old[slot + 2], old[slot + 3]);
+  }
+
+  #forget(): void {
+    this.#slots.fill(0);
+    this.#size = 0;
+    this.#unitsEnd = 0;
+  }
+}
+
+/** A typed array that grows by doubling. */
+abstract class Growing<Values extends Uint32Array | Float64Array> {
+  readonly #kind: new (length: number) => Values;
+  protected values: Values;
+  length = 0;
+
+  constructor(kind: new (length: number) => Values) {
+    this.#kind = kind;
+    this.values = new kind(1024);
+  }
+
+  push(value: number): void {
+    if (this.length === this.values.length) this.#reserve(this.length + 1);
+    this.values[this.length++] = value;
+  }
+
+  at(index: number): number {
+    return this.values[index];
+  }
+
+  set(index: number, value: number): void {
+    this.values[index] = value;
+  }
+
+  increment(index: number): void {
+    this.values[index]++;
+  }
+
+  /** Back to length 0; the memory is kept. */
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** What is held, without a copy: valid until the next push. */
+  view(): Values {
+    return this.values.subarray(0, this.length) as Values;
+  }
+
+  #reserve(length: number): void {
+    const grown = new this.#kind(Math.max(length, this.values.length * 2));
+    grown.set(this.values);
+    this.values = grown;
+  }
+}
+
+/** Unsigned 32-bit integers. */
+export class GrowingUint32 extends Growing<Uint32Array> {
+  constructor() {
+    super(Uint32Array);
+  }
+}
+
+/** Numbers, such as byte offsets beyond 4 GiB. */
+export class GrowingFloat64 extends Growing<Float64Array> {
+  constructor() {
+    super(Float64Array);
+  }
 }

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Analyzer } from "../text/analyzer.js";
-import { Inverter } from "./inverter.js";
-import type { SortedPostings } from "./inverter.js";
-import { WordNumbers } from "./word-numbers.js";
+import { Inverter, WordNumbers } from "./invert.js";
+import type { SortedPostings } from "./invert.js";
 
 const textOf = fc
   .array(fc.constantFrom("lima", "Lima", "owls", "owl", "the", "über", "東京", "l'été", "a_b", "1.5"), {

@@ -10,13 +10,10 @@
  * Sums come in another order than the scores that are given out, and so differ from them in the last bits. Passages within `slack` of the
  * needed score are therefore added up once more, in the order of the query's terms; only that sum decides.
  */
-import { PassageSets } from "./passage-sets.js";
-import type { PassageSet } from "./passage-sets.js";
-import { compactLengths } from "./shares.js";
-import type { Lengths, Shares } from "./shares.js";
+import type { TopK } from "../top-k.js";
+import { SegmentBounds, compactLengths, tfReachedBy } from "./impacts.js";
+import type { Lengths, TfComponents } from "./impacts.js";
 import type { Segment } from "./snapshot.js";
-import { SegmentBounds, shareReachedBy } from "./term-bounds.js";
-import type { TopPassages } from "../top-k.js";
 
 /** Relative. Sums of n terms in two orders differ by less than n · 2⁻⁵²: with room for a million terms. */
 const slack = 1e-9;
@@ -25,7 +22,7 @@ const slack = 1e-9;
 export interface QueryTerm {
   /** Number of the term in the segment. */
   number: number;
-  /** What its shares are multiplied with; above 0. */
+  /** What its tf components are multiplied with; above 0. */
   weight: number;
 }
 
@@ -61,7 +58,7 @@ export class Workspace {
 
 export class SegmentSearch {
   readonly #segment: Segment;
-  readonly #shares: Shares;
+  readonly #tf: TfComponents;
   readonly #workspace: Workspace;
   readonly #lengths: Lengths;
   readonly #bounds: SegmentBounds;
@@ -70,25 +67,25 @@ export class SegmentSearch {
   #runs: number[] = [];
 
   /** `longest`: no passage is longer. */
-  constructor(segment: Segment, longest: number, shares: Shares, workspace: Workspace) {
+  constructor(segment: Segment, longest: number, tf: TfComponents, workspace: Workspace) {
     this.#segment = segment;
-    this.#shares = shares;
+    this.#tf = tf;
     this.#workspace = workspace;
     this.#lengths = compactLengths(segment.lengths, longest);
-    this.#bounds = new SegmentBounds(segment, this.#lengths, shares);
+    this.#bounds = new SegmentBounds(segment, this.#lengths, tf);
     this.#sets = new PassageSets(segment);
   }
 
   /** A score that at least `k` passages reach, or 0 when none is known. */
   reachedBy(k: number, terms: readonly QueryTerm[]): number {
     return terms.reduce(
-      (most, { number, weight }) => Math.max(most, weight * shareReachedBy(k, this.#bounds.of(number))),
+      (most, { number, weight }) => Math.max(most, weight * tfReachedBy(k, this.#bounds.of(number))),
       0,
     );
   }
 
-  /** Offers every passage that may be among the best. `terms` in the order in which shares are added; `needed`: nothing below it counts. */
-  offerTo(best: TopPassages, terms: readonly QueryTerm[], needed: number): void {
+  /** Offers every passage that may be among the best. `terms` in the order in which a score adds them up; `needed`: nothing below it counts. */
+  offerTo(best: TopK, terms: readonly QueryTerm[], needed: number): void {
     const { postingPassages, firstPassage } = this.#segment;
     const { touched, sums } = this.#workspace;
     const lists = terms.map((term) => this.#listOf(term));
@@ -122,7 +119,7 @@ export class SegmentSearch {
     return { number, weight, bound, start, end: postingOffsets[number + 1], from: start, next: start };
   }
 
-  /** Adds the shares of the essential lists to the scores of the window that begins at passage `base`. */
+  /** Adds what the essential lists contribute to the scores of the window that begins at passage `base`. */
   #addUp(lists: readonly List[], essential: number, base: number): void {
     let count = 0;
     this.#runs = [];
@@ -138,7 +135,7 @@ export class SegmentSearch {
     const { postingPassages, postingFrequencies } = this.#segment;
     const { scores, touched } = this.#workspace;
     const lengths = this.#lengths;
-    const shares = this.#shares;
+    const tf = this.#tf;
     const { weight, end } = list;
     const stop = base + scores.length;
     let count = touchedBefore;
@@ -148,9 +145,9 @@ export class SegmentSearch {
       if (passage >= stop) break;
       const place = passage - base;
       const before = scores[place];
-      // Every share is above zero, so zero means "not touched yet".
+      // Every contribution is above zero, so zero means "not touched yet".
       if (before === 0) touched[count++] = place;
-      scores[place] = before + weight * shares.of(postingFrequencies[posting], lengths[passage]);
+      scores[place] = before + weight * tf.of(postingFrequencies[posting], lengths[passage]);
     }
     list.next = posting;
     return count;
@@ -204,7 +201,7 @@ export class SegmentSearch {
     return kept;
   }
 
-  /** Adds the share of a list to every sum. */
+  /** Adds what a list contributes to every sum. */
   #lookUp(list: List, base: number): void {
     const set = this.#sets.of(list.number);
     if (set !== undefined) return this.#lookUpInSet(list, set, base);
@@ -220,12 +217,12 @@ export class SegmentSearch {
     const { postingFrequencies } = this.#segment;
     const { touched, sums } = this.#workspace;
     const lengths = this.#lengths;
-    const shares = this.#shares;
+    const tf = this.#tf;
     const count = this.#runs.at(-1) ?? 0;
     for (let index = 0; index < count; index++) {
       const passage = base + touched[index];
       const place = set.placeOf(passage);
-      if (place >= 0) sums[index] += weight * shares.of(postingFrequencies[start + place], lengths[passage]);
+      if (place >= 0) sums[index] += weight * tf.of(postingFrequencies[start + place], lengths[passage]);
     }
   }
 
@@ -234,7 +231,7 @@ export class SegmentSearch {
     const { postingPassages, postingFrequencies } = this.#segment;
     const { touched, sums } = this.#workspace;
     const lengths = this.#lengths;
-    const shares = this.#shares;
+    const tf = this.#tf;
     const postingsOfWindow = ((end - start) * sums.length) / lengths.length;
     const step = Math.ceil(Math.sqrt((2 * postingsOfWindow) / (last - first)));
     let at = from;
@@ -243,7 +240,7 @@ export class SegmentSearch {
       while (at + step < end && postingPassages[at + step] <= passage) at += step;
       while (at < end && postingPassages[at] < passage) at++;
       if (at === end) return;
-      if (postingPassages[at] === passage) sums[index] += weight * shares.of(postingFrequencies[at], lengths[passage]);
+      if (postingPassages[at] === passage) sums[index] += weight * tf.of(postingFrequencies[at], lengths[passage]);
     }
   }
 }
@@ -282,4 +279,75 @@ function firstAtLeast(values: Uint32Array, from: number, end: number, wanted: nu
     else high = middle;
   }
   return low;
+}
+
+/*
+ * The passages of a frequent term as a set of bits with counts, so that one passage's posting is found at once: the place of a bit is the
+ * number of bits before it (Jacobson's rank, 1989). A quarter of a byte for each passage of the segment.
+ */
+
+/** A term is frequent when at least one passage in this many holds it: shorter lists are searched about as fast. */
+const sparsest = 16;
+
+/** For the sets of one segment, in each thread. Terms that come when it is used up have none: to make sets again and again costs more. */
+const mostBytes = 64 * 1024 * 1024;
+const mostBytesPerPassage = 32;
+
+export class PassageSet {
+  readonly #bits: Uint32Array;
+  /** Bits set before each word of `bits`. */
+  readonly #before: Uint32Array;
+
+  /** The passages at `start` to `end` of `postingPassages`; `count`: passages of the segment. */
+  constructor(postingPassages: Uint32Array, start: number, end: number, count: number) {
+    this.#bits = new Uint32Array((count + 31) >>> 5);
+    this.#before = new Uint32Array(this.#bits.length);
+    for (let posting = start; posting < end; posting++) {
+      const passage = postingPassages[posting];
+      this.#bits[passage >>> 5] |= 1 << (passage & 31);
+    }
+    for (let word = 1; word < this.#bits.length; word++)
+      this.#before[word] = this.#before[word - 1] + bitsIn(this.#bits[word - 1]);
+  }
+
+  get bytes(): number {
+    return this.#bits.byteLength + this.#before.byteLength;
+  }
+
+  /** How many passages of the set come before this one; -1 when it is not in the set. */
+  placeOf(passage: number): number {
+    const word = this.#bits[passage >>> 5];
+    const bit = 1 << (passage & 31);
+    return (word & bit) === 0 ? -1 : this.#before[passage >>> 5] + bitsIn(word & (bit - 1));
+  }
+}
+
+/** Sets of one segment's frequent terms, made when they are first asked for. */
+export class PassageSets {
+  readonly #segment: Segment;
+  readonly #sets = new Map<number, PassageSet>();
+  #bytes = 0;
+
+  constructor(segment: Segment) {
+    this.#segment = segment;
+  }
+
+  /** Undefined for a term that is not frequent, and when no more sets are made. */
+  of(number: number): PassageSet | undefined {
+    const { postingOffsets, postingPassages, lengths } = this.#segment;
+    const [start, end] = [postingOffsets[number], postingOffsets[number + 1]];
+    if ((end - start) * sparsest < lengths.length) return undefined;
+    const known = this.#sets.get(number);
+    if (known !== undefined || this.#bytes >= Math.min(mostBytes, mostBytesPerPassage * lengths.length)) return known;
+    const set = new PassageSet(postingPassages, start, end, lengths.length);
+    this.#sets.set(number, set);
+    this.#bytes += set.bytes;
+    return set;
+  }
+}
+
+function bitsIn(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }

@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Analyzer } from "../text/analyzer.js";
-import { indexInMemory } from "./memory.js";
-import { PassageSet, PassageSets } from "./passage-sets.js";
+import { snapshotInMemory } from "./in-memory.js";
+import { PassageSet, PassageSets } from "./max-score.js";
+import { numberOfTerm } from "./snapshot.js";
 import type { Segment } from "./snapshot.js";
-import { numberOfTerm } from "./term-block.js";
 
 describe("a set of passages", () => {
   it("gives every passage its place, as a search of the list does", () =>
@@ -21,7 +20,7 @@ describe("a set of passages", () => {
     const text = (number: number): string =>
       `${Array.from({ length: 200 }, (_, word) => `all${word}`).join(" ")} ${number === 3 ? "rare" : ""}`;
     const passages = Array.from({ length: 64 }, (_, number) => ({ id: "", title: "", text: text(number) }));
-    const segment = indexInMemory(passages, new Analyzer());
+    const [segment] = snapshotInMemory(passages, {}).segments;
     const sets = new PassageSets(segment);
     const first = sets.of(numberIn(segment, "all0"));
     expect(first).toBeInstanceOf(PassageSet);

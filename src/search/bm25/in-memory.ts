@@ -2,9 +2,10 @@
 import { Analyzer } from "../text/analyzer.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 import { WorkerPool } from "../../workers/pool.js";
-import { indexInMemory } from "./memory.js";
+import { Inverter, offsetsOf } from "./invert.js";
 import type { Bm25Settings } from "./settings.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
+import { frequencyArray, termBlockOf } from "./snapshot.js";
 import type { Bm25Snapshot, Segment } from "./snapshot.js";
 import type { StoredPassage } from "../../types.js";
 
@@ -32,7 +33,9 @@ export async function indexPassages(
  */
 export function snapshotInMemory(passages: readonly StoredPassage[], settings: Partial<Bm25Settings>): Bm25Snapshot {
   const filled = filledIn(settings);
-  return snapshotOf(indexInMemory(passages, new Analyzer(filled.analyzer)), filled);
+  const inverter = new Inverter(new Analyzer(filled.analyzer));
+  for (const { title, text } of passages) inverter.add(title, text);
+  return snapshotOf(segmentOf(inverter), filled);
 }
 
 interface FilledSettings {
@@ -76,4 +79,19 @@ async function indexInWorker(passages: readonly StoredPassage[], analyzer: Analy
   } finally {
     await pool.close();
   }
+}
+
+/** What an inverter has gathered, as a segment. */
+export function segmentOf(inverter: Inverter): Segment {
+  const run = inverter.takeRun();
+  const frequencies = frequencyArray(run.maxFrequency, run.frequencies.length);
+  frequencies.set(run.frequencies);
+  return {
+    firstPassage: 0,
+    terms: termBlockOf(new Map(run.terms.map((term, place) => [term, place]))),
+    lengths: run.lengths,
+    postingOffsets: offsetsOf(run.counts),
+    postingPassages: run.passages,
+    postingFrequencies: frequencies,
+  };
 }

@@ -1,8 +1,8 @@
 /** @file Where an index keeps the passages themselves: in memory, or in a file read by offset. */
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { Gate } from "../../async.js";
-import type { StoredPassage } from "../../types.js";
+import { Gate } from "../async.js";
+import type { StoredPassage } from "../types.js";
 
 export interface PassageSource {
   /** Passages are numbered from 0 to `count`, deleted ones too. */
