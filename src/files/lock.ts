@@ -7,7 +7,7 @@ import { constants, readFileSync } from "node:fs";
 import { copyFile, link, mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../async.js";
 
 export interface LockOwner {
   pid: number;
@@ -49,7 +49,7 @@ export async function withLock<T>(
   const unlock = await acquire(file, abandonedMs, async () => {
     if (!hasWaited) onWait?.();
     hasWaited = true;
-    await sleep(pollMs, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    await sleep(pollMs, signal);
   });
   const heartbeat = setInterval(() => {
     const now = new Date();

@@ -1,5 +1,5 @@
 /** @file One request to a service: a limit on time and size, redirects that carry no keys away, and failures in words. */
-import { sleep } from "../async.js";
+import { sleep, withDeadline } from "../async.js";
 import { excerpt } from "./credentials.js";
 import { parseRetryAfter, type RetryTools } from "./retry.js";
 
@@ -90,19 +90,20 @@ const longestFailedAnswer = 65_536;
  */
 export async function send(request: ServiceRequest, context: RequestContext, signal: AbortSignal): Promise<string> {
   const { settings, tools } = context;
-  const timeout = AbortSignal.timeout(settings.timeoutMs);
-  try {
-    const init = { ...initOf(request, settings), signal: AbortSignal.any([signal, timeout]) };
-    const response = await followed(tools.fetch, request.url, init);
+  const { timeoutMs } = settings;
+  const ask = async (until: AbortSignal): Promise<string> => {
+    const response = await followed(tools.fetch, request.url, { ...initOf(request, settings), signal: until });
     if (!response.ok) throw await statusFailure(response, context);
-    return await wholeText(response, settings.maxAnswerBytes);
+    return wholeText(response, settings.maxAnswerBytes);
+  };
+  const passing = { isRetryable: true, retryAfterMs: 0 };
+  const late = (): ServiceFailure => new ServiceFailure(`no answer within ${timeoutMs} ms`, passing);
+  try {
+    return await withDeadline(ask, { timeoutMs, signal, late });
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ServiceFailure) throw error;
-    const why = timeout.aborted
-      ? `no answer within ${settings.timeoutMs} ms`
-      : `the request failed: ${reasonOf(error)}`;
-    throw new ServiceFailure(why, { isRetryable: true, retryAfterMs: 0, cause: error });
+    throw new ServiceFailure(`the request failed: ${reasonOf(error)}`, { ...passing, cause: error });
   }
 }
 

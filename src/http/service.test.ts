@@ -188,6 +188,8 @@ describe("time", () => {
     const { ask, bodies } = serving((_, __, signal) => untilAborted(signal));
     const caller = new AbortController();
     const asked = ask({}, caller.signal);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(bodies).toHaveLength(1);
     caller.abort(reason);
     await expect(asked).rejects.toBe(reason);
     await expect(ask({}, caller.signal)).rejects.toBe(reason);

@@ -1,5 +1,5 @@
 /** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
-import { Gate } from "../../async.js";
+import { DeadlineError, Gate, withDeadline } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
@@ -108,23 +108,17 @@ export class WebEngine implements SearchEngine {
     if (pages === undefined) return found;
     // What is left of the time, but for putting the answer together.
     const leftMs = Math.max(0, Math.floor(start + partForPages * deadlineMs - performance.now()));
-    const until = AbortSignal.any([signal, AbortSignal.timeout(leftMs)]);
-    return Promise.all(found.map((passage) => this.#read(passage, asked, pages, until, signal)));
+    return Promise.all(found.map((passage) => this.#read(passage, asked, pages, leftMs, signal)));
   }
 
   /** The passage with the page's words; as it is where the page cannot be read in time. */
-  async #read(
-    passage: Passage,
-    query: string,
-    pages: Pages,
-    until: AbortSignal,
-    signal: AbortSignal,
-  ): Promise<Passage> {
+  async #read(passage: Passage, query: string, pages: Pages, timeoutMs: number, signal: AbortSignal): Promise<Passage> {
     try {
-      const text = await pages.excerpt(passage.id, query, passage.text, until);
+      const excerpt = (until: AbortSignal) => pages.excerpt(passage.id, query, passage.text, until);
+      const text = await withDeadline(excerpt, { timeoutMs, signal });
       return text === undefined ? passage : { ...passage, text };
     } catch (error) {
-      if (signal.aborted || !until.aborted) throw error;
+      if (signal.aborted || !(error instanceof DeadlineError)) throw error;
       pages.counts.pagesFailed++;
       return passage;
     }

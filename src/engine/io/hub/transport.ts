@@ -2,6 +2,7 @@
  * @file Requests to the Hub: the token goes to the endpoint alone, redirects are followed here so that this can be said, and what
  * may pass is tried again a few times.
  */
+import { linkedController } from "../../../async.js";
 import { realTools } from "../../../http/request.js";
 import { defaultRetry, withRetries } from "../../../http/retry.js";
 import { connectionError, HubError, statusError } from "./hub-error.js";
@@ -78,12 +79,14 @@ export class HubTransport {
   async open(address: string, given?: RequestInit["headers"]): Promise<Answer> {
     const { signal } = this.#options;
     signal?.throwIfAborted();
-    const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(new Error("silent for too long")), this.#retry.silenceMs);
-    const either = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
-    const close = (): void => clearTimeout(timer);
+    const { controller, release } = linkedController(signal);
+    const timer = setTimeout(() => controller.abort(new Error("silent for too long")), this.#retry.silenceMs);
+    const close = (): void => {
+      clearTimeout(timer);
+      release();
+    };
     try {
-      const response = await this.#follow(new URL(address), new Headers(given), either);
+      const response = await this.#follow(new URL(address), new Headers(given), controller.signal);
       return { response, alive: () => void timer.refresh(), close };
     } catch (error) {
       close();
