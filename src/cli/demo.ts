@@ -1,11 +1,14 @@
 /** @file `sleuth demo`: the whole story on the built-in world, from the untrained model to the table of before and after. */
+import { buildAtlas } from "../data/atlas/atlas.js";
 import { atlasDemo } from "../recipes/search-r1/recipe.js";
+import { renderTrace } from "../rollout/trace.js";
 import { mergeConfig, type Config, type ConfigInput } from "../train/config/config.js";
+import { attemptPairs, type AttemptPair } from "../train/report/gain.js";
 import type { TestReports, TrainResult } from "../train/result.js";
-import { printTranscripts, printWorld } from "./demo-stages.js";
 import { addFaithful, collect, configOver, integer, withoutUndefined } from "./run-options.js";
 import { exitStatusOf, interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
-import { duration } from "./terminal/format.js";
+import { count, duration } from "./terminal/format.js";
+import type { Terminal } from "./terminal/terminal.js";
 import { runTraining } from "./train.js";
 import type { Verb, VerbAnswer } from "./verb.js";
 
@@ -66,7 +69,7 @@ export const demoVerb: Verb = {
     terminal.print();
     printReports(terminal, result);
     await printGain(terminal, result.folder);
-    printTranscripts(terminal, result.folder);
+    await printTranscripts(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [
       ['npx sleuth ask "What is the capital of Peru?"', "ask the model you have just trained"],
@@ -108,6 +111,61 @@ function commandLine(options: Options, folder: string): string {
   if (options.quick) words.push("--quick");
   if (options.faithful) words.push("--faithful");
   return ["npx sleuth demo", ...words, `--run ${folder}`].join(" ");
+}
+
+/** Says what there is to learn. */
+function printWorld(terminal: Terminal, config: Config): void {
+  const { countries, passages, questions } = buildAtlas({ seed: config.data.worldSeed });
+  const { bold, dim } = terminal.colors;
+  const example = questions.test.find(({ hops }) => hops === 2) ?? questions.test[0];
+  terminal.print(bold("Sleuth: a small language model learns to search"));
+  terminal.print(
+    `World   Atlas: ${count(passages.length)} passages about ${count(countries.train.length + countries.validation.length + countries.test.length)} countries, indexed with BM25`,
+  );
+  terminal.print(
+    `Train   ${count(questions.train.length)} questions of 1, 2 and 3 hops about ${countries.train.length} countries; ${countries.validation.length} more choose the checkpoint`,
+  );
+  terminal.print(
+    `Test    questions about ${countries.test.length} countries that neither the base model nor training has seen`,
+  );
+  terminal.print(dim(`        ${example.question}`));
+  terminal.print(`Reward  1 for the right answer, and nothing else: ${engineInWords(config)}`);
+  terminal.print();
+}
+
+function engineInWords({ search, algorithm, train }: Config): string {
+  const engines: Readonly<Record<string, string>> = {
+    bm25: "a real search engine",
+    http: "a search server",
+    random: "random passages instead of search results (a control)",
+    empty: "a search engine that never finds anything (a control)",
+    none: "no search engine at all (a control)",
+  };
+  const mask = algorithm.maskRetrieved ? "" : ", trained on retrieved text too (an ablation)";
+  return `${engines[search.engine] ?? `the search engine ${search.engine}`}${mask}; seed ${train.seed}`;
+}
+
+/** Prints the question that shows most: answered wrongly before, rightly after, with the most searches. */
+async function printTranscripts(terminal: Terminal, runFolder: string): Promise<void> {
+  const pairs = (await attemptPairs(runFolder, "greedy")) ?? [];
+  if (pairs.length === 0) return;
+  const [pair] = pairs.sort((a, b) => tellingness(b) - tellingness(a));
+  const { bold, dim, isColorSupported } = terminal.colors;
+  const key = isColorSupported ? dim(" (queries cyan, passages yellow, answers green)") : "";
+  terminal.print(`${bold("One question, before and after")}${key}`);
+  for (const [name, record] of [
+    ["Before", pair.before],
+    ["After", pair.after],
+  ] as const) {
+    terminal.print(bold(`— ${name} —`));
+    terminal.print(renderTrace(record, { colors: isColorSupported }));
+    terminal.print();
+  }
+}
+
+/** Learned answers first, then those that took more searches. */
+function tellingness({ before, after }: AttemptPair): number {
+  return ((after.reward ?? 0) - (before.reward ?? 0)) * 10 + after.trajectory.searches.length;
 }
 
 /** The numbers of the story; shares are null where nothing was tested. */

@@ -8,7 +8,7 @@ import { protocolNamed } from "../prompts/protocol.js";
 import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
 import { runAround } from "./run-models.js";
-import type { ExportedRun } from "./exported-run.js";
+import type { ExportedRun } from "./exported.js";
 import { count, duration } from "./terminal/format.js";
 
 export interface CardFacts {
