@@ -11,7 +11,7 @@ export function credentialIn(url: URL): string | undefined {
   return name === undefined ? undefined : `a key (${JSON.stringify(name)})`;
 }
 
-export interface AddressWords {
+interface AddressWords {
   /** Whose address it is, as a sentence about it begins: "The search server's address", "reward.judgeUrl". */
   name: string;
   example: string;

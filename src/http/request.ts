@@ -69,7 +69,7 @@ export class ServiceFailure extends Error {
   }
 }
 
-export interface RequestContext {
+interface RequestContext {
   settings: RequestSettings;
   tools: HttpTools;
   /** Taken out of what is quoted. */

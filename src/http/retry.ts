@@ -31,7 +31,7 @@ export interface RetryOptions {
   /** How long the server wants to be left alone after this failure, in milliseconds; undefined for a failure that is not worth a retry. */
   waitAsked: (failure: unknown) => number | undefined;
   signal?: AbortSignal;
-  /** A number that grows when an attempt has achieved something: then the count of failures begins anew. */
+  /** A number that grows when an attempt has achieved something: then the count of failures begins again. */
   progress?: () => number;
   /** Told of each wait before it begins. */
   onWait?: (ms: number) => void;

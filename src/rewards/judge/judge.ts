@@ -2,7 +2,7 @@
  * @file A language model as judge: whether an answer means the same as a right one. Any server with OpenAI's `/v1/chat/completions`.
  *
  * 1. No answer is 0 and an exact match is 1 without asking anybody.
- * 2. The same question with the same answer is asked once, whoever asks and however often: verdicts are kept on disk, and requests under way
+ * 2. The same question with the same answer is asked once, however often it comes: verdicts are kept on disk, and requests under way
  *    are shared.
  * 3. A judgement that fails for now (busy, down, no verdict in the reply) is tried again, then counted, and exact match stands in for it, or
  *    ends the run where `onFailure` says so. One that cannot succeed (wrong key, no such model) ends the run, and so does any failure before the
@@ -71,7 +71,7 @@ export interface JudgeSettings {
 export interface JudgeReport {
   /** Trajectories scored. */
   scored: number;
-  /** Of these, judged anew by the server. */
+  /** Of these, judged by the server and not by the cache. */
   asked: number;
   /** Of these, scored by exact match since their judgement failed. */
   failed: number;
@@ -196,7 +196,7 @@ export class Judge {
     return isMisconfigured || !this.#hasSucceeded;
   }
 
-  /** One judgement; the same one that is under way is shared. It goes on when one who waits has given up: the next will ask for it. */
+  /** One judgement; the same one that is under way is shared. It goes on when a caller has given up: the next caller will want it. */
   #judge(question: Question, answer: string): Promise<number> {
     const { model, prompt, scale, body } = this.#settings;
     const { question: asked, answers } = question;

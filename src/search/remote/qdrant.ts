@@ -11,7 +11,7 @@ import type { PassageFields } from "./fields.js";
 import { RemoteServer, defaultRemote } from "./remote-server.js";
 import type { RemoteSettings } from "./remote-server.js";
 
-export interface QdrantSettings extends RemoteSettings {
+interface QdrantSettings extends RemoteSettings {
   /** The server, like http://127.0.0.1:6333. */
   url: string;
   /**

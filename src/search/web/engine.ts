@@ -46,7 +46,7 @@ export class WebEngine implements SearchEngine {
   readonly endpoint: string;
   readonly #provider: WebProvider;
   readonly #settings: Pick<WebSettings, "concurrency" | "deadlineMs" | "pages">;
-  /** Hidden from whoever prints or clones an engine. */
+  /** Hidden from code that prints or clones an engine. */
   readonly #keys: readonly string[];
   readonly #gate: Gate;
   readonly #service: Service;

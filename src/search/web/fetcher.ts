@@ -7,11 +7,9 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { request } from "undici";
 import type { Agent } from "undici";
 import { withDeadline } from "../../async.js";
-import { checkUrl, FetchFailed } from "./addresses.js";
-import { publicAgent } from "./connect.js";
-import type { ConnectRules } from "./connect.js";
+import { checkUrl, FetchFailed, publicAgent, type ConnectRules } from "./addresses.js";
 
-/** Names who asks, for the logs and robots.txt of the sites that are read. */
+/** Our name in the logs and robots.txt of the sites that are read. */
 export const userAgent = "sleuth-rl/0.1 (reads pages that a search found, for language models that learn to search)";
 
 export interface FetchLimits {

@@ -2,9 +2,8 @@
 import { Gate } from "../../async.js";
 import { Lru } from "../../lru.js";
 import { DocumentParser } from "../documents/parser.js";
-import { Refused } from "./addresses.js";
+import { Refused, type ConnectRules } from "./addresses.js";
 import { decodePage } from "./charset.js";
-import type { ConnectRules } from "./connect.js";
 import { bestExcerpt } from "./excerpt.js";
 import { fetchPage } from "./fetcher.js";
 import type { Fetched, FetchLimits } from "./fetcher.js";
@@ -18,7 +17,7 @@ export interface PageSettings extends FetchLimits {
   perHost: number;
 }
 
-export const defaultPages: PageSettings = {
+const defaultPages: PageSettings = {
   timeoutMs: 5_000,
   maxBytes: 2 * 1024 * 1024,
   maxRedirects: 5,
@@ -36,7 +35,7 @@ const rememberedText = 8_000_000;
 const readTypes = new Set(["text/html", "application/xhtml+xml", "text/plain"]);
 
 /** What became of pages so far. */
-export interface PageCounts {
+interface PageCounts {
   /** Read to the end. */
   pagesFetched: number;
   /** Read before, and remembered. */

@@ -7,7 +7,7 @@ import { ServiceFailure } from "../../http/request.js";
 import type { QueryLimits } from "./clean.js";
 
 /** What is asked: one page of results. */
-export interface WebQuery {
+interface WebQuery {
   query: string;
   /** Passages wanted in all. */
   k: number;

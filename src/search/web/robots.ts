@@ -2,9 +2,8 @@
 import robotsParser from "robots-parser";
 import { orAborted } from "../../async.js";
 import { Lru } from "../../lru.js";
-import { Refused } from "./addresses.js";
+import { Refused, type ConnectRules } from "./addresses.js";
 import { fetchPage, userAgent } from "./fetcher.js";
-import type { ConnectRules } from "./connect.js";
 import type { FetchLimits } from "./fetcher.js";
 
 /** A page that its site asks robots not to read. */

@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { ConnectRules } from "./connect.js";
+import type { ConnectRules } from "./addresses.js";
 
 export const publicAddress = "93.184.216.34";
 

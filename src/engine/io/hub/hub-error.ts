@@ -1,5 +1,6 @@
 /** @file What the Hub can answer instead of what it was asked for, in words that say what to do. */
 import { UserError } from "../../../errors.js";
+import { hideSecrets } from "../../../http/credentials.js";
 import { parseRetryAfter } from "../../../http/retry.js";
 import type { HubName } from "./name.js";
 import type { HubSettings } from "./settings.js";
@@ -120,6 +121,6 @@ function waitAsked(headers: Headers, now: number): number {
 /** What a server said, short, without control characters and without the token. */
 function quoted(text: string | null, { token }: HubSettings): string {
   if (!text) return ".";
-  const plain = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, " ").slice(0, 200);
-  return `: ${token === undefined ? plain : plain.replaceAll(token, "…")}`;
+  const plain = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, " ");
+  return `: ${hideSecrets(plain, token === undefined ? [] : [token]).slice(0, 200)}`;
 }

@@ -1,7 +1,7 @@
 /** @file How a model of the Hub is named: `hf:ORG/NAME`, a file of it, a revision of it. */
 import { UserError } from "../../../errors.js";
 
-export const hubPrefix = "hf:";
+const hubPrefix = "hf:";
 const defaultRevision = "main";
 
 export interface HubName {

@@ -54,7 +54,7 @@ export interface PullResult {
 }
 
 /** A model that is on this disk. */
-export interface LocalModel {
+interface LocalModel {
   /** As it was given, or `hf:ORG/NAME@COMMIT` for a model of the Hub. */
   name: string;
   location: string;

@@ -38,7 +38,7 @@ export interface TransportOptions {
 const mostRedirects = 10;
 
 /** An answer whose body is still to come; `alive` is to be called at each sign of life, `close` at the end. */
-export interface Answer {
+interface Answer {
   response: Response;
   alive: () => void;
   close: () => void;
@@ -127,7 +127,7 @@ export class HubTransport {
 
   /**
    * Runs `attempt` until it succeeds, fails for good, or has failed `tries` times in a row.
-   * @param progress grows when something was achieved; then counting begins anew
+   * @param progress grows when something was achieved; then the count of failures begins again
    */
   withRetries<T>(attempt: () => Promise<T>, progress?: () => number): Promise<T> {
     const { signal, onNote } = this.#options;

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UserError } from "../../../errors.js";
+import { hideSecrets } from "../../../http/credentials.js";
 import { SearchError } from "../../engine.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -78,9 +79,13 @@ function storageOptions(scheme: string, environment: Environment): Record<string
 export function plainMessage(error: unknown, { storageOptions }: Pick<LancePlace, "storageOptions">): string {
   let message = error instanceof Error ? error.message : String(error);
   message = message.replace(/,? \/[^\s,]*\.cargo\/[^\s,]*|,? \/[^\s,]*\/cargo\/registry\/[^\s,]*/g, "");
-  for (const [name, value] of Object.entries(storageOptions))
-    if (/secret|token|password|credential|account_key|access_key|service_account|sas/.test(name))
-      message = message.replaceAll(value, "***");
+  const secrets = Object.entries(storageOptions).filter(([name]) =>
+    /secret|token|password|credential|account_key|access_key|service_account|sas/.test(name),
+  );
+  message = hideSecrets(
+    message,
+    secrets.map(([, value]) => value),
+  );
   message = message.replace(/\s+/g, " ").trim();
   return message.length > 500 ? `${message.slice(0, 500)}…` : message;
 }
