@@ -33,7 +33,7 @@ export { faithful } from "./recipes/search-r1/faithful.js";
 export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
-export { SearchError, type SearchEngine, type SearchOptions } from "./search/engine.js";
+export { SearchError, type PassageList, type SearchEngine, type SearchOptions } from "./search/engine.js";
 export { openEngine } from "./search/open.js";
 export type { EngineContext, EngineSettings } from "./search/settings.js";
 export { engineNames, type EngineName } from "./search/registry.js";
@@ -69,9 +69,8 @@ export type { Pair, PairScorer } from "./search/rerank/pair-scorer.js";
 export { openOnnxPairScorer, type OnnxPairScorerOptions } from "./search/rerank/onnx-pair-scorer.js";
 export { HttpEngine, type HttpSettings } from "./search/remote/http.js";
 export { loadIntoOpenSearch, type LoadSettings } from "./search/remote/opensearch-load.js";
-export { CachedEngine } from "./search/cache.js";
 export { RecordedEngine, type RecordedSettings } from "./search/middleware/recorded.js";
-export { SingleFlightEngine } from "./search/middleware/single-flight.js";
+export { SingleFlightEngine } from "./search/middleware/coalesce.js";
 export { serve, type RunningServer, type ServeOptions } from "./search/serving/server.js";
 
 // Environments, prompts and rewards.

@@ -1,6 +1,6 @@
 /** @file One search, with a deadline: whatever goes wrong becomes a recorded error, never an exception. */
 import { withDeadline } from "../async.js";
-import { checkLists } from "../search/check-lists.js";
+import { checkLists } from "../search/engine.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Passage } from "../types.js";
 

@@ -1,56 +1,8 @@
-/** @file The cache, the controls, and what a terminal shows. */
+/** @file The controls, and what a terminal shows. */
 import { describe, expect, it } from "vitest";
-import type { Passage } from "../types.js";
 import { Analyzer } from "./text/analyzer.js";
-import { CachedEngine } from "./cache.js";
-import type { SearchEngine } from "./engine.js";
 import { highlightMatches, printable, snippet } from "./text/highlight.js";
 import { EmptyEngine, RandomEngine } from "./controls.js";
-
-describe("cache", () => {
-  function counted(): { engine: SearchEngine; asked: string[][] } {
-    const asked: string[][] = [];
-    const searchBatch = async (queries: readonly string[], k: number): Promise<Passage[][]> => {
-      asked.push([...queries]);
-      if (queries.includes("fails")) throw new Error("no");
-      return queries.map((query) => [{ id: `${query}${k}`, title: "", text: "", score: 1 }]);
-    };
-    return { engine: { name: "counted", searchBatch, close: async () => undefined }, asked };
-  }
-
-  it("asks the engine only for what it does not hold, each query once", async () => {
-    const { engine, asked } = counted();
-    const cache = new CachedEngine(engine);
-    await cache.searchBatch(["a", "b", "a"], 1);
-    const results = await cache.searchBatch(["b", "c", "a"], 1);
-    expect(results.map(([{ id }]) => id)).toEqual(["b1", "c1", "a1"]);
-    await cache.searchBatch(["a"], 2);
-    expect(asked).toEqual([["a", "b"], ["c"], ["a"]]);
-    expect(cache.counts()).toEqual({ cacheHits: 3, cacheMisses: 4 });
-  });
-
-  it("forgets the least recently used, and never remembers a failure", async () => {
-    const { engine, asked } = counted();
-    const cache = new CachedEngine(engine, 2);
-    for (const query of ["a", "b", "a", "c", "a", "b"]) await cache.searchBatch([query], 1);
-    expect(asked.flat()).toEqual(["a", "b", "c", "b"]);
-    for (let time = 0; time < 2; time++) await expect(cache.searchBatch(["fails"], 1)).rejects.toThrow("no");
-    expect(asked.flat().slice(-2)).toEqual(["fails", "fails"]);
-  });
-});
-
-it("a cache remembers nothing of an answer with another number of lists", async () => {
-  const passage = { id: "b", title: "", text: "of b", score: 1 };
-  const answers: Passage[][][] = [[[passage]], [[], [passage]]];
-  const odd: SearchEngine = {
-    name: "odd",
-    searchBatch: () => Promise.resolve(answers.shift() ?? []),
-    close: () => Promise.resolve(),
-  };
-  const engine = new CachedEngine(odd);
-  await expect(engine.searchBatch(["a", "b"], 1)).rejects.toThrow(/odd answered 2 queries with 1 results/);
-  expect(await engine.searchBatch(["a", "b"], 1)).toEqual([[], [passage]]);
-});
 
 describe("random", () => {
   const passages = Array.from({ length: 50 }, (_, id) => ({ id: `${id}`, title: "", text: "" }));

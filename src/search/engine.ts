@@ -1,10 +1,19 @@
-/** @file The one interface of every search engine. */
+/** @file The one interface of every search engine, its failures, and what all engines check and count. */
 import type { Passage } from "../types.js";
 
 export interface SearchOptions {
   /** Cancels the search; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
+
+/** Passages of one query, best first. An array, so that engines may answer with plain ones. */
+export interface PassageList extends Array<Passage> {
+  /** A part that failed has given nothing to this list: it would have been another one if everything had worked. It is used, and never kept. */
+  partial?: true;
+}
+
+/** Numbers by name that add up. */
+export type Counts = Readonly<Record<string, number>>;
 
 export interface SearchEngine {
   /** Name for traces and error messages: "bm25", "http", … */
@@ -13,12 +22,12 @@ export interface SearchEngine {
    * The best `k` passages of each query, best first, one list per query in the queries' order. A query without hits has an empty list.
    * @throws SearchError when the engine cannot answer.
    */
-  searchBatch(queries: readonly string[], k: number, options?: SearchOptions): Promise<Passage[][]>;
+  searchBatch(queries: readonly string[], k: number, options?: SearchOptions): Promise<PassageList[]>;
   /**
    * What the engine has done since it was opened, by name and all of it adding up ("cacheHits", "requests", "spentUsd", …): becomes metrics
    * of a run and lines of `GET /metrics`. Wrappers give their own numbers with those of the engine inside. Absent: nothing to tell.
    */
-  counts?(): Readonly<Record<string, number>>;
+  counts?(): Counts;
   close(): Promise<void>;
 }
 
@@ -52,4 +61,34 @@ export function checkCount(k: number): void {
 /** @throws the signal's reason when the caller has given up. */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
+}
+
+/**
+ * An engine's answer, when it is one list of passages for each of `count` queries: engines are foreign code, often behind a network.
+ * @throws SearchError for an engine that breaks its promise: it has failed like one that throws
+ */
+export function checkLists(lists: unknown, count: number, name: string): PassageList[] {
+  if (Array.isArray(lists) && lists.length === count && lists.every(isPassageList)) return lists;
+  const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
+  const why = `${name} answered ${count} queries with ${got} instead of one list of passages each.`;
+  throw new SearchError(why, { engine: name, isRetryable: false });
+}
+
+function isPassageList(list: unknown): list is PassageList {
+  return Array.isArray(list) && list.every(isPassage);
+}
+
+function isPassage(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, title, text } = value as Partial<Record<keyof Passage, unknown>>;
+  return typeof id === "string" && typeof title === "string" && typeof text === "string";
+}
+
+/** Sums by name. */
+export function addCounts(...all: readonly (Counts | undefined)[]): Counts {
+  const sums: Record<string, number> = {};
+  for (const counts of all) {
+    for (const [name, value] of Object.entries(counts ?? {})) sums[name] = (sums[name] ?? 0) + value;
+  }
+  return sums;
 }

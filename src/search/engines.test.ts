@@ -7,7 +7,6 @@ import { buildIndex } from "./bm25/build.js";
 import { addToIndex, deleteFromIndex } from "./bm25/change.js";
 import { Bm25Engine } from "./bm25/engine.js";
 import { openIndex } from "./bm25/open.js";
-import { CachedEngine } from "./cache.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
 import {
@@ -78,7 +77,6 @@ const overPort: MakeEngine = async (passages, settings) => {
 searchConformance("bm25 in memory", inMemory);
 searchConformance("bm25 from files", fromFiles, { runs: 25 });
 searchConformance("bm25 from an index that grew and lost passages", fromChanges, { runs: 10 });
-searchConformance("cache before bm25", async (...given) => new CachedEngine(await inMemory(...given), 3));
 searchConformance("http, app in process", overHttp);
 searchConformance("http, real port", overPort, { runs: 6 });
 for (const protocol of [remoteProtocols.openSearch, remoteProtocols.qdrant])

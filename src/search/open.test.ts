@@ -66,7 +66,7 @@ describe("openEngine", () => {
     expect(engine.counts?.()).toEqual({ sharedQueries: 0 });
   });
 
-  it("fuses several with weights, and orders anew what they found", async () => {
+  it("fuses several with weights, and reranks what they found", async () => {
     const context = { ...servers(), ...world };
     const fused = await open({ ...http, engine: "bm25+http", weights: "1,0" }, context);
     expect(fused.name).toBe("bm25+http");

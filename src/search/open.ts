@@ -1,25 +1,27 @@
 /**
  * @file From settings to a search engine. From the inside out: engines, whose requests to servers a budget and a rate let through; fused,
- * where several are joined by +; ordered anew, where a reranker is named; recorded on disk, where a cache is named; asked once for what is
+ * where several are joined by +; reranked, where a reranker is named; recorded on disk, where a cache is named; asked once for what is
  * under way. `sleuth train`, `search` and `serve search` all open their engines here.
  */
 import type { HttpTools } from "../http/request.js";
 import { Budget } from "./middleware/budget.js";
-import { RecordedEngine } from "./middleware/recorded.js";
-import { absentEngine, identityOf } from "./middleware/identity.js";
+import { coalesced } from "./middleware/coalesce.js";
+import { identityOf } from "./middleware/identity.js";
+import { fused } from "./middleware/hybrid.js";
+import { absentEngine, openRecorded } from "./middleware/recorded.js";
+import { reranked } from "./middleware/rerank.js";
+import { WrappedEngine, layerOf } from "./middleware/wrap.js";
+import type { Layer } from "./middleware/wrap.js";
 import { checkEngineSettings, mayAskServers, parseWeights } from "./contradictions.js";
 import { defaultEngineSettings, isAddress } from "./settings.js";
 import type { EngineContext, EngineSettings } from "./settings.js";
-import { withCounts } from "./counts.js";
 import { engines, takesOneQueryPerRequest } from "./registry.js";
 import type { EngineName } from "./registry.js";
+import { addCounts } from "./engine.js";
 import type { SearchEngine } from "./engine.js";
-import { HybridEngine } from "./middleware/hybrid.js";
 import { RateLimit } from "../http/rate-limit.js";
-import { RerankEngine } from "./middleware/rerank.js";
 import { rerankKeyVariable } from "./rerank/http-pair-scorer.js";
 import type { PairScorer } from "./rerank/pair-scorer.js";
-import { SingleFlightEngine } from "./middleware/single-flight.js";
 
 /**
  * The engine that the settings describe. Whoever opens it closes it.
@@ -36,14 +38,13 @@ export async function openEngine(
   const { cache, cacheMode } = settings;
   // Search services take one query a request: together, all would wait for the slowest, and one that is refused would fail the others.
   const together = !takesOneQueryPerRequest(settings.engine);
-  const openAsked = async (): Promise<SearchEngine> =>
-    new SingleFlightEngine(await openUncached(settings, names, shared), { together });
-  if (cache === "") return openAsked();
+  const openAsked = async (): Promise<Layer> => coalesced(await openUncached(settings, names, shared), { together });
+  if (cache === "") return new WrappedEngine(await openAsked());
   const identity = await identityOf(settings, names, shared);
-  const engine = cacheMode === "replay" ? absentEngine(settings.engine) : await openAsked();
-  const recorded = RecordedEngine.open(engine, { folder: cache, mode: cacheMode, identity });
+  const asked = cacheMode === "replay" ? layerOf(absentEngine(settings.engine)) : await openAsked();
+  const recorded = openRecorded(asked, { folder: cache, mode: cacheMode, identity });
   // What is kept does not wait for what is not, nor fail with it; that is asked for together further in.
-  return new SingleFlightEngine(await closingOnFailure(engine, recorded), { together: false });
+  return new WrappedEngine(coalesced(await closingOnFailure(asked, recorded), { together: false }));
 }
 
 /** Engines, budget and rate, fusion, reranking. */
@@ -51,16 +52,16 @@ async function openUncached(
   settings: EngineSettings,
   names: readonly EngineName[],
   context: EngineContext,
-): Promise<SearchEngine> {
+): Promise<Layer> {
   const requests = requestsOf(settings, names, context);
   const members: SearchEngine[] = [];
   try {
     for (const name of names)
       members.push(await engines[name].open({ ...settings, engine: name }, { ...context, http: requests.gate(name) }));
-    const found = members.length === 1 ? members[0] : fuse(settings, names, members);
+    const found = members.length === 1 ? layerOf(members[0]) : fuse(settings, names, members);
     if (settings.rerank === "") return requests.counted(found);
     const scorer = await openPairScorer(settings, { ...context, http: requests.gate("rerank") });
-    return requests.counted(new RerankEngine(found, scorer, { from: settings.rerankFrom }));
+    return requests.counted(reranked(found, scorer, settings.rerankFrom));
   } catch (error) {
     await Promise.allSettled(members.map((member) => member.close()));
     throw error;
@@ -71,7 +72,7 @@ async function openUncached(
  * Web search is asked for its first page of results only: further pages are further requests. Members have most of the search's time, so
  * that one which hangs does not take the others' answers with it.
  */
-function fuse(settings: EngineSettings, names: readonly EngineName[], opened: readonly SearchEngine[]): HybridEngine {
+function fuse(settings: EngineSettings, names: readonly EngineName[], opened: readonly SearchEngine[]): Layer {
   const weights = parseWeights(settings.weights, names.length, settings.engine);
   const depth = Math.max(50, settings.rerankFrom);
   const members = opened.map((engine, index) => ({
@@ -79,7 +80,7 @@ function fuse(settings: EngineSettings, names: readonly EngineName[], opened: re
     weight: weights[index],
     depth: engines[names[index]].onePerRequest === true ? 10 : depth,
   }));
-  return new HybridEngine(members, { memberTimeoutMs: Math.ceil(0.8 * settings.timeoutMs) });
+  return fused(members, { memberTimeoutMs: Math.ceil(0.8 * settings.timeoutMs) });
 }
 
 async function openPairScorer(settings: EngineSettings, context: EngineContext): Promise<PairScorer> {
@@ -95,8 +96,8 @@ async function openPairScorer(settings: EngineSettings, context: EngineContext):
 interface Requests {
   /** The tools of an engine, whose requests are counted, and wait for their turn. */
   gate(engine: EngineName | "rerank"): Partial<HttpTools>;
-  /** The engine with what was counted, where there is something to count. */
-  counted(engine: SearchEngine): SearchEngine;
+  /** What is inside, with the counts of its requests where it may make some. */
+  counted(inner: Layer): Layer;
 }
 
 function requestsOf(settings: EngineSettings, names: readonly EngineName[], context: EngineContext): Requests {
@@ -122,7 +123,15 @@ function requestsOf(settings: EngineSettings, names: readonly EngineName[], cont
         await http.beforeRequest?.(signal);
       },
     }),
-    counted: (engine) => (mayAskServers(settings, names) ? withCounts(engine, () => budget.counts()) : engine),
+    counted: (inner) => {
+      if (!mayAskServers(settings, names)) return inner;
+      return {
+        name: inner.name,
+        search: (queries, k, options) => inner.search(queries, k, options),
+        counts: () => addCounts(inner.counts(), budget.counts()),
+        close: () => inner.close(),
+      };
+    },
   };
 }
 
@@ -132,7 +141,7 @@ function withDefaults(given: Partial<EngineSettings> & { topK?: number }): Engin
   return { ...defaultEngineSettings, ...Object.fromEntries(known) };
 }
 
-async function closingOnFailure<T>(engine: SearchEngine, opening: Promise<T>): Promise<T> {
+async function closingOnFailure<T>(engine: Pick<SearchEngine, "close">, opening: Promise<T>): Promise<T> {
   try {
     return await opening;
   } catch (error) {

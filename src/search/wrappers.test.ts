@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { afterAll } from "vitest";
 import type { Passage } from "../types.js";
 import { Bm25Engine } from "./bm25/engine.js";
-import { RecordedEngine, type RecordedSettings } from "./middleware/recorded.js";
-import { absentEngine } from "./middleware/identity.js";
+import { RecordedEngine, absentEngine, type RecordedSettings } from "./middleware/recorded.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
 import { FailingEngine } from "../../scripts/failing-engine.js";
@@ -15,7 +14,7 @@ import { openEngine } from "./open.js";
 import { RandomEngine } from "./controls.js";
 import { RerankEngine } from "./middleware/rerank.js";
 import type { PairScorer } from "./rerank/pair-scorer.js";
-import { SingleFlightEngine } from "./middleware/single-flight.js";
+import { SingleFlightEngine } from "./middleware/coalesce.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-wrappers-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

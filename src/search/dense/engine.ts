@@ -4,13 +4,17 @@ import type { Passage } from "../../types.js";
 import { SearchError, checkCount, checkSignal, type SearchEngine, type SearchOptions } from "../engine.js";
 import type { Encoder } from "./encoder.js";
 import type { NearestPassages } from "./nearest.js";
-import { TogetherEncoder } from "./together.js";
+import { Coalescer } from "../middleware/coalesce.js";
+
+/** Most queries that are encoded in one call. */
+const queriesPerCall = 256;
 
 export class DenseEngine implements SearchEngine {
   readonly name: string;
   readonly #encoder: Encoder;
   readonly #nearest: NearestPassages;
-  readonly #together: TogetherEncoder;
+  /** Queries that are asked at the same time are encoded together: one run of the model, one request. */
+  readonly #vectors: Coalescer<Float32Array>;
   #isClosed = false;
 
   /**
@@ -23,7 +27,11 @@ export class DenseEngine implements SearchEngine {
     this.name = name;
     this.#encoder = encoder;
     this.#nearest = nearest;
-    this.#together = new TogetherEncoder(encoder);
+    this.#vectors = new Coalescer((queries, _, signal) => vectorsOf(encoder, queries, signal), {
+      maxQueries: queriesPerCall,
+      maxCalls: 1,
+      retryAlone: true,
+    });
   }
 
   async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
@@ -33,13 +41,15 @@ export class DenseEngine implements SearchEngine {
       throw new SearchError("Dense search: the engine is closed.", { engine: this.name, isRetryable: false });
     const distinct = [...new Set(queries)];
     if (distinct.length === 0) return [];
-    const vectors = await this.#together.encode(distinct, { signal });
-    if (vectors.length !== distinct.length * this.#nearest.dimensions)
+    const vectors = await this.#vectors.search(distinct, 1, signal);
+    const { dimensions } = this.#nearest;
+    const odd = vectors.find(({ length }) => length !== dimensions);
+    if (odd !== undefined)
       throw new SearchError(
-        `Dense search: the encoder gives ${vectors.length / distinct.length} dimensions, the passages have ${this.#nearest.dimensions}.`,
+        `Dense search: the encoder gives ${odd.length} dimensions, the passages have ${dimensions}.`,
         { engine: this.name, isRetryable: false },
       );
-    const lists = await this.#nearest.search(vectors, k, { signal });
+    const lists = await this.#nearest.search(joined(vectors), k, { signal });
     const found = new Map(distinct.map((query, index) => [query, lists[index]]));
     // Copies: a caller may change what it gets.
     return queries.map((query) => found.get(query)!.map((passage) => ({ ...passage })));
@@ -53,6 +63,21 @@ export class DenseEngine implements SearchEngine {
     this.#isClosed = true;
     await Promise.all([this.#encoder.close(), this.#nearest.close()]);
   }
+}
+
+/** The unit vector of each query. */
+async function vectorsOf(encoder: Encoder, queries: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
+  const vectors = await encoder.encode(queries, "query", { signal });
+  const dimensions = vectors.length / queries.length;
+  return queries.map((_, query) => vectors.subarray(query * dimensions, (query + 1) * dimensions));
+}
+
+/** Vectors one after another, as a matrix of so many rows. */
+function joined(vectors: readonly Float32Array[]): Float32Array {
+  const dimensions = vectors[0].length;
+  const matrix = new Float32Array(vectors.length * dimensions);
+  for (const [row, vector] of vectors.entries()) matrix.set(vector, row * dimensions);
+  return matrix;
 }
 
 function checkFit(encoder: Encoder, nearest: NearestPassages): void {

@@ -1,11 +1,11 @@
 /** @file How many requests a run may send to servers, what they cost, and a file that remembers both when the run goes on another day. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { UserError } from "../../errors.js";
-import type { Counts } from "../counts.js";
 import { SearchError } from "../engine.js";
+import type { Counts } from "../engine.js";
 
 export interface BudgetSettings {
-  /** Requests in all, further tries included. 0: no bound. */
+  /** Requests in all, retries included. 0: no bound. */
   maxRequests: number;
   /**
    * Where each request is written down before it is sent, a line each; processes may share it. What stands there counts as spent. Absent:

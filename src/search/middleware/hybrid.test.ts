@@ -4,7 +4,6 @@ import type { Passage } from "../../types.js";
 import type { SearchEngine } from "../engine.js";
 import { SearchError } from "../engine.js";
 import { HybridEngine } from "./hybrid.js";
-import { isPartial } from "../partial.js";
 
 const passage = (id: string, text = `text of ${id}`): Passage => ({ id, title: "", text, score: 1 });
 
@@ -89,10 +88,10 @@ describe("HybridEngine", () => {
     const hybrid = new HybridEngine([{ engine: good }, { engine: bad }]);
     const lists = await hybrid.searchBatch(["p", "q"], 3);
     expect(idsOf(lists)).toEqual([["x"], ["x"]]);
-    expect(lists.every(isPartial)).toBe(true);
+    expect(lists.every(({ partial }) => partial)).toBe(true);
     expect(hybrid.counts()).toEqual({ requests: 2, memberFailures: 1 });
     const [whole] = await new HybridEngine([{ engine: good }, { engine: good }]).searchBatch(["q"], 3);
-    expect(isPartial(whole)).toBe(false);
+    expect(whole.partial).toBeUndefined();
   });
 
   it("fails when all fail, and at the first failure where it is told so", async () => {

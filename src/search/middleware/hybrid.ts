@@ -1,11 +1,10 @@
 /** @file Several engines asked at the same time, their rankings fused into one. */
-import { withDeadline, type Signals } from "../../async.js";
+import { withDeadline } from "../../async.js";
 import type { Passage } from "../../types.js";
-import { checkLists } from "../check-lists.js";
-import { addCounts, type Counts } from "../counts.js";
-import { SearchError, checkCount, checkSignal } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import { isPartial, markPartial } from "../partial.js";
+import { SearchError, addCounts, checkCount, checkSignal } from "../engine.js";
+import type { Counts, PassageList, SearchEngine } from "../engine.js";
+import { WrappedEngine, layerOf, withMark } from "./wrap.js";
+import type { Layer } from "./wrap.js";
 
 export interface HybridMember {
   engine: SearchEngine;
@@ -28,6 +27,13 @@ export interface HybridSettings {
 
 const defaults: HybridSettings = { k0: 60, depth: 50, whenMemberFails: "go-on", memberTimeoutMs: 0 };
 
+/** A member with its settings. */
+interface Member {
+  layer: Layer;
+  weight: number;
+  depth: number;
+}
+
 /** Some milliseconds of fusing. */
 const queriesPerTurn = 64;
 
@@ -40,60 +46,70 @@ const queriesPerTurn = 64;
  * 2. Equal scores keep the order of the members, then of their ranks.
  * 3. Members see `depth` passages, never `k`: no more than members × depth passages can be had.
  */
-export class HybridEngine implements SearchEngine {
+export class HybridEngine extends WrappedEngine {
+  /** Closing it closes the members. @throws RangeError as `fused` */
+  constructor(members: readonly HybridMember[], settings: Partial<HybridSettings> = {}) {
+    super(fused(members, settings));
+  }
+}
+
+/**
+ * The members' rankings as one.
+ * @throws RangeError for less than two members, and for weights, a k0 or depths that are no such
+ */
+export function fused(members: readonly HybridMember[], settings: Partial<HybridSettings> = {}): Layer {
+  return new Fused(members, { ...defaults, ...settings });
+}
+
+class Fused implements Layer {
   readonly name: string;
-  readonly #members: readonly Required<HybridMember>[];
+  readonly #members: readonly Member[];
   readonly #settings: HybridSettings;
   #memberFailures = 0;
 
-  /** @throws RangeError for less than two members, and for weights, a k0 or depths that are no such */
-  constructor(members: readonly HybridMember[], settings: Partial<HybridSettings> = {}) {
-    this.#settings = { ...defaults, ...settings };
-    this.#members = members.map(({ engine, weight = 1, depth = this.#settings.depth }) => ({ engine, weight, depth }));
+  constructor(members: readonly HybridMember[], settings: HybridSettings) {
+    const { k0, depth: usual } = settings;
+    this.#settings = settings;
+    this.#members = members.map(({ engine, weight = 1, depth = usual }) => ({ layer: layerOf(engine), weight, depth }));
     this.name = members.map(({ engine }) => engine.name).join("+");
     if (members.length < 2) throw new RangeError("A hybrid has at least two engines.");
     for (const { weight, depth } of this.#members) {
       checkCount(depth);
       if (!Number.isFinite(weight) || weight < 0) throw new RangeError(`A weight is 0 or more, got ${weight}.`);
     }
-    const { k0 } = this.#settings;
     if (!Number.isFinite(k0) || k0 < 0) throw new RangeError(`k0 is 0 or more, got ${k0}.`);
   }
 
-  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    checkSignal(options.signal);
-    if (queries.length === 0) return [];
-    const answers = await this.#ask(queries, options.signal);
-    const isWhole = answers.every((lists) => lists !== undefined);
-    const results: Passage[][] = [];
+  async search(queries: readonly string[], k: number, { signal }: { signal?: AbortSignal }): Promise<PassageList[]> {
+    const answers = await this.#ask(queries, signal);
+    const lacksMember = answers.some((lists) => lists === undefined);
+    const results: PassageList[] = [];
     for (const index of queries.keys()) {
-      const rankings = answers.map((lists) => lists?.[index] ?? []);
-      const fused = this.#fuse(rankings).slice(0, k);
-      results.push(isWhole && !rankings.some(isPartial) ? fused : markPartial(fused));
+      const rankings = answers.map((lists): PassageList => lists?.[index] ?? []);
+      const isPartial = lacksMember || rankings.some(({ partial }) => partial);
+      results.push(withMark(this.#fuse(rankings).slice(0, k), isPartial));
       // Large batches must not hold up the event loop.
       if (index % queriesPerTurn === queriesPerTurn - 1) {
         await new Promise((resolve) => setImmediate(resolve));
-        checkSignal(options.signal);
+        checkSignal(signal);
       }
     }
     return results;
   }
 
   counts(): Counts {
-    const own = { memberFailures: this.#memberFailures };
-    return addCounts(...this.#members.map(({ engine }) => engine.counts?.()), own);
+    return addCounts(...this.#members.map(({ layer }) => layer.counts()), { memberFailures: this.#memberFailures });
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#members.map(({ engine }) => engine.close()));
+    await Promise.all(this.#members.map(({ layer }) => layer.close()));
   }
 
   /** What each member answers; undefined for one that failed. */
   async #ask(
     queries: readonly string[],
     signal: AbortSignal | undefined,
-  ): Promise<readonly (Passage[][] | undefined)[]> {
+  ): Promise<readonly (readonly PassageList[] | undefined)[]> {
     const failed = new AbortController();
     const answers = await Promise.allSettled(
       this.#members.map(async (member) => {
@@ -114,20 +130,18 @@ export class HybridEngine implements SearchEngine {
   }
 
   /** Ends with the first signal or the deadline, also when the member heeds neither. */
-  async #askMember(
-    { engine, depth }: Required<HybridMember>,
+  #askMember(
+    { layer, depth }: Member,
     queries: readonly string[],
-    signals: Signals,
-  ): Promise<Passage[][]> {
+    signal: readonly (AbortSignal | undefined)[],
+  ): Promise<readonly PassageList[]> {
     const { memberTimeoutMs } = this.#settings;
-    const late = (): SearchError => {
-      const why = `${engine.name}: no answer within ${memberTimeoutMs} ms`;
-      return new SearchError(why, { engine: engine.name, isRetryable: true });
-    };
-    const timeoutMs = memberTimeoutMs > 0 ? memberTimeoutMs : Infinity;
-    const options = { timeoutMs, signal: signals, late };
-    const lists = await withDeadline((own) => engine.searchBatch(queries, depth, { signal: own }), options);
-    return checkLists(lists, queries.length, engine.name);
+    const why = `${layer.name}: no answer within ${memberTimeoutMs} ms`;
+    return withDeadline((own) => layer.search(queries, depth, { signal: own }), {
+      timeoutMs: memberTimeoutMs > 0 ? memberTimeoutMs : Infinity,
+      signal,
+      late: () => new SearchError(why, { engine: layer.name, isRetryable: true }),
+    });
   }
 
   #fuse(rankings: readonly (readonly Passage[])[]): Passage[] {
@@ -138,10 +152,10 @@ export class HybridEngine implements SearchEngine {
         const key = keyOf(passage);
         if (seen.has(key)) continue;
         seen.add(key);
-        const share = this.#members[member].weight / (this.#settings.k0 + place + 1);
+        const score = this.#members[member].weight / (this.#settings.k0 + place + 1);
         const known = fused.get(key);
-        if (known === undefined) fused.set(key, { ...passage, score: share });
-        else known.score += share;
+        if (known === undefined) fused.set(key, { ...passage, score });
+        else known.score += score;
       }
     }
     // The sort is stable: ties keep the order of insertion.

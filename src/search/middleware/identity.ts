@@ -6,7 +6,6 @@ import path from "node:path";
 import { UserError } from "../../errors.js";
 import { readsSetting } from "../registry.js";
 import type { EngineName, OwnSetting } from "../registry.js";
-import type { SearchEngine } from "../engine.js";
 import type { EngineContext, EngineSettings } from "../settings.js";
 
 /** Files that come and go while an index is worked on. */
@@ -41,15 +40,6 @@ export async function identityOf(
 /** What is auto is left out. */
 function ownOf(value: number | "auto"): number | undefined {
   return value === "auto" ? undefined : value;
-}
-
-/** Stands where an engine is never asked: a cache that only replays needs no index, no key and no server. */
-export function absentEngine(name: string): SearchEngine {
-  return {
-    name,
-    searchBatch: () => Promise.reject(new Error("internal: a cache that replays has asked its engine")),
-    close: () => Promise.resolve(),
-  };
 }
 
 /** @throws UserError for an index that is gone where nobody else would say so */

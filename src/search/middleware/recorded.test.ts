@@ -8,7 +8,6 @@ import { Bm25Engine } from "../bm25/engine.js";
 import { conformancePassages } from "../conformance.js";
 import type { SearchEngine } from "../engine.js";
 import { SearchError } from "../engine.js";
-import { markPartial } from "../partial.js";
 import { RecordedEngine, type RecordedSettings } from "./recorded.js";
 
 let folder: string;
@@ -176,7 +175,8 @@ describe("RecordedEngine", () => {
     await expect(cache.searchBatch(["a"], 1)).rejects.toThrow(/instead of one list each of passages/);
     engine.searchBatch = () => Promise.resolve([]);
     await expect(cache.searchBatch(["a"], 1)).rejects.toThrow(/answered 1 queries with 0 results/);
-    engine.searchBatch = async (queries, k) => (await answer(queries, k)).map(markPartial);
+    engine.searchBatch = async (queries, k) =>
+      (await answer(queries, k)).map((list) => Object.assign(list, { partial: true as const }));
     expect(await cache.searchBatch(["a"], 1)).toHaveLength(1);
     engine.searchBatch = answer;
     await cache.searchBatch(["a"], 1);

@@ -1,11 +1,11 @@
 /** @file Every answer of an engine, kept on disk: a run can be repeated exactly without the engine, and without network. */
 import { mapConcurrent } from "../../async.js";
 import type { Passage } from "../../types.js";
-import { addCounts, type Counts } from "../counts.js";
-import { SearchError, checkCount, checkSignal } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import { isPartial, markPartial } from "../partial.js";
+import { SearchError, addCounts, checkSignal } from "../engine.js";
+import type { Counts, PassageList, SearchEngine } from "../engine.js";
 import { AnswerStore } from "./answer-store.js";
+import { WrappedEngine, layerOf } from "./wrap.js";
+import type { Layer, LayerOptions } from "./wrap.js";
 
 export interface RecordedSettings {
   folder: string;
@@ -26,13 +26,41 @@ const lookupsAtOnce = 32;
 /** Written in one piece. */
 const passagesAtOnce = 500;
 
+/** An engine whose answers are recorded. An answer that cannot be written is used all the same, and counted. Closing it closes the engine. */
+export class RecordedEngine extends WrappedEngine {
+  /**
+   * @param engine never asked in mode replay
+   * @throws UserError for a folder that cannot be used
+   */
+  static async open(engine: SearchEngine, settings: RecordedSettings): Promise<RecordedEngine> {
+    return new RecordedEngine(await openRecorded(layerOf(engine), settings));
+  }
+}
+
 /**
- * Answers come from disk, or from the engine and then go there. Failures are not kept, nor are answers that lack the share of a part that
- * failed. An answer that cannot be written is used all the same, and counted. Closing it closes the engine.
+ * What is inside, recorded.
+ * @throws UserError for a folder that cannot be used
  */
-export class RecordedEngine implements SearchEngine {
+export async function openRecorded(inner: Layer, settings: RecordedSettings): Promise<Layer> {
+  const store = await AnswerStore.open(settings.folder, settings.mode === "replay" ? "read" : "write");
+  return new Recorded(inner, store, { prefixes: true, ...settings });
+}
+
+/** Stands where an engine is never asked: a cache that only replays needs no index, no key and no server. */
+export function absentEngine(name: string): SearchEngine {
+  return {
+    name,
+    searchBatch: () => Promise.reject(new Error("internal: a cache that replays has asked its engine")),
+    close: () => Promise.resolve(),
+  };
+}
+
+/**
+ * Answers come from disk, or from inside and then go there. Failures are not kept, nor are answers to which a part that failed has given nothing.
+ */
+class Recorded implements Layer {
   readonly name: string;
-  readonly #engine: SearchEngine;
+  readonly #inner: Layer;
   readonly #store: AnswerStore;
   readonly #settings: Required<RecordedSettings>;
   /** Asked since the opening, in mode refresh: by `k`. */
@@ -40,52 +68,32 @@ export class RecordedEngine implements SearchEngine {
   #hits = 0;
   #misses = 0;
   #writeFailures = 0;
-  #isClosed = false;
 
-  private constructor(engine: SearchEngine, store: AnswerStore, settings: Required<RecordedSettings>) {
-    this.name = engine.name;
-    this.#engine = engine;
+  constructor(inner: Layer, store: AnswerStore, settings: Required<RecordedSettings>) {
+    this.name = inner.name;
+    this.#inner = inner;
     this.#store = store;
     this.#settings = settings;
   }
 
-  /**
-   * @param engine never asked in mode replay
-   * @throws UserError for a folder that cannot be used
-   */
-  static async open(engine: SearchEngine, settings: RecordedSettings): Promise<RecordedEngine> {
-    const store = await AnswerStore.open(settings.folder, settings.mode === "replay" ? "read" : "write");
-    return new RecordedEngine(engine, store, { prefixes: true, ...settings });
-  }
-
-  async searchBatch(queries: readonly string[], k: number, options: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    checkSignal(options.signal);
-    const distinct = [...new Set(queries)];
-    const known = await this.#lookUp(distinct, k);
-    checkSignal(options.signal);
-    const missing = distinct.filter((query) => !known.has(query));
-    this.#hits += queries.length - missing.length;
+  async search(
+    queries: readonly string[],
+    k: number,
+    { signal, repeated = 0 }: LayerOptions,
+  ): Promise<readonly PassageList[]> {
+    const known = await this.#lookUp(queries, k);
+    checkSignal(signal);
+    const missing = queries.filter((_, index) => known[index] === undefined);
+    this.#hits += repeated + queries.length - missing.length;
     this.#misses += missing.length;
-    if (missing.length > 0) {
-      if (this.#settings.mode === "replay") throw this.#notKept(missing, k);
-      const lists = checkAnswer(await this.#engine.searchBatch(missing, k, options), missing.length, this.name);
-      for (const [index, query] of missing.entries()) known.set(query, lists[index]);
-      await this.#keep(
-        k,
-        missing.flatMap((query, index) => (isPartial(lists[index]) ? [] : [[query, lists[index]] as const])),
-      );
-    }
-    return queries.map((query) => {
-      const list = known.get(query) as readonly Passage[];
-      const copy = list.map((passage) => ({ ...passage }));
-      return isPartial(list) ? markPartial(copy) : copy;
-    });
+    const found = missing.length === 0 ? [] : await this.#ask(missing, k, signal);
+    let next = 0;
+    return known.map((list) => list ?? found[next++]);
   }
 
   /** `cacheHits` are queries that were not asked of the engine, `cacheMisses` those that were; `cacheSkipped` are lines and answers that were damaged. */
   counts(): Counts {
-    return addCounts(this.#engine.counts?.(), {
+    return addCounts(this.#inner.counts(), {
       cacheHits: this.#hits,
       cacheMisses: this.#misses,
       cacheSkipped: this.#store.skipped,
@@ -94,21 +102,25 @@ export class RecordedEngine implements SearchEngine {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     await this.#store.close();
-    await this.#engine.close();
+    await this.#inner.close();
   }
 
-  async #lookUp(queries: readonly string[], k: number): Promise<Map<string, readonly Passage[]>> {
+  #lookUp(queries: readonly string[], k: number): Promise<(Passage[] | undefined)[]> {
     const { mode, identity, prefixes } = this.#settings;
-    const known = new Map<string, readonly Passage[]>();
-    const kept = queries.filter((query) => mode !== "refresh" || (this.#refreshed.get(query) ?? 0) >= k);
-    await mapConcurrent(kept, lookupsAtOnce, async (query) => {
-      const passages = await this.#store.get(identity, query, k, prefixes);
-      if (passages !== undefined) known.set(query, passages);
-    });
-    return known;
+    const isCurrent = (query: string): boolean => mode !== "refresh" || (this.#refreshed.get(query) ?? 0) >= k;
+    return mapConcurrent(queries, lookupsAtOnce, async (query) =>
+      isCurrent(query) ? this.#store.get(identity, query, k, prefixes) : undefined,
+    );
+  }
+
+  async #ask(queries: readonly string[], k: number, signal: AbortSignal | undefined): Promise<readonly PassageList[]> {
+    if (this.#settings.mode === "replay") throw this.#notKept(queries, k);
+    const lists = await this.#inner.search(queries, k, { signal });
+    checkScores(lists, this.name);
+    const whole = queries.map((query, index) => [query, lists[index]] as const).filter(([, { partial }]) => !partial);
+    await this.#keep(k, whole);
+    return lists;
   }
 
   async #keep(k: number, answers: readonly (readonly [string, readonly Passage[]])[]): Promise<void> {
@@ -150,19 +162,11 @@ function* inPieces<Answer extends readonly [string, readonly Passage[]]>(
   if (piece.length > 0) yield piece;
 }
 
-/** What is kept is believed for a long time: nothing that breaks an engine's promises gets in. */
-function checkAnswer(lists: unknown, count: number, name: string): Passage[][] {
-  const isAnswer = Array.isArray(lists) && lists.length === count;
-  if (isAnswer && lists.every((list) => Array.isArray(list) && list.every(isPassage))) return lists as Passage[][];
-  const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
+/** What is kept is believed for a long time: no score that is none gets in. */
+function checkScores(lists: readonly PassageList[], name: string): void {
+  if (lists.every((list) => list.every(({ score }) => Number.isFinite(score)))) return;
   throw new SearchError(
-    `${name} answered ${count} queries with ${got} instead of one list each of passages with id, title, text and a finite score.`,
+    `${name} answered ${lists.length} queries with passages instead of one list each of passages with a finite score.`,
     { engine: name, isRetryable: false },
   );
-}
-
-function isPassage(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, title, text, score } = value as Partial<Record<keyof Passage, unknown>>;
-  return [id, title, text].every((field) => typeof field === "string") && Number.isFinite(score);
 }

@@ -1,13 +1,12 @@
 /** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Passage } from "../../types.js";
 import { SearchError } from "../engine.js";
-import type { SearchEngine } from "../engine.js";
+import type { PassageList, SearchEngine } from "../engine.js";
+import { Coalescer } from "../middleware/coalesce.js";
+import { firstOf, layerOf } from "../middleware/wrap.js";
 import { WireError, fromRequest, toAnswer } from "./wire.js";
 import type { RequestLimits, RetrieveRequest } from "./wire.js";
-import { SearchBatches } from "./batches.js";
-import type { Waiter } from "./batches.js";
 import { ServerMetrics } from "./metrics.js";
 
 export interface SearchServiceSettings extends RequestLimits {
@@ -39,7 +38,7 @@ export const defaultService: SearchServiceSettings = {
   token: "",
 };
 
-export interface ServiceRequest extends Waiter {
+export interface ServiceRequest {
   method: string;
   /** Path alone, without what follows a question mark. */
   path: string;
@@ -47,6 +46,10 @@ export interface ServiceRequest extends Waiter {
   header: (name: string) => string | undefined;
   /** Reads the body, at most `maxBodyBytes` of it. */
   body: (maxBytes: number) => Promise<string>;
+  /** Whether nobody waits for the answer any more. */
+  isGone: () => boolean;
+  /** Calls back when nobody waits any more, with the reason. */
+  onGone: (leave: (reason: unknown) => void) => void;
 }
 
 export interface ServiceAnswer {
@@ -69,7 +72,7 @@ export class SearchService {
   readonly #startedAt = performance.now();
   readonly #metrics = new ServerMetrics();
   #engine: SearchEngine | undefined;
-  #batches: SearchBatches | undefined;
+  #batches: Coalescer<PassageList> | undefined;
   #failedOpening: unknown;
   #isDraining = false;
 
@@ -103,7 +106,14 @@ export class SearchService {
   #open(engine: SearchEngine): void {
     const { batchQueries, batchesUnderWay } = this.settings;
     this.#engine = engine;
-    this.#batches = new SearchBatches(engine, { maxQueries: batchQueries, underWay: batchesUnderWay });
+    const layer = layerOf(engine);
+    this.#batches = new Coalescer((queries, k, signal) => layer.search(queries, k, { signal }), {
+      share: "same-k",
+      maxQueries: batchQueries,
+      // Two let the engine search one batch while the answers of the other are written.
+      maxCalls: batchesUnderWay,
+      retryAlone: true,
+    });
   }
 
   get #status(): "ok" | "opening" | "failed" | "draining" {
@@ -147,7 +157,7 @@ export class SearchService {
   }
 
   #metricsPage(id: string): ServiceAnswer {
-    const { batches = 0, waiting = 0 } = this.#batches ?? {};
+    const { calls: batches = 0, waiting = 0 } = this.#batches ?? {};
     const text = this.#metrics.render(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {});
     return {
       status: 200,
@@ -173,7 +183,7 @@ export class SearchService {
   }
 
   async #search(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
-    const { maxInFlight, maxBodyBytes, timeoutMs } = this.settings;
+    const { maxInFlight, maxBodyBytes } = this.settings;
     const batches = this.#batches;
     const status = this.#status;
     if (batches === undefined || status !== "ok") return busy(id, unreadyReasons[status] ?? "The server is not ready.");
@@ -185,8 +195,28 @@ export class SearchService {
     this.#metrics.requests++;
     this.#metrics.queries += asked.queries.length;
     if (asked.queries.length === 0) return json(200, id, { result: [] });
-    const lists = await batches.search(asked.queries, asked.topk, request, timeoutMs);
+    const lists = await this.#answersTo(asked, batches, request);
     return { ...json(200, id, undefined), body: await answerBody(lists, asked) };
+  }
+
+  /** @throws SearchError of the engine, or when time is up; the reason for which nobody waits any more */
+  #answersTo(
+    { queries, topk }: RetrieveRequest,
+    batches: Coalescer<PassageList>,
+    request: ServiceRequest,
+  ): Promise<PassageList[]> {
+    const { timeoutMs } = this.settings;
+    return new Promise((resolve, reject) => {
+      const leave = batches.ask(queries, topk, {
+        resolve: (lists) => (clearTimeout(timer), resolve(lists)),
+        reject: (reason) => (clearTimeout(timer), reject(reason as Error)),
+      });
+      const engine = this.#engine?.name ?? "";
+      const late = (): void =>
+        leave(new SearchError(`no answer within ${timeoutMs} ms.`, { engine, isRetryable: true }));
+      const timer = setTimeout(late, timeoutMs);
+      request.onGone(leave);
+    });
   }
 
   #failed(error: unknown, { isGone }: ServiceRequest, id: string): ServiceAnswer {
@@ -226,14 +256,14 @@ function parse(text: string): unknown {
 
 /** The answer as JSON, written list by list with pauses: thousands of queries make tens of megabytes. */
 async function answerBody(
-  lists: readonly Passage[][],
-  { return_scores: withScores }: RetrieveRequest,
+  lists: readonly PassageList[],
+  { topk, return_scores: withScores }: RetrieveRequest,
 ): Promise<string[]> {
   const pieces: string[] = [];
   let piece = '{"result":[';
   let paused = performance.now();
   for (const [index, list] of lists.entries()) {
-    const [written] = toAnswer([list], withScores).result;
+    const [written] = toAnswer([firstOf(list, topk)], withScores).result;
     piece += (index === 0 ? "" : ",") + JSON.stringify(written);
     if (piece.length < pieceLength) continue;
     pieces.push(piece);

@@ -93,7 +93,7 @@ export interface RequestLimits {
 
 /**
  * Reads a request. A missing or zero `topk` means the default, a missing `return_scores` false, as in the original. Its hierarchical server
- * says `topk_rerank` instead; how many passages are ordered anew (`topk_retrieval`) is the engine's own setting here.
+ * says `topk_rerank` instead; how many passages are reranked (`topk_retrieval`) is the engine's own setting here.
  * @throws WireError naming the field.
  */
 export function fromRequest(body: unknown, limits: RequestLimits): RetrieveRequest {

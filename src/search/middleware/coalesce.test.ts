@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Passage } from "../../types.js";
+import { SearchError } from "../engine.js";
 import type { SearchEngine } from "../engine.js";
-import { SingleFlightEngine } from "./single-flight.js";
+import { Coalescer, SingleFlightEngine } from "./coalesce.js";
+import type { CoalescerSettings } from "./coalesce.js";
 
 const passage = (text: string): Passage => ({ id: text, title: "T", text, score: 1 });
 const textsOf = (lists: Passage[][]): string[][] => lists.map((list) => list.map(({ text }) => text));
@@ -120,7 +122,7 @@ describe("SingleFlightEngine", () => {
     expect(textsOf(await again)).toEqual([["a1"]]);
   });
 
-  it("flies for one who boards after all others have left", async () => {
+  it("asks for a caller that comes after all others have left", async () => {
     const engine = told();
     const search = new SingleFlightEngine(engine);
     const controller = new AbortController();
@@ -172,5 +174,107 @@ describe("SingleFlightEngine", () => {
     await expect(new SingleFlightEngine(odd).searchBatch(["a", "b"], 1)).rejects.toThrow(
       /odd answered 2 queries with 1 results/,
     );
+  });
+});
+
+describe("Coalescer", () => {
+  interface Call {
+    queries: readonly string[];
+    k: number;
+    signal: AbortSignal;
+    answer(): void;
+    fail(reason: Error): void;
+  }
+
+  /** Answers each query with itself and `k`, when it is told to. */
+  function coalescer(settings: Partial<CoalescerSettings>): { calls: Call[]; asked: Coalescer<string> } {
+    const calls: Call[] = [];
+    const asked = new Coalescer<string>((queries, k, signal) => {
+      return new Promise((resolve, reject) => {
+        const answers = queries.map((query) => `${query}${k}`);
+        calls.push({ queries, k, signal, answer: () => resolve(answers), fail: reject });
+      });
+    }, settings);
+    return { calls, asked };
+  }
+
+  const sent = (calls: readonly Call[]): [string, number][] => calls.map(({ queries, k }) => [queries.join(), k]);
+
+  it("gathers what is asked while as many calls are under way as may be", async () => {
+    const { calls, asked } = coalescer({ maxCalls: 1 });
+    const first = asked.search(["a"], 1);
+    await turn();
+    const [second, third] = [asked.search(["b", "b"], 1), asked.search(["c", "a"], 1)];
+    await turn();
+    expect([sent(calls), asked.waiting, asked.calls]).toEqual([[["a", 1]], 2, 1]);
+    calls[0].answer();
+    expect(await first).toEqual(["a1"]);
+    await turn();
+    expect([sent(calls.slice(1)), asked.waiting]).toEqual([[["b,c", 1]], 0]);
+    calls[1].answer();
+    expect(await second).toEqual(["b1", "b1"]);
+    expect(await third).toEqual(["c1", "a1"]);
+    expect(asked.shared).toBe(2);
+  });
+
+  it("keeps callers with another k apart where it is told to, and calls within their bounds, oldest first", async () => {
+    const { calls, asked } = coalescer({ share: "same-k", maxQueries: 2 });
+    const all = [
+      asked.search(["a"], 1),
+      asked.search(["b"], 2),
+      asked.search(["c", "d"], 1),
+      asked.search(["e"], 1),
+      asked.search(["a"], 2),
+      asked.search(["b"], 1),
+    ];
+    await turn();
+    expect(sent(calls)).toEqual([
+      ["a", 1],
+      ["b,a", 2],
+      ["c,d", 1],
+      ["e", 1],
+    ]);
+    for (const call of calls) call.answer();
+    expect(await Promise.all(all)).toEqual([["a1"], ["b2"], ["c1", "d1"], ["e1"], ["a2"], ["b2"]]);
+  });
+
+  it("asks again for each caller of a failed call alone, one after another, but not when the failure may pass", async () => {
+    const { calls, asked } = coalescer({ retryAlone: true });
+    const both = Promise.allSettled([asked.search(["a"], 1), asked.search(["poison", "b"], 1), asked.search(["a"], 1)]);
+    await turn();
+    calls[0].fail(new Error("cannot"));
+    await turn();
+    calls[1].answer();
+    await turn();
+    calls[2].fail(new Error("cannot"));
+    expect((await both).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(sent(calls).map(([queries]) => queries)).toEqual(["a,poison,b", "a", "poison,b"]);
+    const down = Promise.allSettled([asked.search(["a"], 1), asked.search(["b"], 1)]);
+    await turn();
+    calls[3].fail(new SearchError("down", { engine: "told", isRetryable: true }));
+    expect((await down).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    expect(calls).toHaveLength(4);
+  });
+
+  it("tells a caller of several calls once, and aborts those that only it waited for", async () => {
+    const { calls, asked } = coalescer({});
+    const other = asked.search(["a"], 1);
+    await turn();
+    let told = 0;
+    const leave = asked.ask(["a", "b"], 1, { resolve: () => told++, reject: () => told++ });
+    await turn();
+    calls[1].fail(new Error("down"));
+    await turn();
+    expect([told, calls[0].signal.aborted]).toEqual([1, false]);
+    leave(new Error("too late to leave"));
+    calls[0].answer();
+    expect([await other, told]).toEqual([["a1"], 1]);
+    const gone = asked.ask(["c"], 1, { resolve: () => told++, reject: () => told++ });
+    await turn();
+    gone(new Error("left"));
+    expect([told, calls[2].signal.aborted]).toEqual([2, true]);
+    calls[2].answer();
+    await turn();
+    expect(told).toBe(2);
   });
 });

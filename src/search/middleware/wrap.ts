@@ -1,0 +1,88 @@
+/**
+ * @file One way to put something around an engine. A layer holds its idea alone: inside, queries are distinct, `k` and the signal were checked,
+ * and answers have been. `WrappedEngine` is the door: what comes in is checked and deduplicated there, what goes out is copied, once,
+ * however many layers lie behind it.
+ */
+import type { Passage } from "../../types.js";
+import { checkCount, checkLists, checkSignal } from "../engine.js";
+import type { Counts, PassageList, SearchEngine, SearchOptions } from "../engine.js";
+
+export interface LayerOptions extends SearchOptions {
+  /** How many further queries of the caller equal one of those that are asked, for layers that count them. Default 0. */
+  repeated?: number;
+}
+
+/** What answers behind the door: an engine, or a layer around others. */
+export interface Layer {
+  readonly name: string;
+  /**
+   * @param queries distinct, and at least one
+   * @returns a list for each query; other callers may have the same list, so it is not to be changed
+   */
+  search(queries: readonly string[], k: number, options: LayerOptions): Promise<readonly PassageList[]>;
+  /** Its own numbers with those of what is inside. */
+  counts(): Counts;
+  /** Closes what is inside, too; called once. */
+  close(): Promise<void>;
+}
+
+/** An engine as the innermost layer: what it answers is checked, since it may be anybody's. */
+export function layerOf(engine: SearchEngine): Layer {
+  return {
+    name: engine.name,
+    search: async (queries, k, { signal }) =>
+      checkLists(await engine.searchBatch(queries, k, { signal }), queries.length, engine.name),
+    counts: () => engine.counts?.() ?? {},
+    close: () => engine.close(),
+  };
+}
+
+/** Layers as an engine. */
+export class WrappedEngine implements SearchEngine {
+  readonly name: string;
+  readonly #layer: Layer;
+  #closing: Promise<void> | undefined;
+
+  constructor(layer: Layer) {
+    this.name = layer.name;
+    this.#layer = layer;
+  }
+
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<PassageList[]> {
+    checkCount(k);
+    checkSignal(signal);
+    if (queries.length === 0) return [];
+    const distinct = [...new Set(queries)];
+    const repeated = queries.length - distinct.length;
+    const lists = await this.#layer.search(distinct, k, { signal, repeated });
+    if (repeated === 0) return lists.map(copyOf);
+    const listOf = new Map(distinct.map((query, index) => [query, lists[index]]));
+    return queries.map((query) => copyOf(listOf.get(query)!));
+  }
+
+  counts(): Counts {
+    return this.#layer.counts();
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#layer.close());
+  }
+}
+
+/** A result belongs to its caller. */
+function copyOf(list: PassageList): PassageList {
+  return withMark(
+    list.map((passage) => ({ ...passage })),
+    list.partial,
+  );
+}
+
+/** The first `k` passages of a list; engines promise that these are their answer to a smaller `k`. */
+export function firstOf(list: PassageList, k: number): PassageList {
+  return list.length <= k ? list : withMark(list.slice(0, k), list.partial);
+}
+
+/** The list, marked as partial where a list that it was made from is. */
+export function withMark(list: Passage[], isPartial: boolean | undefined): PassageList {
+  return isPartial === true ? Object.assign(list, { partial: true as const }) : list;
+}
