@@ -1,18 +1,41 @@
-/** @file A worker for the pool's own tests. */
-import { serveTasks } from "./serve-tasks.js";
+/** @file A worker for the tests of pools and threads. */
+import { UserError } from "../errors.js";
+import { serveTasks, type Call } from "./serve-tasks.js";
 
 export type EchoTask =
-  { say: string } | { wait: number; say: string } | { fail: string } | { die: true } | { sum: Float32Array };
+  | { say: string }
+  | { wait: number; say: string }
+  | { fail: string; isUserError?: boolean; code?: string }
+  | { die: true }
+  | { sum: Float32Array }
+  | { untilCancelled: true }
+  | { count: true };
 
-await serveTasks((data: { prefix: string; refuse?: string }) => {
-  if (data.refuse !== undefined) throw new Error(data.refuse);
+interface EchoData {
+  prefix: string;
+  refuse?: string;
+  isConcurrent?: boolean;
+}
+
+await serveTasks(({ prefix, refuse, isConcurrent }: EchoData) => {
+  if (refuse !== undefined) throw new Error(refuse);
+  let [begun, cancelled] = [0, 0];
   return {
-    async run(task: EchoTask): Promise<string | number> {
+    ready: { greeting: `${prefix}hello` },
+    isConcurrent,
+    async run(task: EchoTask, call: Call): Promise<string | number> {
+      if ("count" in task) return `${begun} begun, ${cancelled} cancelled`;
+      begun++;
+      if ("untilCancelled" in task) {
+        await new Promise<void>((resolve) => call.signal.addEventListener("abort", () => resolve(), { once: true }));
+        return cancelled++;
+      }
       if ("wait" in task) await new Promise((resolve) => setTimeout(resolve, task.wait));
-      if ("fail" in task) throw new Error(task.fail);
+      if ("fail" in task)
+        throw Object.assign(new (task.isUserError ? UserError : Error)(task.fail), task.code && { code: task.code });
       if ("die" in task) process.exit(3);
       if ("sum" in task) return task.sum.reduce((sum, value) => sum + value, 0);
-      return data.prefix + task.say;
+      return prefix + task.say;
     },
   };
 });

@@ -1,4 +1,4 @@
-/** @file What a pool and its workers say to each other, and errors as data. */
+/** @file What workers and the threads that start them say to each other, and errors as data. */
 import { UserError } from "../errors.js";
 
 /** What a worker is started with. */
@@ -8,30 +8,36 @@ export interface WorkerStart {
   data: unknown;
 }
 
-export interface TaskMessage {
-  id: number;
-  task: unknown;
-}
+/** A task, or the number of a task whose caller no longer waits. */
+export type Request = { id: number; task: unknown } | { cancel: number };
 
-export interface WireFailure {
-  message: string;
-  /** Whether the user can mend it (`UserError`). */
-  isUserError: boolean;
-  stack?: string;
-}
-
-/** The first reply has the id of no task and says that the worker is ready or why not. */
+/** Replies may come in any order. The first has the id of no task: it says that the worker is ready, or why not. */
 export type Reply = { id: number; answer: unknown } | { id: number; failure: WireFailure };
 
 export const readyId = -1;
 
-export function toFailure(error: unknown): WireFailure {
-  if (!(error instanceof Error)) return { message: String(error), isUserError: false };
-  return { message: error.message, isUserError: error instanceof UserError, stack: error.stack };
+/** An error that keeps its kind across threads, and the system's code where it has one (ENOSPC: the disk is full). */
+export interface WireFailure {
+  name: string;
+  message: string;
+  /** Whether the user can mend it (`UserError`). */
+  isUserError: boolean;
+  stack?: string;
+  code?: string;
 }
 
-export function fromFailure({ message, isUserError, stack }: WireFailure): Error {
+/** What of an error can be sent to another thread. */
+export function toFailure(error: unknown): WireFailure {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error), isUserError: false };
+  const { name, message, stack, code } = error as NodeJS.ErrnoException;
+  return { name, message, isUserError: error instanceof UserError, stack, code };
+}
+
+/** The error again: a `UserError` where it was one, else an `Error` of the same name. */
+export function fromFailure({ name, message, isUserError, stack, code }: WireFailure): Error {
   const error = isUserError ? new UserError(message) : new Error(message);
+  error.name = name;
   if (stack !== undefined) error.stack = stack;
+  if (code !== undefined) Object.assign(error, { code });
   return error;
 }

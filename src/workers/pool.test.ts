@@ -4,7 +4,8 @@ import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { EchoTask } from "./echo.test-support.js";
-import { WorkerGone, WorkerPool } from "./pool.js";
+import { WorkerPool } from "./pool.js";
+import { WorkerGone } from "./thread.js";
 
 const opened: WorkerPool<EchoTask, string | number>[] = [];
 

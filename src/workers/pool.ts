@@ -1,55 +1,32 @@
 /**
- * @file Tasks for worker threads. Whatever scores, encodes or multiplies does so here, so that the thread that trains and draws is never
- * held up. Data given to the workers is cloned, apart from SharedArrayBuffers, which all of them see.
+ * @file Tasks for several workers that are all alike. Whatever scores, encodes or multiplies does so here, so that the thread that trains
+ * and draws is never held up.
  */
-import { Worker } from "node:worker_threads";
 import { onAbort } from "../async.js";
-import { fromFailure, readyId } from "./messages.js";
-import type { Reply, WorkerStart } from "./messages.js";
+import { WorkerGone, WorkerThread, type Receiver, type RunOptions, type ThreadOptions } from "./thread.js";
 
-export interface PoolOptions {
-  /** For error messages: "bm25". */
-  name: string;
-  /** The module that calls `serveTasks`, without its ending: `new URL("./score-worker", import.meta.url)`. */
-  module: URL;
+export interface PoolOptions extends ThreadOptions {
   /** Number of threads. */
   workers: number;
-  /** What each worker is opened with. */
-  data: unknown;
 }
-
-export interface RunOptions {
-  signal?: AbortSignal;
-  /** Buffers of the task that are handed over instead of copied. */
-  transfer?: ArrayBuffer[];
-}
-
-/** A worker that died, or a pool that was closed, with tasks under way. */
-export class WorkerGone extends Error {}
 
 /** Tasks handed to one worker at a time: the next one waits in its inbox, so that no worker idles for a message's way back and forth. */
-const inFlight = 2;
+const mostLoad = 2;
 
-interface Job {
-  task: unknown;
+interface Job<Task> extends Receiver {
+  task: Task;
   transfer: ArrayBuffer[];
-  resolve: (answer: unknown) => void;
-  reject: (reason: unknown) => void;
-}
-
-interface Seat {
-  worker: Worker;
-  jobs: Map<number, Job>;
+  /** Tells the worker that has the task that nobody waits for it; undefined while the task is in the queue. */
+  cancel?: () => void;
 }
 
 export class WorkerPool<Task, Answer> {
   readonly #options: PoolOptions;
-  readonly #seats: Seat[] = [];
-  /** Workers that are not ready yet. */
-  readonly #starting = new Set<Worker>();
-  readonly #queue: Job[] = [];
-  #nextId = 0;
-  #closed = false;
+  /** Those that are ready. */
+  readonly #threads = new Set<WorkerThread<Task, Answer>>();
+  readonly #starting = new Set<WorkerThread<Task, Answer>>();
+  readonly #queue: Job<Task>[] = [];
+  #isClosed = false;
 
   private constructor(options: PoolOptions) {
     this.#options = options;
@@ -62,7 +39,7 @@ export class WorkerPool<Task, Answer> {
   static async open<Task, Answer>(options: PoolOptions): Promise<WorkerPool<Task, Answer>> {
     const pool = new WorkerPool<Task, Answer>(options);
     try {
-      await Promise.all(Array.from({ length: options.workers }, () => pool.#seat()));
+      await Promise.all(Array.from({ length: options.workers }, () => pool.#start()));
     } catch (error) {
       await pool.close();
       throw error;
@@ -77,122 +54,80 @@ export class WorkerPool<Task, Answer> {
   run(task: Task, { signal, transfer = [] }: RunOptions = {}): Promise<Answer> {
     return new Promise<Answer>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
-      if (this.#closed) return reject(this.#gone("is closed"));
-      const release = onAbort(signal, (reason) => {
-        const place = this.#queue.indexOf(job);
-        if (place >= 0) this.#queue.splice(place, 1);
-        reject(reason as Error);
-      });
-      const job: Job = {
+      if (this.#isClosed) return reject(this.#closedError());
+      let release = (): void => {};
+      const job: Job<Task> = {
         task,
         transfer,
-        resolve: (answer) => (release(), resolve(answer as Answer)),
-        reject: (reason) => (release(), reject(reason as Error)),
+        resolve: (answer) => (release(), resolve(answer as Answer), this.#dispatch()),
+        reject: (reason) => (release(), reject(reason as Error), this.#dispatch()),
       };
+      if (signal !== undefined)
+        release = onAbort(signal, (reason) => {
+          const place = this.#queue.indexOf(job);
+          if (place >= 0) this.#queue.splice(place, 1);
+          job.cancel?.();
+          reject(reason as Error);
+        });
       this.#queue.push(job);
-      this.#hand();
+      this.#dispatch();
       // The replacement of the last worker did not open: with this task, another is tried.
-      if (this.#seats.length === 0 && this.#starting.size === 0) this.#replace();
+      if (this.#threads.size === 0 && this.#starting.size === 0) this.#replace();
     });
   }
 
   /** Ends the workers; tasks under way fail. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    const error = this.#gone("is closed");
-    for (const job of this.#queue.splice(0)) job.reject(error);
-    const seats = this.#seats.splice(0);
-    for (const { jobs } of seats) for (const job of jobs.values()) job.reject(error);
-    await Promise.all([...seats.map(({ worker }) => worker), ...this.#starting].map((worker) => worker.terminate()));
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const threads = [...this.#threads, ...this.#starting];
+    this.#threads.clear();
+    for (const job of this.#queue.splice(0)) job.reject(this.#closedError());
+    await Promise.all(threads.map((thread) => thread.close()));
   }
 
-  #hand(): void {
+  #dispatch(): void {
     while (this.#queue.length > 0) {
-      const free = this.#seats.filter(({ jobs }) => jobs.size < inFlight);
-      if (free.length === 0) return;
-      const seat = free.reduce((best, other) => (other.jobs.size < best.jobs.size ? other : best));
-      const job = this.#queue.shift() as Job;
-      const id = this.#nextId++;
-      seat.jobs.set(id, job);
-      seat.worker.ref();
-      try {
-        seat.worker.postMessage({ id, task: job.task }, job.transfer);
-      } catch (error) {
-        seat.jobs.delete(id);
-        job.reject(error);
-      }
+      const thread = this.#leastBusy();
+      if (thread === undefined) return;
+      const job = this.#queue.shift() as Job<Task>;
+      const id = thread.send(job.task, job.transfer, job);
+      job.cancel = () => thread.cancel(id);
     }
   }
 
-  /** Starts one worker and waits until it is ready. A worker that dies later is replaced; its tasks fail. */
-  #seat(): Promise<void> {
-    const worker = startWorker(this.#options);
-    this.#starting.add(worker);
-    const seat: Seat = { worker, jobs: new Map() };
-    return new Promise((resolve, reject) => {
-      let isReady = false;
-      const died = (why: string): void => {
-        const error = this.#gone(why);
-        this.#starting.delete(worker);
-        if (!isReady) reject(error);
-        const place = this.#seats.indexOf(seat);
-        if (place < 0) return;
-        this.#seats.splice(place, 1);
-        for (const job of seat.jobs.values()) job.reject(error);
-        this.#replace();
-      };
-      worker.on("message", (reply: Reply) => {
-        if (reply.id !== readyId) return this.#settle(seat, reply);
-        this.#starting.delete(worker);
-        if ("failure" in reply) {
-          reject(fromFailure(reply.failure));
-          void worker.terminate();
-          return;
-        }
-        isReady = true;
-        if (this.#closed) {
-          reject(this.#gone("is closed"));
-          void worker.terminate();
-          return;
-        }
-        // A pool that nobody closed does not keep the process alive; a task under way does.
-        worker.unref();
-        this.#seats.push(seat);
-        resolve();
-        this.#hand();
-      });
-      worker.on("error", (error) => died(`failed: ${error.message}`));
-      worker.on("exit", (status) => died(`ended with status ${status}`));
+  /** The worker with the least to do, unless all have enough. */
+  #leastBusy(): WorkerThread<Task, Answer> | undefined {
+    let best: WorkerThread<Task, Answer> | undefined;
+    for (const thread of this.#threads) if (thread.load < (best?.load ?? mostLoad)) best = thread;
+    return best;
+  }
+
+  /** Starts a worker and waits until it is ready. A worker that dies later is replaced. */
+  async #start(): Promise<void> {
+    const thread = new WorkerThread<Task, Answer>(this.#options, () => {
+      if (this.#threads.delete(thread)) this.#replace();
     });
+    this.#starting.add(thread);
+    try {
+      await thread.ready;
+    } finally {
+      this.#starting.delete(thread);
+    }
+    if (this.#isClosed) return thread.close();
+    this.#threads.add(thread);
+    this.#dispatch();
   }
 
   #replace(): void {
-    if (this.#closed) return;
-    this.#seat().catch((error: unknown) => {
-      if (this.#closed || this.#seats.length > 0 || this.#starting.size > 0) return;
+    if (this.#isClosed) return;
+    this.#start().catch((error: unknown) => {
+      if (this.#threads.size > 0 || this.#starting.size > 0) return;
       for (const job of this.#queue.splice(0)) job.reject(error);
     });
   }
 
-  #settle(seat: Seat, reply: Reply): void {
-    const job = seat.jobs.get(reply.id);
-    seat.jobs.delete(reply.id);
-    // A worker that is being ended is waited for.
-    if (seat.jobs.size === 0 && !this.#closed) seat.worker.unref();
-    if ("failure" in reply) job?.reject(fromFailure(reply.failure));
-    else job?.resolve(reply.answer);
-    this.#hand();
+  #closedError(): WorkerGone {
+    return new WorkerGone(`The ${this.#options.name} worker has stopped: it was closed.`);
   }
-
-  #gone(why: string): WorkerGone {
-    return new WorkerGone(`The ${this.#options.name} worker ${why}.`);
-  }
-}
-
-function startWorker({ module, data }: PoolOptions): Worker {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const address = `${module.href}.${fromSources ? "ts" : "js"}`;
-  const entry = fromSources ? new URL("./boot.mjs", import.meta.url) : new URL(address);
-  return new Worker(entry, { workerData: { module: address, data } satisfies WorkerStart });
 }

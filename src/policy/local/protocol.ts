@@ -1,7 +1,6 @@
-/** @file What the main thread and the engine's worker say to each other. */
+/** @file What a local policy is opened with, and what the main thread asks of its worker. */
 import type { MemoryRequest, Workload } from "../../engine/memory/plan.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
-import { UserError } from "../../errors.js";
 import type { Critic } from "../../contracts/critic.js";
 import type {
   AdamOptions,
@@ -69,35 +68,11 @@ export interface EngineVerbs {
 export type WorkerVerbs = EngineVerbs & { [K in keyof Critic as `critic.${K}`]: Critic[K] };
 export type Verb = keyof WorkerVerbs;
 
-export type Request =
-  | { [K in Verb]: { id: number; verb: K; arguments: Parameters<WorkerVerbs[K]> } }[Verb]
-  | { id: number; verb: "abort"; target: number };
+/** What the worker is asked to do. */
+export type VerbCall = { [K in Verb]: { verb: K; values: Parameters<WorkerVerbs[K]> } }[Verb];
 
-export type Reply =
-  | { id: number; result: unknown }
-  | { id: number; error: WireError }
-  | { ready: true; contextLength: number; memory: MemoryPlan };
-
-/** An error that keeps its kind across threads, and the system's code where it has one (ENOSPC: the disk is full). */
-export interface WireError {
-  name: string;
-  message: string;
-  stack?: string;
-  code?: string;
-}
-
-/** What of an error can be sent to another thread. */
-export function toWire(error: unknown): WireError {
-  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
-  const { name, message, stack, code } = error as NodeJS.ErrnoException;
-  return { name, message, stack, code };
-}
-
-/** The error again: of the same class where users can mend it, else an `Error` of the same name. */
-export function fromWire({ name, message, stack, code }: WireError): Error {
-  const error = name === "UserError" ? new UserError(message) : new Error(message);
-  error.name = name;
-  if (stack) error.stack = stack;
-  if (code) Object.assign(error, { code });
-  return error;
+/** What the worker says of the model when it is open. */
+export interface OpenedPolicy {
+  contextLength: number;
+  memory: MemoryPlan;
 }

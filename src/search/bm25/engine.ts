@@ -1,7 +1,8 @@
 /** @file BM25 as a search engine: an analyzer, scoring in this thread or in others, and the passages. */
 import { availableParallelism } from "node:os";
 import type { Passage, StoredPassage } from "../../types.js";
-import { WorkerGone, WorkerPool } from "../../workers/pool.js";
+import { WorkerPool } from "../../workers/pool.js";
+import { WorkerGone } from "../../workers/thread.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { DamagedPassage, PassagesInMemory } from "../passages.js";

@@ -4,7 +4,8 @@ import { mapConcurrent } from "../../../async.js";
 import { UserError } from "../../../errors.js";
 import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
 import type { Pair } from "../../rerank/pair-scorer.js";
-import { WorkerGone, WorkerPool } from "../../../workers/pool.js";
+import { WorkerPool } from "../../../workers/pool.js";
+import { WorkerGone } from "../../../workers/thread.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
 

@@ -1,0 +1,155 @@
+/** @file One worker thread: it is started, given tasks, and ended. */
+import { Worker } from "node:worker_threads";
+import { onAbort } from "../async.js";
+import { fromFailure, readyId } from "./messages.js";
+import type { Reply, Request, WorkerStart } from "./messages.js";
+
+export interface ThreadOptions {
+  /** For error messages: "bm25". */
+  name: string;
+  /** The module that calls `serveTasks`, without its ending: `new URL("./score-worker", import.meta.url)`. */
+  module: URL;
+  /** What the worker is opened with: cloned, apart from SharedArrayBuffers, which all threads see. */
+  data: unknown;
+  /** Size of the heap's nursery. A worker that allocates much spares its collector time with a larger one. Default: Node's. */
+  youngGenerationMb?: number;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  /** Buffers of the task that are handed over instead of copied. */
+  transfer?: ArrayBuffer[];
+}
+
+/** Where the answer of a task goes. */
+export interface Receiver {
+  resolve(answer: unknown): void;
+  reject(reason: unknown): void;
+}
+
+/** A worker that died or was closed with tasks under way. */
+export class WorkerGone extends Error {}
+
+export class WorkerThread<Task, Answer, Ready = unknown> {
+  /** What the handler says of itself once it is open. Rejects with what its opening threw. */
+  readonly ready: Promise<Ready>;
+  readonly #name: string;
+  readonly #worker: Worker;
+  readonly #onGone: () => void;
+  readonly #receivers = new Map<number, Receiver>();
+  #nextId = 0;
+  #gone: WorkerGone | undefined;
+
+  /** @param onGone called when the worker dies without being closed, before its tasks fail */
+  constructor(options: ThreadOptions, onGone = (): void => {}) {
+    this.#name = options.name;
+    this.#onGone = onGone;
+    this.#worker = startWorker(options);
+    this.ready = new Promise((resolve, reject) => {
+      this.#receivers.set(readyId, { resolve: resolve as Receiver["resolve"], reject });
+    });
+    // Whoever gives it tasks without waiting for this learns from them.
+    this.ready.catch(() => {});
+    this.#worker.on("message", (replies: readonly Reply[]) => {
+      for (const reply of replies) this.#settle(reply);
+    });
+    this.#worker.on("error", (error) => this.#died(`has failed: ${error.message}`, error));
+    this.#worker.on("exit", (status) => this.#died(`has stopped with status ${status}`));
+  }
+
+  /** Tasks that the worker has and has not answered. */
+  get load(): number {
+    return this.#receivers.size;
+  }
+
+  /**
+   * Does a task.
+   * @throws what the task threw; `WorkerGone` when the worker has died or was closed; the signal's reason. A task that is cancelled so may
+   * still run to its end, unless its handler listens.
+   */
+  run(task: Task, { signal, transfer = [] }: RunOptions = {}): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      if (signal === undefined) {
+        this.send(task, transfer, { resolve: resolve as Receiver["resolve"], reject });
+        return;
+      }
+      let release = (): void => {};
+      const id = this.send(task, transfer, {
+        resolve: (answer) => (release(), resolve(answer as Answer)),
+        reject: (reason) => (release(), reject(reason as Error)),
+      });
+      release = onAbort(signal, (reason) => {
+        this.cancel(id);
+        reject(reason as Error);
+      });
+    });
+  }
+
+  /** Gives the worker a task, whose answer goes to `receiver`. @returns its number */
+  send(task: Task, transfer: ArrayBuffer[], receiver: Receiver): number {
+    const id = this.#nextId++;
+    if (this.#gone !== undefined) {
+      receiver.reject(this.#gone);
+      return id;
+    }
+    // A worker under way keeps the process alive, an idle one does not.
+    if (this.#receivers.size === 0) this.#worker.ref();
+    this.#receivers.set(id, receiver);
+    try {
+      this.#worker.postMessage({ id, task } satisfies Request, transfer);
+    } catch (error) {
+      this.#take(id);
+      receiver.reject(error);
+    }
+    return id;
+  }
+
+  /** Tells the worker that nobody waits for a task. One that has not begun is not done. */
+  cancel(id: number): void {
+    if (this.#receivers.has(id)) this.#worker.postMessage({ cancel: id } satisfies Request);
+  }
+
+  /** Ends the worker and waits for its end; tasks under way fail. */
+  async close(): Promise<void> {
+    this.#fail(new WorkerGone(`The ${this.#name} worker has stopped: it was closed.`));
+    await this.#worker.terminate();
+  }
+
+  #settle(reply: Reply): void {
+    const receiver = this.#take(reply.id);
+    if ("answer" in reply) return receiver?.resolve(reply.answer);
+    receiver?.reject(fromFailure(reply.failure));
+    if (reply.id === readyId) void this.close();
+  }
+
+  #take(id: number): Receiver | undefined {
+    const receiver = this.#receivers.get(id);
+    this.#receivers.delete(id);
+    // A worker that is being ended is waited for.
+    if (this.#receivers.size === 0 && this.#gone === undefined) this.#worker.unref();
+    return receiver;
+  }
+
+  #died(why: string, cause?: Error): void {
+    if (this.#gone !== undefined) return;
+    this.#fail(new WorkerGone(`The ${this.#name} worker ${why}.`, { cause }), this.#onGone);
+  }
+
+  #fail(error: WorkerGone, first = (): void => {}): void {
+    this.#gone ??= error;
+    const receivers = [...this.#receivers.values()];
+    this.#receivers.clear();
+    first();
+    for (const { reject } of receivers) reject(error);
+  }
+}
+
+/** From the sources, a small file lets the worker read TypeScript: Node 20 does not hand tsx's loader to workers. */
+function startWorker({ module, data, youngGenerationMb }: ThreadOptions): Worker {
+  const isSource = import.meta.url.endsWith(".ts");
+  const address = `${module.href}.${isSource ? "ts" : "js"}`;
+  const entry = isSource ? new URL("./boot.mjs", import.meta.url) : new URL(address);
+  const resourceLimits = youngGenerationMb === undefined ? {} : { maxYoungGenerationSizeMb: youngGenerationMb };
+  return new Worker(entry, { workerData: { module: address, data } satisfies WorkerStart, resourceLimits });
+}
