@@ -1,6 +1,6 @@
 /** @file One worker thread: it is started, given tasks, and ended. */
 import { Worker } from "node:worker_threads";
-import { onAbort } from "../async.js";
+import { orAborted } from "../async.js";
 import { fromFailure, readyId } from "./messages.js";
 import type { Reply, Request, WorkerStart } from "./messages.js";
 
@@ -68,22 +68,12 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
    * still run to its end, unless its handler listens.
    */
   run(task: Task, { signal, transfer = [] }: RunOptions = {}): Promise<Answer> {
-    return new Promise<Answer>((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason as Error);
-      if (signal === undefined) {
-        this.send(task, transfer, { resolve: resolve as Receiver["resolve"], reject });
-        return;
-      }
-      let release = (): void => {};
-      const id = this.send(task, transfer, {
-        resolve: (answer) => (release(), resolve(answer as Answer)),
-        reject: (reason) => (release(), reject(reason as Error)),
-      });
-      release = onAbort(signal, (reason) => {
-        this.cancel(id);
-        reject(reason as Error);
-      });
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    let id = readyId;
+    const answer = new Promise<Answer>((resolve, reject) => {
+      id = this.send(task, transfer, { resolve: resolve as Receiver["resolve"], reject });
     });
+    return signal === undefined ? answer : orAborted(answer, signal, () => this.cancel(id));
   }
 
   /** Gives the worker a task, whose answer goes to `receiver`. @returns its number */
