@@ -1,7 +1,17 @@
 import { getEventListeners } from "node:events";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { DeadlineError, Gate, mapConcurrent, onAbort, orAborted, sleep, withDeadline } from "./async.js";
+import {
+  DeadlineError,
+  Gate,
+  linkedController,
+  mapAhead,
+  mapConcurrent,
+  onAbort,
+  orAborted,
+  sleep,
+  withDeadline,
+} from "./async.js";
 
 const late = (): Error => new Error("late");
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -49,6 +59,21 @@ describe("onAbort", () => {
     process.off("warning", onWarning);
     expect(warnings).toEqual([]);
     for (const release of releases) release();
+  });
+});
+
+describe("linkedController", () => {
+  it("aborts with the first signal until it is released, and by itself", () => {
+    const [run, closed] = [new AbortController(), new AbortController()];
+    const linked = linkedController([run.signal, closed.signal]);
+    closed.abort("closed");
+    expect(linked.controller.signal.reason).toBe("closed");
+    const released = linkedController(run.signal);
+    released.release();
+    run.abort("run");
+    expect(released.controller.signal.aborted).toBe(false);
+    expect(linkedController(run.signal).controller.signal.reason).toBe("run");
+    expect(linkedController().controller.signal.aborted).toBe(false);
   });
 });
 
@@ -257,6 +282,80 @@ describe("mapConcurrent", () => {
   });
 });
 
+describe("mapAhead", () => {
+  it("gives results in order, with so many under way while one is used", async () => {
+    let running = 0;
+    let most = 0;
+    const twice = async (item: number): Promise<number> => {
+      most = Math.max(most, ++running);
+      await sleep(5 - (item % 5));
+      running--;
+      return item * 2;
+    };
+    async function* source(): AsyncGenerator<number> {
+      for (let item = 0; item < 10; item++) yield item;
+    }
+    const results: number[] = [];
+    for await (const result of mapAhead(source(), 3, twice)) {
+      results.push(result);
+      await sleep(1);
+    }
+    expect(results).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
+    expect(most).toBe(3);
+  });
+
+  it.each(["an item", "the source"])(
+    "%s that fails is told after the results before it; the others are aborted",
+    async (who) => {
+      const aborted: number[] = [];
+      const broken = new Error("broken");
+      function* source(): Generator<number> {
+        yield* [0, 1, 2];
+        if (who === "the source") throw broken;
+        yield 3;
+      }
+      const make = async (item: number, signal: AbortSignal): Promise<number> => {
+        if (item === 1 && who === "an item") throw broken;
+        if (item < 2) return item;
+        return untilAborted(signal).catch(() => aborted.push(item));
+      };
+      const results: number[] = [];
+      const all = (async () => {
+        for await (const result of mapAhead(source(), 3, make)) results.push(result);
+      })();
+      await expect(all).rejects.toBe(broken);
+      expect(results).toEqual([0]);
+      expect(aborted).toEqual(who === "an item" ? [2, 3] : [2]);
+    },
+  );
+
+  it("a caller that asks for no more, or gives up, aborts what is under way and waits for it", async () => {
+    const stop = new AbortController();
+    const ended: number[] = [];
+    const make = async (item: number, signal: AbortSignal): Promise<number> => {
+      if (item === 0) return item;
+      await untilAborted(signal).catch(() => turn());
+      ended.push(item);
+      throw signal.reason;
+    };
+    for await (const result of mapAhead([0, 1, 2, 3], 2, make)) {
+      expect(result).toBe(0);
+      break;
+    }
+    expect(ended).toEqual([1]);
+    const results = mapAhead([0, 1, 2, 3], 2, make, { signal: stop.signal });
+    expect((await results.next()).value).toBe(0);
+    const next = results.next();
+    await turn();
+    const reason = new Error("enough");
+    stop.abort(reason);
+    await expect(next).rejects.toBe(reason);
+    expect(ended).toEqual([1, 1, 2]);
+    expect(listenersOf(stop.signal)).toBe(0);
+    await expect(mapAhead([0], 1, make, { signal: stop.signal }).next()).rejects.toBe(reason);
+  });
+});
+
 describe("Gate", () => {
   it("lets so many in at once, in order", async () => {
     const gate = new Gate(2);
@@ -293,6 +392,7 @@ describe("Gate", () => {
     second.abort(reason);
     await expect(running).rejects.toBe(reason);
     await expect(waiting).rejects.toBe(reason);
+    expect(gate.size).toBe(1);
     const next = gate.run(async () => "next");
     let isIdle = false;
     void gate.idle().then(() => (isIdle = true));
@@ -300,6 +400,7 @@ describe("Gate", () => {
     expect(isIdle).toBe(false);
     end();
     expect(await next).toBe("next");
+    expect(gate.size).toBe(0);
     await gate.idle();
     expect(begun).toBe(0);
   });

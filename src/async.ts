@@ -152,6 +152,38 @@ export async function mapConcurrent<Item, Result>(
   return results;
 }
 
+/**
+ * `fn` of every item, in order, with at most `limit` under way: while a result is used, the next ones are made. A failure is thrown when its
+ * turn comes, after the results before it; then, and when the caller asks for no more, the signal given to `fn` aborts, and those under way
+ * are waited for. After an abort no item is begun, and what `fn` has made already is still given.
+ * @throws the first failure, of `items` too; the signal's reason
+ */
+export async function* mapAhead<Item, Result>(
+  items: Iterable<Item> | AsyncIterable<Item>,
+  limit: number,
+  fn: (item: Item, signal: AbortSignal) => Promise<Result>,
+  { signal }: { signal?: Signals } = {},
+): AsyncGenerator<Result, void, undefined> {
+  checkLimit(limit);
+  const { controller, release } = linkedController(signal);
+  const underWay: Promise<Result>[] = [];
+  try {
+    for await (const item of items) {
+      controller.signal.throwIfAborted();
+      const result = start(() => fn(item, controller.signal));
+      // Awaited later: a failure meanwhile is no unhandled one.
+      result.catch(() => {});
+      underWay.push(result);
+      if (underWay.length >= limit) yield await (underWay.shift() as Promise<Result>);
+    }
+    while (underWay.length > 0) yield await (underWay.shift() as Promise<Result>);
+  } finally {
+    release();
+    controller.abort(new Error("internal: the results are no longer wanted"));
+    await Promise.allSettled(underWay);
+  }
+}
+
 interface WaitingTask {
   key: string | undefined;
   begin: () => void;

@@ -10,6 +10,7 @@
 import { mkdir, open, readFile, readdir, rename, stat, writeFile } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { mapAhead } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { isLockFile, withIndexLock } from "../index-lock.js";
 import type { ChunkSettings } from "./chunk.js";
@@ -119,16 +120,13 @@ async function gather(
   const parser =
     options.parser ?? new DocumentParser({ workers: documents.length - resumed < 20 ? 1 : 2, timeoutMs: 120_000 });
   try {
+    const takeApart = async (document: FoundDocument, inner: AbortSignal) => ({
+      document,
+      outcome: await passagesOf(document, parser, chunks, inner),
+    });
     // So that the workers have something to do while one is written down.
-    const ahead: Promise<Outcome>[] = [];
-    let next = resumed;
-    for (let place = resumed; place < documents.length; place++) {
-      signal?.throwIfAborted();
-      while (next < documents.length && ahead.length < documentsAhead)
-        ahead.push(passagesOf(documents[next++], parser, chunks, signal));
-      const outcome = await (ahead.shift() as Promise<Outcome>);
-      if ("failed" in outcome) throw outcome.failed;
-      const document = documents[place];
+    const taken = mapAhead(documents.slice(resumed), documentsAhead, takeApart, { signal });
+    for await (const { document, outcome } of taken) {
       if (strict && outcome.skipped !== undefined)
         throw new UserError(`${document.file}: ${outcome.skipped}. Without --strict it would be left out.`);
       await journal.add(document, outcome);
@@ -150,23 +148,26 @@ async function gather(
   };
 }
 
-type Outcome = { lines?: PassageLines; skipped?: string } | { failed: unknown };
+interface Outcome {
+  lines?: PassageLines;
+  /** Why the document has none. */
+  skipped?: string;
+}
 
-/** Never rejects: it may be waited for much later. */
+/** @throws the signal's reason alone */
 async function passagesOf(
   { file, path, kind, bytes }: FoundDocument,
   parser: DocumentParser,
   chunks: ChunkSettings,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<Outcome> {
   if (bytes > largestDocument) return { skipped: `it is larger than ${largestDocument / 1024 / 1024} MB` };
   try {
-    signal?.throwIfAborted();
     // A buffer of its own, which is handed over.
     const content = new Uint8Array(await readFile(file, { signal }));
     return { lines: await parser.passages(content, { kind, path }, chunks, { signal }) };
   } catch (error) {
-    if (signal?.aborted) return { failed: signal.reason };
+    signal.throwIfAborted();
     if (error instanceof UserError) return { skipped: error.message };
     const { code, message } = error as NodeJS.ErrnoException;
     return code === undefined

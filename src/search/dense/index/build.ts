@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { mapAhead } from "../../../async.js";
 import { UserError } from "../../../errors.js";
 import { isLockFile, withIndexLock } from "../../index-lock.js";
 import { makeFolder, remove, removeQuietly } from "../../../files/disk.js";
@@ -76,6 +77,15 @@ export const exactLimit = 200_000;
 /** Passages encoded by one call of the encoder; two such calls are under way at a time. */
 const rowsPerCall = 256;
 
+/** While one is written, the next is encoded. */
+const callsAtOnce = 2;
+
+interface Encoded {
+  lines: Line[];
+  /** [lines × dimensions] */
+  vectors: Float32Array;
+}
+
 /**
  * Builds an index. One that stood in `out` stays whole and usable until the new one replaces it in one step. With an encoder, what was
  * committed survives a stop, a crash and `kill -9`: the same call goes on behind it.
@@ -110,38 +120,25 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
   const resumedFrom = earlier?.progress.rows ?? 0;
   const started = performance.now();
   const read = { bytes: 0, totalBytes: 0 };
-  const calls: { lines: Line[]; vectors: Promise<Float32Array> }[] = [];
   let committed = resumedFrom;
 
   const commit = (): void => {
     writer.commit(encoder.name, encoder.dimensions);
     committed = writer.rows;
   };
-  /** Waits for the oldest call and writes what it gave. */
-  const writeOldest = async (): Promise<void> => {
-    const { lines, vectors } = calls[0];
-    const made = await vectors;
-    calls.shift();
+  const write = ({ lines, vectors }: Encoded): void => {
     if (earlier !== undefined && encoder.dimensions !== earlier.progress.dimensions)
       throw otherBuild(out, earlier.progress, encoder);
     for (const line of lines) writer.add(line);
-    writer.addVectors(made);
+    writer.addVectors(vectors);
     if (writer.rows - committed >= rowsPerCommit) commit();
     const perSecond = ((writer.rows - resumedFrom) * 1000) / (performance.now() - started);
     onProgress({ passages: writer.rows, total, resumedFrom, perSecond, ...read });
   };
 
-  try {
-    let waiting: StoredPassage[] = [];
-    const send = async (): Promise<void> => {
-      const texts = waiting.map(passageText);
-      const vectors = encoder.encode(texts, "passage", { signal });
-      // Awaited later; a failure meanwhile is no unhandled one.
-      vectors.catch(() => {});
-      calls.push({ lines: waiting.map(lineOf), vectors });
-      waiting = [];
-      if (calls.length > 1) await writeOldest();
-    };
+  /** What is not encoded yet, in calls. */
+  async function* unwritten(): AsyncGenerator<StoredPassage[], void, undefined> {
+    let call: StoredPassage[] = [];
     for await (const batch of batchesOf(options, read)) {
       for (const passage of batch) {
         if (writer.rows < resumedFrom) {
@@ -149,21 +146,29 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
           if (writer.rows === resumedFrom && !writer.matches(earlier!.progress)) throw otherCorpus(out);
           continue;
         }
-        waiting.push(passage);
-        if (waiting.length === rowsPerCall) await send();
+        call.push(passage);
+        if (call.length < rowsPerCall) continue;
+        yield call;
+        call = [];
       }
       signal?.throwIfAborted();
     }
     if (writer.rows < resumedFrom) throw otherCorpus(out);
-    if (waiting.length > 0) await send();
-    while (calls.length > 0) await writeOldest();
+    if (call.length > 0) yield call;
+  }
+  const encode = async (passages: readonly StoredPassage[], inner: AbortSignal): Promise<Encoded> => ({
+    lines: passages.map(lineOf),
+    vectors: await encoder.encode(passages.map(passageText), "passage", { signal: inner }),
+  });
+
+  try {
+    for await (const encoded of mapAhead(unwritten(), callsAtOnce, encode, { signal })) write(encoded);
     if (writer.rows === 0) throw new UserError("The corpus is empty: there is nothing to encode.");
     const dimensions = encoder.dimensions || earlier!.progress.dimensions;
     const facts = { encoder: encoder.name, encoderSource: encoder.source, passages: writer.rows, dimensions };
     const checksums = writer.finish();
     return { ...commitIndex(out, generation, facts, checksums), resumedFrom, normalised: 0 };
   } catch (error) {
-    await Promise.allSettled(calls.map(({ vectors }) => vectors));
     keep(writer, committed, resumedFrom, commit);
     writer.abandon();
     throw error;
