@@ -248,6 +248,11 @@ describe("failures", () => {
     expect(report.reason).toMatch(/answered 500: "down for \[key\]" \(tried 3 times\)\. See to the server/);
   });
 
+  it("a judgement has a deadline, whatever its tries", async () => {
+    const { judge } = await judging(() => undefined, { timeoutMs: 60_000, deadlineMs: 50 });
+    expect((await failureOf(judge)).message).toContain("no answer within 50 ms, retries included. See to the server");
+  });
+
   it("a server that keeps failing is left alone: exact match stands in at once", async () => {
     const { judge, asked } = await judging(
       (response, request) => (request === 1 ? says(response, "yes") : void response.writeHead(503).end()),

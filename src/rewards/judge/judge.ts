@@ -59,6 +59,8 @@ export interface JudgeSettings {
   timeoutMs?: number;
   /** Retries of a judgement. Default 3. */
   retries?: number;
+  /** Longest time for one judgement, retries and waiting for its turn included. Milliseconds; default: what its retries may take at most. */
+  deadlineMs?: number;
   /** When the server is left alone, and for how long; meanwhile judgements fail at once. Default as for search servers. */
   breaker?: BreakerSettings;
   /** Default: nothing is kept. */
@@ -87,7 +89,7 @@ export class Judge {
   /** The address without its query, for messages. */
   readonly url: string;
   readonly #address: string;
-  readonly #settings: Required<Omit<JudgeSettings, "url" | "key" | "retries" | "timeoutMs" | "breaker">>;
+  readonly #settings: Required<Omit<JudgeSettings, "url" | "key" | "retries" | "timeoutMs" | "deadlineMs" | "breaker">>;
   readonly #service: Service;
   readonly #gate: Gate;
   readonly #rate: RateLimit;
@@ -158,7 +160,7 @@ export class Judge {
     return Promise.resolve();
   }
 
-  #open({ key = "", retries = 3, timeoutMs = 30_000, breaker }: JudgeSettings, tools: HttpTools): Service {
+  #open({ key = "", retries = 3, timeoutMs = 30_000, deadlineMs, breaker }: JudgeSettings, tools: HttpTools): Service {
     const { maxRetryAfterMs } = defaultService;
     const { concurrency, perMinute } = this.#settings;
     const longestTurnMs = perMinute === 0 ? 0 : (concurrency * 60_000) / perMinute;
@@ -170,7 +172,7 @@ export class Judge {
           ...defaultService,
           retries,
           timeoutMs,
-          deadlineMs: (retries + 1) * (timeoutMs + maxRetryAfterMs + longestTurnMs),
+          deadlineMs: deadlineMs ?? (retries + 1) * (timeoutMs + maxRetryAfterMs + longestTurnMs),
           maxAnswerBytes,
           headers: key === "" ? {} : { authorization: `Bearer ${key}` },
           ...(breaker === undefined ? {} : { breaker }),

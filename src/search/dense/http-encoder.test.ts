@@ -182,6 +182,14 @@ describe("HttpEncoder", () => {
     expect((await failureOf(open(settings).encode(["a", "b"], "query"))).message).toContain("no answer within 160 ms");
   });
 
+  it("the time of a search is a deadline for the call, not for each try", async () => {
+    for (let request = 0; request < 4; request++) server.misbehave.push(() => {});
+    const encoder = await openEncoder({ location: server.url, model: "m" }, { environment: {}, timeoutMs: 60 });
+    expect((await failureOf(encoder.encode(["a"], "query"))).message).toContain("no answer within 60 ms");
+    expect(server.requests).toHaveLength(1);
+    await encoder.close();
+  });
+
   it("an endpoint that keeps failing is left alone, and asked again after a while", async () => {
     for (let tries = 0; tries < 3; tries++) server.misbehave.push((_, response) => sendData(response, [], 503));
     const encoder = open({ retries: 1, breaker: { failuresInRow: 3, restMs: 200 } });

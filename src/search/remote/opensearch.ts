@@ -1,9 +1,9 @@
 /** @file OpenSearch and Elasticsearch: an index of passages, searched with `_msearch`. */
-import { UserError, nearest } from "../../errors.js";
+import { UserError } from "../../errors.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
-import { SearchError, checkCount } from "../engine.js";
+import { checkCount } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { parseFields, readFields, recogniseFields } from "./fields.js";
 import type { PassageFields } from "./fields.js";
@@ -28,6 +28,8 @@ const defaults: Omit<OpenSearchSettings, "url" | "collection"> = {
   password: "",
   apiKey: "",
 };
+
+const permission = "wants another user. Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or OPENSEARCH_API_KEY.";
 
 /** A server refuses a query with more than 1,024 words over all fields; a word and the space behind it have two characters, one in Chinese. */
 const maxQueryCharacters = 1_000;
@@ -199,7 +201,8 @@ async function findFields(
 ): Promise<PassageFields> {
   if (index === "")
     throw await noIndex(server, "The search needs an index (--collection, search.collection).", index, signal);
-  const mapping = await askAtOpening(`${server.url}/${encodeURIComponent(index)}/_mapping`, server, signal);
+  const url = `${server.url}/${encodeURIComponent(index)}/_mapping`;
+  const mapping = await server.lookUp({ url }, signal, permission);
   if (mapping === undefined) throw await noIndex(server, `The server has no index "${index}".`, index, signal);
   const names = textFieldsOf(mapping);
   const fields = named ?? recogniseFields(names);
@@ -212,30 +215,14 @@ async function findFields(
   );
 }
 
-/** Undefined: there is no such thing. */
-async function askAtOpening(url: string, server: RemoteServer, signal: AbortSignal): Promise<unknown> {
-  try {
-    return await server.json({ url }, signal, (answer) => answer);
-  } catch (error) {
-    if (!(error instanceof SearchError)) throw error;
-    if (error.status === 404) return undefined;
-    if (error.status === 401 || error.status === 403)
-      throw new UserError(
-        `${server.url} wants another user. Set OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD, or OPENSEARCH_API_KEY.`,
-      );
-    throw error;
-  }
-}
-
 async function noIndex(server: RemoteServer, what: string, index: string, signal: AbortSignal): Promise<UserError> {
-  const rows = await askAtOpening(`${server.url}/_cat/indices?format=json&h=index`, server, signal).catch(() => []);
+  const url = `${server.url}/_cat/indices?format=json&h=index`;
+  const rows = await server.lookUp({ url }, signal, permission).catch(() => []);
   const names = (Array.isArray(rows) ? rows : [])
     .map((row: unknown) => String((row as { index?: unknown } | null)?.index))
     .filter((name) => !name.startsWith("."))
     .sort();
-  const hint = nearest(index, names);
-  const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
-  return new UserError(`${what} ${there} ${server.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+  return server.unknownName(what, index, names);
 }
 
 /** Text fields at the top of the documents of all indexes that the name stands for. */

@@ -1,10 +1,10 @@
 /** @file Qdrant: a collection of passages with vectors, searched by the vectors of the queries. */
-import { UserError, nearest } from "../../errors.js";
+import { UserError } from "../../errors.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import type { Encoder } from "../dense/encoder.js";
-import { SearchError, checkCount } from "../engine.js";
+import { checkCount } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { parseFields, readFields, recogniseFields } from "./fields.js";
 import type { PassageFields } from "./fields.js";
@@ -40,6 +40,8 @@ interface Collection {
   /** Servers before 1.10 know `search/batch` only. */
   hasQuery: boolean;
 }
+
+const permission = "wants a key that may read the collection. Set QDRANT_API_KEY.";
 
 /** Payload fields that hold a passage's id in a corpus: points themselves have numbers or UUIDs only. */
 const idNames = ["id", "_id", "doc_id", "passage_id"];
@@ -172,7 +174,7 @@ async function lookAt(server: RemoteServer, text: string, signal: AbortSignal): 
   if (name === "")
     throw await noCollection(server, "The search needs a collection (--collection, search.collection).", name, signal);
   const address = `${url}/collections/${encodeURIComponent(name)}`;
-  const answer = await ask(server, address, undefined, signal);
+  const answer = await server.lookUp({ url: address }, signal, permission);
   if (answer === undefined) throw await noCollection(server, `The server has no collection "${name}".`, name, signal);
   const { result } = answer as { result?: { config?: { params?: { vectors?: unknown } } } };
   const chosen = chooseVector(result?.config?.params?.vectors, vector, name);
@@ -218,37 +220,23 @@ function describeVector(vector: object): Pick<Collection, "dimensions" | "isDist
 /** Qdrant keeps no schema: the fields of the first few points. */
 async function payloadFields(server: RemoteServer, address: string, signal: AbortSignal): Promise<string[]> {
   const body = JSON.stringify({ limit: 10, with_payload: true, with_vector: false });
-  const answer = await ask(server, `${address}/points/scroll`, body, signal);
+  const answer = await server.lookUp({ url: `${address}/points/scroll`, body }, signal, permission);
   const points = (answer as { result?: { points?: unknown } } | undefined)?.result?.points;
   const payloads = Array.isArray(points) ? points.map((point: { payload?: object | null }) => point.payload ?? {}) : [];
   return [...new Set(payloads.flatMap(Object.keys))];
 }
 
 async function knowsQuery(server: RemoteServer, signal: AbortSignal): Promise<boolean> {
-  const { version } = ((await ask(server, `${server.url}/`, undefined, signal)) ?? {}) as { version?: unknown };
+  const answer = await server.lookUp({ url: `${server.url}/` }, signal, permission);
+  const { version } = (answer ?? {}) as { version?: unknown };
   const [major, minor] = (typeof version === "string" ? version : "").split(".").map(Number);
   // A server that does not say is taken for a new one.
   return !(major < 1 || (major === 1 && minor < 10));
 }
 
-/** Undefined: there is no such thing. */
-async function ask(server: RemoteServer, url: string, body: string | undefined, signal: AbortSignal): Promise<unknown> {
-  try {
-    return await server.json({ url, body }, signal, (answer) => answer);
-  } catch (error) {
-    if (!(error instanceof SearchError)) throw error;
-    if (error.status === 404) return undefined;
-    if (error.status === 401 || error.status === 403)
-      throw new UserError(`${server.url} wants a key that may read the collection. Set QDRANT_API_KEY.`);
-    throw error;
-  }
-}
-
 async function noCollection(server: RemoteServer, what: string, name: string, signal: AbortSignal): Promise<UserError> {
-  const answer = await ask(server, `${server.url}/collections`, undefined, signal).catch(() => undefined);
+  const answer = await server.lookUp({ url: `${server.url}/collections` }, signal, permission).catch(() => undefined);
   const rows = (answer as { result?: { collections?: unknown } } | undefined)?.result?.collections;
   const names = Array.isArray(rows) ? rows.map((row: { name?: unknown }) => String(row.name)).sort() : [];
-  const hint = nearest(name, names);
-  const there = names.length === 0 ? "There is none at" : `There are ${names.slice(0, 20).join(", ")} at`;
-  return new UserError(`${what} ${there} ${server.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+  return server.unknownName(what, name, names);
 }

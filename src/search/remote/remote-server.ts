@@ -1,5 +1,6 @@
 /** @file What engines that ask a server have in common: distinct queries in chunks, a few requests at a time. The rest is `Service`'s. */
-import type { HttpTools } from "../../http/request.js";
+import { nearest, UserError } from "../../errors.js";
+import type { HttpTools, ServiceRequest } from "../../http/request.js";
 import { askInChunks, defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
 import { SearchError } from "../engine.js";
@@ -58,6 +59,29 @@ export class RemoteServer extends Service {
     const answers = await this.call(signal, (whole) => askInChunks(distinct, this.#chunks, whole, ask));
     const lists = new Map(answers.map((list, index) => [distinct[index], this.#withoutRepeats(list, k)]));
     return queries.map((query) => (lists.get(query) as Passage[]).map((passage) => ({ ...passage })));
+  }
+
+  /**
+   * What the server says about itself or what it holds; undefined where there is no such thing (404).
+   * @param permission what to do where the server refuses to say it: "wants another user. Set …"
+   * @throws UserError for a refusal; SearchError
+   */
+  async lookUp(request: ServiceRequest, signal: AbortSignal, permission: string): Promise<unknown> {
+    try {
+      return await this.json(request, signal, (answer) => answer);
+    } catch (error) {
+      if (!(error instanceof SearchError)) throw error;
+      if (error.status === 404) return undefined;
+      if (error.status === 401 || error.status === 403) throw new UserError(`${this.url} ${permission}`);
+      throw error;
+    }
+  }
+
+  /** For a name that the server does not know: what it has instead. */
+  unknownName(what: string, name: string, known: readonly string[]): UserError {
+    const hint = nearest(name, known);
+    const there = known.length === 0 ? "There is none at" : `There are ${known.slice(0, 20).join(", ")} at`;
+    return new UserError(`${what} ${there} ${this.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
   }
 
   #withoutRepeats(list: readonly Passage[], k: number): Passage[] {

@@ -9,9 +9,8 @@ import path from "node:path";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { tokenizerFile } from "../tokenizer-files.js";
-import { encoderOptional, missingEncoderFiles } from "./encoder-selection.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
-import { optionalFiles, shardNames } from "./selection.js";
+import { encoderOptional, missingEncoderFiles, optionalFiles, shardNames } from "./selection.js";
 
 export class ModelCache {
   readonly folder: string;

@@ -8,11 +8,10 @@ import { UserError } from "../../../errors.js";
 import { withLock } from "../../../files/lock.js";
 import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
-import { encoderOptional } from "./encoder-selection.js";
 import { HubError } from "./hub-error.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
-import { optionalFiles, selectFiles, type ListedFile } from "./selection.js";
+import { encoderOptional, optionalFiles, selectFiles, type ListedFile } from "./selection.js";
 import { hubSettings, type HubSettings } from "./settings.js";
 import { HubTransport, type TransportOptions } from "./transport.js";
 

@@ -1,9 +1,8 @@
-/** @file Which files of a repository make a model that Sleuth can read, and what to say when they do not. */
+/** @file Which files of a repository make a model, an encoder or a cross-encoder that Sleuth can read, and what to say when they do not. */
 import { UserError } from "../../../errors.js";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { generationFile, settingsFile, specialTokensFile, templateFile, tokenizerFile } from "../tokenizer-files.js";
-import { selectEncoderFiles } from "./encoder-selection.js";
 import { isSafePath, type HubName } from "./name.js";
 
 export interface ListedFile {
@@ -115,4 +114,45 @@ function ggufList(listed: readonly ListedFile[], { repository, revision }: HubNa
 
 function isGguf(path: string): boolean {
   return /\.gguf$/i.test(path) && isSafePath(path);
+}
+
+/** Taken where they exist: how long texts may be, and how vectors are pooled. */
+export const encoderOptional = [
+  settingsFile,
+  "modules.json",
+  "sentence_bert_config.json",
+  "1_Pooling/config.json",
+  "README.md",
+];
+
+/** Without these there is no encoder. */
+const encoderNeeded = [configFile, tokenizerFile];
+
+/** Where an encoder may lie, best first. BERT models run from their weights too. */
+function encoderPlaces(variant: string): string[] {
+  const name = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
+  return [`onnx/${name}`, name, ...(variant === "" ? [weightsFile] : [])];
+}
+
+/** @throws UserError when the files would not make an encoder */
+function selectEncoderFiles(listed: readonly ListedFile[], variant: string, repository: string): ListedFile[] {
+  const paths = new Set(listed.map(({ path }) => path));
+  const model = encoderPlaces(variant).find((place) => paths.has(place));
+  const missing = encoderNeeded.filter((file) => !paths.has(file));
+  if (model === undefined || missing.length > 0) {
+    const onnx = [...paths].filter((file) => file.endsWith(".onnx")).slice(0, 6);
+    throw new UserError(
+      `${repository} has no ${[...missing, ...(model === undefined ? [encoderPlaces(variant)[0]] : [])].join(" and no ")}` +
+        `${onnx.length > 0 ? `; its ONNX files are ${onnx.join(", ")}` : ""}. Choose a repository with onnx/model.onnx, tokenizer.json and config.json.`,
+    );
+  }
+  // Weights of large exports lie beside the graph, in files that begin with its name.
+  const isPart = (path: string): boolean => path === model || path.startsWith(`${model}_`) || path === `${model}.data`;
+  return listed.filter(({ path }) => encoderNeeded.includes(path) || encoderOptional.includes(path) || isPart(path));
+}
+
+/** Files without which a snapshot is no encoder. */
+export function missingEncoderFiles(variant: string, has: (file: string) => boolean): string[] {
+  const missing = encoderNeeded.filter((file) => !has(file));
+  return encoderPlaces(variant).some(has) ? missing : [...missing, encoderPlaces(variant)[0]];
 }
