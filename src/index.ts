@@ -56,7 +56,7 @@ export { loadCorpus, readCorpus } from "./search/documents/corpus.js";
 export type { Encoder, EncoderSource, TextKind } from "./search/dense/encoder.js";
 export { openEncoder, type OpenEncoderOptions } from "./search/dense/open-encoder.js";
 export { DenseEngine } from "./search/dense/engine.js";
-export type { NearestPassages } from "./search/dense/nearest.js";
+export type { NearestPassages } from "./search/dense/engine.js";
 export { buildDenseIndex, type BuildDenseOptions, type DenseSummary } from "./search/dense/index/build.js";
 export { openDenseIndex, type DenseIndex } from "./search/dense/index/open.js";
 export { openVectors, type OpenVectorsOptions } from "./search/dense/vectors/open-vectors.js";

@@ -10,7 +10,7 @@ import { buildDenseIndex } from "../../src/search/dense/index/build.js";
 import { openDenseIndex } from "../../src/search/dense/index/open.js";
 import { minilm, minilmIsAbsent } from "../../src/search/dense/minilm.test-support.js";
 import { OnnxEncoder } from "../../src/search/dense/onnx-encoder.js";
-import type { VectorSource } from "../../src/search/dense/vectors/source.js";
+import type { VectorSource } from "../../src/search/dense/vectors/open-vectors.js";
 import type { BenchContext, BenchGroup } from "../bench.js";
 import { ClusteredVectors, blockSize, dimensions } from "./lancedb-vectors.js";
 import type { StoredPassage } from "../../src/types.js";

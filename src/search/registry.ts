@@ -70,7 +70,7 @@ const rows = {
     reads: ["index", "encoder", "encoderModel"],
   },
   lancedb: {
-    open: async (settings, context) => (await import("./dense/lancedb/open.js")).openLance(settings, context),
+    open: async (settings, context) => (await import("./dense/open.js")).openLance(settings, context),
     reads: ["index", "collection", "encoder", "encoderModel"],
   },
   http: {

@@ -13,7 +13,7 @@ import type { LanceRows } from "../../search/dense/lancedb/build.js";
 import { lanceRows } from "../../search/dense/lancedb/rows.js";
 import { openEncoder } from "../../search/dense/open-encoder.js";
 import { openVectors } from "../../search/dense/vectors/open-vectors.js";
-import type { VectorSource } from "../../search/dense/vectors/source.js";
+import type { VectorSource } from "../../search/dense/vectors/open-vectors.js";
 import { engineOf } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import type { IndexOptions } from "./options.js";

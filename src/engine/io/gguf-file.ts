@@ -6,7 +6,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { gguf, GGMLQuantizationType, type GGUFParseOutput } from "@huggingface/gguf";
 import { UserError } from "../../errors.js";
 import { blockTypes, type BlockType } from "./gguf-blocks.js";
-import { readInto } from "./read-into.js";
+import { readInto } from "../../files/read-into.js";
 
 /** Bytes unpacked at a time. */
 const pieceBytes = 1 << 20;

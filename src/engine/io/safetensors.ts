@@ -7,7 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
-import { readInto } from "./read-into.js";
+import { readInto } from "../../files/read-into.js";
 
 /** The reference implementation's limit. */
 const maxHeaderBytes = 100_000_000;

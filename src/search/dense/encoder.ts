@@ -1,5 +1,12 @@
-/** @file What turns texts into vectors: a model in a worker, or an `/v1/embeddings` endpoint. */
+/**
+ * @file The contract of encoders, which turn texts into vectors (a model in a worker, or an `/v1/embeddings` endpoint), and what the known
+ * families of models were trained to read.
+ */
+import path from "node:path";
+import type { StoredPassage } from "../../types.js";
+import { formatContents } from "../contents.js";
 import type { SearchOptions } from "../engine.js";
+import type { Pooling } from "./text-model/model-folder.js";
 
 /** Encoders of the E5 kind read queries and passages differently. */
 export type TextKind = "query" | "passage";
@@ -36,4 +43,54 @@ export interface Encoder {
   encode(texts: readonly string[], kind: TextKind, options?: SearchOptions): Promise<Float32Array>;
   counts?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
+}
+
+/** A passage as encoders read it: Search-R1's `contents`, a quoted title and the text. Without a title, the text alone. */
+export function passageText({ title, text }: Pick<StoredPassage, "title" | "text">): string {
+  return title === "" ? text : formatContents({ title, text });
+}
+
+interface Prefixes {
+  query: string;
+  passage: string;
+}
+
+const none: Prefixes = { query: "", passage: "" };
+
+/**
+ * Prefixes by the model's name. E5 (arXiv:2212.03533) tells queries and passages apart; bge instructs for queries only, bge-m3 not at all.
+ * Departures from Search-R1, whose index builder and server disagree about E5's passages: both sides ask this one function; "e5" counts
+ * as a word of the name only, not inside a hash or another word; the "instruct" models have their own form.
+ */
+export function prefixesOf(name: string): Prefixes {
+  const words = name.toLowerCase().split(/[^a-z0-9]+/);
+  if (words.includes("e5")) {
+    if (!words.includes("instruct")) return { query: "query: ", passage: "passage: " };
+    const task = "Given a web search query, retrieve relevant passages that answer the query";
+    return { query: `Instruct: ${task}\nQuery: `, passage: "" };
+  }
+  if (!words.includes("bge") || words.includes("m3")) return none;
+  if (words.includes("zh")) return { query: "为这个句子生成表示以用于检索相关文章：", passage: "" };
+  return { query: "Represent this sentence for searching relevant passages: ", passage: "" };
+}
+
+/** How the vectors of tokens become one, by the model's name: for models whose files do not say. */
+export function poolingOf(name: string): Pooling {
+  return name
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .includes("bge")
+    ? "cls"
+    : "mean";
+}
+
+/** The name of a model by its place: of `hf:ORG/NAME` the name, of a folder its own name, of a folder in the Hub's cache the repository's. */
+export function modelNameOf(location: string): string {
+  const hub = /^hf:([^@]+)/.exec(location)?.[1];
+  if (hub !== undefined) return hub;
+  const parts = path.resolve(location).split(path.sep);
+  const cached = parts.findLast((part) => part.startsWith("models--"));
+  if (cached !== undefined) return cached.slice("models--".length).replace("--", "/");
+  const own = parts.filter((part) => part !== "onnx" && !part.endsWith(".onnx"));
+  return own[own.length - 1] ?? "";
 }

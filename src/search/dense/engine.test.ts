@@ -12,7 +12,7 @@ import { ExactPassages } from "./exact/exact-passages.js";
 import { HttpEncoder } from "./http-encoder.js";
 import { buildDenseIndex } from "./index/build.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
-import { passageText } from "./passage-text.js";
+import { passageText } from "./encoder.js";
 import { writeBagModel } from "./tiny-models.test-support.js";
 import { WordEncoder, unitWordVectors, type WordEncoderOptions } from "./word-encoder.test-support.js";
 import type { StoredPassage } from "../../types.js";

@@ -1,13 +1,28 @@
-/** @file Dense search: an encoder and what finds the passages near a vector, as a search engine. */
+/** @file Dense search as a search engine: an encoder makes a vector of each query, and the passages whose vectors are nearest are found. */
 import { UserError } from "../../errors.js";
 import type { Passage } from "../../types.js";
 import { SearchError, checkCount, checkSignal, type SearchEngine, type SearchOptions } from "../engine.js";
 import type { Encoder } from "./encoder.js";
-import type { NearestPassages } from "./nearest.js";
 import { Coalescer } from "../middleware/coalesce.js";
 
 /** Most queries that are encoded in one call. */
 const queriesPerCall = 256;
+
+/** Finds the passages near a vector: exactly, over an array in a worker, or approximately, in a LanceDB table. */
+export interface NearestPassages {
+  /** Passages that can be found. */
+  readonly count: number;
+  readonly dimensions: number;
+  /** `name` of the encoder that made the vectors; undefined where that was not recorded (tables made by others). */
+  readonly encoder: string | undefined;
+  /**
+   * The `k` passages with the largest inner products (cosines: vectors have unit length) for each row of `queries_Q_E` [queries ×
+   * dimensions], best first; equal scores in the order of the index.
+   */
+  search(queries_Q_E: Float32Array, k: number, options?: SearchOptions): Promise<Passage[][]>;
+  counts?(): Readonly<Record<string, number>>;
+  close(): Promise<void>;
+}
 
 export class DenseEngine implements SearchEngine {
   readonly name: string;

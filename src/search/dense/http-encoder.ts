@@ -4,7 +4,7 @@ import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { askInChunks, defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import { SearchError, type SearchOptions } from "../engine.js";
-import { modelNameOf, prefixesOf } from "./conventions.js";
+import { modelNameOf, prefixesOf } from "./encoder.js";
 import type { Encoder, EncoderSource, TextKind } from "./encoder.js";
 
 export interface HttpEncoderSettings extends ServiceSettings {

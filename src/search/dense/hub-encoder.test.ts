@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commit, HubServer } from "../../engine/io/hub/hub-server.test-support.js";
 import { UserError } from "../../errors.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
-import { resolveEncoderModel, type HubOptions } from "./resolve-model.js";
+import { resolveEncoderModel, type HubOptions } from "./text-model/model-folder.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-hub-encoder-"));

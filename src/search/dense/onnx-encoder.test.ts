@@ -6,10 +6,10 @@ import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { busyWorker } from "../../workers/busy-workers.test-support.js";
 import { SearchError } from "../engine.js";
-import { modelNameOf, poolingOf, prefixesOf } from "./conventions.js";
+import { modelNameOf, poolingOf, prefixesOf } from "./encoder.js";
 import type { EncoderSource } from "./encoder.js";
 import { OnnxEncoder, type OnnxEncoderOptions } from "./onnx-encoder.js";
-import { batchesOf } from "./text-model/batches.js";
+import { batchesOf } from "./text-model/text-tokenizer.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-encoder-"));

@@ -2,10 +2,9 @@
 import path from "node:path";
 import { isHubName } from "../../engine/io/hub/name.js";
 import type { SearchOptions } from "../engine.js";
-import { modelNameOf, poolingOf, prefixesOf } from "./conventions.js";
+import { modelNameOf, poolingOf, prefixesOf } from "./encoder.js";
 import type { Encoder, EncoderSource, TextKind } from "./encoder.js";
-import { resolveEncoderModel, type HubOptions } from "./resolve-model.js";
-import { readModelFolder } from "./text-model/model-folder.js";
+import { resolveEncoderModel, type HubOptions, readModelFolder } from "./text-model/model-folder.js";
 import { TextModel } from "./text-model/text-model.js";
 
 export interface OnnxEncoderOptions {

@@ -1,9 +1,12 @@
-/** @file Dense search from settings: an index folder, and the encoder that it names or that is given. */
+/** @file Dense search from settings: an index folder or a LanceDB table, and the encoder that it names or that is given. */
 import { UserError } from "../../errors.js";
+import { locateIndex } from "../locate-index.js";
 import type { EngineContext, EngineSettings } from "../settings.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
-import { DenseEngine } from "./engine.js";
+import { DenseEngine, type NearestPassages } from "./engine.js";
 import { openDenseIndex } from "./index/open.js";
+import { parseCollection } from "./lancedb/columns.js";
+import { LancePassages } from "./lancedb/passages.js";
 import { openEncoder } from "./open-encoder.js";
 
 /** @throws UserError without an index, for another encoder than the index's, and as `openDenseIndex` and `openEncoder` do */
@@ -13,16 +16,39 @@ export async function openDense(settings: EngineSettings, context: EngineContext
       "dense needs an index. Make one with `sleuth index CORPUS.jsonl --engine dense --encoder ENCODER --out FOLDER` and name it with --index FOLDER.",
     );
   const { nearest, encoderSource } = await openDenseIndex(settings.index);
+  return withEncoder("dense", nearest, () => openQueryEncoder(settings, encoderSource, context));
+}
+
+/**
+ * A LanceDB table as a search engine. `index` is the folder or address (or a folder of several engines' indexes), `collection` the table
+ * and, where they cannot be told, its columns (`parseCollection`). The encoder is the one given, else the one that the table remembers.
+ * @throws UserError for a table that cannot be searched, and for another encoder than the one that made its vectors
+ */
+export async function openLance(settings: EngineSettings, context: EngineContext): Promise<DenseEngine> {
+  const environment = context.environment ?? process.env;
+  const { table, columns } = parseCollection(settings.collection);
+  const passages = await LancePassages.open({
+    address: settings.index === "" ? "" : await locateIndex(settings.index, "lancedb"),
+    table,
+    columns,
+    environment,
+    timeoutMs: settings.timeoutMs,
+  });
+  return withEncoder("lancedb", passages, () => openQueryEncoder(settings, passages.encoderSource, context));
+}
+
+/** The engine over opened passages. They are closed when the encoder cannot be opened or does not fit them. */
+async function withEncoder(
+  name: string,
+  nearest: NearestPassages,
+  openIt: () => Promise<Encoder>,
+): Promise<DenseEngine> {
+  let encoder: Encoder | undefined;
   try {
-    const encoder = await openQueryEncoder(settings, encoderSource, context);
-    try {
-      return new DenseEngine(encoder, nearest);
-    } catch (error) {
-      await encoder.close();
-      throw error;
-    }
+    encoder = await openIt();
+    return new DenseEngine(encoder, nearest, name);
   } catch (error) {
-    await nearest.close();
+    await Promise.all([encoder?.close(), nearest.close()]);
     throw error;
   }
 }
@@ -31,7 +57,7 @@ export async function openDense(settings: EngineSettings, context: EngineContext
  * The encoder for queries: the one that the settings name, else the one that the index or table remembers.
  * @throws UserError when neither names one
  */
-export async function openQueryEncoder(
+async function openQueryEncoder(
   { encoder: location, encoderModel, timeoutMs }: EngineSettings,
   remembered: EncoderSource | undefined,
   { environment, http }: EngineContext,

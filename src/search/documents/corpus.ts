@@ -4,11 +4,11 @@
  */
 import { stat } from "node:fs/promises";
 import { UserError } from "../../errors.js";
+import { kindOf, parseRecord, readLines } from "../../files/lines.js";
+import type { Line } from "../../files/lines.js";
+import type { StoredPassage } from "../../types.js";
 import { parseContents } from "../contents.js";
 import { IdTable } from "../id-table.js";
-import type { Line } from "../../files/lines.js";
-import { kindOf, parseRecord, readLines } from "../../files/lines.js";
-import type { StoredPassage } from "../../types.js";
 
 export interface CorpusOptions {
   signal?: AbortSignal;

@@ -1,7 +1,7 @@
 /** @file One file of any kind as passages. Takes as long as it takes: runs in a worker (`DocumentParser`). */
+import { isUtf8 } from "node:buffer";
 import { UserError } from "../../errors.js";
 import type { ChunkSettings } from "./chunk.js";
-import { decodeText } from "./decode.js";
 import { passagesOf } from "./sections.js";
 import type { ReadDocument, TitledText } from "./sections.js";
 
@@ -72,4 +72,22 @@ async function readAs(bytes: Uint8Array, kind: DocumentKind): Promise<ReadDocume
 function nameOf(path: string): string {
   const last = path.slice(path.lastIndexOf("/") + 1);
   return last.replace(/(.)\.[^.]+$/, "$1");
+}
+
+/**
+ * Bytes of a text file as text: UTF-8, UTF-16 by its mark, else Windows-1252 (which Latin-1 is a part of). Line breaks become "\n".
+ * @throws UserError for what is no text
+ */
+function decodeText(bytes: Uint8Array): string {
+  const text = decode(bytes).replace(/\r\n?/g, "\n");
+  // Characters that no text holds: the file is something else, whatever its ending.
+  if (text.includes("\0")) throw new UserError("it is not a text file (it holds zero bytes)");
+  return text;
+}
+
+function decode(bytes: Uint8Array): string {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder("utf-16be").decode(bytes);
+  if (isUtf8(bytes)) return new TextDecoder("utf-8").decode(bytes);
+  return new TextDecoder("windows-1252").decode(bytes);
 }

@@ -1,9 +1,8 @@
 /** @file A cross-encoder in a worker: reads query and passage together and says how well they fit. */
-import { resolveEncoderModel } from "../dense/resolve-model.js";
-import type { HubOptions } from "../dense/resolve-model.js";
+import { resolveEncoderModel, readModelFolder } from "../dense/text-model/model-folder.js";
+import type { HubOptions } from "../dense/text-model/model-folder.js";
 import { UserError } from "../../errors.js";
 import type { SearchOptions } from "../engine.js";
-import { readModelFolder } from "../dense/text-model/model-folder.js";
 import { TextModel, type TextModelOptions } from "../dense/text-model/text-model.js";
 import type { Pair, PairScorer } from "./pair-scorer.js";
 

@@ -1,14 +1,14 @@
 /** @file Exact nearest passages: every vector is looked at, in a worker. To about 200,000 passages that takes milliseconds. */
 import { availableParallelism } from "node:os";
+import { OnnxEmitter, type EncodedModel } from "../../../engine/onnx/emitter.js";
 import { UserError } from "../../../errors.js";
 import type { Passage, StoredPassage } from "../../../types.js";
-import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../passages.js";
-import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import { WorkerGone } from "../../../workers/thread.js";
-import type { NearestPassages } from "../nearest.js";
-import { productGraph } from "./product-graph.js";
-import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
+import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../passages.js";
+import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
+import type { NearestPassages } from "../engine.js";
+import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./worker.js";
 
 /** Queries multiplied at once; more in one product are no faster each. */
 const queriesPerTask = 64;
@@ -135,4 +135,14 @@ export class ExactPassages implements NearestPassages {
   #error(why: string, cause?: unknown, isRetryable = false): SearchError {
     return new SearchError(`Dense search: ${why.replace(/\.$/, "")}.`, { engine: "dense", isRetryable, cause });
   }
+}
+
+/** scores [A, B] = a [A, E] · b [B, E]ᵀ */
+function productGraph(): EncodedModel {
+  const emitter = new OnnxEmitter();
+  emitter.input("a", ["A", "E"], "float32");
+  emitter.input("b", ["B", "E"], "float32");
+  emitter.emitNamed("Gemm", ["a", "b"], ["scores"], { transB: 1 });
+  emitter.output("scores", ["A", "B"], "float32");
+  return emitter.encode();
 }

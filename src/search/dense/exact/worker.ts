@@ -1,11 +1,37 @@
 /** @file The worker behind `ExactPassages`: holds the vectors in chunks and multiplies queries with them. */
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
+import type { EncodedModel } from "../../../engine/onnx/emitter.js";
 import { ModelSession } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
+import { readInto } from "../../../files/read-into.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
-import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./task.js";
 import { Candidates, innerProduct, slackOf } from "./top-rows.js";
+
+/** Vectors in memory, [rows × dimensions], or a file of little-endian float32 with its size and SHA-256. */
+export type VectorPlace =
+  { vectors_N_E: Float32Array } | { file: string; bytes: number; sha256: string; /** For messages. */ remedy: string };
+
+export interface ExactData {
+  place: VectorPlace;
+  dimensions: number;
+  threads: number;
+  /** The product, encoded: the worker does not load what encodes it. */
+  product: EncodedModel;
+}
+
+export interface ExactTask {
+  /** [queries × dimensions] */
+  queries_Q_E: Float32Array;
+  k: number;
+}
+
+/** For each query `counts[q]` rows with their scores, one after another. */
+export interface ExactAnswer {
+  counts: Uint32Array;
+  rows: Uint32Array;
+  scores: Float64Array;
+}
 
 /** Rows multiplied at once: their scores for 64 queries take 4 MiB. */
 const rowsPerChunk = 16_384;
@@ -88,11 +114,7 @@ async function readChunks(place: Extract<VectorPlace, { file: string }>, dimensi
     for (let start = 0; start < bytes;) {
       const chunk = new Float32Array(Math.min(rowsPerChunk * dimensions, (bytes - start) / 4));
       const target = new Uint8Array(chunk.buffer);
-      for (let done = 0; done < target.length;) {
-        const { bytesRead } = await handle.read(target, done, target.length - done, start + done);
-        if (bytesRead === 0) throw damaged("it ends early");
-        done += bytesRead;
-      }
+      await readInto(handle, target, start, () => damaged("it ends early"));
       hash.update(target);
       chunks.push(chunk);
       start += target.length;

@@ -10,8 +10,8 @@ import { readCorpus } from "../../documents/corpus.js";
 import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
-import { passageText } from "../passage-text.js";
-import type { VectorSource } from "../vectors/source.js";
+import { passageText } from "../encoder.js";
+import type { VectorSource } from "../vectors/open-vectors.js";
 import { formatName, formatVersion, progressName } from "./format.js";
 import type { DenseManifest, FileName } from "./format.js";
 import { placeVectors } from "./given-vectors.js";
@@ -72,7 +72,7 @@ export interface DenseSummary {
 }
 
 /** Above this many passages exact search is slower than an approximate index, with nothing gained that a user would notice. */
-export const exactLimit = 200_000;
+const exactLimit = 200_000;
 
 /** Passages encoded by one call of the encoder; two such calls are under way at a time. */
 const rowsPerCall = 256;

@@ -1,6 +1,6 @@
 /** @file Vectors made elsewhere, brought to unit length and into the order of the corpus. */
 import { UserError } from "../../../errors.js";
-import type { VectorSource } from "../vectors/source.js";
+import type { VectorSource } from "../vectors/open-vectors.js";
 
 /** A vector counts as one of unit length within this. */
 const tolerance = 1e-3;

@@ -1,17 +1,17 @@
 /** @file Making a LanceDB table of passages and their vectors, and changing it while others search it. */
 import { mkdirSync } from "node:fs";
-import { UserError } from "../../../errors.js";
-import type { SearchOptions } from "../../engine.js";
-import { WorkerPool } from "../../../workers/pool.js";
-import type { Encoder, EncoderSource } from "../encoder.js";
 import { orAborted } from "../../../async.js";
+import { UserError } from "../../../errors.js";
+import type { StoredPassage } from "../../../types.js";
+import { WorkerPool } from "../../../workers/pool.js";
+import type { SearchOptions } from "../../engine.js";
+import { passageText } from "../encoder.js";
+import type { Encoder, EncoderSource } from "../encoder.js";
+import type { TableNotes } from "./columns.js";
 import { loadArrow, loadLance } from "./library.js";
-import type { TableNotes } from "./metadata.js";
 import { lanceError, lancePlace } from "./storage.js";
 import type { Environment, LancePlace } from "./storage.js";
-import { passageText } from "../passage-text.js";
 import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./writer.js";
-import type { StoredPassage } from "../../../types.js";
 
 /** Some passages in a row. */
 export interface LanceRows {

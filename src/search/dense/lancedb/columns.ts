@@ -1,5 +1,9 @@
-/** @file Which columns of a table are vector, text, id and title: found by name and type, or said. */
+/**
+ * @file What the schema of a table says: which columns are vector, text, id and title (found by name and type, or said), and, in the
+ * metadata of tables that Sleuth made, who made the vectors of what.
+ */
 import { UserError } from "../../../errors.js";
+import type { EncoderSource } from "../encoder.js";
 
 /** Names of columns; an empty name means: there is none. */
 export interface LanceColumns {
@@ -130,4 +134,33 @@ function isText({ type }: Column): boolean {
 function isId(column: Column): boolean {
   // Tables made from plain JavaScript objects have float64 for every number.
   return isText(column) || column.type.typeId === arrow.int || column.type.typeId === arrow.float;
+}
+
+const keys = { encoder: "sleuth.encoder", source: "sleuth.source", encoderSource: "sleuth.encoder.source" } as const;
+
+/** What a table of ours says about itself; fixed when it is made. */
+export interface TableNotes {
+  /** `name` of the encoder that made the vectors. */
+  encoder?: string;
+  /** Tells the source of the passages from any other: a build is continued from the same one only. */
+  source?: string;
+  /** What opens that encoder again. */
+  encoderSource?: EncoderSource;
+}
+
+export function toMetadata({ encoder, source, encoderSource }: TableNotes): Map<string, string> {
+  const metadata = new Map<string, string>();
+  if (encoder !== undefined) metadata.set(keys.encoder, encoder);
+  if (source !== undefined) metadata.set(keys.source, source);
+  if (encoderSource !== undefined) metadata.set(keys.encoderSource, JSON.stringify(encoderSource));
+  return metadata;
+}
+
+export function fromMetadata(metadata: ReadonlyMap<string, string>): TableNotes {
+  const found = metadata.get(keys.encoderSource);
+  return {
+    encoder: metadata.get(keys.encoder),
+    source: metadata.get(keys.source),
+    encoderSource: found === undefined ? undefined : (JSON.parse(found) as TableNotes["encoderSource"]),
+  };
 }

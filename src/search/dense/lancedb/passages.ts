@@ -1,20 +1,18 @@
 /** @file The passages near a vector in a LanceDB table: ours, or anybody's, in a folder or on object storage. */
 import type { Connection, Table } from "@lancedb/lancedb";
+import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
 import { UserError, nearest } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
 import { parseContents } from "../../contents.js";
 import { SearchError, checkCount, checkSignal } from "../../engine.js";
 import type { SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
-import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
-import { findColumns } from "./columns.js";
-import type { LanceColumns } from "./columns.js";
+import type { NearestPassages } from "../engine.js";
+import { findColumns, fromMetadata } from "./columns.js";
+import type { LanceColumns, TableNotes } from "./columns.js";
 import { loadLance } from "./library.js";
-import { fromMetadata } from "./metadata.js";
-import type { TableNotes } from "./metadata.js";
 import { checkFolder, lanceError, lancePlace, plainMessage } from "./storage.js";
 import type { Environment, LancePlace } from "./storage.js";
-import type { NearestPassages } from "../nearest.js";
 
 export interface LanceSettings {
   /** Folder, TABLE.lance within one, s3://bucket/folder, gs://… or az://…. */

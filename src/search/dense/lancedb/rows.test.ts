@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { childPassages } from "./child.test-support.js";
 import { lanceRows } from "./rows.js";
-import type { VectorSource } from "../vectors/source.js";
+import type { VectorSource } from "../vectors/open-vectors.js";
 
 /** Rows [number, -number], in blocks of these sizes. */
 function source(sizes: readonly number[], ids?: (row: number) => string): VectorSource {

@@ -1,8 +1,8 @@
 /** @file Passages and the vectors that were made of them elsewhere, row by row. */
 import { UserError } from "../../../errors.js";
-import type { LanceRows } from "./build.js";
-import type { VectorSource } from "../vectors/source.js";
 import type { StoredPassage } from "../../../types.js";
+import type { VectorSource } from "../vectors/open-vectors.js";
+import type { LanceRows } from "./build.js";
 
 type Stream<Item> = AsyncIterable<Item> | Iterable<Item>;
 

@@ -6,7 +6,7 @@ import type { Encoder } from "../encoder.js";
 import { LanceTable, buildLanceTable } from "./build.js";
 import type { LanceRows } from "./build.js";
 import { LancePassages } from "./passages.js";
-import { passageText } from "../passage-text.js";
+import { passageText } from "../encoder.js";
 import { lanceIsAbsent, loadArrow, loadLance } from "./library.js";
 import type { StoredPassage } from "../../../types.js";
 

@@ -4,13 +4,13 @@
 import type { Connection, Table } from "@lancedb/lancedb";
 import type { Table as ArrowTable, Data, RecordBatch, Schema } from "apache-arrow";
 import { UserError } from "../../../errors.js";
+import type { StoredPassage } from "../../../types.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
+import { fromMetadata, toMetadata } from "./columns.js";
+import type { TableNotes } from "./columns.js";
 import { loadArrow, loadLance } from "./library.js";
-import { fromMetadata, toMetadata } from "./metadata.js";
-import type { TableNotes } from "./metadata.js";
 import { plainMessage } from "./storage.js";
 import type { LancePlace } from "./storage.js";
-import type { StoredPassage } from "../../../types.js";
 
 export interface IndexPlan {
   partitions: number;

@@ -1,7 +1,9 @@
-/** @file A folder with an encoder or a cross-encoder: which of its files are used, and what they say about the model. */
+/** @file A folder with an encoder or a cross-encoder, from disk or from the Hub: which of its files are used, and what they say about the model. */
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { isHubName } from "../../../engine/io/hub/name.js";
+import type { PullOptions } from "../../../engine/io/hub/pull.js";
 import { readOptionalJson, type Json } from "../../../engine/io/json-file.js";
 import { indexFile, weightsFile } from "../../../engine/io/safetensors-set.js";
 import { tokenizerFile } from "../../../engine/io/tokenizer-files.js";
@@ -153,4 +155,21 @@ async function isFile(place: string): Promise<boolean> {
     (stats) => stats.isFile(),
     () => false,
   );
+}
+
+/** How a model of the Hub is fetched: progress, notes, cancelling, environment. */
+export type HubOptions = PullOptions;
+
+/**
+ * The folder of an encoder or cross-encoder.
+ * @throws UserError when it cannot be had
+ */
+export async function resolveEncoderModel(
+  location: string,
+  variant: string,
+  options: HubOptions = {},
+): Promise<string> {
+  if (!isHubName(location)) return location;
+  const { resolveEncoder } = await import("../../../engine/io/hub/pull.js");
+  return resolveEncoder(location, variant, options);
 }

@@ -2,12 +2,12 @@
 import { availableParallelism } from "node:os";
 import { mapConcurrent } from "../../../async.js";
 import { UserError } from "../../../errors.js";
-import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
-import type { Pair } from "../../rerank/pair-scorer.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import { WorkerGone } from "../../../workers/thread.js";
+import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
+import type { Pair } from "../../rerank/pair-scorer.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
-import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
+import type { ModelAnswer, ModelTask, TextModelData } from "./worker.js";
 
 export interface TextModelOptions {
   /** Threads of JavaScript, each with a copy of the weights. Two encode a corpus faster than one with twice the cores. Default 1. */

@@ -1,10 +1,9 @@
 /**
  * @file Texts and pairs as an encoder reads them: token ids with what the model's tokenizer puts around them, cut to a length. The ids
- * are those of Hugging Face's tokenizers with `truncation=True` (golden numbers in `testdata/`).
+ * are those of Hugging Face's tokenizers with `truncation=True` (golden numbers in `testdata/`). And which texts go through a model together.
  */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../../errors.js";
-import { readTemplate, type Template, type TemplateItem } from "./template.js";
 
 /** One text, ready for a model. */
 export interface TokenizedText {
@@ -106,4 +105,113 @@ function open(json: object, source: string): Tokenizer {
       { cause },
     );
   }
+}
+
+/** A special token, or the place of the first (0) or second (1) text; with the token type of what stands there. */
+type TemplateItem = { id: number; type: number } | { text: 0 | 1; type: number };
+
+/** What a tokenizer puts around a text or a pair: the post-processor of `tokenizer.json`, as lists of ids. */
+interface Template {
+  single: TemplateItem[];
+  pair: TemplateItem[];
+}
+
+interface PostProcessor {
+  type: string;
+  processors?: PostProcessor[];
+  single?: TemplatePiece[];
+  pair?: TemplatePiece[];
+  special_tokens?: Record<string, { ids: number[] }>;
+  cls?: [string, number];
+  sep?: [string, number];
+}
+
+type TemplatePiece =
+  { SpecialToken: { id: string; type_id: number } } | { Sequence: { id: "A" | "B"; type_id: number } };
+
+/**
+ * Reads the post-processor; without one nothing is put around texts.
+ * @throws UserError for a kind that is not known
+ */
+function readTemplate(processor: unknown, source: string): Template {
+  if (processor === null || processor === undefined) return bare;
+  const { type, ...fields } = processor as PostProcessor;
+  const [cls, sep] = [fields.cls?.[1], fields.sep?.[1]];
+  switch (type) {
+    case "TemplateProcessing":
+      return { single: pieces(fields, fields.single), pair: pieces(fields, fields.pair) };
+    case "BertProcessing":
+      return around(cls!, sep!, [{ id: sep!, type: 0 }], 1);
+    case "RobertaProcessing":
+      return around(
+        cls!,
+        sep!,
+        [0, 1].map(() => ({ id: sep!, type: 0 })),
+        0,
+      );
+    case "ByteLevel":
+      return bare;
+    case "Sequence":
+      // At most one of them adds tokens.
+      return (
+        fields.processors?.map((inner) => readTemplate(inner, source)).find((template) => template !== bare) ?? bare
+      );
+    default:
+      throw new UserError(
+        `${source}: the post-processor "${type}" is not supported. Use a tokenizer.json with TemplateProcessing, BertProcessing or RobertaProcessing.`,
+      );
+  }
+}
+
+const bare: Template = {
+  single: [{ text: 0, type: 0 }],
+  pair: [
+    { text: 0, type: 0 },
+    { text: 1, type: 0 },
+  ],
+};
+
+function around(cls: number, sep: number, between: TemplateItem[], secondType: number): Template {
+  const single: TemplateItem[] = [
+    { id: cls, type: 0 },
+    { text: 0, type: 0 },
+    { id: sep, type: 0 },
+  ];
+  const pair = [
+    ...single.slice(0, 2),
+    ...between,
+    { text: 1 as const, type: secondType },
+    { id: sep, type: secondType },
+  ];
+  return { single, pair };
+}
+
+function pieces({ special_tokens = {} }: Partial<PostProcessor>, list: TemplatePiece[] = []): TemplateItem[] {
+  return list.flatMap((piece): TemplateItem[] => {
+    if ("Sequence" in piece) return [{ text: piece.Sequence.id === "A" ? 0 : 1, type: piece.Sequence.type_id }];
+    const { id, type_id } = piece.SpecialToken;
+    return (special_tokens[id]?.ids ?? []).map((token) => ({ id: token, type: type_id }));
+  });
+}
+
+/**
+ * Puts rows of like length together: padding costs as much as text.
+ * @param lengths tokens of each row
+ * @param maxTokens most tokens of a batch, padding included; a longer row is a batch of its own
+ * @returns for each batch the places of its rows among all
+ */
+export function batchesOf(lengths: readonly number[], maxTokens: number): number[][] {
+  const order = lengths.map((_, row) => row).sort((a, b) => lengths[b] - lengths[a] || a - b);
+  const batches: number[][] = [];
+  let batch: number[] = [];
+  for (const row of order) {
+    // The first row is the longest, and all are padded to it.
+    if (batch.length > 0 && (batch.length + 1) * lengths[batch[0]] > maxTokens) {
+      batches.push(batch);
+      batch = [];
+    }
+    batch.push(row);
+  }
+  if (batch.length > 0) batches.push(batch);
+  return batches;
 }

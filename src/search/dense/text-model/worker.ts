@@ -4,10 +4,24 @@ import { readRequiredJson } from "../../../engine/io/json-file.js";
 import { ModelSession, type ModelFeed, type ModelOutput } from "../../../engine/runtime/model-session.js";
 import { UserError } from "../../../errors.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
-import { batchesOf } from "./batches.js";
+import type { Pair } from "../../rerank/pair-scorer.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
-import type { ModelAnswer, ModelTask, TextModelData } from "./task.js";
-import { TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
+import { batchesOf, TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
+
+export interface TextModelData {
+  model: ModelFolder;
+  threads: number;
+  pooling: Pooling;
+  maxTokens: number;
+}
+
+export type ModelTask = { texts: string[] } | { pairs: Pair[] };
+
+/** Row-major, [texts or pairs × width]: unit vectors of texts, logits of pairs. */
+export interface ModelAnswer {
+  values: Float32Array;
+  width: number;
+}
 
 /** Tokens that go through the model at once, padding included. More is no faster on processors and takes more memory. */
 const tokensPerBatch = 2048;

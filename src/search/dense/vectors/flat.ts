@@ -5,7 +5,8 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { float16ToFloat32 } from "../../../engine/io/half-precision.js";
 import { UserError } from "../../../errors.js";
-import type { VectorRows, VectorSource } from "./source.js";
+import { readInto } from "../../../files/read-into.js";
+import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 const bytesPerPiece = 8 << 20;
 
@@ -63,12 +64,7 @@ class FlatVectors implements VectorSource {
     const rowsPerPiece = Math.max(1, Math.floor(bytesPerPiece / rowBytes));
     for (let first = 0; first < count; first += rowsPerPiece) {
       const bytes = new Uint8Array(Math.min(rowsPerPiece, count - first) * rowBytes);
-      for (let done = 0; done < bytes.length;) {
-        const place = start + first * rowBytes + done;
-        const { bytesRead } = await this.#handle.read(bytes, done, bytes.length - done, place);
-        if (bytesRead === 0) throw new UserError(`${this.name} ended early while it was read. Copy it again.`);
-        done += bytesRead;
-      }
+      await readInto(this.#handle, bytes, start + first * rowBytes, () => endedEarly(this.name));
       yield { vectors: numbersOf(bytes.buffer, bytesPerNumber) };
     }
   }
@@ -123,7 +119,12 @@ async function readHeader(path: string, handle: FileHandle): Promise<Layout> {
   return { start, count, dimensions, bytesPerNumber };
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+/** The file was cut off while it was open. */
+export function endedEarly(path: string): UserError {
+  return new UserError(`${path} ended early while it was read. Copy it again.`);
+}
+
+export async function openFile(path: string): Promise<FileHandle> {
   return open(path, "r").catch((cause: Error) => {
     throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
   });

@@ -1,8 +1,23 @@
-/** @file Vectors from a file, by its ending. */
+/** @file Vectors that were made elsewhere: a stream of rows from a file, opened by its ending. */
 import { UserError } from "../../../errors.js";
 import { openNpy, openRaw } from "./flat.js";
 import { openParquet, type ParquetColumns } from "./parquet.js";
-import type { VectorSource } from "./source.js";
+
+export interface VectorRows {
+  /** [rows × dimensions], as stored. */
+  vectors: Float32Array | Float64Array;
+  /** Which passage each row belongs to; absent where rows are in the order of the corpus. */
+  ids?: string[];
+}
+
+export interface VectorSource {
+  /** For messages: the file. */
+  readonly name: string;
+  readonly dimensions: number;
+  readonly count: number;
+  rows(): AsyncIterable<VectorRows>;
+  close(): Promise<void>;
+}
 
 export interface OpenVectorsOptions {
   /** Of raw files, which do not say. */

@@ -1,8 +1,9 @@
 /** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
-import { open } from "node:fs/promises";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { UserError } from "../../../errors.js";
-import type { VectorRows, VectorSource } from "./source.js";
+import { readInto } from "../../../files/read-into.js";
+import { endedEarly, openFile } from "./flat.js";
+import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 export interface ParquetColumns {
   /** Default "id". */
@@ -22,19 +23,13 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
     import("hyparquet"),
     import("hyparquet-compressors"),
   ]);
-  const handle = await open(path, "r").catch((cause: Error) => {
-    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
-  });
+  const handle = await openFile(path);
   const { size } = await handle.stat();
   const file: AsyncBuffer = {
     byteLength: size,
     async slice(start, end = size) {
       const bytes = new Uint8Array(end - start);
-      for (let done = 0; done < bytes.length;) {
-        const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-        if (bytesRead === 0) throw new UserError(`${path} ended early while it was read. Copy it again.`);
-        done += bytesRead;
-      }
+      await readInto(handle, bytes, start, () => endedEarly(path));
       return bytes.buffer;
     },
   };
