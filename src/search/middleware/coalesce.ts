@@ -2,8 +2,7 @@
  * @file Callers that ask at the same moment share a call, and what is under way already is waited for instead of asked again. In front of every
  * opened engine, of its encoder, and of the engine of a search server.
  */
-import { setMaxListeners } from "node:events";
-import { onAbort } from "../../async.js";
+import { linkedController, onAbort } from "../../async.js";
 import { SearchError, addCounts } from "../engine.js";
 import type { SearchEngine } from "../engine.js";
 import { WrappedEngine, firstOf, layerOf } from "./wrap.js";
@@ -184,9 +183,7 @@ export class Coalescer<Answer> {
     const asked = gathered.filter(({ waiting }) => waiting.length > 0);
     if (asked.length === 0) return;
     this.calls++;
-    const controller = new AbortController();
-    // One listener for each query that is handed to a worker is no leak.
-    setMaxListeners(0, controller.signal);
+    const { controller } = linkedController();
     const waiting = asked.reduce((sum, one) => sum + one.waiting.length, 0);
     const call: Call<Answer> = { asked, controller, waiting };
     for (const one of asked) one.call = call;
