@@ -8,7 +8,7 @@ import { makeAlgorithm } from "../src/algorithms/make.js";
 import { objectiveGradient } from "../src/algorithms/objective.js";
 import { ratioStats } from "../src/algorithms/ratio-stats.js";
 import { protocolNamed } from "../src/prompts/protocol.js";
-import { exactMatch } from "../src/rewards/exact-match.js";
+import { exactMatch } from "../src/rewards/answers.js";
 import { formatReward } from "../src/rewards/format.js";
 import type { Group, Question, Segment, Trajectory } from "../src/types.js";
 import type { BenchGroup } from "./bench.js";

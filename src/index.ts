@@ -80,7 +80,7 @@ export { renderTrace, traceFromLine, traceToLine, type TraceRecord } from "./rol
 export { atlas, protocols, r1, searchR1, searchR1Short, type Protocol } from "./prompts/protocol.js";
 export type { Reward, RewardFunction, RewardMoment } from "./rewards/reward.js";
 export { combineRewards, rewardsFor, stagedReward, type RewardSettings, type RewardStage } from "./rewards/combine.js";
-export { exactMatch, matchesAnswer } from "./rewards/exact-match.js";
+export { exactMatch, matchesAnswer } from "./rewards/answers.js";
 export { normaliseAnswer } from "./rewards/normalise.js";
 
 // Algorithms.

@@ -134,7 +134,7 @@ describe("import map", () => {
 
   it.each([
     ['import { a } from "../policy/local/client.js";', "algorithms/grpo.ts"],
-    ['import type { a } from "../policy/local/client.js";', "rewards/exact-match.ts"],
+    ['import type { a } from "../policy/local/client.js";', "rewards/answers.ts"],
     ['import { a } from "../../rollout/run.js";', "engine/generate/sampler.ts"],
     ['export * from "../../train/loop.js";', "policy/local/client.ts"],
     ['const a = await import("../cli/main.js");', "train/loop.ts"],

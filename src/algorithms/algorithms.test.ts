@@ -4,10 +4,16 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Group } from "../types.js";
 import { lossTokens } from "./aggregate.js";
-import { advantageRows, groupOf, trajectoryOf, trajectoryOfShape, withEvidence } from "./batches.test-support.js";
+import {
+  advantageRows,
+  groupOf,
+  tokenRoles,
+  trajectoryOf,
+  trajectoryOfShape,
+  withEvidence,
+} from "./batches.test-support.js";
 import type { Choices } from "./choices.js";
 import { type AlgorithmName, algorithmNames, choicesOf } from "./named.js";
-import { tokenRoles } from "./datum.js";
 import { makeAlgorithm } from "./make.js";
 import { isEngineLoss } from "./losses.js";
 

@@ -69,3 +69,15 @@ export function advantageRows(
 ): AdvantageRow[] {
   return algorithm.advantages(withEvidence(algorithm, algorithm.rows(groups)), state).rows;
 }
+
+/** The author of each token, `[T]`. */
+export function tokenRoles(trajectory: Trajectory): Role[] {
+  return trajectory.segments.flatMap(({ role, tokens_T }) => tokens_T.map(() => role));
+}
+
+/** Tokens the policy wrote. */
+export function policyTokenCount(trajectory: Trajectory): number {
+  let count = 0;
+  for (const { role, tokens_T } of trajectory.segments) if (role === "policy") count += tokens_T.length;
+  return count;
+}

@@ -1,5 +1,5 @@
 /** @file From a trajectory to a training sequence. Masks come from roles, and from nothing else. */
-import type { Datum, Role, Trajectory } from "../types.js";
+import type { Datum, Trajectory } from "../types.js";
 
 export interface DatumOptions {
   /**
@@ -8,18 +8,6 @@ export interface DatumOptions {
    * trainer's own there (taken before the first update on this data); a ratio loss refuses NaN.
    */
   maskRetrieved?: boolean;
-}
-
-/** The author of each token, `[T]`. */
-export function tokenRoles(trajectory: Trajectory): Role[] {
-  return trajectory.segments.flatMap(({ role, tokens_T }) => tokens_T.map(() => role));
-}
-
-/** Tokens the policy wrote. */
-export function policyTokenCount(trajectory: Trajectory): number {
-  let count = 0;
-  for (const { role, tokens_T } of trajectory.segments) if (role === "policy") count += tokens_T.length;
-  return count;
 }
 
 /** A trajectory as one training sequence, before anything is said about what it teaches. */

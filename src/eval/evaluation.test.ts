@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { atlas } from "../prompts/protocol.js";
-import { exactMatch } from "../rewards/exact-match.js";
+import { exactMatch } from "../rewards/answers.js";
 import { NoneEngine } from "../search/controls.js";
 import type { Question, Trajectory } from "../types.js";
 import { searchEnvironment } from "../rollout/environment.js";

@@ -2,15 +2,19 @@
 import { nearest, UserError } from "../errors.js";
 import type { Protocol } from "../prompts/protocol.js";
 import type { Question, Trajectory } from "../types.js";
-import { coverMatch, substringMatch } from "./cover-match.js";
-import { exactMatch } from "./exact-match.js";
-import { f1 } from "./f1.js";
+import { coverMatch, exactMatch, f1, retrieval, substringMatch } from "./answers.js";
 import { textExactMatch, textFormatReward } from "./faithful.js";
 import { formatReward, searchR1FormatReward } from "./format.js";
-import { lengthCost, noAnswer, noSearch, overlong, repetitionCost, type LengthOptions } from "./penalties.js";
-import { retrieval } from "./retrieval.js";
+import {
+  lengthCost,
+  noAnswer,
+  noSearch,
+  overlong,
+  repetitionCost,
+  searchCost,
+  type LengthOptions,
+} from "./penalties.js";
 import type { Reward, RewardMoment } from "./reward.js";
-import { searchCost } from "./search-cost.js";
 
 /** A weighted sum and what it is made of. */
 export interface CombinedReward {

@@ -9,13 +9,12 @@
  * are looked at, and they are known by role; the token with which a model ends its turn may stand behind its last tag.
  * 2. A thought that the chat template has begun (or left empty) at the end of the prompt belongs to the first turn.
  * 3. No answer scores as no answer; the original took the prompt's example. 4. Retrieval looks for whole words in passages
- * (`retrieval.ts`).
+ * (`retrievedAnswer`).
  */
 import type { Protocol, TagPair } from "../prompts/protocol.js";
 import { protocolTags } from "../prompts/render.js";
 import type { Trajectory } from "../types.js";
-import { exactMatch } from "./exact-match.js";
-import { retrievedAnswer } from "./retrieval.js";
+import { exactMatch, retrievedAnswer } from "./answers.js";
 import type { RewardFunction } from "./reward.js";
 
 export interface FormatOptions {

@@ -3,15 +3,11 @@ import { searchR1 } from "../prompts/protocol.js";
 import type { Question, SearchCall, Trajectory } from "../types.js";
 import { attemptOf, searchCall } from "./attempts.test-support.js";
 import { combineRewards, rewardsFor, stageAt, stagedReward, type RewardStage } from "./combine.js";
-import { coverMatch, substringMatch } from "./cover-match.js";
-import { exactMatch, matchesAnswer } from "./exact-match.js";
-import { f1 } from "./f1.js";
+import { coverMatch, exactMatch, f1, matchesAnswer, retrieval, substringMatch } from "./answers.js";
 import { isWellFormed, searchR1FormatReward } from "./format.js";
 import { normaliseAnswer } from "./normalise.js";
-import { lengthCost, noAnswer, noSearch, overlong, repetitionCost } from "./penalties.js";
-import { retrieval } from "./retrieval.js";
+import { lengthCost, noAnswer, noSearch, overlong, repeatedQueries, repetitionCost, searchCost } from "./penalties.js";
 import type { Reward } from "./reward.js";
-import { repeatedQueries, searchCost } from "./search-cost.js";
 
 const question: Question = { id: "q", question: "Capital of France?", answers: ["Paris", "City of Paris"] };
 

@@ -5,11 +5,10 @@
 import { protocolTags } from "../prompts/render.js";
 import type { Protocol } from "../prompts/protocol.js";
 import type { Question, Trajectory } from "../types.js";
-import { matchesAnswer } from "./exact-match.js";
+import { matchesAnswer, retrievedAnswer } from "./answers.js";
 import { withoutEndOfTurn } from "./format.js";
 import { answerWords, holdsWords, normaliseAnswer } from "./normalise.js";
-import { retrievedAnswer } from "./retrieval.js";
-import { repeatedQueries } from "./search-cost.js";
+import { repeatedQueries } from "./penalties.js";
 
 /** What a sign looks for. */
 export interface Suspicion {

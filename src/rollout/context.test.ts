@@ -9,7 +9,8 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tokenRoles, trajectoryToDatum } from "../algorithms/datum.js";
+import { tokenRoles } from "../algorithms/batches.test-support.js";
+import { trajectoryToDatum } from "../algorithms/datum.js";
 import { createChatTemplate } from "../engine/io/chat-template.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";

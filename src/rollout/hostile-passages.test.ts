@@ -19,7 +19,7 @@ import type * as Sanitize from "../prompts/sanitize.js";
 import type { Sanitizer } from "../prompts/sanitize.js";
 import { searchR1 } from "../prompts/protocol.js";
 import { protocolTags } from "../prompts/render.js";
-import { exactMatch } from "../rewards/exact-match.js";
+import { exactMatch } from "../rewards/answers.js";
 import type { Passage, Question, Tokenizer, Trajectory } from "../types.js";
 import { engineOf } from "./fixtures.test-support.js";
 import { rollout } from "./rollout.js";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { policyTokenCount, tokenRoles, trajectoryToDatum } from "../algorithms/datum.js";
+import { policyTokenCount, tokenRoles } from "../algorithms/batches.test-support.js";
+import { trajectoryToDatum } from "../algorithms/datum.js";
 import { engineOf, options, passage, question } from "./fixtures.test-support.js";
 import { rollout } from "./rollout.js";
 import { renderTrace, traceFromLine, traceToLine } from "./trace.js";

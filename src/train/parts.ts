@@ -21,7 +21,7 @@ import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { Policy } from "../contracts/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
-import { exactMatch } from "../rewards/exact-match.js";
+import { exactMatch } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Reward, RewardFunction } from "../rewards/reward.js";
 import { requireRoom } from "../rollout/rollout.js";

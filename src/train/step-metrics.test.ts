@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { atlas } from "../prompts/protocol.js";
-import { exactMatch } from "../rewards/exact-match.js";
+import { exactMatch } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Group, Trajectory } from "../types.js";
 import { rolloutMetrics, searchMetrics } from "./step-metrics.js";

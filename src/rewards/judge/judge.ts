@@ -16,7 +16,7 @@ import { RateLimit } from "../../http/rate-limit.js";
 import { realTools, ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ErrorDetails } from "../../http/service.js";
 import type { Question, Trajectory } from "../../types.js";
-import { exactMatch } from "../exact-match.js";
+import { exactMatch } from "../answers.js";
 import type { RewardMoment } from "../reward.js";
 import { cacheKey, noCache, type VerdictCache } from "./cache.js";
 import { checkJudgePrompt, defaultJudgePrompt, judgeMessage, readVerdict, type JudgeScale } from "./prompt.js";

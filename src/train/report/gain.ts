@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { bootstrapMean, type Estimate } from "../../eval/intervals.js";
-import { exactMatch } from "../../rewards/exact-match.js";
+import { exactMatch } from "../../rewards/answers.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 
 /** The attempts at one question, by the untrained policy and by the trained one. */
