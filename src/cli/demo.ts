@@ -5,7 +5,7 @@ import { renderTrace } from "../rollout/trace.js";
 import { mergeConfig, type Config, type ConfigInput } from "../train/config/config.js";
 import { attemptPairs, type AttemptPair } from "../train/report/gain.js";
 import type { TestReports, TrainResult } from "../train/result.js";
-import { addFaithful, collect, configOver, integer, withoutUndefined } from "./run-options.js";
+import { addFaithful, collect, configOver, keyOption, withoutUndefined } from "./run-options.js";
 import { exitStatusOf, interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
 import { count, duration } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -45,8 +45,8 @@ export const demoVerb: Verb = {
   configure: (command) => {
     addFaithful(command);
     command
-      .option("--seed <number>", "of question order and sampling", integer(0))
-      .option("--steps <number>", "optimisation steps", integer(0))
+      .addOption(keyOption("train.seed"))
+      .addOption(keyOption("train.steps"))
       .option("--no-search", "control: the same training without a search engine")
       .option("--random-retriever", "control: random passages instead of search results")
       .option("--no-mask", "ablation: train on retrieved text as if the model had written it")

@@ -1,5 +1,6 @@
 /** @file The options that train, eval, ask and demo share, and the configuration they amount to. */
 import { InvalidArgumentError, Option, type Command } from "commander";
+import type { z } from "zod";
 import { parseMemory } from "../engine/memory/limit.js";
 import { presets, type PresetName } from "../recipes/presets.js";
 import { faithful } from "../recipes/search-r1/faithful.js";
@@ -12,7 +13,8 @@ import {
   type Config,
   type ConfigInput,
 } from "../train/config/config.js";
-import { groupHelp } from "../train/config/fields.js";
+import { fields, groupHelp } from "../train/config/fields.js";
+import { optionOf } from "./options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
 import { readRunConfig } from "../train/run-folder.js";
@@ -168,6 +170,13 @@ export function withoutUndefined(config: Record<string, Record<string, unknown>>
 /** For options that may be repeated. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
+}
+
+/** The option of a key of the configuration, with the key's bounds: `--min-reward` for `sft.minReward`. */
+export function keyOption(path: string, help?: string): Option {
+  const [group, key] = path.split(".");
+  const field = (fields as Record<string, Record<string, z.ZodType>>)[group][key];
+  return optionOf(key, field, { help: `${help ?? field.description} (${path})` });
 }
 
 /** Parses an integer of at least `least`. */

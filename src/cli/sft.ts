@@ -11,8 +11,7 @@ import {
   configHelp,
   configOf,
   configOver,
-  integer,
-  numberOption,
+  keyOption,
   warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
@@ -58,13 +57,13 @@ export const sftVerb: Verb = {
     );
     addSettings(command);
     command
-      .option("--count <number>", "atlas: how many transcripts (sft.count)", integer(1))
-      .option("--min-reward <number>", "of recorded trajectories, those with so much (sft.minReward)", numberOption)
-      .option("--epochs <number>", "times that every transcript is seen (sft.epochs)", integer(1))
-      .option("--batch <number>", "transcripts per step (sft.batch)", integer(1))
+      .addOption(keyOption("sft.count"))
+      .addOption(keyOption("sft.minReward"))
+      .addOption(keyOption("sft.epochs"))
+      .addOption(keyOption("sft.batch"))
       .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
       .option("--resume", "go on with the run in --run, with the configuration it was started with")
-      .option("--seed <number>", "of order, wording, what is set aside and fresh adapters (train.seed)", integer(0))
+      .addOption(keyOption("train.seed", "of order, wording, what is set aside and fresh adapters"))
       .addHelpText("after", () => configHelp());
   },
   async run(terminal, given) {

@@ -13,7 +13,7 @@ import {
   configHelp,
   configOf,
   configOver,
-  integer,
+  keyOption,
   presetHelp,
   warnAboutCorpus,
   warnAboutPrompt,
@@ -67,8 +67,8 @@ export const trainVerb: Verb = {
     command
       .option("--run <folder>", "where the run is written; without it runs/ and the time of day")
       .option("--resume", "go on with the run in --run, with the configuration it was started with")
-      .option("--steps <number>", "optimisation steps (train.steps)", integer(0))
-      .option("--seed <number>", "of question order, sampling and fresh adapters (train.seed)", integer(0))
+      .addOption(keyOption("train.steps"))
+      .addOption(keyOption("train.seed"))
       .addHelpText("after", () => `${presetHelp()}\n${configHelp()}`);
   },
   async run(terminal, given) {

@@ -6,6 +6,7 @@ import type { JudgeReport } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
 import type { Question, Trajectory } from "../types.js";
 import type { Environment } from "../rollout/environment.js";
+import { rolloutDefaults } from "../rollout/settings.js";
 import { toEvaluation, type Evaluation } from "./evaluation.js";
 import { attemptAndScore } from "../rollout/environment.js";
 
@@ -33,7 +34,7 @@ export interface EvaluationOptions {
   /** 0, the default, is greedy. */
   temperature?: number;
   seed?: number;
-  /** Attempts under way at once. Default 128. */
+  /** Attempts under way at once. Default: that of `rollout.maxConcurrent`. */
   concurrency?: number;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;
@@ -49,7 +50,7 @@ export async function runEvaluation(
   questions: readonly Question[],
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
-  const { temperature = 0, seed = 0, concurrency = 128, signal, onProgress } = options;
+  const { temperature = 0, seed = 0, concurrency = rolloutDefaults.maxConcurrent, signal, onProgress } = options;
   const started = performance.now();
   const attempt = (question: Question, inner: AbortSignal): Promise<Trajectory> => {
     const own = deriveSeed(seed, "evaluation", question.source ?? "", question.id);

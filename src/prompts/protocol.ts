@@ -110,6 +110,8 @@ export const protocols = {
   atlas,
 } as const satisfies Readonly<Record<string, Protocol>>;
 export type ProtocolName = keyof typeof protocols;
+/** For settings, which list the names. */
+export const protocolNames = Object.keys(protocols) as ProtocolName[];
 
 /** The protocol of a name that is settled. */
 export function protocolNamed(name: ProtocolName | "auto"): Protocol {

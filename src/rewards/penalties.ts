@@ -2,6 +2,7 @@
 import type { Question, Trajectory } from "../types.js";
 import { exactMatch } from "./answers.js";
 import type { RewardFunction } from "./reward.js";
+import { rewardDefaults } from "./settings.js";
 
 /** Tokens that the policy wrote. */
 function policyTokens({ segments }: Trajectory): number {
@@ -17,16 +18,20 @@ export const noAnswer: RewardFunction = (_question, { answer }) => (answer === n
 export const noSearch: RewardFunction = (_question, { searches }) => (searches.length === 0 ? -1 : 0);
 
 export interface LengthOptions {
-  /** Tokens of the policy that are free. Default 256. */
+  /** Tokens of the policy that are free. Default: that of `reward.lengthBudget`. */
   budget?: number;
-  /** Price of each further token. Default 0.001. */
+  /** Price of each further token. Default: that of `reward.lengthPrice`. */
   perToken?: number;
   /** Most that one trajectory pays; below 1, a right answer of any length beats a wrong one. Default 0.3. */
   most?: number;
 }
 
 /** Minus the price of the policy's tokens beyond a budget; searches and passages are free. */
-export function lengthCost({ budget = 256, perToken = 0.001, most = 0.3 }: LengthOptions = {}): RewardFunction {
+export function lengthCost({
+  budget = rewardDefaults.lengthBudget,
+  perToken = rewardDefaults.lengthPrice,
+  most = 0.3,
+}: LengthOptions = {}): RewardFunction {
   return (_question, trajectory) => {
     const over = policyTokens(trajectory) - budget;
     return over <= 0 ? 0 : -Math.min(most, over * perToken);

@@ -14,6 +14,7 @@
  *    tokenizes the text again.) What the environment says next follows it directly, inside the same assistant's turn.
  * `faithful` takes back what can be taken back of 1, 3, 7 and 8; docs/papers.md has the table.
  */
+import type { z } from "zod";
 import { DeadlineError, withDeadline } from "../async.js";
 import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../contracts/policy.js";
@@ -29,6 +30,7 @@ import type { Question, Tokenizer, Trajectory } from "../types.js";
 import { askSearch, type SearchOutcome } from "./ask-search.js";
 import { makeObservation, showPassages } from "./observation.js";
 import { Row } from "./row.js";
+import { rolloutDefaults, type faithfulRolloutFields } from "./settings.js";
 
 export interface RolloutOptions {
   policy: Pick<Policy, "sample" | "tokenizer" | "contextLength">;
@@ -70,16 +72,7 @@ export interface RolloutOptions {
 }
 
 /** Switches of the faithful mode that concern rollouts. */
-export interface FaithfulRollout {
-  /** Observations that are too long are cut to their first tokens. */
-  cutObservations?: boolean;
-  /** A turn goes on past `</answer>`; where `</search>` follows, it ends there, else behind the first `</answer>`. */
-  searchTagFirst?: boolean;
-  /** End-of-text tokens at the end of a turn are taken out of the row, unless they are all of the turn. */
-  dropEndOfText?: boolean;
-  /** A base model's prompt does not begin with its BOS. */
-  noStartToken?: boolean;
-}
+export type FaithfulRollout = Partial<z.output<z.ZodObject<typeof faithfulRolloutFields>>>;
 
 type Settings = Required<Omit<RolloutOptions, "signal">> & {
   signal?: AbortSignal;
@@ -94,11 +87,11 @@ type Settings = Required<Omit<RolloutOptions, "signal">> & {
 export class PromptTooLong extends UserError {}
 
 const defaults = {
-  chat: "auto" as const,
-  context: "none" as const,
+  chat: rolloutDefaults.chat,
+  context: rolloutDefaults.context,
   faithful: {},
-  temperature: 1,
-  topP: 1,
+  temperature: rolloutDefaults.temperature,
+  topP: rolloutDefaults.topP,
   seed: 0,
   policyTimeoutMs: 3_600_000,
   searchTimeoutMs: 30_000,

@@ -27,7 +27,7 @@ export const metricCatalogue = {
   "searches/waitMs": { unit: "ms", meaning: "mean wait for one search" },
   "search/requests": {
     unit: "requests",
-    meaning: "requests to search servers since the line before, further tries and evaluations included",
+    meaning: "requests to search servers since the line before, retries and evaluations included",
   },
   "search/cacheHitRate": {
     unit: "share",

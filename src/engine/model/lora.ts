@@ -24,6 +24,9 @@ export interface LoraConfig {
   targets: readonly LoraTarget[];
 }
 
+/** Of adapters that are not described. */
+export const defaultLora: LoraConfig = { rank: 16, alpha: 32, targets: allLoraTargets };
+
 /** A model's adapter: its settings and its matrices. */
 export interface Adapter {
   lora: LoraConfig;

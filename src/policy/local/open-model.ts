@@ -4,7 +4,7 @@ import { freezeWeights } from "../../engine/io/frozen-weights.js";
 import type { ModelSource, TokenizerFiles } from "../../engine/io/model-source.js";
 import { openModel } from "../../engine/io/open-model.js";
 import type { ModelConfig } from "../../engine/model/config.js";
-import { initAdapter, allLoraTargets, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
+import { defaultLora, initAdapter, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
 import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
 import type { EngineModel } from "../../engine/model/weights.js";
 import { UserError } from "../../errors.js";
@@ -14,8 +14,6 @@ import type { MemoryPlan } from "../../contracts/policy.js";
 
 /** Below this many parameters all of them are trained, unless something else is asked for. */
 const small = 20_000_000;
-
-const defaultLora: LoraConfig = { rank: 16, alpha: 32, targets: allLoraTargets };
 
 export interface OpenedModel {
   model: EngineModel;

@@ -18,6 +18,7 @@ import { defaultService, Service, type ErrorDetails } from "../../http/service.j
 import type { Question, Trajectory } from "../../types.js";
 import { exactMatch } from "../answers.js";
 import type { RewardMoment } from "../reward.js";
+import { rewardDefaults } from "../settings.js";
 import { cacheKey, noCache, type VerdictCache } from "./cache.js";
 import { checkJudgePrompt, defaultJudgePrompt, judgeMessage, readVerdict, type JudgeScale } from "./prompt.js";
 
@@ -39,23 +40,23 @@ export class JudgeError extends UserError {
   }
 }
 
+/** What is left out is as in the group `reward` of a configuration. */
 export interface JudgeSettings {
   /** The server: `http://127.0.0.1:11434/v1`, or the whole address of its chat completions. */
   url: string;
   model: string;
   /** With {question}, {answers}, {answer} and {verdict}. Default `defaultJudgePrompt`. */
   prompt?: string;
-  /** Default yes-no. */
   scale?: JudgeScale;
   /** Sent as a bearer token and never shown. Default none. */
   key?: string;
-  /** Further fields of each request. Default temperature 0 and 1,024 tokens. */
+  /** Further fields of each request. */
   body?: Readonly<Record<string, unknown>>;
-  /** Judgements at once. Default 8. */
+  /** Judgements at once. */
   concurrency?: number;
-  /** Requests a minute, retries included; 0, the default, is no limit. */
+  /** Requests a minute, retries included; 0: no limit. */
   perMinute?: number;
-  /** Longest time for one request. Milliseconds; default 30,000. */
+  /** Longest time for one request, in milliseconds. */
   timeoutMs?: number;
   /** Retries of a judgement. Default 3. */
   retries?: number;
@@ -65,7 +66,7 @@ export interface JudgeSettings {
   breaker?: BreakerSettings;
   /** Default: nothing is kept. */
   cache?: VerdictCache;
-  /** What a judgement that failed for now becomes. Default exact-match. */
+  /** What a judgement that failed for now becomes. */
   onFailure?: "exact-match" | "stop";
 }
 
@@ -104,12 +105,12 @@ export class Judge {
     this.#settings = {
       model: settings.model,
       prompt: settings.prompt ?? defaultJudgePrompt,
-      scale: settings.scale ?? "yes-no",
-      body: settings.body ?? { temperature: 0, max_tokens: 1024 },
-      concurrency: settings.concurrency ?? 8,
-      perMinute: settings.perMinute ?? 0,
+      scale: settings.scale ?? rewardDefaults.judgeScale,
+      body: settings.body ?? rewardDefaults.judgeBody,
+      concurrency: settings.concurrency ?? rewardDefaults.judgeConcurrency,
+      perMinute: settings.perMinute ?? rewardDefaults.judgePerMinute,
       cache: settings.cache ?? noCache,
-      onFailure: settings.onFailure ?? "exact-match",
+      onFailure: settings.onFailure ?? rewardDefaults.judgeFailure,
     };
     checkJudgePrompt(this.#settings.prompt);
     if (settings.model === "")
@@ -160,7 +161,10 @@ export class Judge {
     return Promise.resolve();
   }
 
-  #open({ key = "", retries = 3, timeoutMs = 30_000, deadlineMs, breaker }: JudgeSettings, tools: HttpTools): Service {
+  #open(
+    { key = "", retries = 3, timeoutMs = rewardDefaults.judgeTimeoutMs, deadlineMs, breaker }: JudgeSettings,
+    tools: HttpTools,
+  ): Service {
     const { maxRetryAfterMs } = defaultService;
     const { concurrency, perMinute } = this.#settings;
     const longestTurnMs = perMinute === 0 ? 0 : (concurrency * 60_000) / perMinute;

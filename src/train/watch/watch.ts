@@ -2,18 +2,34 @@
  * @file The collapse watch: from findings to decisions. Everything here is a pure function of plain data, which is saved with the run: a run
  * that was stopped and continued decides as one that was not. What a decision does is `act.ts`.
  */
+import { z } from "zod";
 import type { AlgorithmState } from "../../algorithms/algorithm.js";
 import type { MetricLine, MetricName } from "../metrics.js";
 import { detect, hasLearned, type Finding, type Signal } from "./detectors.js";
 import { recentSteps } from "./series.js";
 
-export interface WatchSettings {
-  action: "warn" | "stop" | "rollback";
-  patience: number;
-  window: number;
-  rollbackFactor: number;
-  maxRollbacks: number;
-}
+/** The group `watch` of a configuration. */
+export const watchFields = {
+  action: z
+    .enum(["warn", "stop", "rollback"])
+    .default("rollback")
+    .describe("when a collapse is seen: only tell, end the run, or put the best checkpoint back and learn slower"),
+  patience: z
+    .int()
+    .positive()
+    .default(5)
+    .describe("steps for which a warning may stay before it is acted on; alarms are at once"),
+  window: z.int().min(8).default(30).describe("steps of the run's own past that the present is compared with"),
+  rollbackFactor: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.5)
+    .describe("roll-back: what learning rates are multiplied by for the rest of the run"),
+  maxRollbacks: z.int().nonnegative().default(3).describe("roll-backs of one run; the next collapse ends it"),
+};
+
+export type WatchSettings = z.output<z.ZodObject<typeof watchFields>>;
 
 /** What the watch remembers. */
 export interface WatchState {

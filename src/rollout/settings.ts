@@ -1,0 +1,60 @@
+/** @file The settings of a rollout in a run configuration: the group `rollout` and the rollout's switches of `faithful`. */
+import { z } from "zod";
+import { protocolNames } from "../prompts/protocol.js";
+
+const count = z.int().positive();
+const countOrZero = z.int().nonnegative();
+const off = z.boolean().default(false);
+
+export const rolloutFields = {
+  protocol: z
+    .enum(["auto", ...protocolNames])
+    .default("auto")
+    .describe(
+      "tags and prompt by which policy and search talk; auto: atlas for models raised on its tags (atlas-base), else search-r1, or r1 where no search is possible",
+    ),
+  chat: z
+    .enum(["auto", "always", "never"])
+    .default("auto")
+    .describe(
+      "put the prompt through the model's chat template; auto: where the model has one and the protocol's prompt is an instruction",
+    ),
+  context: z
+    .enum(["none", "question"])
+    .default("none")
+    .describe(
+      "question: search once with the question itself before the policy writes; with maxSearches=0 that is RAG",
+    ),
+  maxSearches: countOrZero.default(4).describe("searches the policy may make per question"),
+  maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
+  maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),
+  maxObservationTokens: count
+    .default(160)
+    .describe("room for one search's passages; what does not fit is left out whole"),
+  temperature: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("of training rollouts; 1 samples the policy's own distribution"),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("nucleus of training rollouts, whose log-probabilities are then those of the nucleus; 1: everything"),
+  maxConcurrent: count.default(128).describe("attempts under way at once; the engine batches what they sample"),
+};
+
+export const rolloutDefaults = z.object(rolloutFields).parse({});
+
+/** What the released code does otherwise in a rollout. */
+export const faithfulRolloutFields = {
+  cutObservations: off.describe(
+    "observations too long for their budget are cut, the closing tag included, instead of leaving passages out",
+  ),
+  searchTagFirst: off.describe(
+    "a turn goes on past </answer>: where </search> follows, it ends there, else at </answer>; costs sampled tokens",
+  ),
+  dropEndOfText: off.describe("the end-of-text token of a turn is dropped: neither trained on nor read by later turns"),
+  noStartToken: off.describe("prompts of base models do not begin with the BOS token of their texts"),
+};
