@@ -185,9 +185,14 @@ export async function verifyFile(folder: string, path: string, checksum: FileChe
     return;
   }
   await checkSize(folder, path, checksum.bytes);
+  if ((await sha256OfFile(path)) !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+}
+
+/** Hexadecimal. */
+export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  if (hash.digest("hex") !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+  return hash.digest("hex");
 }
 
 /** A small file at once: to wait for another thread would take longer. */

@@ -1,6 +1,6 @@
 /**
- * @file Writes that survive a crash: either the old content is there or the new one, never half of it.
- * Content goes to a sibling, is flushed to the disk, and is renamed into place; then the folder is flushed.
+ * @file Files and folders that are replaced in one step: the new content is written beside the old, flushed where it must survive a power
+ * cut, and renamed into place. `disk.ts` does the same without giving up the thread, for workers that build indexes.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -14,10 +14,9 @@ function temporaryName(target: string): string {
   return `${target}.${randomUUID()}.tmp`;
 }
 
-/** Replaces or creates a file. */
+/** Replaces or creates a file. After a crash the old content is there or the new one. */
 export async function writeFileDurably(file: string, content: string | Uint8Array): Promise<void> {
-  const temporary = temporaryName(file);
-  try {
+  await moveIntoPlace(file, async (temporary) => {
     const handle = await open(temporary, "wx");
     try {
       await handle.writeFile(content);
@@ -25,12 +24,23 @@ export async function writeFileDurably(file: string, content: string | Uint8Arra
     } finally {
       await handle.close();
     }
+  });
+  await flush(path.dirname(file));
+}
+
+/**
+ * Replaces or creates a file (or a link) with what `make` writes at the path it is given. Other processes see the old one or the new one,
+ * and never half of it. Nothing is flushed: a power cut may leave an empty file.
+ */
+export async function moveIntoPlace(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(file);
+  try {
+    await make(temporary);
     await rename(temporary, file);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error;
   }
-  await flush(path.dirname(file));
 }
 
 /**
@@ -91,9 +101,16 @@ async function flush(fileOrFolder: string): Promise<void> {
   }
 }
 
-/** A failed write as an error that says what was to be written, what is safe and what to do. */
-export function writeError(what: string, error: unknown, advice: string): UserError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reasons: Record<string, string> = { ENOSPC: "the disk is full", EDQUOT: "the disk quota is used up" };
-  return new UserError(`Cannot write ${what}: ${reasons[code ?? ""] ?? message}. ${advice}`, { cause: error });
+const reasons: Readonly<Record<string, string>> = { ENOSPC: "the disk is full", EDQUOT: "the disk quota is used up" };
+
+/**
+ * What the system says of a write, as an error that says what was to be written, what is safe and what to do. Every other error stays as it
+ * is.
+ */
+export function writeError(what: string, error: unknown, advice: string): unknown {
+  const { code, message } = (error ?? {}) as NodeJS.ErrnoException;
+  // ENOSPC and the like; Node's own codes (ERR_…) tell of bugs.
+  const isFromSystem = typeof code === "string" && /^E[A-Z0-9]+$/.test(code);
+  if (!isFromSystem || error instanceof UserError) return error;
+  return new UserError(`Cannot write ${what}: ${reasons[code] ?? message}. ${advice}`, { cause: error });
 }

@@ -119,6 +119,26 @@ export function parseRecord(place: string, text: string, shape: string): Record<
   return value as Record<string, unknown>;
 }
 
+/** Records as lines of JSON, each with its line break. */
+export function toJsonLines(records: readonly object[]): string {
+  return records.map((record) => JSON.stringify(record) + "\n").join("");
+}
+
+/**
+ * The values of lines of JSON that a process appended one after another; empty lines are left out. A line that is no JSON is undefined: a
+ * process that died while it wrote leaves such a last line.
+ */
+export function parseJsonLines(text: string): unknown[] {
+  const lines = text.split("\n").filter((line) => line !== "");
+  return lines.map((line): unknown => {
+    try {
+      return JSON.parse(line);
+    } catch {
+      return undefined;
+    }
+  });
+}
+
 /** What a value is, for messages. */
 export function kindOf(value: unknown): string {
   if (value === null) return "null";

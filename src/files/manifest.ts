@@ -1,16 +1,13 @@
 /** @file A list of a folder's files with sizes and hashes, by which a half-written or damaged checkpoint is recognised. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { sha256OfFile, type FileChecksum } from "./checksummed-file.js";
 
 const manifestName = "manifest.json";
 
-interface ManifestEntry {
+interface ManifestEntry extends FileChecksum {
   /** Relative to the folder, with forward slashes. */
   path: string;
-  bytes: number;
-  sha256: string;
 }
 
 /** Writes `manifest.json` over everything else in the folder. */
@@ -18,7 +15,7 @@ export async function writeManifest(folder: string): Promise<void> {
   const entries: ManifestEntry[] = [];
   for (const name of (await filesBelow(folder)).sort()) {
     const file = path.join(folder, name);
-    entries.push({ path: name, bytes: (await stat(file)).size, sha256: await sha256(file) });
+    entries.push({ path: name, bytes: (await stat(file)).size, sha256: await sha256OfFile(file) });
   }
   await writeFile(path.join(folder, manifestName), JSON.stringify({ files: entries }, null, 2) + "\n");
 }
@@ -40,7 +37,7 @@ export async function manifestProblem(folder: string): Promise<string | null> {
     );
     if (bytes < 0) return `${entry.path} is missing`;
     if (bytes !== entry.bytes) return `${entry.path} has ${bytes} bytes instead of ${entry.bytes}`;
-    if ((await sha256(file)) !== entry.sha256) return `${entry.path} has other content than was written`;
+    if ((await sha256OfFile(file)) !== entry.sha256) return `${entry.path} has other content than was written`;
   }
   return null;
 }
@@ -54,10 +51,4 @@ async function filesBelow(folder: string): Promise<string[]> {
     }),
   );
   return nested.flat().filter((name) => name !== manifestName);
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }

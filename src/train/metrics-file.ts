@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import path from "node:path";
 import { writeError, writeFileDurably } from "../files/durable.js";
+import { parseJsonLines, toJsonLines } from "../files/lines.js";
 import type { MetricLine } from "./metrics.js";
 
 const fileName = "metrics.jsonl";
@@ -16,7 +17,7 @@ export async function appendMetrics(runFolder: string, line: MetricLine): Promis
   try {
     const handle = await open(file, "a");
     try {
-      await handle.writeFile(JSON.stringify(line) + "\n");
+      await handle.writeFile(toJsonLines([line]));
       await handle.datasync();
     } finally {
       await handle.close();
@@ -33,20 +34,14 @@ const renamed: Readonly<Record<string, keyof MetricLine>> = { "passages/neutrali
 export async function readMetrics(runFolder: string): Promise<MetricLine[]> {
   const file = path.join(runFolder, fileName);
   if (!existsSync(file)) return [];
-  return (await readFile(file, "utf8")).split("\n").flatMap((text) => {
-    try {
-      return text === "" ? [] : [withNewNames(JSON.parse(text) as MetricLine)];
-    } catch {
-      return [];
-    }
-  });
+  const lines = parseJsonLines(await readFile(file, "utf8")) as (MetricLine | undefined)[];
+  return lines.filter((line) => line !== undefined).map(withNewNames);
 }
 
 /** Drops the lines after `step` (all of them for −1), which the continued run writes again. */
 export async function truncateMetrics(runFolder: string, step: number): Promise<void> {
   const lines = (await readMetrics(runFolder)).filter((line) => line.step <= step);
-  const text = lines.map((line) => JSON.stringify(line) + "\n").join("");
-  await writeFileDurably(path.join(runFolder, fileName), text);
+  await writeFileDurably(path.join(runFolder, fileName), toJsonLines(lines));
 }
 
 function withNewNames(line: MetricLine): MetricLine {

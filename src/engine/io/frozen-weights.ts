@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
+import { writeError } from "../../files/durable.js";
 import { isRunning } from "../../files/lock.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
 import type { ModelSource } from "./model-source.js";
@@ -15,6 +16,8 @@ import type { ModelSource } from "./model-source.js";
 /** Offsets are multiples of this (a cache line), as vector instructions like it. */
 const alignment = 64;
 const prefix = "sleuth-weights-";
+const tmpdirAdvice =
+  "Make room there, or set the environment variable TMPDIR (TEMP on Windows) to a folder on a larger disk that you may write to.";
 const owned = new RegExp(`^${prefix}(\\d+)-`);
 
 /** All parameters of a model on disk. */
@@ -57,19 +60,12 @@ async function writeAll(source: ModelSource, file: string): Promise<Map<string, 
     }
     return tensors;
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? noRoom(source, file, error) : error;
+    const bytes = parameterShapes(source.config).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+    const what = `the weights of ${source.location} as float32 (${Math.ceil(bytes / 1e6)} MB)`;
+    throw writeError(`${what} in ${path.dirname(file)}`, error, tmpdirAdvice);
   } finally {
     await handle.close();
   }
-}
-
-function noRoom({ config, location }: ModelSource, file: string, cause: unknown): UserError {
-  const bytes = parameterShapes(config).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
-  return new UserError(
-    `There is no room for the weights of ${location} as float32 (${Math.ceil(bytes / 1e6)} MB) in ${path.dirname(file)}. ` +
-      "Make room there, or set the environment variable TMPDIR (TEMP on Windows) to a folder on a larger disk.",
-    { cause },
-  );
 }
 
 /** Deletes what this process has written, on all of its threads: for its end, when models may still be open. */
@@ -83,7 +79,7 @@ function makeFolder({ location }: ModelSource): string {
   } catch (error) {
     throw new UserError(
       `The weights of ${location} need a temporary folder, and there can be none in ${tmpdir()}: ${(error as Error).message}. ` +
-        "Set the environment variable TMPDIR (TEMP on Windows) to a folder that you may write to.",
+        tmpdirAdvice,
       { cause: error },
     );
   }

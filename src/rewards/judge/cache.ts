@@ -1,8 +1,9 @@
 /** @file Verdicts on disk: one small file each, written aside and renamed, so that processes may share a folder and a kill leaves nothing half-written. */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../errors.js";
+import { moveIntoPlace } from "../../files/durable.js";
 
 export interface VerdictCache {
   /** undefined where nothing is known, also where a file is damaged. */
@@ -26,14 +27,7 @@ export async function openVerdictCache(folder: string): Promise<VerdictCache> {
   const fileOf = (key: string): string => path.join(folder, key.slice(0, 2), `${key}.json`);
   const write = async (file: string, text: string): Promise<void> => {
     await mkdir(path.dirname(file), { recursive: true });
-    const temporary = `${file}.${randomUUID()}.tmp`;
-    try {
-      await writeFile(temporary, text, { flag: "wx" });
-      await rename(temporary, file);
-    } catch (error) {
-      await rm(temporary, { force: true }).catch(() => undefined);
-      throw error;
-    }
+    await moveIntoPlace(file, (temporary) => writeFile(temporary, text, { flag: "wx" }));
   };
   try {
     const probe = path.join(folder, `${randomUUID()}.tmp`);

@@ -11,7 +11,7 @@ import type { AnalyzerSettings } from "../text/analyzer.js";
 import { WorkerPool } from "../../workers/pool.js";
 import { generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
 import { removeQuietly } from "../../files/disk.js";
-import { checkTarget, commitIndex, removeUnneeded, writeError } from "./commit.js";
+import { checkTarget, commitIndex, removeUnneeded, indexWriteError } from "./commit.js";
 import { formatName, formatVersion, readManifest } from "./format.js";
 import type { Manifest } from "./format.js";
 import { Inverter } from "./invert.js";
@@ -93,7 +93,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<IndexSumma
       return { out, passages, terms, postings, meanLength: totalLength / passages, bytes };
     });
   } catch (error) {
-    throw writeError(out, error);
+    throw indexWriteError(out, error);
   }
 }
 

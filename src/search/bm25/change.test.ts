@@ -298,7 +298,7 @@ describe("faults", () => {
     const { failure } = await onFailingDisk({ folder: out, failAt, isKilled }, () => change(out, workers));
     if (failure !== null) {
       expect(failure).toBeInstanceOf(UserError);
-      expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
+      expect((failure as Error).message).toMatch(/Cannot write the index .*: the disk is full.*unchanged.*run again/);
     }
     expect(await idsIn(out)).toEqual(failure === null ? after : before);
     await verifyIndex(out);

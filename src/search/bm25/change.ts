@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { Analyzer } from "../text/analyzer.js";
 import { IdPlaces, hashId } from "../id-table.js";
-import { commitIndex, removeUnneeded, writeError } from "./commit.js";
+import { commitIndex, removeUnneeded, indexWriteError } from "./commit.js";
 import { fileNames, livingIn, maxPostings, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { finishIn, growSegment, newFolder, openWriter } from "./build.js";
@@ -149,7 +149,7 @@ async function changing<T>(folder: string, work: (manifest: Manifest) => Promise
       return work(manifest);
     });
   } catch (error) {
-    throw writeError(folder, error);
+    throw indexWriteError(folder, error);
   }
 }
 
@@ -186,7 +186,7 @@ async function mergeByPolicy(manifest: Manifest, options: ChangeOptions): Promis
     for (let plan = planOf(current, policy); plan !== undefined; plan = planOf(current, policy))
       current = await mergeOnce(current, plan, options);
   } catch (error) {
-    const why = writeError(folder, error);
+    const why = indexWriteError(folder, error);
     return { ...stateOf(folder, current), mergeFailure: why instanceof Error ? why.message : String(why) };
   }
   return stateOf(folder, current);

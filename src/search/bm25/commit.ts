@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UserError } from "../../errors.js";
 import { commit, generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
 import { removeQuietly } from "../../files/disk.js";
+import { writeError } from "../../files/durable.js";
 import { isLockFile } from "../index-lock.js";
 import type { Manifest } from "./format.js";
 
@@ -52,19 +53,8 @@ export function checkTarget(out: string): void {
     throw new UserError(`${out} holds an index of another kind (dense). Choose another --out, or remove the folder.`);
 }
 
-/** Errors of the disk, in words; everything else as it is. */
-export function writeError(out: string, error: unknown): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const kept = "What was there before is unchanged.";
-  if (code === "ENOSPC" || code === "EDQUOT")
-    return new UserError(`The disk is full while writing the index ${out}. ${kept} Free some space and run again.`, {
-      cause: error,
-    });
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "ENOTDIR")
-    return new UserError(`The index ${out} cannot be written: ${message}. ${kept} Choose another --out.`, {
-      cause: error,
-    });
-  if (code === "EIO")
-    return new UserError(`The disk failed while writing the index ${out}: ${message}. ${kept}`, { cause: error });
-  return error;
+/** What the system says of a write to the index in `out`, in words; every other error as it is. */
+export function indexWriteError(out: string, error: unknown): unknown {
+  const advice = "What was there before is unchanged. Make room, or choose another --out, and run again.";
+  return writeError(`the index ${out}`, error, advice);
 }

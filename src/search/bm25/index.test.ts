@@ -102,7 +102,7 @@ describe("building", () => {
         expect(await firstId(out, "number7")).toBe("second-7");
       } else {
         expect(failure).toBeInstanceOf(UserError);
-        expect((failure as Error).message).toMatch(/The disk is full.*unchanged.*run again/);
+        expect((failure as Error).message).toMatch(/Cannot write the index .*: the disk is full.*unchanged.*run again/);
         expect(await firstId(out, "number7")).toBe("first-7");
         if (!isKilled) expect(readdirSync(out)).toHaveLength(2);
       }

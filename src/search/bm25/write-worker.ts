@@ -1,6 +1,6 @@
 /** @file A worker that writes a segment: waiting for the disk and hashing hold up no other thread. */
 import { serveTasks } from "../../workers/serve-tasks.js";
-import { writeError } from "./commit.js";
+import { indexWriteError } from "./commit.js";
 import type { Run } from "./run.js";
 import { SegmentBuilder, mergeSegments } from "./segment-writer.js";
 import type { BuildOrder, Conflict, MergeOrder } from "./segment-writer.js";
@@ -37,7 +37,7 @@ await serveTasks((order: WriteOrder) => {
         return work(task);
       } catch (error) {
         // In words here: only words come over to the other thread.
-        throw writeError(out, error);
+        throw indexWriteError(out, error);
       }
     },
   };

@@ -7,11 +7,13 @@
  * folder/journal.jsonl    the settings, then one line for each document done: size, time, and where its passages end
  * ```
  */
-import { mkdir, open, readFile, readdir, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, stat } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { mapAhead } from "../../async.js";
 import { UserError } from "../../errors.js";
+import { removeUnfinished, writeFileDurably } from "../../files/durable.js";
+import { parseJsonLines, toJsonLines } from "../../files/lines.js";
 import { isLockFile, withIndexLock } from "../index-lock.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { FoundDocument } from "./find.js";
@@ -78,6 +80,7 @@ interface Entry {
 export async function gatherPassages(documents: readonly FoundDocument[], options: GatherOptions): Promise<Gathered> {
   await mkdir(options.folder, { recursive: true });
   return withIndexLock(options.folder, async () => {
+    await removeUnfinished(options.folder);
     const journal = await Journal.open(options.folder, options.chunks, documents);
     try {
       return await gather(documents, journal, options);
@@ -87,7 +90,7 @@ export async function gatherPassages(documents: readonly FoundDocument[], option
   });
 }
 
-const ownNames = /^(passages\.jsonl|journal\.jsonl(\.new)?)$/;
+const ownNames = /^(passages\.jsonl|journal\.jsonl(\..*)?)$/;
 
 /** @throws UserError unless the folder is missing, empty or was made by `gatherPassages`: it is cleared without asking */
 export async function checkGatheringFolder(folder: string): Promise<void> {
@@ -205,8 +208,7 @@ class Journal {
       // Not when it is as long as it should be: an index build that was stopped tells the corpus by its time of change.
       if (size !== end) await corpus.truncate(end);
       const path = join(folder, journalName);
-      await writeFile(`${path}.new`, linesOf([{ version: journalVersion, chunks }, ...valid]));
-      await rename(`${path}.new`, path);
+      await writeFileDurably(path, toJsonLines([{ version: journalVersion, chunks }, ...valid]));
       return new Journal(valid, corpus, await open(path, "a"));
     } catch (error) {
       await corpus.close();
@@ -229,7 +231,7 @@ class Journal {
       skipped,
     };
     // After the passages: an entry without them would lose them.
-    await this.#journal.write(linesOf([entry]));
+    await this.#journal.write(toJsonLines([entry]));
     this.entries.push(entry);
     this.passages += entry.passages;
   }
@@ -240,22 +242,13 @@ class Journal {
   }
 }
 
-function linesOf(records: readonly object[]): string {
-  return records.map((record) => JSON.stringify(record) + "\n").join("");
-}
-
 /** The entries that a journal holds; none where it is missing, cut off at its head, or of other settings. */
 async function readJournal(path: string, chunks: ChunkSettings): Promise<Entry[]> {
   const text = await readFile(path, "utf8").catch(() => "");
-  const records: unknown[] = [];
-  for (const line of text.split("\n")) {
-    try {
-      records.push(JSON.parse(line));
-    } catch {
-      // The last line of a journal whose writer was killed, and the nothing behind the last line break.
-      break;
-    }
-  }
+  const all = parseJsonLines(text);
+  // A line that is no JSON is the last one of a journal whose writer was killed.
+  const torn = all.indexOf(undefined);
+  const records = torn < 0 ? all : all.slice(0, torn);
   const [head, ...entries] = records;
   return JSON.stringify(head) === JSON.stringify({ version: journalVersion, chunks }) ? (entries as Entry[]) : [];
 }

@@ -1,6 +1,7 @@
 /** @file How many requests a run may send to servers, what they cost, and a file that remembers both when the run goes on another day. */
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { UserError } from "../../errors.js";
+import { parseJsonLines } from "../../files/lines.js";
 import { SearchError } from "../engine.js";
 import type { Counts } from "../engine.js";
 
@@ -94,15 +95,8 @@ function readLines(file: string): Line[] {
     );
   }
   // A torn line is a request too: it was being written because one was about to be sent.
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => {
-      try {
-        const { engine, usd } = JSON.parse(line) as Partial<Line>;
-        return { engine: String(engine), usd: typeof usd === "number" && Number.isFinite(usd) ? usd : 0 };
-      } catch {
-        return { engine: "unknown", usd: 0 };
-      }
-    });
+  return parseJsonLines(text).map((line) => {
+    const { engine = "unknown", usd } = (line ?? {}) as Partial<Line>;
+    return { engine: String(engine), usd: typeof usd === "number" && Number.isFinite(usd) ? usd : 0 };
+  });
 }

@@ -2,10 +2,10 @@
  * @file The cache of models that all Hugging Face tools share: `models--ORG--NAME/` with `blobs/` (contents, named by checksum),
  * `snapshots/COMMIT/` (links to them), `refs/REVISION` (a commit) and `.no_exist/COMMIT/` (files known not to be there).
  */
-import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, link, lstat, mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, link, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { moveIntoPlace } from "../../../files/durable.js";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { tokenizerFile } from "../tokenizer-files.js";
@@ -54,7 +54,7 @@ export class ModelCache {
     if (isCommit(revision) || (await this.cachedCommit(revision)) === commit) return;
     const file = this.#ref(revision);
     await mkdir(path.dirname(file), { recursive: true });
-    await replaceFile(file, (temporary) => writeFile(temporary, commit));
+    await moveIntoPlace(file, (temporary) => writeFile(temporary, commit));
   }
 
   /** Records which of the optional files a commit does not have, as Python's huggingface_hub does. */
@@ -125,7 +125,7 @@ export interface LinkTools {
  */
 export async function placeFile(blob: string, file: string, tools: LinkTools = { symlink, link }): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
-  await replaceFile(file, async (temporary) => {
+  await moveIntoPlace(file, async (temporary) => {
     try {
       await tools.symlink(path.relative(path.dirname(file), blob), temporary);
     } catch {
@@ -145,15 +145,4 @@ export async function isOwnFile(file: string): Promise<boolean> {
     (stats) => stats.isFile(),
     () => false,
   );
-}
-
-async function replaceFile(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${file}.${randomUUID()}.tmp`;
-  try {
-    await make(temporary);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }

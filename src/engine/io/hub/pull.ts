@@ -5,6 +5,7 @@
 import { mkdir, readdir, readFile, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../../errors.js";
+import { writeError } from "../../../files/durable.js";
 import { withLock } from "../../../files/lock.js";
 import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
@@ -208,7 +209,9 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
       return late.map((file) => early.find(({ path }) => path === file.path) ?? file);
     });
   } catch (error) {
-    throw explained(error, transport.settings);
+    const advice =
+      "What arrived is kept: make room or change permissions, then run the same command again, or set HF_HOME to another folder.";
+    throw writeError(`into the model cache ${transport.settings.cacheFolder}`, error, advice);
   }
 }
 
@@ -287,24 +290,6 @@ async function readJson(file: string, { path }: ListedFile, { repository }: HubN
       `${path} of ${repository} is not JSON: ${(error as Error).message}. Tell its owners, or choose another revision.`,
     );
   }
-}
-
-/** Failures of the file system, as far as a user can mend them. */
-function explained(error: unknown, { cacheFolder }: HubSettings): unknown {
-  const reasons: Record<string, string> = {
-    ENOSPC:
-      "the disk is full. What arrived is kept: make room and run the same command again, or put the cache on another disk with HF_HOME",
-    EDQUOT:
-      "the disk quota is used up. What arrived is kept: make room and run the same command again, or set HF_HOME to another disk",
-    EACCES: "permission denied. Change its permissions, or set HF_HOME to a folder that you may write to",
-    EPERM: "not permitted. Change its permissions, or set HF_HOME to a folder that you may write to",
-    EROFS: "the file system is read-only. Set HF_HOME to a folder that you may write to",
-    ENOTDIR: "a part of the path is a file. Set HF_HOME to a folder",
-  };
-  const reason = reasons[(error as NodeJS.ErrnoException | null)?.code ?? ""];
-  return reason === undefined || error instanceof UserError
-    ? error
-    : new UserError(`Cannot write into the model cache ${cacheFolder}: ${reason}.`, { cause: error });
 }
 
 function megabytes(bytes: number): string {

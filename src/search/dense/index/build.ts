@@ -6,6 +6,7 @@ import { mapAhead } from "../../../async.js";
 import { UserError } from "../../../errors.js";
 import { isLockFile, withIndexLock } from "../../index-lock.js";
 import { makeFolder, remove, removeQuietly } from "../../../files/disk.js";
+import { writeError } from "../../../files/durable.js";
 import { readCorpus } from "../../documents/corpus.js";
 import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
@@ -102,7 +103,11 @@ export async function buildDenseIndex(options: BuildDenseOptions): Promise<Dense
   try {
     return await withIndexLock(out, build);
   } catch (error) {
-    throw writeError(out, error);
+    throw writeError(
+      `the index ${out}`,
+      error,
+      "What was committed is kept. Make room and run the same command again.",
+    );
   }
 }
 
@@ -285,14 +290,5 @@ function otherBuild(out: string, { encoder, rows, dimensions }: Progress, now: E
 function otherCorpus(out: string): UserError {
   return new UserError(
     `${out} holds an unfinished build of another corpus: its first passages are not those of this one. Build with that corpus, choose another --out, or throw it away with --no-resume.`,
-  );
-}
-
-function writeError(out: string, error: unknown): unknown {
-  const { code } = error as { code?: string };
-  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
-  return new UserError(
-    `The disk is full: the index ${out} could not be written. What was committed is kept. Make room and run the same command again.`,
-    { cause: error },
   );
 }
