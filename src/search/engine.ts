@@ -64,6 +64,27 @@ export function checkSignal(signal: AbortSignal | undefined): void {
 }
 
 /**
+ * Searches for each distinct query once. Each query of the caller gets a copy of its list, which the caller may change.
+ * @param search gets at least one query
+ */
+export async function forDistinct(
+  queries: readonly string[],
+  search: (distinct: readonly string[]) => Promise<readonly PassageList[]>,
+): Promise<PassageList[]> {
+  if (queries.length === 0) return [];
+  const distinct = [...new Set(queries)];
+  const lists = await search(distinct);
+  const listOf = new Map(distinct.map((query, index) => [query, lists[index]]));
+  return queries.map((query) => copyOf(listOf.get(query)!));
+}
+
+function copyOf(list: PassageList): PassageList {
+  const copy: PassageList = list.map((passage) => ({ ...passage }));
+  if (list.partial) copy.partial = true;
+  return copy;
+}
+
+/**
  * An engine's answer, when it is one list of passages for each of `count` queries: engines are foreign code, often behind a network.
  * @throws SearchError for an engine that breaks its promise: it has failed like one that throws
  */

@@ -1,7 +1,7 @@
 /** @file Dense search as a search engine: an encoder makes a vector of each query, and the passages whose vectors are nearest are found. */
 import { UserError } from "../../errors.js";
 import type { Passage } from "../../types.js";
-import { SearchError, checkCount, checkSignal, type SearchEngine, type SearchOptions } from "../engine.js";
+import { SearchError, checkCount, checkSignal, forDistinct, type SearchEngine, type SearchOptions } from "../engine.js";
 import type { Encoder } from "./encoder.js";
 import { Coalescer } from "../middleware/coalesce.js";
 
@@ -54,20 +54,7 @@ export class DenseEngine implements SearchEngine {
     checkSignal(signal);
     if (this.#isClosed)
       throw new SearchError("Dense search: the engine is closed.", { engine: this.name, isRetryable: false });
-    const distinct = [...new Set(queries)];
-    if (distinct.length === 0) return [];
-    const vectors = await this.#vectors.search(distinct, 1, signal);
-    const { dimensions } = this.#nearest;
-    const odd = vectors.find(({ length }) => length !== dimensions);
-    if (odd !== undefined)
-      throw new SearchError(
-        `Dense search: the encoder gives ${odd.length} dimensions, the passages have ${dimensions}.`,
-        { engine: this.name, isRetryable: false },
-      );
-    const lists = await this.#nearest.search(joined(vectors), k, { signal });
-    const found = new Map(distinct.map((query, index) => [query, lists[index]]));
-    // Copies: a caller may change what it gets.
-    return queries.map((query) => found.get(query)!.map((passage) => ({ ...passage })));
+    return forDistinct(queries, (distinct) => this.#search(distinct, k, signal));
   }
 
   counts(): Readonly<Record<string, number>> {
@@ -77,6 +64,18 @@ export class DenseEngine implements SearchEngine {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([this.#encoder.close(), this.#nearest.close()]);
+  }
+
+  async #search(queries: readonly string[], k: number, signal: AbortSignal | undefined): Promise<Passage[][]> {
+    const vectors = await this.#vectors.search(queries, 1, signal);
+    const { dimensions } = this.#nearest;
+    const odd = vectors.find(({ length }) => length !== dimensions);
+    if (odd !== undefined)
+      throw new SearchError(
+        `Dense search: the encoder gives ${odd.length} dimensions, the passages have ${dimensions}.`,
+        { engine: this.name, isRetryable: false },
+      );
+    return this.#nearest.search(joined(vectors), k, { signal });
   }
 }
 

@@ -4,7 +4,7 @@
  * however many layers lie behind it.
  */
 import type { Passage } from "../../types.js";
-import { checkCount, checkLists, checkSignal } from "../engine.js";
+import { checkCount, checkLists, checkSignal, forDistinct } from "../engine.js";
 import type { Counts, PassageList, SearchEngine, SearchOptions } from "../engine.js";
 
 export interface LayerOptions extends SearchOptions {
@@ -51,13 +51,9 @@ export class WrappedEngine implements SearchEngine {
   async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<PassageList[]> {
     checkCount(k);
     checkSignal(signal);
-    if (queries.length === 0) return [];
-    const distinct = [...new Set(queries)];
-    const repeated = queries.length - distinct.length;
-    const lists = await this.#layer.search(distinct, k, { signal, repeated });
-    if (repeated === 0) return lists.map(copyOf);
-    const listOf = new Map(distinct.map((query, index) => [query, lists[index]]));
-    return queries.map((query) => copyOf(listOf.get(query)!));
+    return forDistinct(queries, (distinct) =>
+      this.#layer.search(distinct, k, { signal, repeated: queries.length - distinct.length }),
+    );
   }
 
   counts(): Counts {
@@ -67,14 +63,6 @@ export class WrappedEngine implements SearchEngine {
   close(): Promise<void> {
     return (this.#closing ??= this.#layer.close());
   }
-}
-
-/** A result belongs to its caller. */
-function copyOf(list: PassageList): PassageList {
-  return withMark(
-    list.map((passage) => ({ ...passage })),
-    list.partial,
-  );
 }
 
 /** The first `k` passages of a list; engines promise that these are their answer to a smaller `k`. */

@@ -3,7 +3,7 @@ import { nearest, UserError } from "../../errors.js";
 import type { HttpTools, ServiceRequest } from "../../http/request.js";
 import { askInChunks, defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { SearchError } from "../engine.js";
+import { SearchError, forDistinct } from "../engine.js";
 
 export interface RemoteSettings extends ServiceSettings {
   /** Most queries in one request. */
@@ -55,10 +55,12 @@ export class RemoteServer extends Service {
     signal: AbortSignal | undefined,
     ask: (chunk: readonly string[], signal: AbortSignal) => Promise<Passage[][]>,
   ): Promise<Passage[][]> {
-    const distinct = [...new Set(queries)];
-    const answers = await this.call(signal, (whole) => askInChunks(distinct, this.#chunks, whole, ask));
-    const lists = new Map(answers.map((list, index) => [distinct[index], this.#withoutRepeats(list, k)]));
-    return queries.map((query) => (lists.get(query) as Passage[]).map((passage) => ({ ...passage })));
+    return this.call(signal, (whole) =>
+      forDistinct(queries, async (distinct) => {
+        const lists = await askInChunks(distinct, this.#chunks, whole, ask);
+        return lists.map((list) => this.#withoutRepeats(list, k));
+      }),
+    );
   }
 
   /**

@@ -5,7 +5,7 @@ import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { checkCount, SearchError } from "../engine.js";
+import { checkCount, forDistinct, SearchError } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { cleanQuery, cleanText } from "./clean.js";
 import type { Pages } from "./pages.js";
@@ -77,15 +77,14 @@ export class WebEngine implements SearchEngine {
 
   async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
-    const distinct = [...new Set(queries)];
-    const { concurrency, deadlineMs } = this.#settings;
-    // A query's deadline begins when its turn comes; this one bounds the wait for that, where other calls fill the line.
-    const boundMs = (Math.ceil(distinct.length / concurrency) + 1) * deadlineMs;
-    const search = (whole: AbortSignal): Promise<Passage[][]> =>
-      Promise.all(distinct.map((query) => this.#gate.run(() => this.#search(query, k, whole), { signal: whole })));
-    const lists = await this.#service.call(signal, search, boundMs);
-    const answers = new Map(distinct.map((query, index) => [query, lists[index]]));
-    return queries.map((query) => (answers.get(query) as Passage[]).map((passage) => ({ ...passage })));
+    return forDistinct(queries, (distinct) => {
+      const { concurrency, deadlineMs } = this.#settings;
+      // A query's deadline begins when its turn comes; this one bounds the wait for that, where other calls fill the line.
+      const boundMs = (Math.ceil(distinct.length / concurrency) + 1) * deadlineMs;
+      const search = (whole: AbortSignal): Promise<Passage[][]> =>
+        Promise.all(distinct.map((query) => this.#gate.run(() => this.#search(query, k, whole), { signal: whole })));
+      return this.#service.call(signal, search, boundMs);
+    });
   }
 
   counts(): Readonly<Record<string, number>> {
