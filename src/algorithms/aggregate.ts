@@ -12,9 +12,9 @@ import type { Datum } from "../types.js";
  * - `constant`: the sum divided by sequences × `constantTokens` (Dr. GRPO, arXiv:2503.20783): length has no influence.
  */
 export const aggregations = ["token-mean", "sequence-mean", "constant", "micro-batch-mean"] as const;
-export type Aggregation = (typeof aggregations)[number];
+type Aggregation = (typeof aggregations)[number];
 
-export interface AggregationOptions {
+interface AggregationOptions {
   /** `constant`: the length to divide by, usually the most tokens a trajectory may write. Default 1. */
   constantTokens?: number;
   /** `micro-batch-mean`: sequences of one micro-batch, which follow each other. Default 1. */

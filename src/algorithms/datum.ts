@@ -1,7 +1,7 @@
 /** @file From a trajectory to a training sequence. Masks come from roles, and from nothing else. */
 import type { Datum, Trajectory } from "../types.js";
 
-export interface DatumOptions {
+interface DatumOptions {
   /**
    * True (default): only policy tokens carry loss. False is the ablation of the paper's table 4: environment tokens
    * carry loss too. They were not sampled, so their `logprobs_T` are NaN until an algorithm's `withCurrentLogprobs` puts the
@@ -11,7 +11,7 @@ export interface DatumOptions {
 }
 
 /** A trajectory as one training sequence, before anything is said about what it teaches. */
-export interface TrajectoryDatum extends Datum {
+interface TrajectoryDatum extends Datum {
   logprobs_T: Float32Array;
 }
 

@@ -10,7 +10,7 @@ import type { Choices } from "./choices.js";
 import { compress, spread, type Positions } from "./positions.js";
 
 /** The advantages of one group, `[G]`. */
-export interface GroupAdvantages {
+interface GroupAdvantages {
   advantages_G: number[];
   /** All rewards were equal: nothing to learn from this group. */
   zeroVariance: boolean;
@@ -68,7 +68,7 @@ export function rlooAdvantages(rewards_G: readonly number[]): GroupAdvantages {
 }
 
 /** One advantage per row of a batch. */
-export interface Compared {
+interface Compared {
   advantages_D: number[];
   /** Whether all rewards of the row's group were equal. */
   zeroVariance_D: boolean[];
@@ -78,7 +78,7 @@ export interface Compared {
 }
 
 /** Judges each group by itself. Rows of equal number in `groups_D` are one group, wherever they stand. */
-export function compareGroups(
+function compareGroups(
   rewards_D: readonly number[],
   groups_D: readonly number[],
   judge: (rewards_G: readonly number[]) => GroupAdvantages,
@@ -106,7 +106,7 @@ export function compareGroups(
 }
 
 /** Plain data, saved with the run; an empty state has seen nothing. */
-export interface BaselineState {
+interface BaselineState {
   /** Running mean of rewards; absent before the first batch. */
   baseline?: number;
 }
@@ -203,7 +203,7 @@ export function whiten(values_N: Float64Array): Float64Array {
 }
 
 /** What an estimator reads. */
-export interface EstimatorInput {
+interface EstimatorInput {
   rows: readonly Row[];
   positions: Positions;
   /** Subtracted from the reward of each position: β·KL; absent where there is none. */
@@ -213,7 +213,7 @@ export interface EstimatorInput {
 }
 
 /** What it says, before whitening. */
-export interface Estimate {
+interface Estimate {
   advantages_N: Float64Array;
   returns_N?: Float64Array;
   /** V at the positions, where there is a critic. */

@@ -33,7 +33,7 @@ export function isEngineLoss(loss: PolicyLoss): loss is Extract<PolicyLoss, Loss
 }
 
 /** Loss of one sequence and its gradient. Σ over tokens; the aggregation stands in the datum's weights. */
-export interface TokenLoss {
+interface TokenLoss {
   loss: number;
   /** ∂loss/∂logprob of each token; 0 where no loss is carried. */
   gradLogprobs_T: Float32Array;

@@ -3,7 +3,7 @@ import type { Datum } from "../types.js";
 import { carriesLoss, ratioInput, sequenceRatio, type Logprobs, type PolicyLoss } from "./losses.js";
 
 /** Counts and means over a batch. */
-export interface RatioStats {
+interface RatioStats {
   tokens: number;
   /** Of tokens; with GSPO of their sequences. */
   meanRatio: number;

@@ -32,7 +32,7 @@ export interface Transcript {
   place: string;
 }
 
-export const transcriptShape =
+const transcriptShape =
   'A line looks like {"id":"1","question":"…","turns":[{"role":"policy","text":"<think> … </think>\\n<search> … </search>"},{"role":"environment","passages":[{"title":"…","text":"…"}]},{"role":"policy","text":"<answer> … </answer>"}]}.';
 
 /**

@@ -11,7 +11,7 @@ import { toEvaluation, type Evaluation } from "./evaluation.js";
 import { attemptAndScore } from "../rollout/environment.js";
 
 /** Scores one trajectory. */
-export type Score = (question: Question, trajectory: Trajectory) => number;
+type Score = (question: Question, trajectory: Trajectory) => number;
 
 /** What a policy is trained and evaluated on. */
 export interface Task {
@@ -30,7 +30,7 @@ export interface Task {
   requireRoom?: (question: Question, policy: Policy) => void;
 }
 
-export interface EvaluationOptions {
+interface EvaluationOptions {
   /** 0, the default, is greedy. */
   temperature?: number;
   seed?: number;

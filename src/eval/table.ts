@@ -3,14 +3,14 @@ import type { EvaluationReport, EvaluationSummary } from "./evaluation.js";
 import type { Estimate } from "./intervals.js";
 
 /** A column of the table. */
-export interface TableColumn {
+interface TableColumn {
   /** For example `before, greedy`. */
   name: string;
   report: EvaluationReport;
 }
 
 /** Rows of cells, the first one the header: exact match over all questions and per hop, searches, answers. */
-export function evaluationRows(columns: readonly TableColumn[]): string[][] {
+function evaluationRows(columns: readonly TableColumn[]): string[][] {
   const hops = [...new Set(columns.flatMap(({ report }) => report.perHop.map((entry) => entry.hops)))].sort();
   const row = (name: string, cell: (report: EvaluationReport) => string): string[] => [
     name,

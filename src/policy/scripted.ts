@@ -20,7 +20,7 @@ export interface ScriptedOptions {
 }
 
 /** One call of `sample`, as it was made. */
-export interface RecordedCall {
+interface RecordedCall {
   prefix_T: number[];
   prefixText: string;
   options: SampleOptions;

@@ -4,7 +4,7 @@ import type { Tokenizer } from "../types.js";
 import { endOfTurnIds } from "./chat.js";
 import type { Protocol, TagPair } from "./protocol.js";
 
-export type Action =
+type Action =
   | { kind: "search"; query: string }
   | { kind: "answer"; answer: string }
   /** Neither a closed search nor a closed answer. */

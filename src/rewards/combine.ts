@@ -17,7 +17,7 @@ import {
 import type { Reward, RewardMoment } from "./reward.js";
 
 /** A weighted sum and what it is made of. */
-export interface CombinedReward {
+interface CombinedReward {
   total: number;
   /** Each part before its weight. */
   parts: Record<string, number>;

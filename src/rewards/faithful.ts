@@ -25,7 +25,7 @@ export function scoreTextEm(text: string, answers: readonly string[]): number {
   return answer !== null && isMatch(answer, answers) ? 1 : 0;
 }
 
-export interface TextFormatWeights {
+interface TextFormatWeights {
   /** Default 0.2. */
   structure?: number;
   /** Default 0.1. */

@@ -38,7 +38,7 @@ export function formatReward(protocol: Protocol, options: FormatOptions = {}): R
   return (_question, trajectory) => (isWellFormed(trajectory, protocol, options) ? 1 : 0);
 }
 
-export interface SearchR1FormatWeights extends FormatOptions {
+interface SearchR1FormatWeights extends FormatOptions {
   /** λ_f: what a well-formed trajectory with a wrong answer gets. The v0.3 scripts' 0.2. */
   structure?: number;
   /** For a malformed trajectory that still gave a (wrong) answer. 0.1. */

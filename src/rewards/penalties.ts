@@ -83,7 +83,7 @@ export function repetitionCost({ span = 4 }: { span?: number } = {}): RewardFunc
   };
 }
 
-export interface SearchCostOptions {
+interface SearchCostOptions {
   /** Price of each executed search. Default 0.02. */
   perSearch?: number;
   /** Extra price of a query asked before in the same trajectory. Default 0.02. */

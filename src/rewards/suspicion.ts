@@ -11,7 +11,7 @@ import { answerWords, holdsWords, normaliseAnswer } from "./normalise.js";
 import { repeatedQueries } from "./penalties.js";
 
 /** What a sign looks for. */
-export interface Suspicion {
+interface Suspicion {
   name: string;
   meaning: string;
   see(question: Question, trajectory: Trajectory, protocol: Protocol): string | null;

@@ -24,7 +24,7 @@ export interface Description {
 }
 
 /** Draws one of several wordings. */
-export type Pick = <T>(items: readonly T[]) => T;
+type Pick = <T>(items: readonly T[]) => T;
 
 /** The country by its name. */
 export function named(country: Country): Description {

@@ -45,7 +45,7 @@ export function withPieces(source: InventionSource, vocabulary: readonly string[
 }
 
 /** One capitalised word: random syllables, or (half of the time, when there is a vocabulary) 1–4 random pieces glued together. */
-export function inventWord(random: Random, source: InventionSource): string {
+function inventWord(random: Random, source: InventionSource): string {
   if (source.starts.length > 0 && random.next() < 0.6) {
     let word = random.next() < 0.8 ? random.choice(source.starts) : capitalise(random.choice(source.continuations));
     const more = random.integer(4) + (word.length < 3 ? 1 : 0);

@@ -5,7 +5,7 @@ import type { Country } from "./country.js";
 export type Split = "train" | "validation" | "test";
 
 /** Shares of the countries; training takes the rest. */
-export const splitShares: Readonly<Record<Exclude<Split, "train">, number>> = { test: 0.24, validation: 0.1 };
+const splitShares: Readonly<Record<Exclude<Split, "train">, number>> = { test: 0.24, validation: 0.1 };
 
 /**
  * Assigns every country to one split. A question about the neighbour of a country needs both in the same split, so part of

@@ -54,7 +54,7 @@ export interface LocalOptions {
 }
 
 /** The verbs of the engine with their arguments and results. */
-export interface EngineVerbs {
+interface EngineVerbs {
   sample(prefix_T: readonly number[], options: Omit<SampleOptions, "signal">): Promise<Sample>;
   logprobs(sequences: readonly (readonly number[])[], options: LogprobOptions): Promise<Float32Array[]>;
   forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult>;
