@@ -16,7 +16,7 @@ const maxLineBytes = 64 * 1024 * 1024;
 const chunkBytes = 256 * 1024;
 const lineFeed = 10;
 
-export interface LinesOptions {
+interface LinesOptions {
   signal?: AbortSignal;
   /** Bytes of the file read since the last call (compressed bytes for .gz). */
   onBytes?: (bytes: number) => void;
@@ -32,14 +32,14 @@ export interface LineBlock {
 }
 
 /** A place between two lines. */
-export interface LinePlace {
+interface LinePlace {
   /** Bytes before it (of the unpacked content for .gz). */
   byte: number;
   /** Number of the line that begins there, from 1. */
   line: number;
 }
 
-export interface BlockOptions extends LinesOptions {
+interface BlockOptions extends LinesOptions {
   /** Bytes of a block; a line that is longer makes a longer one. Default: 256 KiB. */
   blockBytes?: number;
   /** Begins here; `onBytes` counts what lies before as read. */

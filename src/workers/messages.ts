@@ -17,7 +17,7 @@ export type Reply = { id: number; answer: unknown } | { id: number; failure: Wir
 export const readyId = -1;
 
 /** An error that keeps its kind across threads, and the system's code where it has one (ENOSPC: the disk is full). */
-export interface WireFailure {
+interface WireFailure {
   name: string;
   message: string;
   /** Whether the user can mend it (`UserError`). */

@@ -5,7 +5,7 @@
 import { onAbort } from "../async.js";
 import { WorkerGone, WorkerThread, type Receiver, type RunOptions, type ThreadOptions } from "./thread.js";
 
-export interface PoolOptions extends ThreadOptions {
+interface PoolOptions extends ThreadOptions {
   /** Number of threads. */
   workers: number;
 }

@@ -114,7 +114,7 @@ export async function fileSize(file: string): Promise<number> {
 }
 
 /** How a file of a snapshot becomes its blob; replaced in tests. */
-export interface LinkTools {
+interface LinkTools {
   symlink: typeof symlink;
   link: typeof link;
 }
