@@ -7,6 +7,7 @@ import {
   linkedController,
   mapAhead,
   mapConcurrent,
+  nextTurn,
   onAbort,
   orAborted,
   sleep,
@@ -14,7 +15,6 @@ import {
 } from "./async.js";
 
 const late = (): Error => new Error("late");
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const untilAborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
 const listenersOf = (signal: AbortSignal): number => getEventListeners(signal, "abort").length;
@@ -55,7 +55,7 @@ describe("onAbort", () => {
     process.on("warning", onWarning);
     const { signal } = new AbortController();
     const releases = Array.from({ length: 50 }, () => onAbort(signal, () => {}));
-    await turn();
+    await nextTurn();
     process.off("warning", onWarning);
     expect(warnings).toEqual([]);
     for (const release of releases) release();
@@ -83,7 +83,7 @@ describe("orAborted", () => {
     expect(await orAborted(Promise.resolve(1), signal)).toBe(1);
     expect(await orAborted(Promise.resolve(2), undefined)).toBe(2);
     await expect(orAborted(Promise.reject(new Error("own")), signal)).rejects.toThrow("own");
-    await turn();
+    await nextTurn();
     expect(listenersOf(signal)).toBe(0);
   });
 
@@ -126,6 +126,15 @@ describe("sleep", () => {
     void sleep(2 ** 40).then(() => (isAwake = true));
     await vi.advanceTimersByTimeAsync(10_000);
     expect(isAwake).toBe(false);
+  });
+});
+
+describe("nextTurn", () => {
+  it("lets what waits in the event loop run", async () => {
+    let hasRun = false;
+    setImmediate(() => (hasRun = true));
+    await nextTurn();
+    expect(hasRun).toBe(true);
   });
 });
 
@@ -201,7 +210,7 @@ describe("withDeadline", () => {
     const options = { timeoutMs: 1, late, discard: (answer: string) => discarded.push(answer) };
     await expect(withDeadline(() => slow, options)).rejects.toThrow("late");
     arrive("at last");
-    await turn();
+    await nextTurn();
     expect(discarded).toEqual(["at last"]);
   });
 
@@ -334,7 +343,7 @@ describe("mapAhead", () => {
     const ended: number[] = [];
     const make = async (item: number, signal: AbortSignal): Promise<number> => {
       if (item === 0) return item;
-      await untilAborted(signal).catch(() => turn());
+      await untilAborted(signal).catch(() => nextTurn());
       ended.push(item);
       throw signal.reason;
     };
@@ -346,7 +355,7 @@ describe("mapAhead", () => {
     const results = mapAhead([0, 1, 2, 3], 2, make, { signal: stop.signal });
     expect((await results.next()).value).toBe(0);
     const next = results.next();
-    await turn();
+    await nextTurn();
     const reason = new Error("enough");
     stop.abort(reason);
     await expect(next).rejects.toBe(reason);
@@ -367,14 +376,14 @@ describe("Gate", () => {
         return new Promise<number>((resolve) => ends.push(() => resolve(task)));
       }),
     );
-    await turn();
+    await nextTurn();
     expect(begun).toEqual([0, 1]);
     ends[0]();
-    await turn();
+    await nextTurn();
     expect(begun).toEqual([0, 1, 2]);
     for (let task = 1; task < 4; task++) {
       ends[task]();
-      await turn();
+      await nextTurn();
     }
     expect(await Promise.all(all)).toEqual([0, 1, 2, 3]);
   });
@@ -396,7 +405,7 @@ describe("Gate", () => {
     const next = gate.run(async () => "next");
     let isIdle = false;
     void gate.idle().then(() => (isIdle = true));
-    await turn();
+    await nextTurn();
     expect(isIdle).toBe(false);
     end();
     expect(await next).toBe("next");
@@ -428,7 +437,7 @@ describe("Gate", () => {
             most,
             [...now.values()].reduce((sum, count) => sum + count, 0),
           );
-          await turn();
+          await nextTurn();
           now.set(host, (now.get(host) as number) - 1);
           done++;
           if (done % 5 === 0) throw new Error("a task that fails gives its place back");
@@ -452,7 +461,7 @@ describe("Gate", () => {
     const slow = gate.run(() => new Promise<void>((resolve) => (release = resolve)), { key: "slow" });
     const stop = new AbortController();
     const { signal } = stop;
-    const waiting = [1, 2, 3, 4].map(() => gate.run(turn, { key: "slow", signal }));
+    const waiting = [1, 2, 3, 4].map(() => gate.run(nextTurn, { key: "slow", signal }));
     const settled = Promise.allSettled(waiting);
     expect(await gate.run(async () => "served", { key: "quick" })).toBe("served");
     const reason = new Error("enough");
@@ -461,7 +470,7 @@ describe("Gate", () => {
     release();
     await slow;
     expect(await gate.run(async () => "served", { key: "slow" })).toBe("served");
-    await expect(gate.run(turn, { key: "slow", signal })).rejects.toBe(reason);
+    await expect(gate.run(nextTurn, { key: "slow", signal })).rejects.toBe(reason);
   });
 
   it.each([0, -1, Number.NaN])("refuses a limit of %d", (limit) => {

@@ -67,6 +67,11 @@ export function sleep(ms: number, signal?: Signals): Promise<void> {
   return orAborted(elapsed, signal, () => clearTimeout(timer));
 }
 
+/** Lets messages, timers and other waiting work run: resolves when the event loop has turned. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** The time for a task was over. */
 export class DeadlineError extends Error {
   readonly timeoutMs: number;

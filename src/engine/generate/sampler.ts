@@ -2,6 +2,7 @@
  * @file Continuous batching: requests join and leave between decode steps, prefixes that a row already holds are not
  * computed again, and what a sequence samples depends on its seed and its prefix, not on who shares its batch.
  */
+import { nextTurn } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { uniformAt } from "../../random.js";
 import type { Sample, SampleOptions } from "../../contracts/policy.js";
@@ -318,9 +319,4 @@ function measured(backend: GenerateBackend, report: (ms: number) => void): Gener
     prefill: (input) => timed(() => backend.prefill(input)),
     decode: (input) => timed(() => backend.decode(input)),
   };
-}
-
-/** Lets messages in. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

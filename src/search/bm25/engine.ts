@@ -1,5 +1,6 @@
 /** @file BM25 as a search engine: an analyzer, scoring in this thread or in others, and the passages. */
 import { availableParallelism } from "node:os";
+import { nextTurn } from "../../async.js";
 import type { Passage, StoredPassage } from "../../types.js";
 import { WorkerPool } from "../../workers/pool.js";
 import { WorkerGone } from "../../workers/thread.js";
@@ -62,7 +63,7 @@ export class Bm25Engine implements SearchEngine {
     const stored: StoredPassage[] = [];
     for (let first = 0; first < passages.length; first += copiedAtOnce) {
       stored.push(...copied(passages.slice(first, first + copiedAtOnce)));
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
     return Bm25Engine.fromSnapshot(await indexPassages(stored, settings), new PassagesInMemory(stored), options);
   }
@@ -180,7 +181,7 @@ class ScoringHere implements Scoring {
       checkSignal(signal);
       yield [this.#scorer.top(this.#analyzer.terms(query), k)];
       if (performance.now() - lastPause < patienceMs) continue;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
       lastPause = performance.now();
     }
   }

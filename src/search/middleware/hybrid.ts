@@ -1,5 +1,5 @@
 /** @file Several engines asked at the same time, their rankings fused into one. */
-import { withDeadline } from "../../async.js";
+import { nextTurn, withDeadline } from "../../async.js";
 import type { Passage } from "../../types.js";
 import { SearchError, addCounts, checkCount, checkSignal } from "../engine.js";
 import type { Counts, PassageList, SearchEngine } from "../engine.js";
@@ -90,7 +90,7 @@ class Fused implements Layer {
       results.push(withMark(this.#fuse(rankings).slice(0, k), isPartial));
       // Large batches must not hold up the event loop.
       if (index % queriesPerTurn === queriesPerTurn - 1) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         checkSignal(signal);
       }
     }

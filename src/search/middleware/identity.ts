@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { nextTurn } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { readsSetting } from "../registry.js";
 import type { EngineName, OwnSetting } from "../registry.js";
@@ -53,7 +54,7 @@ async function corpusOf(
     for (const [place, passage] of (await passages()).entries()) {
       hash.update(`${JSON.stringify([passage.id, passage.title, passage.text])}\n`);
       // A large corpus must not hold up the event loop.
-      if (place % 500 === 499) await new Promise((resolve) => setImmediate(resolve));
+      if (place % 500 === 499) await nextTurn();
     }
     return hash.digest("hex");
   }

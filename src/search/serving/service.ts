@@ -1,6 +1,6 @@
 /** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
-import { setImmediate as turn } from "node:timers/promises";
+import { nextTurn } from "../../async.js";
 import { SearchError } from "../engine.js";
 import type { PassageList, SearchEngine } from "../engine.js";
 import { Coalescer } from "../middleware/coalesce.js";
@@ -269,7 +269,7 @@ async function answerBody(
     pieces.push(piece);
     piece = "";
     if (performance.now() - paused < patienceMs) continue;
-    await turn();
+    await nextTurn();
     paused = performance.now();
   }
   pieces.push(`${piece}]}`);

@@ -1,4 +1,5 @@
 /** @file The part of a page that a search was about. */
+import { nextTurn } from "../../async.js";
 import { Analyzer } from "../text/analyzer.js";
 
 const analyzer = new Analyzer();
@@ -112,7 +113,7 @@ async function scoresOf(texts: readonly string[], query: readonly string[]): Pro
     found.push(frequencies);
     lengths.push(terms.length);
     if (performance.now() - lastPause < patienceMs) continue;
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     lastPause = performance.now();
   }
   const meanLength = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length);
