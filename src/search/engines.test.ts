@@ -9,6 +9,8 @@ import { Bm25Engine } from "./bm25/engine.js";
 import { openIndex } from "./bm25/open.js";
 import { searchConformance } from "./conformance.js";
 import type { MakeEngine } from "./conformance.js";
+import type { Bm25Settings } from "./bm25/settings.js";
+import type { SearchEngine } from "./engine.js";
 import {
   absent as lanceIsMissing,
   foreignLanceEngine,
@@ -38,7 +40,11 @@ const fromFiles: MakeEngine = async (passages, settings) => {
 };
 
 /** Through an index that grew piece by piece, with passages in between that are deleted or replaced, and never merged. */
-const fromChanges: MakeEngine = async (passages, settings) => {
+const fromChanges = async (
+  passages: readonly StoredPassage[],
+  settings?: Partial<Bm25Settings>,
+  workers = 0,
+): Promise<SearchEngine> => {
   const index = join(folder, `index-${built++}`);
   const options = { folder: index, merge: false } as const;
   const batches = async function* (...batch: StoredPassage[]): AsyncGenerator<StoredPassage[]> {
@@ -53,7 +59,7 @@ const fromChanges: MakeEngine = async (passages, settings) => {
     await deleteFromIndex({ ...options, ids: [`gone-at-${first}`] });
   }
   await deleteFromIndex({ ...options, ids: ["gone-1", "gone-2"] });
-  return openIndex(index);
+  return openIndex(index, {}, { workers });
 };
 
 /** The client against our own server, without a port between them. */
@@ -76,7 +82,14 @@ const overPort: MakeEngine = async (passages, settings) => {
 
 searchConformance("bm25 in memory", inMemory);
 searchConformance("bm25 from files", fromFiles, { runs: 25 });
-searchConformance("bm25 from an index that grew and lost passages", fromChanges, { runs: 10 });
+searchConformance("bm25 from an index that grew and lost passages", (...given) => fromChanges(...given), { runs: 10 });
+searchConformance(
+  "bm25 from such an index, read in a worker",
+  (passages, settings) => fromChanges(passages, settings, 1),
+  {
+    runs: 2,
+  },
+);
 searchConformance("http, app in process", overHttp);
 searchConformance("http, real port", overPort, { runs: 6 });
 for (const protocol of [remoteProtocols.openSearch, remoteProtocols.qdrant])

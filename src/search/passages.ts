@@ -1,4 +1,5 @@
 /** @file Where an index keeps the passages themselves: in memory, or in a file read by offset. */
+import { readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { Gate } from "../async.js";
@@ -10,6 +11,8 @@ export interface PassageSource {
   isDeleted(number: number): boolean;
   /** The passages with these numbers, in this order. */
   read(numbers: readonly number[]): Promise<StoredPassage[]>;
+  /** Where other threads read them by themselves, until `close`; absent where only this one can. */
+  readonly shared?: SharedPassages;
   close(): Promise<void>;
 }
 
@@ -38,27 +41,35 @@ export class PassagesInMemory implements PassageSource {
 /** Thrown when a stored passage is not what was written. */
 export class DamagedPassage extends Error {}
 
-/** One JSON object per line; each line has its offset and its check number in typed arrays. */
-export class PassageFile {
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #offsets: Float64Array;
-  readonly #checks: Uint32Array;
+/** A file of passages, one JSON object per line; each line has its offset (N + 1 of them, in bytes) and its check number. */
+interface LineFile {
+  path: string;
+  /** The process's number of the open file. */
+  fd: number;
+  offsets: Float64Array;
+  checks: Uint32Array;
+}
 
-  private constructor(path: string, file: FileHandle, offsets: Float64Array, checks: Uint32Array) {
-    this.#path = path;
+/** Where passages lie, for other threads of this process: see `readPassages`. */
+export type SharedPassages = readonly LineFile[];
+
+export class PassageFile {
+  readonly lines: LineFile;
+  readonly #file: FileHandle;
+
+  private constructor(file: FileHandle, lines: LineFile) {
     this.#file = file;
-    this.#offsets = offsets;
-    this.#checks = checks;
+    this.lines = lines;
   }
 
   /** `offsets_N+1` in bytes. */
   static async open(path: string, offsets: Float64Array, checks: Uint32Array): Promise<PassageFile> {
-    return new PassageFile(path, await open(path, "r"), offsets, checks);
+    const file = await open(path, "r");
+    return new PassageFile(file, { path, fd: file.fd, offsets, checks });
   }
 
   get count(): number {
-    return this.#checks.length;
+    return this.lines.checks.length;
   }
 
   async close(): Promise<void> {
@@ -67,13 +78,37 @@ export class PassageFile {
 
   /** @throws DamagedPassage when the file no longer holds what was indexed. */
   async read(number: number): Promise<StoredPassage> {
-    const start = this.#offsets[number];
-    const line = Buffer.allocUnsafe(this.#offsets[number + 1] - start);
-    const { bytesRead } = await this.#file.read(line, 0, line.length, start);
-    if (bytesRead !== line.length || checkNumber(line) !== this.#checks[number])
-      throw new DamagedPassage(`passage ${number} in ${this.#path} is damaged`);
-    return JSON.parse(line.toString("utf8")) as StoredPassage;
+    const { start, bytes } = placeOf(this.lines, number);
+    const line = Buffer.allocUnsafe(bytes);
+    const { bytesRead } = await this.#file.read(line, 0, bytes, start);
+    return unpacked(this.lines, number, line.subarray(0, bytesRead));
   }
+}
+
+/**
+ * Passages read at once and without a pause, for threads that may wait for a disk. The numbers run through the files. Whoever opened the files
+ * keeps them open meanwhile.
+ * @throws DamagedPassage when a file no longer holds what was indexed.
+ */
+export function readPassages(files: SharedPassages, numbers: ArrayLike<number>): StoredPassage[] {
+  return Array.from(numbers, (number) => {
+    let [file, own] = [0, number];
+    while (own >= files[file].checks.length) own -= files[file++].checks.length;
+    const { start, bytes } = placeOf(files[file], own);
+    const line = Buffer.allocUnsafe(bytes);
+    return unpacked(files[file], own, line.subarray(0, readSync(files[file].fd, line, 0, bytes, start)));
+  });
+}
+
+function placeOf({ offsets }: LineFile, number: number): { start: number; bytes: number } {
+  return { start: offsets[number], bytes: offsets[number + 1] - offsets[number] };
+}
+
+/** @throws DamagedPassage */
+function unpacked(file: LineFile, number: number, line: Buffer): StoredPassage {
+  if (line.length !== placeOf(file, number).bytes || checkNumber(line) !== file.checks[number])
+    throw new DamagedPassage(`passage ${number} in ${file.path} is damaged`);
+  return JSON.parse(line.toString("utf8")) as StoredPassage;
 }
 
 /**
@@ -103,6 +138,10 @@ export class SegmentedPassages implements PassageSource {
     }
     this.#firsts = firsts;
     this.count = count;
+  }
+
+  get shared(): SharedPassages {
+    return this.#files.map(({ lines }) => lines);
   }
 
   isDeleted(number: number): boolean {

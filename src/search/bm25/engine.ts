@@ -7,7 +7,7 @@ import { WorkerGone } from "../../workers/thread.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
 import { DamagedPassage, PassagesInMemory } from "../passages.js";
-import type { PassageSource } from "../passages.js";
+import type { PassageSource, SharedPassages } from "../passages.js";
 import { Analyzer } from "../text/analyzer.js";
 import type { Scored } from "../top-k.js";
 import { indexPassages, snapshotInMemory } from "./in-memory.js";
@@ -30,11 +30,11 @@ export class Bm25Engine implements SearchEngine {
   readonly analyzer: Analyzer;
   /** Every passage of the index, by number. */
   readonly passages: PassageSource;
-  readonly #scoring: Scoring;
+  readonly #ranking: Ranking;
   #isClosed = false;
 
-  private constructor(scoring: Scoring, analyzer: Analyzer, passages: PassageSource) {
-    this.#scoring = scoring;
+  private constructor(ranking: Ranking, analyzer: Analyzer, passages: PassageSource) {
+    this.#ranking = ranking;
     this.analyzer = analyzer;
     this.passages = passages;
   }
@@ -47,8 +47,8 @@ export class Bm25Engine implements SearchEngine {
   static fromPassages(passages: readonly StoredPassage[], settings: Partial<Bm25Settings> = {}): Bm25Engine {
     const stored = copied(passages);
     const snapshot = snapshotInMemory(stored, settings);
-    const scoring = new ScoringHere(snapshot);
-    return new Bm25Engine(scoring, new Analyzer(snapshot.analyzer), new PassagesInMemory(stored));
+    const source = new PassagesInMemory(stored);
+    return new Bm25Engine(new SearchHere(snapshot, source), new Analyzer(snapshot.analyzer), source);
   }
 
   /**
@@ -80,8 +80,9 @@ export class Bm25Engine implements SearchEngine {
     try {
       checkRanking(snapshot.k1, snapshot.b);
       const analyzer = new Analyzer(snapshot.analyzer);
-      const scoring = workers === 0 ? new ScoringHere(snapshot) : await ScoringInWorkers.open(snapshot, workers);
-      return new Bm25Engine(scoring, analyzer, passages);
+      const ranking =
+        workers === 0 ? new SearchHere(snapshot, passages) : await SearchInWorkers.open(snapshot, passages, workers);
+      return new Bm25Engine(ranking, analyzer, passages);
     } catch (error) {
       await passages.close();
       throw error;
@@ -94,8 +95,8 @@ export class Bm25Engine implements SearchEngine {
     const results: Passage[][] = [];
     try {
       this.#checkOpen();
-      for await (const ranked of this.#scoring.top(queries, k, signal)) {
-        results.push(...(await Promise.all(ranked.map((hits) => this.#read(hits)))));
+      for await (const lists of this.#ranking.search(queries, k, signal)) {
+        results.push(...lists);
         checkSignal(signal);
         this.#checkOpen();
       }
@@ -109,13 +110,8 @@ export class Bm25Engine implements SearchEngine {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#scoring.close();
+    await this.#ranking.close();
     await this.passages.close();
-  }
-
-  async #read(hits: readonly Scored[]): Promise<Passage[]> {
-    const stored = await this.passages.read(hits.map(({ item }) => item));
-    return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
   }
 
   #checkOpen(): void {
@@ -146,12 +142,13 @@ function copied(passages: readonly StoredPassage[]): StoredPassage[] {
   return passages.map(({ id, title, text }) => ({ id, title, text }));
 }
 
-interface Scoring {
+/** Queries to passages, in this thread or in others. */
+interface Ranking {
   /**
    * The best `k` passages of each query, in pieces of the batch as they are done, in order.
-   * @throws WorkerGone when a thread has died or `close` was called; the signal's reason
+   * @throws DamagedPassage; WorkerGone when a thread has died or `close` was called; the signal's reason
    */
-  top(queries: readonly string[], k: number, signal?: AbortSignal): AsyncIterable<Scored[][]>;
+  search(queries: readonly string[], k: number, signal?: AbortSignal): AsyncIterable<Passage[][]>;
   close(): Promise<void>;
 }
 
@@ -166,20 +163,22 @@ export function defaultWorkers({ passages }: Bm25Snapshot): number {
 /** Longest stretch of scoring, in milliseconds, before other work on the same thread gets its turn. */
 const patienceMs = 8;
 
-class ScoringHere implements Scoring {
+class SearchHere implements Ranking {
   readonly #analyzer: Analyzer;
   readonly #scorer: Bm25Scorer;
+  readonly #passages: PassageSource;
 
-  constructor(snapshot: Bm25Snapshot) {
+  constructor(snapshot: Bm25Snapshot, passages: PassageSource) {
     this.#analyzer = new Analyzer(snapshot.analyzer);
     this.#scorer = new Bm25Scorer(snapshot);
+    this.#passages = passages;
   }
 
-  async *top(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Scored[][]> {
+  async *search(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Passage[][]> {
     let lastPause = performance.now();
     for (const query of queries) {
       checkSignal(signal);
-      yield [this.#scorer.top(this.#analyzer.terms(query), k)];
+      yield [await read(this.#passages, this.#scorer.top(this.#analyzer.terms(query), k))];
       if (performance.now() - lastPause < patienceMs) continue;
       await nextTurn();
       lastPause = performance.now();
@@ -194,54 +193,82 @@ export interface ScoreTask {
   k: number;
 }
 
+/** What a worker is opened with. */
+export interface ScoreData {
+  snapshot: Bm25Snapshot;
+  /** Absent where workers cannot read passages. */
+  passages: SharedPassages | undefined;
+}
+
 /** Ranked passages of several queries, one after another. */
 export interface ScoreAnswer {
   /** How many each query has. */
   counts: Uint32Array;
-  passages: Uint32Array;
+  numbers: Uint32Array;
   scores: Float64Array;
+  /** Texts in one list each: they cross threads at less cost than objects. Absent where the worker cannot read passages. */
+  texts?: { ids: string[]; titles: string[]; texts: string[] };
+  /** Why a passage could not be read. */
+  damage?: string;
 }
 
-/** Queries of one task: a larger batch is shared out among the workers, and read while the rest is scored. */
+/** Of one task, so that what arrives at once is unpacked in a millisecond or two. */
 const mostQueriesPerTask = 16;
+const mostPassagesPerTask = 512;
+/** A larger batch is shared out among the workers, in pieces: one may take longer than another. */
 const tasksPerWorker = 2;
 
-class ScoringInWorkers implements Scoring {
+/** Workers score, and read what they found where they can: reading it here would cost this thread more than all the rest. */
+class SearchInWorkers implements Ranking {
   readonly #pool: WorkerPool<ScoreTask, ScoreAnswer>;
   readonly #workers: number;
+  readonly #passages: PassageSource;
 
-  private constructor(pool: WorkerPool<ScoreTask, ScoreAnswer>, workers: number) {
+  private constructor(pool: WorkerPool<ScoreTask, ScoreAnswer>, workers: number, passages: PassageSource) {
     this.#pool = pool;
     this.#workers = workers;
+    this.#passages = passages;
   }
 
   /** Arrays of the snapshot that do not lie in SharedArrayBuffers are copied for every worker. */
-  static async open(snapshot: Bm25Snapshot, workers: number): Promise<ScoringInWorkers> {
+  static async open(snapshot: Bm25Snapshot, passages: PassageSource, workers: number): Promise<SearchInWorkers> {
     const module = new URL("./score-worker", import.meta.url);
-    const pool = await WorkerPool.open<ScoreTask, ScoreAnswer>({ name: "bm25", module, workers, data: snapshot });
-    return new ScoringInWorkers(pool, workers);
+    const data: ScoreData = { snapshot, passages: passages.shared };
+    const pool = await WorkerPool.open<ScoreTask, ScoreAnswer>({ name: "bm25", module, workers, data });
+    return new SearchInWorkers(pool, workers, passages);
   }
 
-  async *top(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Scored[][]> {
+  async *search(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Passage[][]> {
     checkSignal(signal);
     const fair = Math.ceil(queries.length / (this.#workers * tasksPerWorker));
-    const size = Math.max(1, Math.min(mostQueriesPerTask, fair));
+    const size = Math.min(mostQueriesPerTask, fair, Math.ceil(mostPassagesPerTask / k));
     const answers: Promise<ScoreAnswer>[] = [];
     for (let first = 0; first < queries.length; first += size)
       answers.push(this.#pool.run({ queries: queries.slice(first, first + size), k }, { signal }));
     // The first that fails is thrown below; the others must not be called unhandled.
     for (const answer of answers) answer.catch(() => {});
-    for (const answer of answers) yield ranked(await answer);
+    for (const answer of answers) yield await this.#unpacked(await answer);
   }
 
   async close(): Promise<void> {
     await this.#pool.close();
   }
+
+  #unpacked({ counts, numbers, scores, texts: found, damage }: ScoreAnswer): Promise<Passage[][]> | Passage[][] {
+    if (damage !== undefined) throw new DamagedPassage(damage);
+    let next = 0;
+    if (found === undefined) {
+      const hits = (count: number): Scored[] =>
+        Array.from({ length: count }, () => ({ item: numbers[next], score: scores[next++] }));
+      return Promise.all(Array.from(counts, (count) => read(this.#passages, hits(count))));
+    }
+    const { ids, titles, texts } = found;
+    const passage = (): Passage => ({ id: ids[next], title: titles[next], text: texts[next], score: scores[next++] });
+    return Array.from(counts, (count) => Array.from({ length: count }, passage));
+  }
 }
 
-function ranked({ counts, passages, scores }: ScoreAnswer): Scored[][] {
-  let next = 0;
-  return Array.from(counts, (count) =>
-    Array.from({ length: count }, () => ({ item: passages[next], score: scores[next++] })),
-  );
+async function read(passages: PassageSource, hits: readonly Scored[]): Promise<Passage[]> {
+  const stored = await passages.read(hits.map(({ item }) => item));
+  return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
 }

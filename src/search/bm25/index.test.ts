@@ -293,9 +293,11 @@ describe("opening", () => {
       return;
     }
     // Passages stay on disk: the damage shows when the passage is read.
-    const engine = await openIndex(out);
-    await expect(engine.searchBatch(["sound"], 40)).rejects.toThrow(/passage \d+ in .* is damaged.*sleuth index/);
-    await engine.close();
+    for (const workers of [0, 1]) {
+      const engine = await openIndex(out, {}, { workers });
+      await expect(engine.searchBatch(["sound"], 40)).rejects.toThrow(/passage \d+ in .* is damaged.*sleuth index/);
+      await engine.close();
+    }
   });
 
   it("refuses a missing, half-written, foreign, altered or other-version manifest", async () => {

@@ -1,24 +1,43 @@
-/** @file A worker that scores queries: the analyzer and the scorer over arrays that all workers share. */
-import { Analyzer } from "../text/analyzer.js";
+/** @file A worker that searches: the analyzer and the scorer over arrays that all workers share, and the files of the passages. */
 import { serveTasks } from "../../workers/serve-tasks.js";
+import { DamagedPassage, readPassages } from "../passages.js";
+import { Analyzer } from "../text/analyzer.js";
+import type { ScoreAnswer, ScoreData, ScoreTask } from "./engine.js";
 import { Bm25Scorer } from "./scorer.js";
-import type { ScoreAnswer, ScoreTask } from "./engine.js";
-import type { Bm25Snapshot } from "./snapshot.js";
 
-await serveTasks((snapshot: Bm25Snapshot) => {
+await serveTasks(({ snapshot, passages: files }: ScoreData) => {
   const analyzer = new Analyzer(snapshot.analyzer);
   const scorer = new Bm25Scorer(snapshot);
+
+  function textsOf(numbers: Uint32Array): Pick<ScoreAnswer, "texts" | "damage"> {
+    if (files === undefined) return {};
+    try {
+      const passages = readPassages(files, numbers);
+      const [ids, titles, texts] = [
+        passages.map(({ id }) => id),
+        passages.map(({ title }) => title),
+        passages.map(({ text }) => text),
+      ];
+      return { texts: { ids, titles, texts } };
+    } catch (error) {
+      if (error instanceof DamagedPassage) return { damage: error.message };
+      throw error;
+    }
+  }
+
   return {
     run({ queries, k }: ScoreTask): ScoreAnswer {
       const lists = queries.map((query) => scorer.top(analyzer.terms(query), k));
       const all = lists.flat();
+      const numbers = Uint32Array.from(all, ({ item }) => item);
       return {
         counts: Uint32Array.from(lists, (list) => list.length),
-        passages: Uint32Array.from(all, ({ item }) => item),
+        numbers,
         scores: Float64Array.from(all, ({ score }) => score),
+        ...textsOf(numbers),
       };
     },
-    transfer: ({ counts, passages, scores }: ScoreAnswer) =>
-      [counts, passages, scores].map(({ buffer }) => buffer as ArrayBuffer),
+    transfer: ({ counts, numbers, scores }: ScoreAnswer) =>
+      [counts, numbers, scores].map(({ buffer }) => buffer as ArrayBuffer),
   };
 });
