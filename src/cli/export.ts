@@ -10,7 +10,8 @@ import {
   saveAdapterFolder,
 } from "../engine/io/adapter-folder.js";
 import { saveMergedFolder } from "../engine/io/merged-folder.js";
-import type { ModelSource, TokenizerFiles } from "../engine/io/model-source.js";
+import type { ModelSource } from "../engine/io/tensor-set.js";
+import type { TokenizerFiles } from "../engine/io/tokenizer-files.js";
 import { openModel } from "../engine/io/open-model.js";
 import type { FloatType } from "../engine/io/safetensors.js";
 import { configFile, indexFile } from "../engine/io/safetensors-set.js";

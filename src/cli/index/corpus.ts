@@ -9,7 +9,6 @@ import { indexedEngines } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import { changeIndexes } from "./changes.js";
 import { buildIndexes, refuseOtherKinds } from "./engines.js";
-import type { IndexOptions } from "./options.js";
 import { showPreview } from "./preview.js";
 import { withSources } from "./sources.js";
 import { withInterrupt } from "../interrupt.js";
@@ -17,6 +16,35 @@ import { collect, integer, numberOption } from "../run-options.js";
 import { count, duration } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { Verb, VerbAnswer } from "../verb.js";
+
+/** The options of `sleuth index`. */
+export interface IndexOptions {
+  paths: string[];
+  out: string;
+  /** Default: bm25 for a new index; for one that is there, whatever is there. */
+  engine?: IndexedEngine[];
+  k1?: number;
+  b?: number;
+  stemmer: "porter" | "none";
+  /** False with --no-stop-words: no word is dropped. */
+  stopWords: boolean;
+  encoder?: string;
+  encoderModel?: string;
+  vectors?: string;
+  dimensions?: number;
+  chunk: number;
+  overlap: number;
+  include?: string[];
+  exclude?: string[];
+  strict?: boolean;
+  preview?: number;
+  /** False with --no-resume. */
+  resume: boolean;
+  add?: boolean;
+  replace?: boolean;
+  delete?: string[];
+  merge?: boolean;
+}
 
 export const indexVerb: Verb = {
   name: "index",

@@ -16,20 +16,20 @@ import { openVectors } from "../../search/dense/vectors/open-vectors.js";
 import type { VectorSource } from "../../search/dense/vectors/open-vectors.js";
 import { engineOf } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
-import type { IndexOptions } from "./options.js";
-import { PassageRate, rateOf } from "./rate.js";
+import type { IndexOptions } from "./corpus.js";
+import { Bm25Progress, LanceProgressBar, rateOf } from "./progress.js";
 import { count } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
 /** What was built, for --json. */
-export interface BuiltIndex {
+interface BuiltIndex {
   passages: number;
   out: string;
   [more: string]: unknown;
 }
 
-export interface Building {
+interface Building {
   terminal: Terminal;
   options: IndexOptions;
   /** JSONL files. */
@@ -40,7 +40,7 @@ export interface Building {
 }
 
 /** Where an engine's index goes: several have a folder each, and so has one whose folder is there already. */
-export function targetOf(out: string, engine: IndexedEngine, engines: readonly IndexedEngine[]): string {
+function targetOf(out: string, engine: IndexedEngine, engines: readonly IndexedEngine[]): string {
   if (out.includes("://")) return out;
   const own = join(out, engine);
   return engines.length > 1 || existsSync(own) ? own : out;
@@ -145,7 +145,7 @@ const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<B
 
 export const lanceTable = "passages";
 
-export async function* rowsOf(passages: AsyncIterable<LanceRows["passages"]>): AsyncGenerator<LanceRows> {
+async function* rowsOf(passages: AsyncIterable<LanceRows["passages"]>): AsyncGenerator<LanceRows> {
   for await (const batch of passages) yield { passages: batch };
 }
 
@@ -171,69 +171,4 @@ async function identityOf(corpus: readonly string[]): Promise<string> {
 /** `--no-resume` is accepted for bm25 as it was when interrupted builds were continued. */
 export function tellNoResume(terminal: Terminal, { resume }: IndexOptions): void {
   if (!resume) terminal.note("bm25 needs no --no-resume any more: it always begins anew.");
-}
-
-/** Bytes of the corpus, for the time left; passages, which are told less often, for the rate. */
-export class Bm25Progress {
-  /** Options of `buildIndex` and `addToIndex`. */
-  readonly calls = {
-    onProgress: (done: number, total: number): void => {
-      this.#done = done;
-      this.#bar ??= new ProgressBar(this.#terminal, { label: "Indexing", total, unit: "bytes" });
-      this.#bar.update(done, this.#detail);
-    },
-    onPassages: (passages: number): void => {
-      this.#detail = this.#rate.report(passages, 0);
-      this.#bar?.update(this.#done, this.#detail);
-    },
-    onMerge: (fraction: number): void => {
-      this.#merging ??=
-        (this.#bar?.stop(), new ProgressBar(this.#terminal, { label: "Merging", total: 1, unit: "share" }));
-      this.#merging.update(fraction);
-    },
-  };
-  readonly #terminal: Terminal;
-  readonly #rate = new PassageRate();
-  #bar: ProgressBar | undefined;
-  #merging: ProgressBar | undefined;
-  #done = 0;
-  #detail = "";
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
-  }
-
-  stop(): void {
-    (this.#merging ?? this.#bar)?.stop();
-  }
-}
-
-/** Reading goes ahead of what is durable by a commit or two. */
-class LanceProgressBar {
-  readonly #terminal: Terminal;
-  readonly #rate = new PassageRate();
-  #bar: ProgressBar | undefined;
-  #detail = "";
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
-  }
-
-  readonly read = (done: number, total: number): void => {
-    this.#bar ??= new ProgressBar(this.#terminal, { label: "Writing", total, unit: "bytes", from: done });
-    this.#bar.update(done, this.#detail);
-  };
-
-  readonly wrote = ({ stage, passages }: { stage: "writing" | "indexing"; passages: number }): void => {
-    this.#detail = this.#rate.report(passages);
-    if (stage === "indexing") {
-      this.stop();
-      this.#terminal.note(`${count(passages)} passages are written; making the vector index.`);
-    }
-  };
-
-  stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
-  }
 }

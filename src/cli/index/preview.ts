@@ -7,7 +7,7 @@ import { findSources } from "../../search/documents/find.js";
 import { largestDocument } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
 import { printable } from "../../search/text/highlight.js";
-import type { IndexOptions } from "./options.js";
+import type { IndexOptions } from "./corpus.js";
 import { count } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { VerbAnswer } from "../verb.js";

@@ -8,13 +8,13 @@ import { findSources } from "../../search/documents/find.js";
 import { checkGatheringFolder, gatherPassages } from "../../search/documents/gather.js";
 import type { Gathered, GatherProgress, SkippedDocument } from "../../search/documents/gather.js";
 import { printable } from "../../search/text/highlight.js";
-import type { IndexOptions } from "./options.js";
-import { PassageRate } from "./rate.js";
+import type { IndexOptions } from "./corpus.js";
+import { PassageRate } from "./progress.js";
 import { count } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
-export interface Sources {
+interface Sources {
   /** JSONL files, that of the documents included. */
   corpus: string[];
   /** For --json; absent without documents. */

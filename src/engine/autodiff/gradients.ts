@@ -10,7 +10,7 @@ import type { Node, OpName } from "../graph/ops.js";
  * The gradient of an operation's inputs from the gradient `dy` of its output: one entry per input, null where
  * there is none (integers, conditions). `y` is the operation's own node.
  */
-export type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) => (Node | null)[];
+type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) => (Node | null)[];
 /** Total: an operation without a rule does not compile. */
 export type GradientRules = { [K in OpName]: GradientRule<K> };
 
@@ -24,7 +24,7 @@ export interface Segment {
   end: number;
 }
 
-export interface GradientOptions {
+interface GradientOptions {
   rules?: GradientRules;
   /** In the order in which they were built; they do not overlap. */
   recomputed?: readonly Segment[];

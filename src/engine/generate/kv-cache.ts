@@ -15,7 +15,7 @@ export function bytesPerPosition(shape: KvShape): number {
 }
 
 /** Views of the first rows, as a backend takes them. */
-export interface CacheViews {
+interface CacheViews {
   keys: Float32Array[];
   values: Float32Array[];
 }

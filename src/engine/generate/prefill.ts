@@ -4,7 +4,7 @@ import { capacityFor, KvCache } from "./kv-cache.js";
 import { nextPieceEnd, paddedLength, samePiece } from "./prefix-reuse.js";
 import type { Slot, SlotTable } from "./slots.js";
 
-export interface PrefillLimits {
+interface PrefillLimits {
   pieceLength: number;
   /** Most new tokens per run, padding included. */
   tokensPerRun: number;
@@ -12,7 +12,7 @@ export interface PrefillLimits {
   positionsPerRun: number;
 }
 
-export interface PrefillCounts {
+interface PrefillCounts {
   runs: number;
   /** Tokens whose keys and values were computed. */
   tokens: number;

@@ -4,12 +4,12 @@
  * Rounding makes the keys and values of a token depend, in their last bits, on how the tokens before it were cut into
  * runs. So that a sequence does not depend on who else happens to be held, the cut is a function of the prefix alone:
  * - From the beginning, a prefix without its last token is cut at the multiples of `pieceLength`. Every piece runs
- *   at its own length rounded up to a multiple of `PAD`, only beside pieces of the same padded length.
+ *   at its own length rounded up to a multiple of `pad`, only beside pieces of the same padded length.
  * - Of a slot that was computed so ("canonical"), whole pieces are shared: they are what would be computed anyway.
  * - The state in which an identical prefix went into decoding is shared whole.
  * - A finished sequence that the new prefix continues, its last sampled token included, is taken over whole (a
- *   conversation's next turn); what follows is cut into pieces of `CONTINUATION_PIECE` from there. Its sampled tokens were computed by decoding, so this is
- *   the one case where a last bit can differ from a computation from the beginning, after an eviction.
+ *   conversation's next turn); what follows is cut into pieces of `continuationPiece` from
+ *   there. Its sampled tokens were computed by decoding, so this is the one case where a last bit can differ from a computation from the beginning, after an eviction.
  * The last token of a prefix is never part of a piece: it is the first decode step, for everyone alike.
  */
 
@@ -25,12 +25,12 @@ export interface Held {
 }
 
 /** Padded lengths of runs are multiples of this; a run of one token would take another arithmetic path. */
-export const pad = 8;
+const pad = 8;
 
 /** Longest piece of new tokens behind a sequence that is continued. */
-export const continuationPiece = 256;
+const continuationPiece = 256;
 
-export interface Reuse {
+interface Reuse {
   /** Positions to take. */
   length: number;
   /** Whether this is everything that an idle slot holds, sampled tokens included: the slot may be taken over. */

@@ -6,7 +6,7 @@ import type { DrawOptions } from "./sample-token.js";
 import { StopStringWatch } from "./stop-strings.js";
 
 /** What a request must respect. */
-export interface RequestLimits {
+interface RequestLimits {
   vocabSize: number;
   contextLength: number;
   decode: (tokens: readonly number[]) => string;

@@ -37,7 +37,7 @@ export interface SamplerOptions {
 }
 
 /** Counters since the sampler was made. */
-export interface SamplerStats {
+interface SamplerStats {
   /** Prefix tokens whose keys and values were computed; a prefix's last token counts here always. */
   prefillTokens: number;
   /** Prefix tokens that a row held already. With `prefillTokens` this adds up to all prefix tokens. */

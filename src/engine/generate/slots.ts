@@ -13,7 +13,7 @@ export interface Slot extends Held {
   lastUsed: number;
 }
 
-export interface SlotLimits {
+interface SlotLimits {
   /** Longest sequence. */
   contextLength: number;
   /** Most rows. */

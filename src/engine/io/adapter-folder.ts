@@ -21,7 +21,7 @@ export const adapterWeightsFile = "adapter_model.safetensors";
 const prefix = "base_model.model.";
 
 /** An adapter and the model it belongs to. */
-export interface AdapterFolder {
+interface AdapterFolder {
   adapter: Adapter;
   /** `hf:ORG/NAME[@revision]`, or the path of a folder or `.gguf` file. */
   base: string;

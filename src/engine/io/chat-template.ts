@@ -8,17 +8,17 @@
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { UserError } from "../../errors.js";
 import type { ChatMessage, ChatTemplate } from "../../types.js";
-import type { TokenizerFiles } from "./model-source.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
 
 /** The special tokens that a template may name, as `tokenizer_config.json` gives them. */
-export interface SpecialTokenNames {
+interface SpecialTokenNames {
   bosToken?: string;
   eosToken?: string;
   padToken?: string;
   unkToken?: string;
 }
 
-export interface ChatTemplateOptions {
+interface ChatTemplateOptions {
   /** Where the template stands, for error messages. Default: "The chat template". */
   name?: string;
   /** What `strftime_now` tells. Default: now. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js";
-import type { RopeScaling } from "../model/rope.js";
+import type { RopeScaling } from "../model/config.js";
 import type { FloatType } from "./safetensors.js";
 
 const count = z.int().positive();

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { parameterShapes } from "../model/parameters.js";
 import { freezeWeights, removeFrozenWeights } from "./frozen-weights.js";
-import type { ModelSource } from "./model-source.js";
+import type { ModelSource } from "./tensor-set.js";
 import { openModel } from "./open-model.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-frozen-"));

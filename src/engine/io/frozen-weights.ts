@@ -11,7 +11,7 @@ import type { StoredData } from "../graph/ops.js";
 import { writeError } from "../../files/durable.js";
 import { isRunning } from "../../files/lock.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
-import type { ModelSource } from "./model-source.js";
+import type { ModelSource } from "./tensor-set.js";
 
 /** Offsets are multiples of this (a cache line), as vector instructions like it. */
 const alignment = 64;
@@ -21,7 +21,7 @@ const tmpdirAdvice =
 const owned = new RegExp(`^${prefix}(\\d+)-`);
 
 /** All parameters of a model on disk. */
-export interface FrozenWeights {
+interface FrozenWeights {
   tensors: ReadonlyMap<string, StoredData>;
   /** Deletes the file; sessions that have mapped it keep what they have (not on Windows, where it is left for the next start). */
   remove(): void;

@@ -1,7 +1,6 @@
 /** @file The metadata of a GGUF file as a `ModelConfig`, and where llama.cpp keeps the tensors that Hugging Face names otherwise. */
 import { UserError } from "../../errors.js";
-import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js";
-import { rotaryFrequencies, type RopeScaling } from "../model/rope.js";
+import { modelTypes, type ModelConfig, type ModelType, rotaryFrequencies, type RopeScaling } from "../model/config.js";
 import type { GgufFile } from "./gguf-file.js";
 
 /** The divisors of the rotary frequencies, where the converter stored them as a tensor (Llama 3). */

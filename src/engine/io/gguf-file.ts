@@ -12,7 +12,7 @@ import { readInto } from "../../files/read-into.js";
 const pieceBytes = 1 << 20;
 
 /** A tensor of the file, in the layout of Hugging Face: `[out, in]`, rows one after another. */
-export interface GgufTensor {
+interface GgufTensor {
   type: BlockType;
   shape: number[];
   /** Bytes [begin, end) of the file. */

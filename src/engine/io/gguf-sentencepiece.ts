@@ -4,7 +4,9 @@
  */
 import { UserError } from "../../errors.js";
 import type { GgufFields } from "./gguf-file.js";
-import { tokenTypes } from "./gguf-token-types.js";
+
+/** llama.cpp's kinds of tokens, as `tokenizer.ggml.token_type` numbers them. */
+export const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 const space = "▁";
 

@@ -6,9 +6,8 @@
 import { UserError } from "../../errors.js";
 import type { ModelType } from "../model/config.js";
 import type { GgufFields } from "./gguf-file.js";
-import type { TokenizerFiles } from "./model-source.js";
-import { sentencePieceJson } from "./gguf-sentencepiece.js";
-import { tokenTypes } from "./gguf-token-types.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
+import { sentencePieceJson, tokenTypes } from "./gguf-sentencepiece.js";
 
 /** Special roles and the metadata fields that name their ids. */
 const roles = {

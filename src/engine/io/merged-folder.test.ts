@@ -11,7 +11,7 @@ import { parseModelConfig } from "./config-json.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
 import { saveMergedFolder } from "./merged-folder.js";
 import { loadModelFolder } from "./model-folder.js";
-import type { ModelSource } from "./model-source.js";
+import type { ModelSource } from "./tensor-set.js";
 import { type FloatType, SafetensorsFile } from "./safetensors.js";
 
 const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));

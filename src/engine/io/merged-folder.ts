@@ -8,7 +8,7 @@ import { UserError } from "../../errors.js";
 import { mergeInto, type Adapter } from "../model/lora.js";
 import { elementCount, parameterShapes, type ParameterShape } from "../model/parameters.js";
 import { toConfigJson } from "./config-json.js";
-import type { ModelSource } from "./model-source.js";
+import type { ModelSource } from "./tensor-set.js";
 import { type FloatType, streamSafetensors } from "./safetensors.js";
 import { configFile, indexFile, weightsFile } from "./safetensors-set.js";
 
@@ -17,7 +17,7 @@ const numberBytes: Record<FloatType, number> = { F32: 4, F16: 2, BF16: 2 };
 const largestShardBytes = 5e9;
 const largestFloat16 = 65504;
 
-export interface MergedFolderOptions {
+interface MergedFolderOptions {
   source: ModelSource;
   /** Merged into the weights where it is given. */
   adapter?: Adapter;

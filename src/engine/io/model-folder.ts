@@ -5,7 +5,7 @@ import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { createParameterStore, parameter, parameterShapes, type ParameterStore } from "../model/parameters.js";
 import { toConfigJson } from "./config-json.js";
-import type { TokenizerFiles } from "./model-source.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
 import { loadModelConfig, openModel } from "./open-model.js";
 import { type FloatType, writeSafetensors } from "./safetensors.js";
 import { configFile, weightsFile } from "./safetensors-set.js";
@@ -13,7 +13,7 @@ import { isGguf, readTokenizerFiles, tokenizerFile, tokenizerFiles, writeTokeniz
 
 export { configFile, loadModelConfig, tokenizerFile, weightsFile };
 
-export interface ModelFolder {
+interface ModelFolder {
   config: ModelConfig;
   parameters: ParameterStore;
 }

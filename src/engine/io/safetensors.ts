@@ -22,7 +22,7 @@ const bytesOf: Record<string, number> = {
   ...{ I8: 1, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1 },
 };
 
-export interface TensorEntry {
+interface TensorEntry {
   /** As the file says, for example `BF16`. */
   dtype: string;
   shape: number[];
@@ -146,7 +146,7 @@ export class SafetensorsFile {
 }
 
 /** Settings of a file to write. */
-export interface WriteOptions {
+interface WriteOptions {
   /** Type of the stored numbers; F32 (the default) loses nothing. */
   dtype?: FloatType;
   metadata?: Record<string, string>;

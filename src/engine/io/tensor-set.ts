@@ -1,7 +1,11 @@
-/** @file Named tensors wherever they are stored, and the check that they are exactly the parameters of a model. */
+/**
+ * @file A pretrained model before any of it is in memory: named tensors wherever they are stored, the check that they are exactly the
+ * parameters of a model, and the opened model itself.
+ */
 import { nearest, UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { parameterShapes } from "../model/parameters.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
 
 /** A tensor's place before it is read. */
 export interface StoredTensor {
@@ -17,6 +21,24 @@ export interface TensorSet {
   readonly described: string;
   readonly location: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  read(name: string, target?: Float32Array): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * A model that was opened and checked: every parameter that `config` calls for is there, in its shape, and nothing else that would
+ * change the model. Close it.
+ */
+export interface ModelSource {
+  /** The folder or file, for messages and for the records of a run. */
+  readonly location: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: TokenizerFiles;
+  /**
+   * Reads one parameter (a name of `parameterShapes(config)`) as float32, row-major `[out, in]`, into `target` where it is given.
+   * No more than this tensor is held in memory.
+   * @throws UserError naming file and tensor when it is cut off, of a type that cannot be read, or not finite
+   */
   read(name: string, target?: Float32Array): Promise<Float32Array>;
   close(): Promise<void>;
 }

@@ -7,7 +7,6 @@ import { readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readRequiredJson } from "./json-file.js";
-import type { TokenizerFiles } from "./model-source.js";
 
 export const tokenizerFile = "tokenizer.json";
 export const settingsFile = "tokenizer_config.json";
@@ -16,6 +15,20 @@ export const specialTokensFile = "special_tokens_map.json";
 export const templateFile = "chat_template.jinja";
 /** What belongs to a tokenizer. */
 export const tokenizerFiles = [tokenizerFile, settingsFile, generationFile, specialTokensFile, templateFile];
+
+/** The tokenizer's files as parsed JSON, whatever the model's own format keeps them in. */
+export interface TokenizerFiles {
+  /** `tokenizer.json` */
+  tokenizer: Record<string, unknown>;
+  /** `tokenizer_config.json`; `{}` where there is none. */
+  settings: Record<string, unknown>;
+  /** `generation_config.json`; `{}` where there is none. */
+  generation: Record<string, unknown>;
+  /** `special_tokens_map.json`; absent where there is none. */
+  specialTokens?: Record<string, unknown>;
+  /** The chat template (Jinja): from `chat_template.jinja`, else from `tokenizer_config.json`; absent for base models without one. */
+  chatTemplate?: string;
+}
 
 /** Whether a location is meant as a GGUF file. */
 export function isGguf(location: string): boolean {

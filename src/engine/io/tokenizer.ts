@@ -6,11 +6,11 @@ import { Lru } from "../../lru.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
 import { readOptionalJson } from "./json-file.js";
-import type { TokenizerFiles } from "./model-source.js";
+import type { TokenizerFiles } from "./tokenizer-files.js";
 import { isGguf, readTokenizerFiles, tokenizerFile } from "./tokenizer-files.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */
-export interface TokenizerSettings {
+interface TokenizerSettings {
   /** Tokens that end a text, as text or as ids. */
   eos: readonly (string | number)[];
   /** The padding token; the first end-of-text token when absent. */

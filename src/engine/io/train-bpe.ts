@@ -3,7 +3,7 @@
  * Hugging Face `tokenizer.json`. Digits are split one by one, special tokens are cut out before anything else.
  */
 
-export interface BpeOptions {
+interface BpeOptions {
   /** Entries in all: special tokens, the 256 bytes, merges. */
   vocabSize: number;
   /** In the order of their ids, from 0. Each is one token wherever it is written. */

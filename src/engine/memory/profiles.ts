@@ -11,8 +11,7 @@ import { elementCount, parameterShapes, type ParameterShape, type ParameterStore
 import { samplingGraph } from "../model/sampling-graph.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { logprobGraph, trainingGraph } from "../model/training-graph.js";
-import { valueGraph, valueTrainingGraph } from "../model/value-graph.js";
-import { trunkConfig, valueShapes } from "../model/value-model.js";
+import { valueGraph, valueTrainingGraph, trunkConfig, valueShapes } from "../model/value-model.js";
 import type { EngineModel } from "../model/weights.js";
 import { adamGraph } from "../optim/adamw.js";
 import { memoryProfile } from "./peak-bytes.js";
@@ -48,7 +47,7 @@ export interface ModelProfiles {
 }
 
 /** Of a value function beside the model: all of its weights are trained. */
-export interface CriticProfiles {
+interface CriticProfiles {
   trainableBytes: number;
   training: (layout: Layout, recompute: boolean) => SessionProfile;
   values: (layout: Layout) => SessionProfile;

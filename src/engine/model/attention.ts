@@ -36,7 +36,7 @@ export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims):
 }
 
 /** `[L, L]`: 0 where the column is not after the row. */
-export function causalMask(g: Graph, length: Dim): Node {
+function causalMask(g: Graph, length: Dim): Node {
   const row = g.reshape(g.iota(length), [length, 1]);
   const column = g.reshape(g.iota(length), [1, length]);
   return g.where(g.less(row, column), g.scalar(maskedScore), g.scalar(0));
@@ -82,7 +82,7 @@ export function cachedAttention(
 }
 
 /** A beginning that `copies` sequences share, for each of `groups` groups. */
-export interface SharedPrefix {
+interface SharedPrefix {
   groups: Dim;
   copies: Dim;
   length: Dim;

@@ -10,10 +10,10 @@ import type { Node } from "../graph/ops.js";
 import type { Attend, BatchDims, Heads } from "./attention.js";
 import type { ModelConfig } from "./config.js";
 import type { Weights } from "./weights.js";
-import { rotaryFrequencies } from "./rope.js";
+import { rotaryFrequencies } from "./config.js";
 
 /** What a forward pass over a batch needs besides the weights. */
-export interface Pass {
+interface Pass {
   tokens: Node;
   positions: Node;
   dims: BatchDims;

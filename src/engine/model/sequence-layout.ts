@@ -25,7 +25,7 @@ export interface TrainingOptions {
 }
 
 /** Hidden states behind the final norm, and the blocks that made them. */
-export interface Predictors {
+interface Predictors {
   hidden: Node;
   blocks: Segment[];
 }

@@ -19,7 +19,7 @@ export const lossInputs: Record<LossSpec["kind"], { perToken: readonly LossInput
 export type LossInput = "weights" | "advantages" | "oldLogprobs";
 
 /** How the graph of a loss is built. */
-export interface LossGraphOptions extends TrainingOptions {
+interface LossGraphOptions extends TrainingOptions {
   /** Adds an entropy bonus: −Σ weight·H. Default false. */
   entropy?: boolean;
 }

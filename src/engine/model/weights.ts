@@ -19,7 +19,7 @@ export interface EngineModel {
 }
 
 /** Weights that never change, in one file, by name. */
-export interface FrozenBase {
+interface FrozenBase {
   lora: LoraConfig;
   tensors: ReadonlyMap<string, StoredData>;
 }

@@ -36,7 +36,7 @@ export interface EncodedModel {
 }
 
 /** Attribute values: integers, integer lists and strings as such, floats as `{ float }`. */
-export type AttributeValue = number | readonly number[] | string | { float: number };
+type AttributeValue = number | readonly number[] | string | { float: number };
 
 /** Collects operators, constants, inputs and outputs, and encodes them as an ONNX file. */
 export class OnnxEmitter {

@@ -1,22 +1,26 @@
 /**
  * @file AdamW (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2) with clipping by the global norm, run as graphs over one parameter
- * at a time, so that memory stays at one copy of the largest.
+ * at a time, so that memory stays at one copy of the largest. Its state is kept beside the weights of a model folder.
  */
+import { existsSync } from "node:fs";
+import path from "node:path";
 import type { AdamOptions, OptimStepResult } from "../../contracts/policy.js";
+import { UserError } from "../../errors.js";
 import { Graph } from "../graph/graph.js";
-import type { ParameterStore } from "../model/parameters.js";
+import { SafetensorsFile, writeSafetensors, type NamedTensor } from "../io/safetensors.js";
+import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 
 /** Moments in the layout of the parameters, and the number of steps taken. */
-export interface AdamState {
+interface AdamState {
   step: number;
   firstMoment: Float32Array;
   secondMoment: Float32Array;
 }
 
 /** Before the first step. */
-export function freshAdamState(size: number): AdamState {
+function freshAdamState(size: number): AdamState {
   return { step: 0, firstMoment: new Float32Array(size), secondMoment: new Float32Array(size) };
 }
 
@@ -123,4 +127,43 @@ function squaresGraph(): Graph {
   const x = g.input("x", ["N"]);
   g.output("squares", g.reduceSum(g.mul(x, x), [0]));
   return g;
+}
+
+/** Both moments of every parameter by name. */
+const stateFile = "optimizer.safetensors";
+const moments = [
+  ["first", "firstMoment"],
+  ["second", "secondMoment"],
+] as const;
+
+/** Writes both moments, in float32, and the number of steps beside the weights in `folder`, which must exist. */
+export async function saveOptimizer(folder: string, { shapes }: ParameterStore, state: AdamState): Promise<void> {
+  const tensors = moments.flatMap(([prefix, key]): NamedTensor[] => {
+    const store = createParameterStore(shapes, state[key]);
+    return shapes.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape, data: parameter(store, name) }));
+  });
+  await writeSafetensors(path.join(folder, stateFile), tensors, { metadata: { step: String(state.step) } });
+}
+
+/**
+ * The state beside the weights; a fresh one where weights were saved alone.
+ * @throws UserError when the file is damaged or of another model
+ */
+export async function loadOptimizer(folder: string, { shapes, flat }: ParameterStore): Promise<AdamState> {
+  if (!existsSync(path.join(folder, stateFile))) return freshAdamState(flat.length);
+  const source = await SafetensorsFile.open(path.join(folder, stateFile));
+  try {
+    const step = Number(source.metadata.step);
+    if (!Number.isInteger(step) || step < 0) {
+      throw new UserError(`${source.file} does not say how many steps were taken. Resume from another checkpoint.`);
+    }
+    const state = { ...freshAdamState(flat.length), step };
+    for (const [prefix, key] of moments) {
+      const store = createParameterStore(shapes, state[key]);
+      for (const { name } of shapes) await source.read(`${prefix}.${name}`, parameter(store, name));
+    }
+    return state;
+  } finally {
+    await source.close();
+  }
 }

@@ -28,7 +28,7 @@ export function mostLossRows({ vocabSize }: ModelConfig): number {
 }
 
 /** Which log-probabilities are asked for. */
-export interface LogprobRequest {
+interface LogprobRequest {
   /** Under other trained parameters. */
   parameters?: ParameterStore;
   /** 1 where one is wanted; without masks everywhere. */

@@ -14,7 +14,7 @@ export interface SequenceSize {
   shareable?: { family: string; length: number };
 }
 
-export interface MicroBatchLimits {
+interface MicroBatchLimits {
   /** Most tokens of one micro-batch, padding included. */
   tokens: number;
   /** Most tokens of one under `plain`. Default `tokens`. */

@@ -46,7 +46,7 @@ export function maskedRow(tokens_T: readonly number[], mask_T: Uint8Array | unde
 }
 
 /** A graph that is run over rows. */
-export interface Job {
+interface Job {
   /** The same kind is always the same graph. */
   kind: string;
   graph: (layout: Layout) => Graph;

@@ -4,8 +4,7 @@ import type { ValueDatum } from "../../contracts/critic.js";
 import { uniformAt } from "../../random.js";
 import { initParameters, parameter } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
-import { valueTrainingGraph } from "../model/value-graph.js";
-import { createValueModel, valueHead, valueParts } from "../model/value-model.js";
+import { valueTrainingGraph, createValueModel, valueHead, valueParts } from "../model/value-model.js";
 import { Trainer } from "./forward-backward.js";
 import { ValueTrainer } from "./value-trainer.js";
 

@@ -1,6 +1,6 @@
 /** @file Values and the value loss over data of any size: micro-batches in, values and accumulated gradients out. */
 import type { ValueDatum, ValueLoss, ValueResult } from "../../contracts/critic.js";
-import { valueGraph, valueTrainingGraph } from "../model/value-graph.js";
+import { valueGraph, valueTrainingGraph } from "../model/value-model.js";
 import type { EngineModel } from "../model/weights.js";
 import {
   maskedRow,

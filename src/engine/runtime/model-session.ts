@@ -6,9 +6,9 @@ import * as ort from "onnxruntime-node";
 import { UserError } from "../../errors.js";
 import type { EncodedModel } from "../onnx/emitter.js";
 import { float16ToFloat32 } from "../io/half-precision.js";
-import { sessionSettings } from "./session-settings.js";
+import { sessionSettings } from "./session.js";
 
-export interface ModelSessionOptions {
+interface ModelSessionOptions {
   /** Threads inside one operator. */
   threads: number;
   /** Whether constant weights are laid out anew for the processor, which takes a copy of them. Default true. */

@@ -6,8 +6,7 @@ import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-fo
 import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
 import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
-import { AdamW } from "../../engine/optim/adamw.js";
-import { loadOptimizer, saveOptimizer } from "../../engine/optim/optimizer-file.js";
+import { AdamW, loadOptimizer, saveOptimizer } from "../../engine/optim/adamw.js";
 import { Trainer } from "../../engine/optim/forward-backward.js";
 import type {
   AdamOptions,

@@ -1,7 +1,8 @@
 /** @file From a location on disk to a model that trains: all of its weights in memory, or an adapter over frozen ones. */
 import { isAdapterFolder, loadAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { freezeWeights } from "../../engine/io/frozen-weights.js";
-import type { ModelSource, TokenizerFiles } from "../../engine/io/model-source.js";
+import type { ModelSource } from "../../engine/io/tensor-set.js";
+import type { TokenizerFiles } from "../../engine/io/tokenizer-files.js";
 import { openModel } from "../../engine/io/open-model.js";
 import type { ModelConfig } from "../../engine/model/config.js";
 import { defaultLora, initAdapter, type Adapter, type LoraConfig } from "../../engine/model/lora.js";

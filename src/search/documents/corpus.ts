@@ -10,7 +10,7 @@ import type { StoredPassage } from "../../types.js";
 import { parseContents } from "../contents.js";
 import { IdTable } from "../id-table.js";
 
-export interface CorpusOptions {
+interface CorpusOptions {
   signal?: AbortSignal;
   /** Bytes read so far and bytes of all files (compressed ones for .gz). */
   onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -119,7 +119,7 @@ export async function sizeOf(paths: readonly string[]): Promise<number> {
 }
 
 /** A document's place in its files. */
-export interface DocumentPlace {
+interface DocumentPlace {
   path: string;
   line: number;
   id: string;

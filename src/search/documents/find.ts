@@ -17,7 +17,7 @@ export interface FoundDocument {
   modifiedMs: number;
 }
 
-export interface FindOptions {
+interface FindOptions {
   /** Patterns; with any, only files that fit one are read, whatever their ending (unknown endings as text). */
   include?: readonly string[];
   /** Patterns of files and folders that are left out. */
@@ -26,7 +26,7 @@ export interface FindOptions {
 }
 
 /** What was named on a command line, told apart. */
-export interface FoundSources {
+interface FoundSources {
   /** JSONL files: everything that is neither a folder nor a document. */
   corpora: string[];
   documents: FoundDocument[];

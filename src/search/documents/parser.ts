@@ -6,14 +6,14 @@ import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
 import type { DocumentKind } from "./read.js";
 
-export interface ParserOptions {
+interface ParserOptions {
   /** Threads; each takes one document at a time. Default: 1. */
   workers?: number;
   /** Longest time for one document, from when a worker takes it up. Default: 20 seconds. */
   timeoutMs?: number;
 }
 
-export interface ParseOptions {
+interface ParseOptions {
   /** Cancels; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }

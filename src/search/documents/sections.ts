@@ -16,7 +16,7 @@ export interface TitledText {
 }
 
 /** Between the parts of a title. */
-export const titleSeparator = " › ";
+const titleSeparator = " › ";
 
 /** A heading longer than this is no heading: it would take the room of what stands below it. UTF-16 units. */
 const longestHeading = 200;

@@ -22,7 +22,7 @@ export interface AnalyzerSettings {
 }
 
 /** What Anserini's and Pyserini's indexes use. */
-export const englishAnalyzer: AnalyzerSettings = {
+const englishAnalyzer: AnalyzerSettings = {
   lowercase: true,
   removePossessives: true,
   stopWords: luceneStopWords,
@@ -30,7 +30,7 @@ export const englishAnalyzer: AnalyzerSettings = {
 };
 
 /** A term and where its word stands in the text (UTF-16 units, `end` exclusive). */
-export interface AnalyzedToken {
+interface AnalyzedToken {
   term: string;
   start: number;
   end: number;

@@ -2,7 +2,7 @@
 import pc from "picocolors";
 import type { Analyzer } from "./analyzer.js";
 
-export interface HighlightOptions {
+interface HighlightOptions {
   /** How a matching word is shown; the default is bold yellow where the terminal has colours. */
   paint?: (word: string) => string;
 }

@@ -16,8 +16,7 @@ import type { VectorSource } from "../vectors/open-vectors.js";
 import { formatName, formatVersion, progressName } from "./format.js";
 import type { DenseManifest, FileName } from "./format.js";
 import { placeVectors } from "./given-vectors.js";
-import { currentGeneration, findUnfinished, type Progress } from "./progress.js";
-import { DenseWriter, lineOf, type Line } from "./writer.js";
+import { currentGeneration, findUnfinished, type Progress, DenseWriter, lineOf, type Line } from "./writer.js";
 import type { StoredPassage } from "../../../types.js";
 
 export interface BuildDenseOptions {

@@ -5,7 +5,7 @@ import type { VectorSource } from "../vectors/open-vectors.js";
 /** A vector counts as one of unit length within this. */
 const tolerance = 1e-3;
 
-export interface GivenVectors {
+interface GivenVectors {
   /** Row-major, [passages × dimensions], in pieces whose order is that of the corpus. */
   pieces: Float32Array[];
   /** How many were not of unit length. */

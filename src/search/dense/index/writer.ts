@@ -1,12 +1,16 @@
-/** @file Writes one generation of a dense index, row by row, so that what was committed survives everything. */
+/**
+ * @file Writes one generation of a dense index, row by row, so that what was committed survives everything: its progress is written after every
+ * commit, and read by the build that goes on.
+ */
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { remove, syncFolder } from "../../../files/disk.js";
+import { remove, syncFolder, replaceFile } from "../../../files/disk.js";
 import { checkNumber } from "../../passages.js";
 import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
-import { fileNames, type FileName } from "./format.js";
-import { digestWith, firstDigest, writeProgress, type Progress } from "./progress.js";
+import { fileNames, type FileName, progressName } from "./format.js";
 import type { StoredPassage } from "../../../types.js";
+import { generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 
 /** A passage as it stands in the file. */
 export interface Line {
@@ -113,3 +117,50 @@ export class DenseWriter {
     return join(this.#folder, name);
   }
 }
+
+export interface Progress {
+  /** Name of the encoder. */
+  encoder: string;
+  dimensions: number;
+  /** Passages whose lines and vectors are on the disk. */
+  rows: number;
+  passageBytes: number;
+  /** Over the check numbers of these passages' lines: tells this corpus from another. */
+  digest: number;
+}
+
+/** Puts it on the disk in one step. */
+function writeProgress(folder: string, progress: Progress): void {
+  replaceFile(join(folder, progressName), JSON.stringify(progress));
+}
+
+/** The generation that a build began and did not finish, with what it had done. */
+export function findUnfinished(out: string): { generation: string; progress: Progress } | undefined {
+  const current = currentGeneration(out);
+  for (const generation of readdirSync(out)) {
+    if (!generation.startsWith(generationPrefix) || generation === current) continue;
+    try {
+      const progress = JSON.parse(readFileSync(join(out, generation, progressName), "utf8")) as Progress;
+      if (progress.rows > 0) return { generation, progress };
+    } catch {
+      // Nothing of it was durable.
+    }
+  }
+  return undefined;
+}
+
+/** The generation that the manifest in `out` names, however damaged the rest is. */
+export function currentGeneration(out: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(join(out, manifestName), "utf8")) as { generation?: string }).generation;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Folds one more line's check number into a digest. */
+function digestWith(digest: number, check: number): number {
+  return (Math.imul(digest ^ check, 0x01000193) ^ (digest >>> 15)) >>> 0;
+}
+
+const firstDigest = 0x811c9dc5;

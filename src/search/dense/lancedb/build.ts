@@ -20,7 +20,7 @@ export interface LanceRows {
   vectors_N_E?: Float32Array;
 }
 
-export interface LanceTarget {
+interface LanceTarget {
   /** Folder (made if need be) or s3://bucket/folder, gs://…, az://…. */
   address: string;
   /** Default "passages". */
@@ -29,7 +29,7 @@ export interface LanceTarget {
   environment?: Environment;
 }
 
-export interface LanceTableOptions extends LanceTarget {
+interface LanceTableOptions extends LanceTarget {
   /** Makes the vectors of passages that come without. Its name and source are kept with the table. */
   encoder?: Encoder;
   /** Name of the encoder that made vectors which come with the passages. */
@@ -52,13 +52,13 @@ export interface LanceBuildOptions extends LanceTableOptions {
   onProgress?: (progress: LanceProgress) => void;
 }
 
-export interface LanceProgress {
+interface LanceProgress {
   stage: "writing" | "indexing";
   /** Passages that are durable. */
   passages: number;
 }
 
-export interface LanceBuilt {
+interface LanceBuilt {
   passages: number;
   /** How many were there already. */
   resumedFrom: number;

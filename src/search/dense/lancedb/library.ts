@@ -4,8 +4,8 @@ import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
 import { UserError } from "../../../errors.js";
 
-export type LanceLibrary = typeof Lance;
-export type ArrowLibrary = typeof Arrow;
+type LanceLibrary = typeof Lance;
+type ArrowLibrary = typeof Arrow;
 
 const require = createRequire(import.meta.url);
 
