@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 
 /** One signal or several: whichever aborts first counts. `undefined` never aborts. */
-export type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
+type Signals = AbortSignal | undefined | readonly (AbortSignal | undefined)[];
 
 /**
  * Calls `listener` once with the reason of the first signal to abort; at once if one has aborted already.
@@ -83,7 +83,7 @@ export class DeadlineError extends Error {
   }
 }
 
-export interface DeadlineOptions<Answer> {
+interface DeadlineOptions<Answer> {
   /** Milliseconds; Infinity, and more than about 25 days, is no deadline. */
   timeoutMs: number;
   /** Ends the wait, too. */
