@@ -29,7 +29,7 @@ import type { SearchEngine } from "../search/engine.js";
 import type { Question, Tokenizer, Trajectory } from "../types.js";
 import { askSearch, type SearchOutcome } from "./ask-search.js";
 import { makeObservation, showPassages } from "./observation.js";
-import { Row } from "./row.js";
+import { TrajectoryBuilder } from "./trajectory-builder.js";
 import { rolloutDefaults, type faithfulRolloutFields } from "./settings.js";
 
 export interface RolloutOptions {
@@ -109,7 +109,7 @@ const defaults = {
  */
 export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
   const settings = settle(options);
-  const row = new Row(question.id);
+  const row = new TrajectoryBuilder(question.id);
   const begun = await beginRow(row, question, settings);
   if (settings.signal?.aborted) return row.finish("cancelled");
   let failures = begun === "failed" ? 1 : 0;
@@ -210,7 +210,7 @@ function contextPlace({ context, protocol }: Settings): "prompt" | "observation"
 }
 
 /** The prompt, and with `context` what a search with the question itself finds. */
-async function beginRow(row: Row, question: Question, settings: Settings): Promise<SearchEnd | null> {
+async function beginRow(row: TrajectoryBuilder, question: Question, settings: Settings): Promise<SearchEnd | null> {
   const prompt = promptOf(question, settings);
   const place = contextPlace(settings);
   if (place === "prompt") return addContextPrompt(row, question.question, prompt, settings);
@@ -220,7 +220,12 @@ async function beginRow(row: Row, question: Question, settings: Settings): Promi
 }
 
 /** A prompt with passages in it: budgets and failures are those of any search. */
-async function addContextPrompt(row: Row, query: string, prompt: PromptMaker, settings: Settings): Promise<SearchEnd> {
+async function addContextPrompt(
+  row: TrajectoryBuilder,
+  query: string,
+  prompt: PromptMaker,
+  settings: Settings,
+): Promise<SearchEnd> {
   const { protocol, policy, sanitizer, maxObservationTokens, limit } = settings;
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   const empty = prompt(renderPassages(protocol, []));
@@ -257,7 +262,7 @@ interface Turn {
 }
 
 /** Samples one turn into the row; null when it was cancelled or its deadline passed. */
-async function takeTurn(row: Row, turn: number, settings: Settings): Promise<Turn | null> {
+async function takeTurn(row: TrajectoryBuilder, turn: number, settings: Settings): Promise<Turn | null> {
   const { policy, signal, temperature, topP, protocol } = settings;
   const maxTokens = Math.min(settings.maxTokensPerTurn, settings.limit - row.length);
   const stop = turnStops(policy.tokenizer, protocol, { pastAnswer: settings.faithful.searchTagFirst });
@@ -317,7 +322,7 @@ function keptOf(sample: Sample, { faithful, protocol, policy: { tokenizer } }: S
 
 /** After a turn that is neither search nor answer: tells the policy so and returns null, or returns why this is the end. */
 function addComplaint(
-  row: Row,
+  row: TrajectoryBuilder,
   stopReason: Sample["stopReason"],
   isLastTurn: boolean,
   settings: Settings,
@@ -336,7 +341,7 @@ function addComplaint(
 /** `no-room`: the search is recorded, but the row cannot hold its block. */
 type SearchEnd = "found" | "failed" | "no-room";
 
-async function search(row: Row, query: string, settings: Settings): Promise<SearchOutcome> {
+async function search(row: TrajectoryBuilder, query: string, settings: Settings): Promise<SearchOutcome> {
   const { topK, searchTimeoutMs: timeoutMs, signal } = settings;
   const outcome = await askSearch(settings.search, query, { topK, timeoutMs, signal });
   row.timing.searchMs += outcome.waitedMs;
@@ -344,7 +349,7 @@ async function search(row: Row, query: string, settings: Settings): Promise<Sear
 }
 
 /** Searches and appends what was found. */
-async function addSearch(row: Row, query: string, settings: Settings): Promise<SearchEnd> {
+async function addSearch(row: TrajectoryBuilder, query: string, settings: Settings): Promise<SearchEnd> {
   const { policy, protocol, sanitizer, limit, signal, faithful } = settings;
   const tokenizer = policy.tokenizer;
   const { passages: found, waitedMs, error } = await search(row, query, settings);

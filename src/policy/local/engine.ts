@@ -21,8 +21,7 @@ import type {
 } from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import { LocalCritic } from "./critic.js";
-import { contextLengthOf, defaultBatch } from "./memory.js";
-import { openEngineModel, type OpenedModel } from "./open-model.js";
+import { contextLengthOf, defaultBatch, openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
 import { requireSameLora, savedWith } from "./saved-model.js";
 

@@ -1,17 +1,25 @@
-/** @file From a location on disk to a model that trains: all of its weights in memory, or an adapter over frozen ones. */
+/** @file From a location on disk to a model that trains, all of its weights in memory or an adapter over frozen ones; and the memory planned for it. */
 import { isAdapterFolder, loadAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { freezeWeights } from "../../engine/io/frozen-weights.js";
 import type { ModelSource } from "../../engine/io/tensor-set.js";
 import type { TokenizerFiles } from "../../engine/io/tokenizer-files.js";
 import { openModel } from "../../engine/io/open-model.js";
+import { defaultMemoryLimit } from "../../engine/memory/limit.js";
+import { planMemory } from "../../engine/memory/plan.js";
 import type { ModelConfig } from "../../engine/model/config.js";
 import { defaultLora, initAdapter, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
 import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
 import type { EngineModel } from "../../engine/model/weights.js";
 import { UserError } from "../../errors.js";
-import { planFor } from "./memory.js";
 import type { LocalOptions } from "./protocol.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
+
+/** Most sequences that are sampled at once. */
+export const defaultBatch = 128;
+const longestDefaultContext = 4096;
+/** Of a sequence, where it is not known how long they will be. */
+const usualRow = 512;
+const usualGroup = 8;
 
 /** Below this many parameters all of them are trained, unless something else is asked for. */
 const small = 20_000_000;
@@ -74,4 +82,38 @@ function adapterInFull(folder: string): UserError {
     `${folder} is an adapter, but all weights are to be trained (model.adapt=full). Merge it into its base first ` +
       `(sleuth export ${folder} --as merged --out FOLDER) and train FOLDER, or leave model.adapt at auto.`,
   );
+}
+
+/** Most tokens of prefix and sample together. */
+export function contextLengthOf(options: LocalOptions, { maxPositions }: ModelConfig): number {
+  return Math.min(maxPositions, options.contextLength ?? longestDefaultContext);
+}
+
+/**
+ * The plan for a model that is about to be read.
+ * @throws UserError when there is too little memory for it
+ */
+function planFor(options: LocalOptions, config: ModelConfig, lora: LoraConfig | undefined): MemoryPlan {
+  const { workload = {} } = options;
+  const contextLength = contextLengthOf(options, config);
+  const rowTokens = Math.min(contextLength, workload.rowTokens ?? usualRow);
+  return planMemory({
+    config,
+    lora,
+    sampling: workload.sampling ?? true,
+    training: workload.training ?? true,
+    logprobs: workload.logprobs ?? "never",
+    rowTokens,
+    lossTokens: Math.min(rowTokens, workload.lossTokens ?? rowTokens),
+    groupSize: workload.groupSize ?? usualGroup,
+    critic: options.critic ?? workload.critic ?? false,
+    entropy: workload.entropy ?? false,
+    contextLength,
+    maxBatch: options.maxBatch ?? defaultBatch,
+    heldBytes: process.memoryUsage.rss(),
+    limitBytes: options.memoryBytes ?? defaultMemoryLimit(),
+    recompute: options.recompute ?? "auto",
+    microBatchTokens: options.microBatchTokens,
+    cacheBytes: options.cacheBytes,
+  });
 }

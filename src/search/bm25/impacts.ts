@@ -3,7 +3,7 @@
  * its largest values for each term: what the term adds to a score at most, and what the best passages have from it alone at least.
  */
 import { TopK } from "../top-k.js";
-import type { Segment } from "./snapshot.js";
+import type { IndexSegment } from "./snapshot.js";
 
 /** For lower frequencies the tf component is looked up: nearly all postings have one of them. */
 const tabledFrequencies = 8;
@@ -71,12 +71,12 @@ export interface TermBounds {
 
 /** Bounds of the terms of one segment, found by one pass over a term's postings when they are first asked for. */
 export class SegmentBounds {
-  readonly #segment: Segment;
+  readonly #segment: IndexSegment;
   readonly #lengths: Lengths;
   readonly #tf: TfComponents;
   readonly #known = new Map<number, TermBounds>();
 
-  constructor(segment: Segment, lengths: Lengths, tf: TfComponents) {
+  constructor(segment: IndexSegment, lengths: Lengths, tf: TfComponents) {
     this.#segment = segment;
     this.#lengths = lengths;
     this.#tf = tf;

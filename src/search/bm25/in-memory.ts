@@ -6,7 +6,7 @@ import { Inverter, offsetsOf } from "./invert.js";
 import type { Bm25Settings } from "./settings.js";
 import { checkRanking, defaultBm25 } from "./settings.js";
 import { frequencyArray, termBlockOf } from "./snapshot.js";
-import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import type { Bm25Snapshot, IndexSegment } from "./snapshot.js";
 import type { StoredPassage } from "../../types.js";
 
 /** Passages that are indexed in this thread at once: some 15 ms. */
@@ -50,7 +50,7 @@ function filledIn(settings: Partial<Bm25Settings>): FilledSettings {
   return { k1, b, analyzer: new Analyzer(analyzer).settings };
 }
 
-function snapshotOf(segment: Segment, settings: FilledSettings): Bm25Snapshot {
+function snapshotOf(segment: IndexSegment, settings: FilledSettings): Bm25Snapshot {
   return {
     ...settings,
     segments: [segment],
@@ -60,9 +60,9 @@ function snapshotOf(segment: Segment, settings: FilledSettings): Bm25Snapshot {
   };
 }
 
-async function indexInWorker(passages: readonly StoredPassage[], analyzer: AnalyzerSettings): Promise<Segment> {
+async function indexInWorker(passages: readonly StoredPassage[], analyzer: AnalyzerSettings): Promise<IndexSegment> {
   const module = new URL("./index-worker", import.meta.url);
-  const pool = await WorkerPool.open<IndexTask, Segment | null>({
+  const pool = await WorkerPool.open<IndexTask, IndexSegment | null>({
     name: "bm25 index",
     module,
     workers: 1,
@@ -82,7 +82,7 @@ async function indexInWorker(passages: readonly StoredPassage[], analyzer: Analy
 }
 
 /** What an inverter has gathered, as a segment. */
-export function segmentOf(inverter: Inverter): Segment {
+export function segmentOf(inverter: Inverter): IndexSegment {
   const run = inverter.takeRun();
   const frequencies = frequencyArray(run.maxFrequency, run.frequencies.length);
   frequencies.set(run.frequencies);

@@ -5,12 +5,12 @@ import { serveTasks } from "../../workers/serve-tasks.js";
 import { segmentOf } from "./in-memory.js";
 import type { IndexTask } from "./in-memory.js";
 import { Inverter } from "./invert.js";
-import type { Segment } from "./snapshot.js";
+import type { IndexSegment } from "./snapshot.js";
 
 await serveTasks((settings: AnalyzerSettings) => {
   const inverter = new Inverter(new Analyzer(settings));
   return {
-    run(task: IndexTask): Segment | null {
+    run(task: IndexTask): IndexSegment | null {
       if (task === "finish") return shared(segmentOf(inverter));
       for (const { title, text } of task.passages) inverter.add(title, text);
       return null;
@@ -18,7 +18,7 @@ await serveTasks((settings: AnalyzerSettings) => {
   };
 });
 
-function shared(segment: Segment): Segment {
+function shared(segment: IndexSegment): IndexSegment {
   return {
     ...segment,
     lengths: sharedCopy(segment.lengths),

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { snapshotInMemory } from "./in-memory.js";
 import { PassageSet, PassageSets } from "./max-score.js";
 import { numberOfTerm } from "./snapshot.js";
-import type { Segment } from "./snapshot.js";
+import type { IndexSegment } from "./snapshot.js";
 
 describe("a set of passages", () => {
   it("gives every passage its place, as a search of the list does", () =>
@@ -32,6 +32,6 @@ describe("a set of passages", () => {
   });
 });
 
-function numberIn({ terms }: Segment, term: string): number {
+function numberIn({ terms }: IndexSegment, term: string): number {
   return numberOfTerm(terms, Buffer.from(term));
 }

@@ -13,7 +13,7 @@
 import type { TopK } from "../top-k.js";
 import { SegmentBounds, compactLengths, tfReachedBy } from "./impacts.js";
 import type { Lengths, TfComponents } from "./impacts.js";
-import type { Segment } from "./snapshot.js";
+import type { IndexSegment } from "./snapshot.js";
 
 /** Relative. Sums of n terms in two orders differ by less than n · 2⁻⁵²: with room for a million terms. */
 const slack = 1e-9;
@@ -57,7 +57,7 @@ export class Workspace {
 }
 
 export class SegmentSearch {
-  readonly #segment: Segment;
+  readonly #segment: IndexSegment;
   readonly #tf: TfComponents;
   readonly #workspace: Workspace;
   readonly #lengths: Lengths;
@@ -67,7 +67,7 @@ export class SegmentSearch {
   #runs: number[] = [];
 
   /** `longest`: no passage is longer. */
-  constructor(segment: Segment, longest: number, tf: TfComponents, workspace: Workspace) {
+  constructor(segment: IndexSegment, longest: number, tf: TfComponents, workspace: Workspace) {
     this.#segment = segment;
     this.#tf = tf;
     this.#workspace = workspace;
@@ -324,11 +324,11 @@ export class PassageSet {
 
 /** Sets of one segment's frequent terms, made when they are first asked for. */
 export class PassageSets {
-  readonly #segment: Segment;
+  readonly #segment: IndexSegment;
   readonly #sets = new Map<number, PassageSet>();
   #bytes = 0;
 
-  constructor(segment: Segment) {
+  constructor(segment: IndexSegment) {
     this.#segment = segment;
   }
 

@@ -10,7 +10,7 @@ import { checkSize, readChecksummed, verifyFile } from "../../files/checksummed-
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
 import { deletedFlags } from "./snapshot.js";
-import type { Bm25Snapshot, Frequencies, Segment } from "./snapshot.js";
+import type { Bm25Snapshot, Frequencies, IndexSegment } from "./snapshot.js";
 import { readTombstones } from "./tombstones.js";
 import type { Tombstones } from "./tombstones.js";
 
@@ -71,7 +71,7 @@ export async function verifyIndex(folder: string): Promise<void> {
 }
 
 async function readSegments(folder: string, manifest: Manifest, k1: number, b: number): Promise<OpenedIndex> {
-  const segments: Segment[] = [];
+  const segments: IndexSegment[] = [];
   const files: PassageFile[] = [];
   const deletedFrequencies = new Map<string, number>();
   const totals = { passages: 0, totalLength: 0 };
@@ -102,7 +102,10 @@ async function readSegments(folder: string, manifest: Manifest, k1: number, b: n
   };
 }
 
-async function readSegment(folder: string, record: SegmentRecord): Promise<Omit<Segment, "firstPassage" | "deleted">> {
+async function readSegment(
+  folder: string,
+  record: SegmentRecord,
+): Promise<Omit<IndexSegment, "firstPassage" | "deleted">> {
   const read = (name: string): Promise<SharedArrayBuffer> =>
     readChecksummed(folder, join(folder, record.folder, name), record.files[name]);
   return {
@@ -136,7 +139,7 @@ function placesAsNumbers(terms: number): SharedArrayBuffer {
 /** Counts how many deleted passages hold each term. */
 async function addDeleted(
   frequencies: Map<string, number>,
-  { terms: { text, offsets } }: Pick<Segment, "terms">,
+  { terms: { text, offsets } }: Pick<IndexSegment, "terms">,
   { places, counts }: Tombstones,
 ): Promise<void> {
   const bytes = Buffer.from(text.buffer as SharedArrayBuffer as unknown as ArrayBuffer);

@@ -14,7 +14,7 @@ import { TfComponents, largestOf } from "./impacts.js";
 import { SegmentSearch, Workspace } from "./max-score.js";
 import type { QueryTerm } from "./max-score.js";
 import { numberOfTerm } from "./snapshot.js";
-import type { Bm25Snapshot, Segment } from "./snapshot.js";
+import type { Bm25Snapshot, IndexSegment } from "./snapshot.js";
 
 /** Passages that are scored at a time, unless told otherwise: their scores (256 KB) stay in the processor's second cache. */
 const defaultWindow = 1 << 15;
@@ -67,7 +67,7 @@ export class Bm25Scorer {
 }
 
 /** How many passages of a segment hold a term (-1: none), deleted ones included. */
-function postingsOf({ postingOffsets }: Segment, number: number): number {
+function postingsOf({ postingOffsets }: IndexSegment, number: number): number {
   return number < 0 ? 0 : postingOffsets[number + 1] - postingOffsets[number];
 }
 

@@ -19,7 +19,7 @@ export interface TermBlock {
   numbers: Uint32Array;
 }
 
-export interface Segment {
+export interface IndexSegment {
   /** Number of its first passage in the whole index; passages of a segment are numbered on from there. */
   firstPassage: number;
   terms: TermBlock;
@@ -40,7 +40,7 @@ export interface Bm25Snapshot {
   analyzer: AnalyzerSettings;
   k1: number;
   b: number;
-  segments: Segment[];
+  segments: IndexSegment[];
   /** Passages that are not deleted. */
   passages: number;
   /** Sum of their lengths. */

@@ -17,10 +17,10 @@ export interface PassageLines {
   passages: number;
 }
 
-type Answer = null | { title: string; text: string } | PassageLines;
+type Parsed = null | { title: string; text: string } | PassageLines;
 
 await serveTasks(() => ({
-  async run(task: ParseTask): Promise<Answer> {
+  async run(task: ParseTask): Promise<Parsed> {
     if (task.do === "load") {
       await loadReader(task.kind);
       return null;
@@ -31,5 +31,5 @@ await serveTasks(() => ({
     const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");
     return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length };
   },
-  transfer: (answer: Answer) => (answer !== null && "bytes" in answer ? [answer.bytes.buffer] : []),
+  transfer: (answer: Parsed) => (answer !== null && "bytes" in answer ? [answer.bytes.buffer] : []),
 }));

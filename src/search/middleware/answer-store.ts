@@ -21,7 +21,7 @@ interface Place {
   bytes: number;
 }
 
-interface Answer {
+interface StoredAnswer {
   k: number;
   /** Passages by hash, with their scores, best first. */
   found: readonly (readonly [hash: string, score: number])[];
@@ -32,7 +32,7 @@ interface PassageLine {
   hash: string;
 }
 
-interface AnswerLine extends Answer {
+interface AnswerLine extends StoredAnswer {
   engine: string;
   query: string;
   sum: string;
@@ -45,7 +45,7 @@ export class AnswerStore {
   readonly folder: string;
   /** Lines that were no records, and answers whose passages could not be read. */
   skipped = 0;
-  readonly #answers = new Map<string, Answer[]>();
+  readonly #answers = new Map<string, StoredAnswer[]>();
   readonly #places = new Map<string, Place>();
   readonly #writer: Writer;
   /** Reads follow one another in so many lines: each opens files, and a caller may ask for thousands at once. */
@@ -95,7 +95,7 @@ export class AnswerStore {
     const kept = this.#answers.get(key) ?? [];
     const fitting = kept.filter((answer) => (prefixes ? answer.k >= k : answer.k === k));
     // The smallest that will do; of equals the newest, which stands last.
-    const best = fitting.reduce<Answer | undefined>(
+    const best = fitting.reduce<StoredAnswer | undefined>(
       (chosen, answer) => (chosen === undefined || answer.k <= chosen.k ? answer : chosen),
       undefined,
     );
@@ -143,7 +143,7 @@ export class AnswerStore {
     await this.#writer.close();
   }
 
-  #keep(engine: string, query: string, answer: Answer): void {
+  #keep(engine: string, query: string, answer: StoredAnswer): void {
     const key = keyOf(engine, query);
     const others = (this.#answers.get(key) ?? []).filter(({ k }) => k !== answer.k);
     this.#answers.set(key, [...others, answer]);
@@ -193,7 +193,7 @@ export class AnswerStore {
   }
 
   /** @throws for passages that are not there, or not what their hash says */
-  async #read(found: Answer["found"]): Promise<Passage[]> {
+  async #read(found: StoredAnswer["found"]): Promise<Passage[]> {
     const handles = new Map<string, FileHandle>();
     try {
       const passages: Passage[] = [];
@@ -282,7 +282,7 @@ function hashOf(passage: Omit<Passage, "score">): string {
   return digest(JSON.stringify(passage)).slice(0, 32);
 }
 
-function sumOf(engine: string, query: string, { k, found }: Answer): string {
+function sumOf(engine: string, query: string, { k, found }: StoredAnswer): string {
   return digest(JSON.stringify([engine, query, k, found])).slice(0, 16);
 }
 

@@ -87,10 +87,10 @@ function get(url: URL, dispatcher: Agent, signal: AbortSignal): ReturnType<typeo
   });
 }
 
-type Answer = Awaited<ReturnType<typeof request>>;
+type PageResponse = Awaited<ReturnType<typeof request>>;
 
 async function read(
-  { statusCode, headers, body }: Answer,
+  { statusCode, headers, body }: PageResponse,
   url: URL,
   maxBytes: number,
   wants: (contentType: string) => boolean,

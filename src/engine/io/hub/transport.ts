@@ -38,7 +38,7 @@ export interface TransportOptions {
 const mostRedirects = 10;
 
 /** An answer whose body is still to come; `alive` is to be called at each sign of life, `close` at the end. */
-interface Answer {
+interface HubResponse {
   response: Response;
   alive: () => void;
   close: () => void;
@@ -76,7 +76,7 @@ export class HubTransport {
    * One request, redirects followed, without a second try.
    * @throws HubError for everything but success and 416 (a range behind the end); the signal's reason when it aborts
    */
-  async open(address: string, given?: RequestInit["headers"]): Promise<Answer> {
+  async open(address: string, given?: RequestInit["headers"]): Promise<HubResponse> {
     const { signal } = this.#options;
     signal?.throwIfAborted();
     const { controller, release } = linkedController(signal);

@@ -39,7 +39,7 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
     vector: string,
     first: number,
     end: number,
-  ): Promise<Row[]> => {
+  ): Promise<ParquetRow[]> => {
     try {
       const rows = await parquetReadObjects({
         file,
@@ -104,7 +104,7 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
   }
 }
 
-interface Row {
+interface ParquetRow {
   id: unknown;
   vector: unknown;
 }

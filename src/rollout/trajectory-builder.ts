@@ -3,7 +3,7 @@ import type { Sample } from "../contracts/policy.js";
 import type { FinishReason, SearchCall, Segment, Trajectory } from "../types.js";
 
 /** Grows by appending segments; what stands in it never changes, so a policy can reuse the prefix. */
-export class Row {
+export class TrajectoryBuilder {
   readonly tokens_T: number[] = [];
   readonly searches: SearchCall[] = [];
   readonly timing = { policyMs: 0, searchMs: 0 };
