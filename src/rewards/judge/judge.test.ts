@@ -265,6 +265,23 @@ describe("failures", () => {
     expect(reason).toMatch(/left alone for another \d+ ms, since 2 requests in a row have failed/);
   });
 
+  it("an outage that all judgements at once outlast with their retries fails none of them", async () => {
+    const tries = new Map<string, number>();
+    const { judge } = await judging(
+      (response, _, { messages }) => {
+        const text = JSON.stringify(messages);
+        tries.set(text, (tries.get(text) ?? 0) + 1);
+        if ((tries.get(text) as number) > 3) says(response, "yes");
+        else response.writeHead(503).end();
+      },
+      { concurrency: 10, retries: 3, onFailure: "stop" },
+    );
+    const answers = Array.from({ length: 10 }, (_, index) => `Lutetia ${index}`);
+    const rewards = await Promise.all(answers.map((answer) => judge.reward(question, answered(answer))));
+    expect(rewards).toEqual(answers.map(() => 1));
+    expect(judge.takeReport().failed).toBe(0);
+  });
+
   it("onFailure stop ends the run instead", async () => {
     const { judge } = await judging(
       (response, request) => (request === 1 ? says(response, "yes") : void response.writeHead(500).end()),

@@ -10,7 +10,7 @@
  */
 import { Gate, orAborted } from "../../async.js";
 import { UserError } from "../../errors.js";
-import type { BreakerSettings } from "../../http/breaker.js";
+import { defaultBreaker, type BreakerSettings } from "../../http/breaker.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { RateLimit } from "../../http/rate-limit.js";
 import { realTools, ServiceFailure, type HttpTools } from "../../http/request.js";
@@ -62,7 +62,10 @@ export interface JudgeSettings {
   retries?: number;
   /** Longest time for one judgement, retries and waiting for its turn included. Milliseconds; default: what its retries may take at most. */
   deadlineMs?: number;
-  /** When the server is left alone, and for how long; meanwhile judgements fail at once. Default as for search servers. */
+  /**
+   * When the server is left alone, and for how long; meanwhile judgements fail at once. Default: after as many failures in a
+   * row as all judgements at once have tries.
+   */
   breaker?: BreakerSettings;
   /** Default: nothing is kept. */
   cache?: VerdictCache;
@@ -179,7 +182,11 @@ export class Judge {
           deadlineMs: deadlineMs ?? (retries + 1) * (timeoutMs + maxRetryAfterMs + longestTurnMs),
           maxAnswerBytes,
           headers: key === "" ? {} : { authorization: `Bearer ${key}` },
-          ...(breaker === undefined ? {} : { breaker }),
+          // A short outage meets all judgements at once: the breaker opens when as many tries have failed as theirs together.
+          breaker: breaker ?? {
+            ...defaultBreaker,
+            failuresInRow: Math.max(defaultBreaker.failuresInRow, concurrency * (retries + 1)),
+          },
         },
         advice: adviceFor,
         error: (message, details) => new JudgeError(message, details),
