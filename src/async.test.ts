@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   DeadlineError,
+  drain,
   Gate,
   linkedController,
   mapAhead,
@@ -476,5 +477,35 @@ describe("Gate", () => {
   it.each([0, -1, Number.NaN])("refuses a limit of %d", (limit) => {
     expect(() => new Gate(limit)).toThrow(RangeError);
     expect(() => new Gate(1, { perKey: limit })).toThrow(RangeError);
+  });
+});
+
+describe("drain", () => {
+  const busyMs = 3;
+  function* steps(count: number): Generator<number, string> {
+    for (let step = 0; step < count; step++) {
+      const until = performance.now() + busyMs;
+      while (performance.now() < until);
+      yield step;
+    }
+    return "done";
+  }
+
+  it("gives what the generator returns, and lets other work run meanwhile", async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const told: number[] = [];
+    expect(await drain(steps(30), { onStep: (step) => told.push(step) })).toBe("done");
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(5);
+    expect(told.length).toBeGreaterThan(5);
+    expect(told.length).toBeLessThan(30);
+  });
+
+  it("ends with the signal's reason", async () => {
+    const stop = new AbortController();
+    const reason = new Error("enough");
+    setTimeout(() => stop.abort(reason), 5);
+    await expect(drain(steps(1_000), { signal: stop.signal })).rejects.toBe(reason);
   });
 });

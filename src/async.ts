@@ -1,4 +1,4 @@
-/** @file Waiting for promises: giving up, deadlines, and limits on how many tasks run at once. */
+/** @file Waiting for promises: giving up, deadlines, limits on how many tasks run at once; and long work that lets other work run. */
 import { setMaxListeners } from "node:events";
 
 /** One signal or several: whichever aborts first counts. `undefined` never aborts. */
@@ -278,4 +278,45 @@ async function start<Answer>(task: () => Promise<Answer>): Promise<Answer> {
 
 function checkLimit(limit: number): void {
   if (!(limit >= 1)) throw new RangeError(`At least one task must run at once, got ${limit}.`);
+}
+
+/** Long work in one thread that lets other work run: whenever a slice of time is over, `await slice.next()`. */
+export class TimeSlice {
+  readonly #ms: number;
+  #began = performance.now();
+
+  /** @param ms longest stretch of work, in milliseconds */
+  constructor(ms = 5) {
+    this.#ms = ms;
+  }
+
+  get isOver(): boolean {
+    return performance.now() - this.#began >= this.#ms;
+  }
+
+  /** Lets other work run, then begins the next slice. */
+  async next(): Promise<void> {
+    await nextTurn();
+    this.#began = performance.now();
+  }
+}
+
+/**
+ * Runs a generator to its end, in slices of time.
+ * @param options.onStep called with what the generator yields, once a slice
+ * @throws the signal's reason when it aborts
+ */
+export async function drain<Step, Result>(
+  steps: Generator<Step, Result>,
+  { signal, onStep }: { signal?: AbortSignal; onStep?: (step: Step) => void } = {},
+): Promise<Result> {
+  const slice = new TimeSlice();
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    if (!slice.isOver) continue;
+    onStep?.(step.value);
+    await slice.next();
+    signal?.throwIfAborted();
+  }
 }

@@ -49,7 +49,7 @@ export {
   type DeleteSummary,
   type IndexState,
 } from "./search/bm25/change.js";
-export { IndexBusy } from "./search/index-lock.js";
+export { IndexBusy } from "./search/index-folder.js";
 export { openIndex, verifyIndex } from "./search/bm25/open.js";
 export type { Bm25Settings } from "./search/bm25/settings.js";
 export { loadCorpus, readCorpus } from "./search/documents/corpus.js";

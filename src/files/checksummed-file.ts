@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, openSync, readFileSync, readSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
-import { UserError } from "../errors.js";
+import type { UserError } from "../errors.js";
 import { OutputFile } from "./disk.js";
 
 /** What a file was when it was written. */
@@ -145,47 +145,49 @@ export class NumberWriter {
 const pieceBytes = 4 * 1024 * 1024;
 const smallBytes = 64 * 1024;
 
+/** Makes the error of a file that is not what was written. */
+export type Damaged = (path: string, why: string, cause?: unknown) => UserError;
+
 /**
  * A whole file, in memory that threads can share.
- * @param folder the index that it belongs to, for messages
- * @throws UserError when it is not what was written
+ * @throws what `damaged` makes, when it is not what was written
  */
 export async function readChecksummed(
-  folder: string,
   path: string,
   checksum: FileChecksum,
+  damaged: Damaged,
 ): Promise<SharedArrayBuffer> {
   const memory = new SharedArrayBuffer(checksum.bytes);
   const content = new Uint8Array(memory);
   if (checksum.bytes <= smallBytes) {
-    content.set(readSmall(folder, path, checksum));
+    content.set(readSmall(path, checksum, damaged));
     return memory;
   }
-  await checkSize(folder, path, checksum.bytes);
+  await checkSize(path, checksum.bytes, damaged);
   const hash = createHash("sha256");
   const file = await open(path, "r");
   try {
     for (let done = 0; done < checksum.bytes;) {
       const { bytesRead } = await file.read(content, done, Math.min(pieceBytes, checksum.bytes - done), done);
-      if (bytesRead === 0) throw damaged(path, "it ends early", folder);
+      if (bytesRead === 0) throw damaged(path, "it ends early");
       hash.update(content.subarray(done, done + bytesRead));
       done += bytesRead;
     }
   } finally {
     await file.close();
   }
-  if (hash.digest("hex") !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+  if (hash.digest("hex") !== checksum.sha256) throw damaged(path, hasChanged);
   return memory;
 }
 
-/** @throws UserError when a file is not what was written */
-export async function verifyFile(folder: string, path: string, checksum: FileChecksum): Promise<void> {
+/** @throws what `damaged` makes, when a file is not what was written */
+export async function verifyFile(path: string, checksum: FileChecksum, damaged: Damaged): Promise<void> {
   if (checksum.bytes <= smallBytes) {
-    readSmall(folder, path, checksum);
+    readSmall(path, checksum, damaged);
     return;
   }
-  await checkSize(folder, path, checksum.bytes);
-  if ((await sha256OfFile(path)) !== checksum.sha256) throw damaged(path, "its content has changed", folder);
+  await checkSize(path, checksum.bytes, damaged);
+  if ((await sha256OfFile(path)) !== checksum.sha256) throw damaged(path, hasChanged);
 }
 
 /** Hexadecimal. */
@@ -195,44 +197,29 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
+/** @throws what `damaged` makes, when a file is missing or has another size than was written */
+export async function checkSize(path: string, bytes: number, damaged: Damaged): Promise<void> {
+  const { size } = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    throw damaged(path, `it cannot be read (${cause.code})`, cause);
+  });
+  if (size !== bytes) throw damaged(path, hasResized(size, bytes));
+}
+
 /** A small file at once: to wait for another thread would take longer. */
-function readSmall(folder: string, path: string, checksum: FileChecksum): Buffer {
+function readSmall(path: string, checksum: FileChecksum, damaged: Damaged): Buffer {
   let content: Buffer;
   try {
     content = readFileSync(path);
   } catch (cause) {
-    throw unreadable(folder, path, cause);
+    throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, cause);
   }
-  if (content.length !== checksum.bytes) throw resized(folder, path, content.length, checksum.bytes);
-  if (createHash("sha256").update(content).digest("hex") !== checksum.sha256)
-    throw damaged(path, "its content has changed", folder);
+  if (content.length !== checksum.bytes) throw damaged(path, hasResized(content.length, checksum.bytes));
+  if (createHash("sha256").update(content).digest("hex") !== checksum.sha256) throw damaged(path, hasChanged);
   return content;
 }
 
-/** @throws UserError when a file is missing or has another size than was written */
-export async function checkSize(folder: string, path: string, bytes: number): Promise<void> {
-  let size: number;
-  try {
-    ({ size } = await stat(path));
-  } catch (cause) {
-    throw unreadable(folder, path, cause);
-  }
-  if (size !== bytes) throw resized(folder, path, size, bytes);
-}
+const hasChanged = "its content has changed";
 
-function unreadable(folder: string, path: string, cause: unknown): Error {
-  return damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, folder, cause);
-}
-
-function resized(folder: string, path: string, size: number, bytes: number): Error {
-  return damaged(path, `it has ${size} bytes where ${bytes} were written`, folder);
-}
-
-/** The error of a file that is not what was written. */
-export function damaged(path: string, why: string, folder: string, cause?: unknown): UserError {
-  return new UserError(`The search index is damaged: ${path}: ${why}. ${remedy(folder)}`, { cause });
-}
-
-export function remedy(folder: string): string {
-  return `Build it with \`sleuth index CORPUS.jsonl --out ${folder}\`.`;
+function hasResized(size: number, bytes: number): string {
+  return `it has ${size} bytes where ${bytes} were written`;
 }

@@ -86,6 +86,22 @@ it("leaves nothing behind when the lock cannot be taken", async () => {
   expect(await readdir(folder)).toEqual(["lock"]);
 });
 
+it("clears away the claims of processes that were killed, and no others", async () => {
+  const claim = (pid: number, digit: string): string =>
+    path.join(folder, `lock.${pid}.${digit.repeat(8)}-0000-4000-8000-${digit.repeat(12)}`);
+  const dead = 2 ** 22 + 1;
+  await writeFile(claim(dead, "1"), JSON.stringify({ pid: dead, host: os.hostname(), began: null }));
+  await writeFile(claim(dead, "2"), '{"pi');
+  const alive = [claim(process.pid, "3"), claim(process.pid, "4"), claim(dead, "5")];
+  await writeFile(alive[0], JSON.stringify({ pid: process.pid, host: os.hostname(), began: null }));
+  await writeFile(alive[1], "");
+  await writeFile(alive[2], JSON.stringify({ pid: dead, host: "elsewhere", began: null }));
+  await (
+    await lockRun(folder)
+  )();
+  expect((await readdir(folder)).sort()).toEqual(alive.map((file) => path.basename(file)).sort());
+});
+
 it("gives a dead owner's lock to one of many that want it at once, however their steps fall", async () => {
   for (let round = 0; round < 8; round++) {
     await lockOf(999_999_999, null);

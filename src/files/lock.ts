@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { constants, readFileSync } from "node:fs";
-import { copyFile, link, mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { copyFile, link, mkdir, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { sleep } from "../async.js";
@@ -83,7 +83,7 @@ async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner
   const id = randomUUID();
   const owner: LockOwner = { pid: process.pid, host: os.hostname(), began: beginningOf(process.pid) };
   const text = JSON.stringify({ ...owner, id });
-  const claim = `${file}.${id}`;
+  const claim = `${file}.${process.pid}.${id}`;
   try {
     await writeFile(claim, text, { flag: "wx" });
     while (!(await publish(claim, file))) {
@@ -95,6 +95,7 @@ async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner
   } finally {
     await removeQuietly(claim);
   }
+  await removeDeadClaims(file);
   return async () => {
     if ((await readFile(file, "utf8").catch(() => "")) === text) await removeQuietly(file);
   };
@@ -111,6 +112,18 @@ async function publish(claim: string, file: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
+  }
+}
+
+/** Removes the claims of processes that were killed before they had the lock. */
+async function removeDeadClaims(file: string): Promise<void> {
+  const folder = path.dirname(file);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = name.startsWith(`${path.basename(file)}.`) ? /\.(\d+)\.[0-9a-f-]{36}$/.exec(name)?.[1] : undefined;
+    if (pid === undefined) continue;
+    const owner = ownerIn(await readFile(path.join(folder, name), "utf8").catch(() => ""));
+    const isDead = owner === null ? !isRunning(Number(pid)) : !isAlive(owner);
+    if (isDead) await removeQuietly(path.join(folder, name));
   }
 }
 

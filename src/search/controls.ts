@@ -1,7 +1,7 @@
 /** @file Engines that show what searching is worth: one that finds nothing, one that finds anything, and one that stands for no search. */
 import { Random } from "../random.js";
 import type { Passage, StoredPassage } from "../types.js";
-import { openBm25 } from "./bm25/open-settings.js";
+import { openBm25 } from "./bm25/open.js";
 import { PassagesInMemory } from "./passages.js";
 import type { PassageSource } from "./passages.js";
 import { checkCount, checkSignal } from "./engine.js";

@@ -62,7 +62,7 @@ const webRows = Object.fromEntries(webNames.map((name) => [name, webRow(name)]))
 
 const rows = {
   bm25: {
-    open: async (settings, context) => (await import("./bm25/open-settings.js")).openBm25(settings, context),
+    open: async (settings, context) => (await import("./bm25/open.js")).openBm25(settings, context),
     reads: ["index", "k1", "b"],
   },
   dense: {

@@ -2,21 +2,18 @@
  * @file `sleuth index`: a corpus becomes an index folder, in bounded memory, all or nothing. Stretches of the corpus are inverted on several
  * workers at once, and a worker of its own writes their runs in order. Little text is indexed in this thread, in short pieces.
  */
-import { randomBytes } from "node:crypto";
+import { drain } from "../../async.js";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Analyzer } from "../text/analyzer.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 import { WorkerPool } from "../../workers/pool.js";
-import { generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
 import { removeQuietly } from "../../files/disk.js";
-import { checkTarget, commitIndex, removeUnneeded, indexWriteError } from "./commit.js";
-import { formatName, formatVersion, readManifest } from "./format.js";
-import type { Manifest } from "./format.js";
+import { commitIndex, indexWriteError, removeUnneeded } from "./commit.js";
+import { manifestOf, readManifest } from "./format.js";
 import { Inverter } from "./invert.js";
-import { withIndexLock } from "../index-lock.js";
-import { drain } from "./pause.js";
+import { checkTarget, manifestName, newGeneration, withIndexLock } from "../index-folder.js";
 import { buffersOf, invertParts } from "./run.js";
 import type { Part, Run } from "./run.js";
 import { SegmentBuilder } from "./segment-writer.js";
@@ -74,19 +71,12 @@ export async function buildIndex(options: BuildIndexOptions): Promise<IndexSumma
   const { k1, b, analyzer } = { ...defaultBm25, ...options.settings };
   checkRanking(k1, b);
   const { settings } = new Analyzer(analyzer);
-  checkTarget(out);
+  checkTarget(out, { engine: "dense", file: "vectors.f32" });
   try {
     return await withIndexLock(out, async () => {
       await removeLeftovers(out);
       const { record } = await growSegment({ out, analyzer: settings, existing: [], replace: false }, options);
-      const manifest: Manifest = {
-        format: formatName,
-        version: formatVersion,
-        analyzer: settings,
-        k1,
-        b,
-        segments: [record],
-      };
+      const manifest = manifestOf({ analyzer: settings, k1, b, segments: [record] });
       commitIndex(out, manifest, record.folder);
       const { passages, terms, postings, totalLength } = record;
       const bytes = Object.values(record.files).reduce((sum, file) => sum + file.bytes, 0);
@@ -121,7 +111,7 @@ export async function growSegment(target: GrowTarget, options: GrowOptions): Pro
   const { out, existing, replace, analyzer } = target;
   const { signal, runBytes = defaultRunBytes } = options;
   const source = await sourceOf(options);
-  const folder = newFolder();
+  const folder = newGeneration();
   try {
     const stretches = source.stretches(runBytes, signal);
     return await write({ out, folder, existing, replace }, analyzer, stretches, source, options);
@@ -129,11 +119,6 @@ export async function growSegment(target: GrowTarget, options: GrowOptions): Pro
     removeQuietly(join(out, folder));
     throw error;
   }
-}
-
-/** A name for the folder of a new segment. */
-export function newFolder(): string {
-  return `${generationPrefix}${process.pid}-${randomBytes(4).toString("hex")}`;
 }
 
 async function write(

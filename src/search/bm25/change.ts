@@ -1,17 +1,17 @@
 /** @file An index changes: passages are added, replaced and deleted, segments merged. Every change is on the disk before its call returns. */
+import { drain } from "../../async.js";
 import { join } from "node:path";
 import { Analyzer } from "../text/analyzer.js";
 import { IdPlaces, hashId } from "../id-table.js";
-import { commitIndex, removeUnneeded, indexWriteError } from "./commit.js";
-import { fileNames, livingIn, maxPostings, readManifest } from "./format.js";
+import { commitIndex, indexWriteError, removeUnneeded } from "./commit.js";
+import { bm25Index, fileNames, livingIn, maxPostings, readManifest } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
-import { finishIn, growSegment, newFolder, openWriter } from "./build.js";
+import { finishIn, growSegment, openWriter } from "./build.js";
 import type { GrowOptions, WorkOptions } from "./build.js";
-import { withIndexLock } from "../index-lock.js";
+import { newGeneration, withIndexLock } from "../index-folder.js";
 import { removeQuietly } from "../../files/disk.js";
 import { defaultMergePolicy, planMerge } from "./merge-policy.js";
 import type { MergePlan, MergePolicy } from "./merge-policy.js";
-import { drain } from "./pause.js";
 import { verifyFile } from "../../files/checksummed-file.js";
 import { mergeSegments } from "./segment-writer.js";
 import type { MergeOrder } from "./segment-writer.js";
@@ -158,7 +158,8 @@ async function existingOf(folder: string, segments: readonly SegmentRecord[]): P
   const existing: Existing[] = [];
   for (const record of segments) {
     for (const name of [fileNames.idHashes, fileNames.passageOffsets, fileNames.passageChecks])
-      if (name in record.files) await verifyFile(folder, join(folder, record.folder, name), record.files[name]);
+      if (name in record.files)
+        await verifyFile(join(folder, record.folder, name), record.files[name], bm25Index.damagedIn(folder));
     existing.push({ record, deleted: (await readTombstones(folder, record)).passages });
   }
   return existing;
@@ -223,10 +224,11 @@ async function mergeOnce(
   }
   // What is damaged must not be given a checksum that fits.
   for (const { folder, files } of merged)
-    for (const [name, checksum] of Object.entries(files)) await verifyFile(out, join(out, folder, name), checksum);
+    for (const [name, checksum] of Object.entries(files))
+      await verifyFile(join(out, folder, name), checksum, bm25Index.damagedIn(out));
   const segments: Existing[] = [];
   for (const record of merged) segments.push({ record, deleted: (await readTombstones(out, record)).passages });
-  const order = { out, folder: newFolder(), segments };
+  const order = { out, folder: newGeneration(), segments };
   const inWorker = workers === undefined ? living > smallMerge : workers > 0;
   let record: SegmentRecord;
   try {

@@ -1,17 +1,15 @@
-/** @file The one step that commits a change of an index, what is checked before it, and tidying up. */
-import { existsSync, readdirSync, statSync } from "node:fs";
+/** @file The one step that commits a change of an index, tidying up, and what is said when the disk fails. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../../errors.js";
-import { commit, generationPrefix, manifestName } from "../../files/checksummed-manifest.js";
 import { removeQuietly } from "../../files/disk.js";
 import { writeError } from "../../files/durable.js";
-import { isLockFile } from "../index-lock.js";
+import { commitManifest, generationPrefix } from "../index-folder.js";
 import type { Manifest } from "./format.js";
 
 /** Commits a manifest and removes what it does not need. When the commit fails, the new segment that the manifest names goes. */
 export function commitIndex(out: string, manifest: Manifest, newFolder?: string): void {
   try {
-    commit(out, manifest);
+    commitManifest(out, manifest);
   } catch (error) {
     if (newFolder !== undefined) removeQuietly(join(out, newFolder));
     throw error;
@@ -33,24 +31,6 @@ export function removeUnneeded(out: string, { segments }: Pick<Manifest, "segmen
     const kept = new Set([...Object.keys(segment.files), segment.tombstones?.file]);
     for (const file of readdirSync(folder)) if (!kept.has(file)) removeQuietly(join(folder, file));
   }
-}
-
-/** @throws UserError unless `out` is free or an index of ours. */
-export function checkTarget(out: string): void {
-  if (!existsSync(out)) return;
-  if (!statSync(out).isDirectory())
-    throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
-  const isOurs = (name: string): boolean =>
-    name.startsWith(manifestName) || name.startsWith(generationPrefix) || isLockFile(name);
-  const names = readdirSync(out);
-  const foreign = names.find((name) => !isOurs(name));
-  if (foreign !== undefined)
-    throw new UserError(
-      `${out} holds other files (${foreign}); an index needs a folder of its own. Choose another --out.`,
-    );
-  // A dense index, finished or not, has the same names: hours of encoding are not thrown away for a --engine that was forgotten.
-  if (names.some((name) => name.startsWith(generationPrefix) && existsSync(join(out, name, "vectors.f32"))))
-    throw new UserError(`${out} holds an index of another kind (dense). Choose another --out, or remove the folder.`);
 }
 
 /** What the system says of a write to the index in `out`, in words; every other error as it is. */

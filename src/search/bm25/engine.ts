@@ -1,6 +1,6 @@
 /** @file BM25 as a search engine: an analyzer, scoring in this thread or in others, and the passages. */
 import { availableParallelism } from "node:os";
-import { nextTurn } from "../../async.js";
+import { TimeSlice, nextTurn } from "../../async.js";
 import type { Passage, StoredPassage } from "../../types.js";
 import { WorkerPool } from "../../workers/pool.js";
 import { WorkerGone } from "../../workers/thread.js";
@@ -161,7 +161,7 @@ export function defaultWorkers({ passages }: Bm25Snapshot): number {
 }
 
 /** Longest stretch of scoring, in milliseconds, before other work on the same thread gets its turn. */
-const patienceMs = 8;
+const sliceMs = 8;
 
 class SearchHere implements Ranking {
   readonly #analyzer: Analyzer;
@@ -175,13 +175,11 @@ class SearchHere implements Ranking {
   }
 
   async *search(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Passage[][]> {
-    let lastPause = performance.now();
+    const slice = new TimeSlice(sliceMs);
     for (const query of queries) {
       checkSignal(signal);
       yield [await read(this.#passages, this.#scorer.top(this.#analyzer.terms(query), k))];
-      if (performance.now() - lastPause < patienceMs) continue;
-      await nextTurn();
-      lastPause = performance.now();
+      if (slice.isOver) await slice.next();
     }
   }
 

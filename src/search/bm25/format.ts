@@ -23,16 +23,18 @@
  * Version 1 had one segment, without id-hashes, and numbered its terms in another order (term-numbers.u32 [V]). It is read and added to as
  * it is; what is written is version 2.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { damaged, remedy } from "../../files/checksummed-file.js";
-import { UserError } from "../../errors.js";
-import type { AnalyzerSettings } from "../text/analyzer.js";
 import type { FileChecksum } from "../../files/checksummed-file.js";
-import { manifestName, parseChecksummed } from "../../files/checksummed-manifest.js";
+import { IndexKind } from "../index-folder.js";
+import type { AnalyzerSettings } from "../text/analyzer.js";
 
-export const formatName = "sleuth-bm25";
+const formatName = "sleuth-bm25";
 export const formatVersion = 2;
+export const bm25Index = new IndexKind({
+  name: "search index",
+  format: formatName,
+  versions: [1, formatVersion],
+  options: "",
+});
 
 export const fileNames = {
   terms: "terms.utf8",
@@ -97,46 +99,26 @@ interface ManifestOne extends Omit<SegmentRecord, "folder" | "tombstones"> {
   b: number;
 }
 
+/** What is written of an index with these settings and segments. */
+export function manifestOf(content: Omit<Manifest, "format" | "version">): Manifest {
+  return { format: formatName, version: formatVersion, ...content };
+}
+
 /**
  * Reads `folder/index.json`; version 1 as one segment.
  * @throws UserError when it is missing, damaged or of another version.
  */
 export async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, manifestName);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw new UserError(
-      `There is no search index in ${folder}: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code}). ${remedy(folder)}`,
-      { cause },
-    );
-  }
-  return checkManifest(text, path, folder);
+  const content: unknown = await bm25Index.readManifest(folder);
+  return (content as { version: number }).version === 1
+    ? fromVersionOne(content as ManifestOne)
+    : (content as Manifest);
 }
 
-function checkManifest(text: string, path: string, folder: string): Manifest {
-  let read: ReturnType<typeof parseChecksummed>;
-  try {
-    read = parseChecksummed(text);
-  } catch (cause) {
-    throw damaged(path, "it is not JSON", folder, cause);
-  }
-  const { content, isWhole } = read;
-  if (content.format !== formatName)
-    throw new UserError(`${path} is not the manifest of a Sleuth index. ${remedy(folder)}`);
-  if (content.version !== 1 && content.version !== formatVersion)
-    throw new UserError(
-      `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
-    );
-  if (!isWhole) throw damaged(path, "its checksum does not match its content", folder);
-  return content.version === 1 ? fromVersionOne(content as unknown as ManifestOne) : (content as unknown as Manifest);
-}
-
-function fromVersionOne({ format, analyzer, k1, b, generation, ...rest }: ManifestOne): Manifest {
+function fromVersionOne({ analyzer, k1, b, generation, ...rest }: ManifestOne): Manifest {
   const { passages, terms, postings, totalLength, frequencyBytes, files } = rest;
   const segment = { folder: generation, passages, terms, postings, totalLength, frequencyBytes, files };
-  return { format, version: formatVersion, analyzer, k1, b, segments: [segment] };
+  return manifestOf({ analyzer, k1, b, segments: [segment] });
 }
 
 /** Passages of a segment that are not deleted. */

@@ -8,9 +8,8 @@ import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
 import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
-import { IndexBusy } from "../index-lock.js";
+import { IndexBusy, manifestName, withChecksum } from "../index-folder.js";
 import { openIndex, verifyIndex } from "./open.js";
-import { manifestName, withChecksum } from "../../files/checksummed-manifest.js";
 import { dieAsLockHolder, onFailingDisk, scratchFolder } from "../../files/failing-disk.test-support.js";
 
 const folder = scratchFolder("sleuth-index-");

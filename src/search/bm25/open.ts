@@ -1,11 +1,14 @@
-/** @file Opens an index folder: typed arrays read whole, passages left on disk. */
+/** @file Opens an index folder: typed arrays read whole, passages left on disk. And BM25 from settings. */
+import { TimeSlice } from "../../async.js";
 import { join } from "node:path";
+import { UserError } from "../../errors.js";
+import { locateIndex } from "../locate-index.js";
+import type { EngineContext, EngineSettings } from "../settings.js";
 import { Bm25Engine } from "./engine.js";
 import type { Bm25EngineOptions } from "./engine.js";
-import { fileNames, livingIn, readManifest, termNumbersName } from "./format.js";
+import { bm25Index, fileNames, livingIn, readManifest, termNumbersName } from "./format.js";
 import type { Manifest, SegmentRecord } from "./format.js";
 import { PassageFile, SegmentedPassages } from "../passages.js";
-import { Breather } from "./pause.js";
 import { checkSize, readChecksummed, verifyFile } from "../../files/checksummed-file.js";
 import { checkRanking } from "./settings.js";
 import type { Bm25Settings } from "./settings.js";
@@ -65,7 +68,7 @@ export async function verifyIndex(folder: string): Promise<void> {
   const { segments } = await readManifest(folder);
   for (const segment of segments) {
     for (const [name, checksum] of Object.entries(segment.files))
-      await verifyFile(folder, join(folder, segment.folder, name), checksum);
+      await verifyFile(join(folder, segment.folder, name), checksum, bm25Index.damagedIn(folder));
     await readTombstones(folder, segment);
   }
 }
@@ -107,7 +110,7 @@ async function readSegment(
   record: SegmentRecord,
 ): Promise<Omit<IndexSegment, "firstPassage" | "deleted">> {
   const read = (name: string): Promise<SharedArrayBuffer> =>
-    readChecksummed(folder, join(folder, record.folder, name), record.files[name]);
+    readChecksummed(join(folder, record.folder, name), record.files[name], bm25Index.damagedIn(folder));
   return {
     terms: {
       text: new Uint8Array(await read(fileNames.terms)),
@@ -143,21 +146,36 @@ async function addDeleted(
   { places, counts }: Tombstones,
 ): Promise<void> {
   const bytes = Buffer.from(text.buffer as SharedArrayBuffer as unknown as ArrayBuffer);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   for (const [index, place] of places.entries()) {
     const term = bytes.toString("utf8", offsets[place], offsets[place + 1]);
     frequencies.set(term, (frequencies.get(term) ?? 0) + counts[index]);
-    if (breather.isDue) await breather.pause();
+    if (slice.isOver) await slice.next();
   }
 }
 
 async function openPassages(folder: string, record: SegmentRecord): Promise<PassageFile> {
   const pathOf = (name: string): string => join(folder, record.folder, name);
-  const read = (name: string): Promise<SharedArrayBuffer> => readChecksummed(folder, pathOf(name), record.files[name]);
-  await checkSize(folder, pathOf(fileNames.passages), record.files[fileNames.passages].bytes);
-  if (fileNames.idHashes in record.files)
-    await checkSize(folder, pathOf(fileNames.idHashes), record.files[fileNames.idHashes].bytes);
+  const damaged = bm25Index.damagedIn(folder);
+  const read = (name: string): Promise<SharedArrayBuffer> => readChecksummed(pathOf(name), record.files[name], damaged);
+  // Read piece by piece later, or only when the index changes; version 1 has no hashes.
+  for (const name of [fileNames.passages, fileNames.idHashes])
+    if (name in record.files) await checkSize(pathOf(name), record.files[name].bytes, damaged);
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
   return PassageFile.open(pathOf(fileNames.passages), offsets, checks);
+}
+
+/**
+ * BM25 from settings: an index folder, or passages at hand.
+ * @throws UserError when neither an index nor passages are given, and as `openIndex` does
+ */
+export async function openBm25({ index, k1, b }: EngineSettings, context: EngineContext): Promise<Bm25Engine> {
+  const ranking = { ...(k1 === "auto" ? {} : { k1 }), ...(b === "auto" ? {} : { b }) };
+  if (index !== "") return openIndex(await locateIndex(index, "bm25"), ranking);
+  if (context.passages === undefined)
+    throw new UserError(
+      "bm25 needs an index. Make one with `sleuth index CORPUS.jsonl --out FOLDER` and name it with --index FOLDER.",
+    );
+  return Bm25Engine.indexed(await context.passages(), ranking);
 }

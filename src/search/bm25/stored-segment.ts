@@ -1,12 +1,11 @@
 /** @file A segment on disk as changes of the index see it: read piece by piece, whatever its size. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { damaged } from "../../files/checksummed-file.js";
 import type { StoredPassage } from "../../types.js";
 import { hashId } from "../id-table.js";
 import type { IdPlaces } from "../id-table.js";
 import { checkNumber } from "../passages.js";
-import { fileNames, termNumbersName } from "./format.js";
+import { bm25Index, fileNames, termNumbersName } from "./format.js";
 import type { SegmentRecord } from "./format.js";
 import type { MergeSource } from "./merge.js";
 import { ByteReader, NumberReader, OpenedFile, lookupBytes } from "./region.js";
@@ -47,7 +46,7 @@ export class StoredSegment {
     this.#lines ??= new ByteReader(this.#region(fileNames.passages), lookupBytes);
     const line = this.#lines.slice(this.#offsets.at(number), this.#offsets.at(number + 1));
     if (checkNumber(line) !== this.#checks.at(number))
-      throw damaged(this.#pathOf(fileNames.passages), `passage ${number} has changed`, this.#out);
+      throw bm25Index.damagedIn(this.#out)(this.#pathOf(fileNames.passages), `passage ${number} has changed`);
     return JSON.parse(line.toString("utf8")) as StoredPassage;
   }
 
@@ -101,13 +100,14 @@ export class StoredSegment {
     if (known !== undefined) return known;
     const path = this.#pathOf(name);
     const { bytes } = this.#record.files[name];
+    const damaged = bm25Index.damagedIn(this.#out);
     let size: number;
     try {
       ({ size } = statSync(path));
     } catch (cause) {
-      throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, this.#out, cause);
+      throw damaged(path, `it cannot be read (${(cause as NodeJS.ErrnoException).code})`, cause);
     }
-    if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, this.#out);
+    if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`);
     const file = new OpenedFile(path);
     this.#opened.push(file);
     const region = file.region(0, bytes);

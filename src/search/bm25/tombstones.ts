@@ -4,14 +4,14 @@
  *
  * The file, 32-bit numbers: D, T, then D passage numbers ascending, T places in the dictionary ascending, T counts.
  */
+import { TimeSlice } from "../../async.js";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Analyzer } from "../text/analyzer.js";
 import { removeQuietly, syncFolder } from "../../files/disk.js";
-import { fileNames } from "./format.js";
+import { bm25Index, fileNames } from "./format.js";
 import type { SegmentRecord } from "./format.js";
-import { Breather } from "./pause.js";
-import { ChecksummedFile, damaged, readChecksummed } from "../../files/checksummed-file.js";
+import { ChecksummedFile, readChecksummed } from "../../files/checksummed-file.js";
 import { numberOfTerm } from "./snapshot.js";
 import type { TermBlock } from "./snapshot.js";
 import { StoredSegment } from "./stored-segment.js";
@@ -41,10 +41,11 @@ export async function readTombstones(out: string, segment: SegmentRecord): Promi
   const { tombstones: record, folder } = segment;
   if (record === undefined) return noTombstones;
   const path = join(out, folder, record.file);
-  const content = new Uint32Array(await readChecksummed(out, path, record));
+  const damaged = bm25Index.damagedIn(out);
+  const content = new Uint32Array(await readChecksummed(path, record, damaged));
   const [deleted, terms] = content;
   if (content.length !== 2 + deleted + 2 * terms || deleted !== record.passages)
-    throw damaged(path, "its counts do not fit", out);
+    throw damaged(path, "its counts do not fit");
   const numbers = content.subarray(2);
   return {
     passages: numbers.subarray(0, deleted),
@@ -108,13 +109,13 @@ async function countTerms(
   analyzer: Analyzer,
 ): Promise<Map<string, number>> {
   const stored = new StoredSegment(out, segment);
-  const breather = new Breather();
+  const slice = new TimeSlice();
   const counts = new Map<string, number>();
   try {
     for (const passage of passages) {
       const { title, text } = stored.passage(passage);
       for (const term of new Set(analyzer.terms(`${title}\n${text}`))) counts.set(term, (counts.get(term) ?? 0) + 1);
-      if (breather.isDue) await breather.pause();
+      if (slice.isOver) await slice.next();
     }
   } finally {
     stored.close();
@@ -124,7 +125,8 @@ async function countTerms(
 
 /** The dictionary with places instead of numbers. */
 async function readDictionary(out: string, { folder, files, terms }: SegmentRecord): Promise<TermBlock> {
-  const read = (name: string): Promise<SharedArrayBuffer> => readChecksummed(out, join(out, folder, name), files[name]);
+  const read = (name: string): Promise<SharedArrayBuffer> =>
+    readChecksummed(join(out, folder, name), files[name], bm25Index.damagedIn(out));
   return {
     text: new Uint8Array(await read(fileNames.terms)),
     offsets: new Uint32Array(await read(fileNames.termOffsets)),

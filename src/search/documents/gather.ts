@@ -14,7 +14,7 @@ import { mapAhead } from "../../async.js";
 import { UserError } from "../../errors.js";
 import { removeUnfinished, writeFileDurably } from "../../files/durable.js";
 import { parseJsonLines, toJsonLines } from "../../files/lines.js";
-import { isLockFile, withIndexLock } from "../index-lock.js";
+import { isLockFile, withIndexLock } from "../index-folder.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { FoundDocument } from "./find.js";
 import type { PassageLines } from "./parse-worker.js";

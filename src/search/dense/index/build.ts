@@ -1,14 +1,12 @@
 /** @file A corpus and an encoder, or vectors made elsewhere, become a dense index folder. Encoding takes hours: it can be stopped and goes on. */
-import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { mapAhead } from "../../../async.js";
 import { UserError } from "../../../errors.js";
-import { isLockFile, withIndexLock } from "../../index-lock.js";
+import { checkTarget, commitManifest, generationPrefix, newGeneration, withIndexLock } from "../../index-folder.js";
 import { makeFolder, remove, removeQuietly } from "../../../files/disk.js";
 import { writeError } from "../../../files/durable.js";
 import { readCorpus } from "../../documents/corpus.js";
-import { commit, generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
 import { passageText } from "../encoder.js";
@@ -16,7 +14,7 @@ import type { VectorSource } from "../vectors/open-vectors.js";
 import { formatName, formatVersion, progressName } from "./format.js";
 import type { DenseManifest, FileName } from "./format.js";
 import { placeVectors } from "./given-vectors.js";
-import { currentGeneration, findUnfinished, type Progress, DenseWriter, lineOf, type Line } from "./writer.js";
+import { DenseWriter, findUnfinished, lineOf, type Line, type Progress } from "./writer.js";
 import type { StoredPassage } from "../../../types.js";
 
 export interface BuildDenseOptions {
@@ -96,7 +94,7 @@ export async function buildDenseIndex(options: BuildDenseOptions): Promise<Dense
   const { out, encoder, vectors } = options;
   if ((encoder === undefined) === (vectors === undefined))
     throw new UserError("A dense index needs either an encoder or a file of vectors.");
-  checkTarget(out);
+  checkTarget(out, { engine: "bm25", file: "terms.utf8" });
   const build = (): Promise<DenseSummary> =>
     vectors === undefined ? encodeAll(options, encoder!) : takeAll(options, vectors);
   try {
@@ -242,7 +240,7 @@ function commitIndex(
   files: Record<FileName, FileChecksum>,
 ): Omit<DenseSummary, "resumedFrom" | "normalised"> {
   const manifest: DenseManifest = { format: formatName, version: formatVersion, generation, ...facts, files };
-  commit(out, manifest);
+  commitManifest(out, manifest);
   removeQuietly(join(out, generation, progressName));
   for (const name of readdirSync(out))
     if (name.startsWith(generationPrefix) && name !== generation) removeQuietly(join(out, name));
@@ -255,29 +253,6 @@ function commitIndex(
       : [];
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   return { out, passages, dimensions, encoder, bytes, notes };
-}
-
-function newGeneration(): string {
-  return `${generationPrefix}${process.pid}-${randomBytes(4).toString("hex")}`;
-}
-
-/** @throws UserError unless `out` is free or a dense index of ours, finished or not */
-function checkTarget(out: string): void {
-  if (!existsSync(out)) return;
-  if (!statSync(out).isDirectory())
-    throw new UserError(`${out} is a file; an index is a folder. Choose another --out.`);
-  const isOurs = (name: string): boolean =>
-    name.startsWith(manifestName) || name.startsWith(generationPrefix) || isLockFile(name);
-  const names = readdirSync(out);
-  const foreign = names.find((name) => !isOurs(name));
-  if (foreign !== undefined)
-    throw new UserError(
-      `${out} holds other files (${foreign}); an index needs a folder of its own. Choose another --out.`,
-    );
-  const current = currentGeneration(out);
-  const isDense = current === undefined || existsSync(join(out, current, "vectors.f32"));
-  if (!isDense && names.includes(manifestName))
-    throw new UserError(`${out} holds an index of another kind. Choose another --out.`);
 }
 
 function otherBuild(out: string, { encoder, rows, dimensions }: Progress, now: Encoder): UserError {

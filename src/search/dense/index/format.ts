@@ -15,13 +15,18 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { UserError } from "../../../errors.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
-import { manifestName, parseChecksummed } from "../../../files/checksummed-manifest.js";
+import { IndexKind, manifestName } from "../../index-folder.js";
 import type { EncoderSource } from "../encoder.js";
 
 export const formatName = "sleuth-dense";
 export const formatVersion = 1;
+export const denseIndex = new IndexKind({
+  name: "dense index",
+  format: formatName,
+  versions: [formatVersion],
+  options: " --engine dense --encoder ENCODER",
+});
 export const progressName = "progress.json";
 
 export const fileNames = {
@@ -55,38 +60,7 @@ export interface DenseManifest {
 export async function readManifest(given: string): Promise<{ folder: string; manifest: DenseManifest }> {
   const inside = join(given, "dense");
   const folder = (await formatOf(given)) !== formatName && (await exists(join(inside, manifestName))) ? inside : given;
-  const path = join(folder, manifestName);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw new UserError(
-      `There is no dense index in ${folder}: ${path} cannot be read (${(cause as { code?: string }).code}). ${remedy(folder)}`,
-      { cause },
-    );
-  }
-  return { folder, manifest: checkManifest(text, path, folder) };
-}
-
-function checkManifest(text: string, path: string, folder: string): DenseManifest {
-  let read: ReturnType<typeof parseChecksummed>;
-  try {
-    read = parseChecksummed(text);
-  } catch (cause) {
-    throw damaged(path, "it is not JSON", folder, cause);
-  }
-  const { content, isWhole } = read;
-  const { format } = content;
-  if (format !== formatName) {
-    const what = typeof format === "string" ? `is the manifest of another kind of index (${format})` : "is no manifest";
-    throw new UserError(`${path} ${what}, not of a dense one. ${remedy(folder)}`);
-  }
-  if (content.version !== formatVersion)
-    throw new UserError(
-      `${path} is of version ${String(content.version)}; this Sleuth reads version ${formatVersion}. ${remedy(folder)}`,
-    );
-  if (!isWhole) throw damaged(path, "its checksum does not match its content", folder);
-  return content as unknown as DenseManifest;
+  return { folder, manifest: (await denseIndex.readManifest(folder)) as unknown as DenseManifest };
 }
 
 async function formatOf(folder: string): Promise<unknown> {
@@ -103,13 +77,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** The error of a file that is not what was written. */
-export function damaged(path: string, why: string, folder: string, cause?: unknown): UserError {
-  return new UserError(`The dense index is damaged: ${path}: ${why}. ${remedy(folder)}`, { cause });
-}
-
-export function remedy(folder: string): string {
-  return `Build it with \`sleuth index CORPUS.jsonl --engine dense --encoder ENCODER --out ${folder}\`.`;
 }

@@ -1,11 +1,10 @@
 /** @file Opens a dense index folder: the vectors go to the worker, passages stay on disk. */
-import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { checkSize, readChecksummed } from "../../../files/checksummed-file.js";
 import { PassageFile, SegmentedPassages } from "../../passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
-import { damaged, fileNames, readManifest, remedy, type DenseManifest, type FileName } from "./format.js";
+import { denseIndex, fileNames, readManifest, type DenseManifest, type FileName } from "./format.js";
 
 export interface DenseIndex {
   nearest: ExactPassages;
@@ -34,37 +33,20 @@ export async function openDenseIndex(given: string, options: ExactOptions = {}):
 async function openGeneration(folder: string, manifest: DenseManifest, options: ExactOptions): Promise<DenseIndex> {
   const { files, dimensions, encoder, encoderSource } = manifest;
   const placeOf = (name: FileName): string => join(folder, manifest.generation, name);
-  const read = async (name: FileName): Promise<ArrayBuffer> => {
-    const place = placeOf(name);
-    await checkSize(folder, place, files[name].bytes);
-    const content = await readFile(place);
-    if (createHash("sha256").update(content).digest("hex") !== files[name].sha256)
-      throw damaged(place, "its content has changed", folder);
-    // A buffer of its own, whose numbers begin where they must.
-    return new Uint8Array(content).buffer;
-  };
+  const damaged = denseIndex.damagedIn(folder);
+  const read = (name: FileName): Promise<SharedArrayBuffer> => readChecksummed(placeOf(name), files[name], damaged);
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
-  await checkSize(folder, placeOf(fileNames.passages), files[fileNames.passages].bytes);
-  await checkSize(folder, placeOf(fileNames.vectors), files[fileNames.vectors].bytes);
+  for (const name of [fileNames.passages, fileNames.vectors])
+    await checkSize(placeOf(name), files[name].bytes, damaged);
   const file = await PassageFile.open(placeOf(fileNames.passages), offsets, checks);
   const passages = new SegmentedPassages([file], [undefined]);
   try {
-    const place = { file: placeOf(fileNames.vectors), ...files[fileNames.vectors], remedy: remedy(folder) };
+    const place = { file: placeOf(fileNames.vectors), ...files[fileNames.vectors], remedy: denseIndex.remedy(folder) };
     const nearest = await ExactPassages.open({ passages, place, dimensions, encoder }, options);
     return { nearest, encoderSource };
   } catch (error) {
     await passages.close();
     throw error;
   }
-}
-
-async function checkSize(folder: string, path: string, bytes: number): Promise<void> {
-  const size = await stat(path).then(
-    (stats) => stats.size,
-    (cause: { code?: string }) => {
-      throw damaged(path, `it cannot be read (${cause.code})`, folder, cause);
-    },
-  );
-  if (size !== bytes) throw damaged(path, `it has ${size} bytes where ${bytes} were written`, folder);
 }

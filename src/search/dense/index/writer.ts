@@ -10,7 +10,7 @@ import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.j
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import { fileNames, type FileName, progressName } from "./format.js";
 import type { StoredPassage } from "../../../types.js";
-import { generationPrefix, manifestName } from "../../../files/checksummed-manifest.js";
+import { generationPrefix, manifestName } from "../../index-folder.js";
 
 /** A passage as it stands in the file. */
 export interface Line {
@@ -150,7 +150,7 @@ export function findUnfinished(out: string): { generation: string; progress: Pro
 }
 
 /** The generation that the manifest in `out` names, however damaged the rest is. */
-export function currentGeneration(out: string): string | undefined {
+function currentGeneration(out: string): string | undefined {
   try {
     return (JSON.parse(readFileSync(join(out, manifestName), "utf8")) as { generation?: string }).generation;
   } catch {
