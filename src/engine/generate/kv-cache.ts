@@ -22,8 +22,8 @@ interface CacheViews {
 
 /**
  * Arrays `[rows, kvHeads, capacity, headDim]`. Index 2·layer of `#arrays` holds keys, 2·layer + 1 values: the order
- * in which a backend returns new ones. Who calls knows how many positions of a row are valid; the rest is stale or
- * zero, but finite. Memory, once taken, is kept and laid out anew.
+ * in which a backend returns new ones. The caller knows how many positions of a row are valid; the
+ * rest is stale or zero, but finite. Memory that was once taken is kept and laid out anew.
  */
 export class KvCache {
   readonly shape: KvShape;
@@ -127,7 +127,7 @@ export class KvCache {
     }
   }
 
-  /** Zeroes a row, so that numbers that are not finite cannot reach who takes it next. */
+  /** Zeroes a row, so that numbers that are not finite cannot reach the sequence that takes it next. */
   clearRow(row: number): void {
     const size = this.#rowSize();
     for (const array of this.#arrays) array.fill(0, row * size, (row + 1) * size);

@@ -2,7 +2,7 @@
  * @file How much of a new prefix may be taken from a slot, and in which pieces the rest is computed.
  *
  * Rounding makes the keys and values of a token depend, in their last bits, on how the tokens before it were cut into
- * runs. So that a sequence does not depend on who else happens to be held, the cut is a function of the prefix alone:
+ * runs. So that a sequence does not depend on which others happen to be held, the cut is a function of the prefix alone:
  * - From the beginning, a prefix without its last token is cut at the multiples of `pieceLength`. Every piece runs
  *   at its own length rounded up to a multiple of `pad`, only beside pieces of the same padded length.
  * - Of a slot that was computed so ("canonical"), whole pieces are shared: they are what would be computed anyway.

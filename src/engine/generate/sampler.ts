@@ -1,6 +1,6 @@
 /**
  * @file Continuous batching: requests join and leave between decode steps, prefixes that a row already holds are not
- * computed again, and what a sequence samples depends on its seed and its prefix, not on who shares its batch.
+ * computed again, and what a sequence samples depends on its seed and its prefix, not on what shares its batch.
  */
 import { nextTurn } from "../../async.js";
 import { UserError } from "../../errors.js";
@@ -225,7 +225,7 @@ export class Sampler {
     this.#counts.decodeSteps++;
     cache.append(newKv, batch, count, this.#lengths);
     for (let row = 0; row < count; row++) slots[row].length++;
-    // From the last row to the first: whoever is swapped into a freed row has had its token already.
+    // From the last row to the first: a row that is swapped into a freed place has had its token already.
     for (let row = count - 1; row >= 0; row--) this.#sampleRow(row, probabilities_B_V);
   }
 

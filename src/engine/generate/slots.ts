@@ -1,5 +1,5 @@
 /**
- * @file Rows of the key/value cache and who holds them. Rows [0, active) run; behind them lie finished sequences, kept
+ * @file Rows of the key/value cache and the sequences that hold them. Rows [0, active) run; behind them lie finished sequences, kept
  * because their next turn will begin with the same tokens, and free rows.
  */
 import type { KvShape } from "./backend.js";

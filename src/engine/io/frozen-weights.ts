@@ -104,6 +104,6 @@ function removeFolder(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true, maxRetries: 2 });
   } catch {
-    // Another user's, or still mapped (Windows): whoever may delete it does so at the next start.
+    // Another user's, or still mapped (Windows). The next start of a process that may delete it does so.
   }
 }

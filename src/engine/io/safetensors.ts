@@ -153,8 +153,8 @@ interface WriteOptions {
 }
 
 /**
- * Writes tensors in the given order, converted to `dtype`. The file is flushed, but not atomic:
- * who needs that writes into a temporary folder and renames it.
+ * Writes tensors in the given order, converted to `dtype`. The file is flushed but not written atomically: for that, write into a temporary
+ * folder and rename it.
  */
 export async function writeSafetensors(
   file: string,

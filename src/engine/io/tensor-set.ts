@@ -78,7 +78,7 @@ export function checkTensors(set: TensorSet, config: ModelConfig): void {
   }
 }
 
-/** A copy of tied embeddings, and tables that old files carry and nobody reads. */
+/** A copy of tied embeddings, and tables in old files that no program reads. */
 function isIgnorable(name: string, config: ModelConfig): boolean {
   return (name === "lm_head.weight" && config.tieWordEmbeddings) || name.endsWith(".rotary_emb.inv_freq");
 }

@@ -73,7 +73,7 @@ async function readOptionalText(file: string): Promise<string | undefined> {
   });
 }
 
-/** Writes the files that are known. Not atomic by itself: who needs that writes into a temporary folder and renames it. */
+/** Writes the files that are known. Not atomic by itself: for that, write into a temporary folder and rename it. */
 export async function writeTokenizerFiles(folder: string, files: TokenizerFiles): Promise<void> {
   const write = (name: string, text: string) => writeFile(path.join(folder, name), text);
   const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;

@@ -146,7 +146,7 @@ interface PreTokenizer {
   pretokenizers?: PreTokenizer[];
 }
 
-/** The library's `Digits` knows 0 to 9 only, but those who trained with it cut at every digit of Unicode, ² and ½ included. */
+/** The library's `Digits` knows 0 to 9 only, but the models that use it were trained with a cut at every digit of Unicode, ² and ½ included. */
 function withAllDigits(cutting: PreTokenizer): object {
   const { type, individual_digits, pretokenizers } = cutting;
   if (type === "Sequence") return { ...cutting, pretokenizers: pretokenizers?.map(withAllDigits) };

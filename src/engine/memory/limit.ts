@@ -28,7 +28,7 @@ export function parseMemory(text: string, source: string): number {
   );
 }
 
-/** What this process may use when nobody says otherwise. */
+/** What this process may use when no limit was given. */
 export function defaultMemoryLimit(
   total: number = totalmem(),
   constrained: number | undefined = process.constrainedMemory(),

@@ -11,7 +11,7 @@ import type { Pooling } from "./text-model/model-folder.js";
 /** Encoders of the E5 kind read queries and passages differently. */
 export type TextKind = "query" | "passage";
 
-/** What opens an encoder again: kept with an index, so that nobody has to name the encoder of an index that is searched. No keys. */
+/** What opens an encoder again. It is kept with an index, so that a search need not name the encoder. It holds no keys. */
 export interface EncoderSource {
   /** A folder or ONNX file, `hf:ORG/NAME`, or the address of an `/v1/embeddings` endpoint. */
   location: string;
@@ -32,7 +32,7 @@ export interface Encoder {
    * index opened with another encoder is an error.
    */
   readonly name: string;
-  /** Absent where only whoever made the encoder can make it again. */
+  /** Absent for an encoder that was made in code and cannot be opened again from a description. */
   readonly source?: EncoderSource;
   /** Numbers in a vector; 0 until the first text was encoded where an endpoint does not say. */
   readonly dimensions: number;

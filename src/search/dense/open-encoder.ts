@@ -7,8 +7,8 @@ export interface OpenEncoderOptions extends OnnxEncoderOptions {
   /** Where an endpoint's key comes from: EMBEDDINGS_API_KEY, else OPENAI_API_KEY. Default: the environment of this process. */
   environment?: Readonly<Record<string, string | undefined>>;
   /**
-   * Whether the address comes from an index and not from a person: then a key is sent to OpenAI itself and to nobody else, since whoever
-   * made the index could have named a server of their own. Default false.
+   * Whether the address comes from an index and not from a person. A key is then sent to OpenAI itself and to no other server: the maker of
+   * the index could have named a server of their own. Default false.
    */
   isFromIndex?: boolean;
   /** Longest time for a call to an endpoint, retries included. Milliseconds. */

@@ -90,7 +90,7 @@ function articleOf(
   const { depth, nodes } = sizeOf(document.body);
   if (depth > deepestArticle || nodes > mostArticleNodes) return undefined;
   try {
-    // Its argument is a browser's Document, of which linkedom has what it needs. It changes the tree, which nobody reads afterwards.
+    // Its argument is a browser's Document, of which linkedom has what it needs. It changes the tree, which is not read afterwards.
     const page = document as unknown as ConstructorParameters<typeof Readability>[0];
     const found = new Readability<Node>(page, { serializer: (node) => node as unknown as Node }).parse();
     if (!found?.content) return undefined;

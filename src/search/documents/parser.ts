@@ -18,7 +18,7 @@ interface ParseOptions {
   signal?: AbortSignal;
 }
 
-/** Threads that take documents apart. They start with the first document. Whoever makes one closes it. */
+/** Threads that take documents apart. They start with the first document. The caller closes it. */
 export class DocumentParser {
   readonly #lanes: Lane[];
   readonly #timeoutMs: number;

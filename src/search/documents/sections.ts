@@ -51,7 +51,7 @@ function onlyTopHeading(blocks: readonly Block[]): string | undefined {
 
 function sectionsOf(blocks: readonly Block[]): Section[] {
   const sections: Section[] = [];
-  /** Headings in force, by level. */
+  /** The headings that the next block stands below, outermost first. */
   let open: { level: number; text: string; isEmpty: boolean }[] = [];
   let pieces: string[] = [];
   const flush = (): void => {

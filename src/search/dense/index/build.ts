@@ -28,7 +28,7 @@ export interface BuildDenseOptions {
   encoder?: Encoder;
   /** Vectors made elsewhere; the caller closes them. */
   vectors?: VectorSource;
-  /** Who made `vectors`: kept with the index, so that queries are encoded alike. */
+  /** The encoder that made `vectors`: kept with the index, so that queries are encoded alike. */
   vectorsEncoder?: { name: string; source?: EncoderSource };
   /** How many passages there will be, where that is known: told on with the progress. */
   total?: number;

@@ -302,7 +302,7 @@ describe("openDenseIndex", () => {
   });
 });
 
-/** How many passages the index in force has, without starting a worker. */
+/** How many passages the committed index has, without starting a worker. */
 async function openDenseIndexCheaply(out: string): Promise<{ nearest: number }> {
   const { readManifest } = await import("./format.js");
   const { manifest } = await readManifest(out);

@@ -114,7 +114,7 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
     return { passages: table.count, resumedFrom, hasIndex: table.hasIndex };
   } finally {
     const closed = table.close();
-    // Who gives up is not kept waiting for an index that LanceDB goes on making.
+    // A caller that gives up does not wait for an index that LanceDB goes on making.
     if (signal?.aborted !== true) await closed;
   }
 }

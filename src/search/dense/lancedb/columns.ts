@@ -1,6 +1,6 @@
 /**
  * @file What the schema of a table says: which columns are vector, text, id and title (found by name and type, or said), and, in the
- * metadata of tables that Sleuth made, who made the vectors of what.
+ * metadata of tables that Sleuth made, which encoder made the vectors, and from which source.
  */
 import { UserError } from "../../../errors.js";
 import type { EncoderSource } from "../encoder.js";

@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 
 /** @throws UserError where LanceDB is not installed or has no build for this machine */
 export function loadLance(): LanceLibrary {
-  // LanceDB warns on stderr at every look at an index unless it is told whether the centroids belong to the answer; nobody here reads them.
+  // LanceDB warns on stderr at every look at an index unless it is told whether the centroids belong to the answer. Sleuth does not read them.
   // Its other warnings are about choices made here, and would be written across a progress bar.
   process.env.LANCEDB_LOG ??= "error";
   process.env.LANCE_INCLUDE_VECTOR_CENTROIDS ??= "false";

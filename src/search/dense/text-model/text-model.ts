@@ -18,7 +18,7 @@ export interface TextModelOptions {
   maxTokens?: number;
 }
 
-/** Texts handed to a worker at a time: what a caller who leaves still waits for nothing, but a worker finishes. */
+/** Texts handed to a worker at a time. A caller that gives up need not wait, but the worker finishes these. */
 const rowsPerTask = 32;
 
 export class TextModel {
