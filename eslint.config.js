@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "runs/", "coverage/", ".cache/"] },
+  { ignores: ["dist/", "node_modules/", "runs/", "coverage/", ".cache/", ".transpiled/"] },
   ...tseslint.configs.recommended,
   {
     files: ["**/*.ts"],

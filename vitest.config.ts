@@ -29,7 +29,7 @@ class SlowestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts"],
-    globalSetup: ["test/temporary-folder.ts"],
+    globalSetup: ["test/temporary-folder.ts", "test/transpiled-sources.ts"],
     sequence: { sequencer: SlowestFirst },
     // Processes, not threads: ONNX Runtime and our own workers must not share one.
     pool: "forks",

@@ -16,7 +16,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 /** Greedy and sampled exact match on held-out questions before and after a short run. */
 async function learn(name: string, over: ConfigInput = {}) {
   const short: ConfigInput = {
-    train: { steps: 24, questionsPerStep: 12, evalEvery: 0, evalSize: 30, testSize: 120, keepBest: "last" },
+    train: { steps: 16, questionsPerStep: 12, evalEvery: 0, evalSize: 30, testSize: 90, keepBest: "last" },
     run: { folder: path.join(root, name) },
   };
   const { before, after } = await train(mergeConfig(mergeConfig(atlasDemo, short), over));

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { sourceArguments } from "../../test/transpiled-sources.js";
 import { Random } from "../random.js";
 import { findCheckpoint } from "./checkpoint.js";
 import { readMetrics } from "./metrics-file.js";
@@ -13,7 +13,7 @@ import { tabularPolicy } from "./tabular-policy.test-support.js";
 import { tinyConfig, tinyParts } from "./tiny-run.test-support.js";
 import { train } from "./train.js";
 
-const child = fileURLToPath(new URL("./killed-run.test-support.ts", import.meta.url));
+const child = sourceArguments("train/killed-run.test-support.ts");
 
 let root: string;
 beforeEach(async () => {
@@ -23,7 +23,7 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 
 /** Starts the run as a process, and kills it so many milliseconds after it has completed so many steps. */
 function startAndKill(folder: string, steps: number, delayMs: number): Promise<string> {
-  const running = spawn(process.execPath, ["--import", "tsx", child, folder], { stdio: ["ignore", "pipe", "pipe"] });
+  const running = spawn(process.execPath, [...child, folder], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let timer: NodeJS.Timeout | undefined;
   running.stderr.on("data", (data: Buffer) => (output += data.toString()));
