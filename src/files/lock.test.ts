@@ -80,6 +80,13 @@ it("takes no other process's lock away when it gives back its own", async () => 
   await expect(lockRun(folder)).rejects.toThrow(`written by process ${process.ppid}`);
 });
 
+it("clears away the guard of a process that was killed while it removed a stale lock", async () => {
+  await writeFile(path.join(folder, "lock.stale"), JSON.stringify({ pid: 999_999_999, host: os.hostname() }));
+  const unlock = await lockRun(folder);
+  expect(await readdir(folder)).toEqual(["lock"]);
+  await unlock();
+});
+
 it("leaves nothing behind when the lock cannot be taken", async () => {
   await lockOf(process.ppid, null);
   await expect(lockRun(folder)).rejects.toThrow(/written by process/);

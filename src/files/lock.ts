@@ -96,6 +96,8 @@ async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner
     await removeQuietly(claim);
   }
   await removeDeadClaims(file);
+  // What cannot be removed is left for the next owner.
+  await removeDeadGuard(file).catch(() => undefined);
   return async () => {
     if ((await readFile(file, "utf8").catch(() => "")) === text) await removeQuietly(file);
   };
@@ -158,6 +160,12 @@ async function removeStale(file: string, text: string): Promise<void> {
   } finally {
     await unlock();
   }
+}
+
+/** Removes what a process has left that was killed during `removeStale`. */
+async function removeDeadGuard(file: string): Promise<void> {
+  const guard = await examine(`${file}.stale`, heartbeatMs);
+  if (guard !== "none" && guard.owner === null) await removeStale(`${file}.stale`, guard.text);
 }
 
 /** @returns null for what a crash has torn */
