@@ -104,15 +104,15 @@ function boundsOf(spec: PolicyLoss): Bounds {
 
 /** max(min(r·A, clip(r)·A), c·A where A < 0). It equals r·A exactly where the gradient passes. */
 function surrogate(ratio: number, advantage: number, { low, high, dualClip }: Bounds): number {
-  const clipped = Math.min(Math.max(ratio, low), high) * advantage;
-  const least = advantage < 0 ? dualClip * advantage : -Infinity;
-  return Math.max(Math.min(ratio * advantage, clipped), least);
+  const gain = Math.min(ratio * advantage, Math.min(Math.max(ratio, low), high) * advantage);
+  return advantage < 0 ? Math.max(gain, dualClip * advantage) : gain;
 }
 
 /** The losses with a ratio for each token. */
 function ratioLoss(logprobs_T: Logprobs, input: RatioInput, spec: Exclude<PolicyLoss, { kind: "gspo" }>): TokenLoss {
   const { sampledMask_T, old_T, advantages_T } = input;
   const bounds = boundsOf(spec);
+  const { low, high } = bounds;
   const isWeight = spec.kind === "cispo";
   const gradLogprobs_T = new Float32Array(logprobs_T.length);
   let loss = 0;
@@ -121,7 +121,7 @@ function ratioLoss(logprobs_T: Logprobs, input: RatioInput, spec: Exclude<Policy
     const ratio = Math.exp(logprobs_T[t] - old_T[t]);
     const advantage = advantages_T[t];
     if (isWeight) {
-      const weight = Math.min(Math.max(ratio, bounds.low), bounds.high) * advantage;
+      const weight = Math.min(Math.max(ratio, low), high) * advantage;
       loss -= weight * logprobs_T[t];
       gradLogprobs_T[t] = -weight;
     } else {
