@@ -92,6 +92,14 @@ describe("documents", () => {
     expect(broken).toEqual([]);
   });
 
+  it("list every entry of the log in its index", () => {
+    const log = textOf("docs/log.md");
+    const entriesOfLog = [...anchorsIn(log)].filter((anchor) => /^\d{4}-/.test(anchor));
+    const listed = linksIn(log.slice(0, log.search(/^## \d{4}-/m)));
+    expect(entriesOfLog.length).toBeGreaterThan(20);
+    expect(entriesOfLog.filter((anchor) => !listed.includes(`#${anchor}`))).toEqual([]);
+  });
+
   it("would object to paths that do not exist", () => {
     const text = [
       "`src/types.ts` `src/typos.ts` `web/engine.test.ts` `web/engine.tset.ts` `src/train/` `src/trian/` `sleuth.config.ts`",
