@@ -48,7 +48,7 @@ export interface EngineRow {
 const address = "Set search.url, for example http://127.0.0.1:8000/retrieve.";
 
 const webRow = (name: WebEngineName): EngineRow => ({
-  open: async (settings, context) => (await import("./web/open.js")).openWeb(name, settings, context),
+  open: async (settings, context) => (await import("./web/engine.js")).openWeb(name, settings, context),
   reads: ["pages"],
   ...(webProviders[name].endpoint === undefined ? { needs: { url: address } } : {}),
   asksServers: true,

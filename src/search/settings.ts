@@ -90,6 +90,11 @@ export interface EngineContext {
   requestsFile?: string;
 }
 
+/** Half of the time for one request, so that a second try fits into the deadline of the search. */
+export function timesOf({ timeoutMs }: EngineSettings): { timeoutMs: number; deadlineMs: number } {
+  return { timeoutMs: Math.ceil(timeoutMs / 2), deadlineMs: timeoutMs };
+}
+
 /** Whether a setting that takes folders and addresses holds an address. */
 export function isAddress(location: string): boolean {
   return /^https?:\/\//i.test(location);

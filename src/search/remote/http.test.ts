@@ -7,7 +7,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { SearchError } from "../engine.js";
 import { HttpEngine } from "./http.js";
-import type { HttpSettings, HttpTools } from "./http.js";
+import type { HttpSettings } from "./http.js";
+import type { HttpTools } from "../../http/request.js";
 import { parseRetryAfter } from "../../http/retry.js";
 
 const url = "http://search.test/retrieve";

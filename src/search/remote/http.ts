@@ -2,13 +2,8 @@
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
-import { checkCount } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import { RemoteServer, defaultRemote } from "./remote-server.js";
-import type { RemoteSettings } from "./remote-server.js";
 import { WireError, fromAnswer } from "../serving/wire.js";
-
-export type { HttpTools } from "../../http/request.js";
+import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
 
 export interface HttpSettings extends RemoteSettings {
   /** The server, with or without `/retrieve`. */
@@ -26,10 +21,9 @@ const defaults: Omit<HttpSettings, "url"> = { ...defaultRemote, returnScores: tr
  * 425, 429 or 5xx are tried again; nonsense and other statuses fail at once; a server that keeps failing is left alone for a while.
  * Every failure is a `SearchError`.
  */
-export class HttpEngine implements SearchEngine {
+export class HttpEngine extends RemoteEngine {
   readonly name = "http";
   readonly url: string;
-  readonly #server: RemoteServer;
   readonly #returnScores: boolean;
 
   /** @throws UserError for an address that is no http(s) URL. */
@@ -42,35 +36,23 @@ export class HttpEngine implements SearchEngine {
       keyAdvice: "Put it into SLEUTH_SEARCH_TOKEN.",
     });
     if (parsed.pathname === "/") parsed.pathname = "/retrieve";
-    this.url = parsed.toString();
-    this.#returnScores = settings.returnScores;
     const authorization: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
-    this.#server = new RemoteServer(
-      { name: this.name, title: "Search server", url: this.url },
-      { ...settings, headers: { ...authorization, ...headers } },
-      tools,
+    super(
+      new RemoteServer(
+        { name: "http", title: "Search server", url: parsed.href },
+        { ...settings, headers: { ...authorization, ...headers } },
+        tools,
+      ),
     );
+    this.url = parsed.href;
+    this.#returnScores = settings.returnScores;
   }
 
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
-  }
-
-  counts(): Readonly<Record<string, number>> {
-    return this.#server.counts();
-  }
-
-  /** Ends requests under way; they fail with a `SearchError`. */
-  async close(): Promise<void> {
-    this.#server.close("the engine is closed");
-  }
-
-  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
-    const wellFormed = queries.map((query) => query.replace(/\p{Surrogate}/gu, "\ufffd"));
+    const wellFormed = queries.map((query) => query.toWellFormed());
     const body = JSON.stringify({ queries: wellFormed, topk: k, return_scores: this.#returnScores });
-    return this.#server.json({ url: this.url, body }, signal, (answer) => {
+    return this.server.json({ url: this.url, body }, signal, (answer) => {
       try {
         return fromAnswer(answer, queries.length);
       } catch (error) {

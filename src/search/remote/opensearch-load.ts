@@ -49,7 +49,8 @@ export async function loadIntoOpenSearch(
       lines = [];
     };
     for await (const passage of passages) {
-      const document = JSON.stringify({ contents: wellFormed(formatContents(passage)) });
+      // OpenSearch takes half a surrogate pair without a word and then does not find the document.
+      const document = JSON.stringify({ contents: formatContents(passage).toWellFormed() });
       lines.push(`${JSON.stringify({ index: { _id: passage.id } })}\n${document}\n`);
       if (lines.length >= batch) await flush();
     }
@@ -57,11 +58,6 @@ export async function loadIntoOpenSearch(
     await server.json({ url: `${index}/_refresh`, body: "" }, whole, () => undefined);
     return written;
   });
-}
-
-/** OpenSearch takes half a surrogate pair without a word and then does not find the document. */
-function wellFormed(text: string): string {
-  return Buffer.from(text, "utf8").toString("utf8");
 }
 
 async function makeIndex(

@@ -3,12 +3,8 @@ import { UserError } from "../../errors.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
-import { checkCount } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import { parseFields, readFields, recogniseFields } from "./fields.js";
-import type { PassageFields } from "./fields.js";
-import { RemoteServer, defaultRemote } from "./remote-server.js";
-import type { RemoteSettings } from "./remote-server.js";
+import { parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
+import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
 
 export interface OpenSearchSettings extends RemoteSettings {
   /** The server, like http://127.0.0.1:9200. */
@@ -38,14 +34,13 @@ const maxQueryCharacters = 1_000;
  * Ranks by whatever similarity the index has; `loadIntoOpenSearch` makes one that ranks as our own BM25 does. Several fields are searched
  * by the sum of their scores (`most_fields`). The ids are the documents' `_id`. Queries are cut to 1,000 characters over all fields.
  */
-export class OpenSearchEngine implements SearchEngine {
+export class OpenSearchEngine extends RemoteEngine {
   readonly name = "opensearch";
-  readonly #server: RemoteServer;
   readonly #address: string;
   readonly #fields: PassageFields;
 
   private constructor(server: RemoteServer, address: string, fields: PassageFields) {
-    this.#server = server;
+    super(server);
     this.#address = address;
     this.#fields = fields;
   }
@@ -64,25 +59,11 @@ export class OpenSearchEngine implements SearchEngine {
     return new OpenSearchEngine(server, `${server.url}/${encodeURIComponent(index)}/_msearch`, fields);
   }
 
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
-  }
-
-  counts(): Readonly<Record<string, number>> {
-    return this.#server.counts();
-  }
-
-  /** Ends requests under way; they fail with a `SearchError`. */
-  async close(): Promise<void> {
-    this.#server.close("the engine is closed");
-  }
-
   /** A busy server answers 200 and refuses some of the queries in it: those alone are asked again. */
-  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     const lists = new Map<string, Passage[]>();
     const missing = (): string[] => queries.filter((query) => !lists.has(query));
-    return this.#server.json({ url: this.#address, body: () => this.#body(missing(), k) }, signal, (answer) => {
+    return this.server.json({ url: this.#address, body: () => this.#body(missing(), k) }, signal, (answer) => {
       const asked = missing();
       const failures: ServiceFailure[] = [];
       for (const [index, item] of itemsOf(answer, asked.length).entries()) {
@@ -100,7 +81,6 @@ export class OpenSearchEngine implements SearchEngine {
     const { title, text } = this.#fields;
     const names = title === undefined ? [text] : [title, text];
     const longest = Math.floor(maxQueryCharacters / names.length);
-    const head = JSON.stringify({});
     const lines = queries.map((query) => {
       const search = {
         size: k,
@@ -108,7 +88,7 @@ export class OpenSearchEngine implements SearchEngine {
         _source: names.map(withoutBoost),
         track_total_hits: false,
       };
-      return `${head}\n${JSON.stringify(search)}\n`;
+      return `{}\n${JSON.stringify(search)}\n`;
     });
     return lines.join("");
   }

@@ -4,12 +4,9 @@ import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import type { Encoder } from "../dense/encoder.js";
-import { checkCount } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import { parseFields, readFields, recogniseFields } from "./fields.js";
-import type { PassageFields } from "./fields.js";
-import { RemoteServer, defaultRemote } from "./remote-server.js";
-import type { RemoteSettings } from "./remote-server.js";
+import type { Counts } from "../engine.js";
+import { parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
+import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
 
 interface QdrantSettings extends RemoteSettings {
   /** The server, like http://127.0.0.1:6333. */
@@ -50,14 +47,13 @@ const idNames = ["id", "_id", "doc_id", "passage_id"];
  * Scores are the server's: cosines or inner products; distances (Euclid, Manhattan) are negated, so that more is better. The engine closes the
  * encoder.
  */
-export class QdrantEngine implements SearchEngine {
+export class QdrantEngine extends RemoteEngine {
   readonly name = "qdrant";
-  readonly #server: RemoteServer;
   readonly #collection: Collection;
   readonly #encoder: Encoder;
 
   private constructor(server: RemoteServer, collection: Collection, encoder: Encoder) {
-    this.#server = server;
+    super(server);
     this.#collection = collection;
     this.#encoder = encoder;
   }
@@ -93,26 +89,20 @@ export class QdrantEngine implements SearchEngine {
     return new QdrantEngine(server, collection, encoder);
   }
 
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
-    checkCount(k);
-    return this.#server.searchBatch(queries, k, signal, (chunk, whole) => this.#ask(chunk, k, whole));
+  override counts(): Counts {
+    return { ...this.#encoder.counts?.(), ...super.counts() };
   }
 
-  counts(): Readonly<Record<string, number>> {
-    return { ...this.#encoder.counts?.(), ...this.#server.counts() };
-  }
-
-  /** Ends requests under way; they fail with a `SearchError`. */
-  async close(): Promise<void> {
-    this.#server.close("the engine is closed");
+  override async close(): Promise<void> {
+    await super.close();
     await this.#encoder.close();
   }
 
-  async #ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
     const { address, dimensions, hasQuery } = this.#collection;
     const vectors_Q_E = await this.#encoder.encode(queries, "query", { signal });
     if (vectors_Q_E.length !== queries.length * dimensions)
-      throw this.#server.error(
+      throw this.server.error(
         `its vectors have ${dimensions} numbers, those of ${this.#encoder.name} ${vectors_Q_E.length / queries.length}`,
         { isRetryable: false },
       );
@@ -121,7 +111,7 @@ export class QdrantEngine implements SearchEngine {
     );
     const route = hasQuery ? "query" : "search";
     const request = { url: `${address}/points/${route}/batch`, body: JSON.stringify({ searches }) };
-    return this.#server.json(request, signal, (answer) => this.#listsOf(answer, queries.length));
+    return this.server.json(request, signal, (answer) => this.#listsOf(answer, queries.length));
   }
 
   #search(vector: readonly number[], limit: number): object {

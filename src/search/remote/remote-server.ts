@@ -1,9 +1,9 @@
-/** @file What engines that ask a server have in common: distinct queries in chunks, a few requests at a time. The rest is `Service`'s. */
+/** @file What engines that ask a server share: distinct queries in chunks, a few requests at a time. The rest is `Service`'s. */
 import { nearest, UserError } from "../../errors.js";
 import type { HttpTools, ServiceRequest } from "../../http/request.js";
 import { askInChunks, defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { SearchError, forDistinct } from "../engine.js";
+import { SearchError, checkCount, forDistinct, type Counts, type SearchEngine, type SearchOptions } from "../engine.js";
 
 export interface RemoteSettings extends ServiceSettings {
   /** Most queries in one request. */
@@ -14,53 +14,23 @@ export interface RemoteSettings extends ServiceSettings {
 
 export const defaultRemote: RemoteSettings = { ...defaultService, chunkSize: 256, concurrency: 4 };
 
-/** What an engine is, for messages: `name` "opensearch", `title` "OpenSearch server". */
-interface RemoteNames {
-  name: string;
-  title: string;
-  /** Shown in errors; holds no credentials. */
-  url: string;
-}
-
 export class RemoteServer extends Service {
-  readonly #chunks: Pick<RemoteSettings, "chunkSize" | "concurrency">;
-  #duplicates = 0;
+  readonly chunks: Pick<RemoteSettings, "chunkSize" | "concurrency">;
 
-  /** @param secrets what no message may show, beside credentials in the settings' headers */
+  /**
+   * @param names for messages: `name` "opensearch", `title` "OpenSearch server", and the address, which must hold no credentials
+   * @param secrets what no message may show, beside credentials in the settings' headers
+   */
   constructor(
-    { name, title, url }: RemoteNames,
+    { name, title, url }: { name: string; title: string; url: string },
     settings: RemoteSettings,
-    tools: Partial<HttpTools> = {},
+    tools: Partial<HttpTools>,
     secrets?: readonly string[],
   ) {
     const error = (message: string, details: ErrorDetails): SearchError =>
       new SearchError(message, { engine: name, ...details });
     super({ settings, title, url, secrets, error }, tools);
-    this.#chunks = settings;
-  }
-
-  /** With the passages that a list held twice. */
-  override counts(): Readonly<Record<string, number>> {
-    return { ...super.counts(), duplicates: this.#duplicates };
-  }
-
-  /**
-   * The passages of each query: `ask` gets the distinct ones in chunks and answers with one list each. Lists lose passages whose id they hold
-   * already and what is beyond `k`.
-   * @throws SearchError; the caller's reason
-   */
-  async searchBatch(
-    queries: readonly string[],
-    k: number,
-    signal: AbortSignal | undefined,
-    ask: (chunk: readonly string[], signal: AbortSignal) => Promise<Passage[][]>,
-  ): Promise<Passage[][]> {
-    return this.call(signal, (whole) =>
-      forDistinct(queries, async (distinct) => {
-        const lists = await askInChunks(distinct, this.#chunks, whole, ask);
-        return lists.map((list) => this.#withoutRepeats(list, k));
-      }),
-    );
+    this.chunks = settings;
   }
 
   /**
@@ -85,6 +55,42 @@ export class RemoteServer extends Service {
     const there = known.length === 0 ? "There is none at" : `There are ${known.slice(0, 20).join(", ")} at`;
     return new UserError(`${what} ${there} ${this.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
   }
+}
+
+/** An engine whose searches are requests to one server. */
+export abstract class RemoteEngine implements SearchEngine {
+  abstract readonly name: string;
+  protected readonly server: RemoteServer;
+  #duplicates = 0;
+
+  constructor(server: RemoteServer) {
+    this.server = server;
+  }
+
+  /** Lists lose passages whose id they hold already and what is beyond `k`. */
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+    checkCount(k);
+    return this.server.call(signal, (whole) =>
+      forDistinct(queries, async (distinct) => {
+        const ask = (chunk: readonly string[], until: AbortSignal): Promise<Passage[][]> => this.ask(chunk, k, until);
+        const lists = await askInChunks(distinct, this.server.chunks, whole, ask);
+        return lists.map((list) => this.#withoutRepeats(list, k));
+      }),
+    );
+  }
+
+  /** `duplicates`: passages that a list held twice. */
+  counts(): Counts {
+    return { ...this.server.counts(), duplicates: this.#duplicates };
+  }
+
+  /** Ends requests under way; they fail with a `SearchError`. */
+  async close(): Promise<void> {
+    this.server.close("the engine is closed");
+  }
+
+  /** The passages of each query of a chunk, best first. */
+  protected abstract ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]>;
 
   #withoutRepeats(list: readonly Passage[], k: number): Passage[] {
     const seen = new Set<string>();

@@ -4,8 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { SearchError } from "../engine.js";
-import { dialectNames, type DialectName } from "./dialects.js";
-import { HttpPairScorer, type HttpScorerSettings } from "./http-pair-scorer.js";
+import { dialectNames, HttpPairScorer } from "./http-pair-scorer.js";
 import type { Pair } from "./pair-scorer.js";
 
 type Body = Record<string, unknown>;
@@ -26,7 +25,7 @@ interface Asked {
 /** A scorer before a server in a function. */
 async function scoring(
   answer: (body: Body, response: ServerResponse, request: number) => void,
-  settings: Partial<HttpScorerSettings> = {},
+  settings: Partial<ConstructorParameters<typeof HttpPairScorer>[0]> = {},
 ): Promise<Asked> {
   const asked = { bodies: [] as Body[], requests: [] as IncomingMessage[] };
   server = createServer((request, response) => {
@@ -64,7 +63,7 @@ function results(query: string, passages: readonly string[], field: string): Bod
 }
 
 /** Each refuses what is not its own language, as the real ones do. */
-const services: Record<DialectName, (body: Body, response: ServerResponse) => void> = {
+const services: Record<(typeof dialectNames)[number], (body: Body, response: ServerResponse) => void> = {
   cohere: ({ query, documents }, response) => {
     if (typeof query !== "string" || !Array.isArray(documents)) return send(response, { message: "bad" }, 400);
     send(response, { id: "x", results: results(query, documents as string[], "relevance_score") });

@@ -1,17 +1,62 @@
 /** @file A `/rerank` service as what judges pairs. */
 import { mapConcurrent } from "../../async.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
-import type { HttpTools } from "../../http/request.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
-import { SearchError } from "../engine.js";
-import type { SearchOptions } from "../engine.js";
-import { dialectNames, dialects, type DialectName } from "./dialects.js";
+import { SearchError, type SearchOptions } from "../engine.js";
 import type { Pair, PairScorer } from "./pair-scorer.js";
 
 /** The environment variable that the key is read from. */
 export const rerankKeyVariable = "RERANK_API_KEY";
 
-export interface HttpScorerSettings extends ServiceSettings {
+/** One of the ways in which such services are spoken to: what is sent, and how the answer gives every passage its score. */
+interface Dialect {
+  /** The body that asks for the scores of these passages. */
+  request(query: string, passages: readonly string[], model: string): unknown;
+  /**
+   * The scores in the passages' order.
+   * @throws ServiceFailure for an answer without one finite score for each passage
+   */
+  scores(answer: unknown, passages: readonly string[]): number[];
+}
+
+export const dialectNames = ["cohere", "tei", "search-r1"] as const;
+type DialectName = (typeof dialectNames)[number];
+
+const dialects: { readonly [Name in DialectName]: Dialect } = {
+  /** Cohere's, spoken by Jina, Voyage (with `data` for `results`), vLLM, llama.cpp, Infinity and LiteLLM too. */
+  cohere: {
+    request: (query, documents, model) => ({ ...(model === "" ? {} : { model }), query, documents }),
+    scores: (answer, passages) => indexedScores(fieldOf(answer, "results") ?? fieldOf(answer, "data"), passages.length),
+  },
+  /** Hugging Face's text-embeddings-inference: a bare list. Passages that are too long are cut instead of refused. */
+  tei: {
+    request: (query, texts) => ({ query, texts, truncate: true }),
+    scores: (answer, passages) => indexedScores(answer, passages.length),
+  },
+  /**
+   * Search-R1's rerank_server.py (commit a14dc3a). It answers with texts in the order of their scores, so passages are recognised by their
+   * text; equal texts have equal scores. A batch of queries would mix their passages there: it is asked for one query at a time.
+   */
+  "search-r1": {
+    request: (query, passages) => ({
+      queries: [query],
+      documents: [passages.map((passage) => ({ contents: contentsOf(passage) }))],
+      rerank_topk: passages.length,
+      return_scores: true,
+    }),
+    scores: (answer, passages) => {
+      const lists = fieldOf(answer, "result");
+      if (!Array.isArray(lists) || lists.length !== 1 || !Array.isArray(lists[0]))
+        throw unusable("there is no list of results for the one query");
+      const known = new Map<unknown, unknown>();
+      for (const item of lists[0] as unknown[]) known.set(fieldOf(item, "document"), fieldOf(item, "score"));
+      return passages.map((passage, index) => finite(known.get(shownAs(contentsOf(passage))), index));
+    },
+  },
+};
+
+interface HttpScorerSettings extends ServiceSettings {
   /** The service, with or without `/rerank`; what stands behind # is the model's name: https://api.jina.ai/v1/rerank#jina-reranker-v2. */
   url: string;
   /** Sent as a bearer token; empty: none. */
@@ -144,19 +189,12 @@ function chunksOf(pairs: readonly Pair[], size: number): Chunk[] {
   for (const [query, all] of placesOf) {
     for (let start = 0; start < all.length; start += size) {
       const places = all.slice(start, start + size);
-      chunks.push({
-        query: wellFormed(query),
-        places,
-        passages: places.map((place) => wellFormed(pairs[place].passage)),
-      });
+      // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
+      const passages = places.map((place) => pairs[place].passage.toWellFormed());
+      chunks.push({ query: query.toWellFormed(), places, passages });
     }
   }
   return chunks;
-}
-
-/** Lone surrogates, which JSON can hold and UTF-8 cannot, become U+FFFD: servers written in Python fail on them. */
-function wellFormed(text: string): string {
-  return Buffer.from(text).toString();
 }
 
 function addressOf(text: string): { url: string; model: string } {
@@ -169,4 +207,44 @@ function addressOf(text: string): { url: string; model: string } {
   url.hash = "";
   if (url.pathname === "/") url.pathname = "/rerank";
   return { url: url.href, model };
+}
+
+/** From `[{ index, relevance_score | score }]`, every index once. */
+function indexedScores(items: unknown, count: number): number[] {
+  if (!Array.isArray(items)) throw unusable("there is no list of results");
+  if (items.length !== count) throw unusable(`there are ${items.length} results for ${count} passages`);
+  const scores = new Array<number | undefined>(count).fill(undefined);
+  for (const item of items as unknown[]) {
+    const index = fieldOf(item, "index");
+    if (typeof index !== "number" || !Number.isInteger(index) || index < 0 || index >= count)
+      throw unusable(`a result has the index ${JSON.stringify(index)}, with ${count} passages`);
+    if (scores[index] !== undefined) throw unusable(`passage ${index} has two results`);
+    scores[index] = finite(fieldOf(item, "relevance_score") ?? fieldOf(item, "score"), index);
+  }
+  return scores as number[];
+}
+
+function finite(score: unknown, index: number): number {
+  if (typeof score === "number" && Number.isFinite(score)) return score;
+  throw unusable(`the score of passage ${index} is ${JSON.stringify(score) ?? "missing"}, no finite number`);
+}
+
+function unusable(why: string): ServiceFailure {
+  return new ServiceFailure(`the answer cannot be used: ${why}`);
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** The `contents` which that server shows its model as this passage, wherever there are any: `(Title: a) b` is sent as a, line break, b. */
+function contentsOf(passage: string): string {
+  const [, title, text] = /^\(Title: ([^\n]*?)\) ([^]*)$/.exec(passage) ?? [undefined, "", passage];
+  return `${title}\n${text}`;
+}
+
+/** What that server makes of `contents`. */
+function shownAs(contents: string): string {
+  const [title, ...lines] = contents.split("\n");
+  return `(Title: ${title}) ${lines.join("\n")}`;
 }

@@ -9,9 +9,7 @@ import type { HttpTools } from "../../http/request.js";
 import { SearchError } from "../engine.js";
 import { openEngine } from "../open.js";
 import { defaultEngineSettings } from "../settings.js";
-import { WebEngine } from "./engine.js";
-import type { WebSettings } from "./engine.js";
-import { openWeb } from "./open.js";
+import { openWeb, WebEngine } from "./engine.js";
 import { webProviders } from "./providers.js";
 import type { WebEngineName } from "./providers.js";
 
@@ -29,7 +27,7 @@ interface Asked {
 /** A service in a function: answers come from `answer`, requests and waits are recorded. */
 function scripted(
   answer: (asked: Asked, request: number) => Response | Promise<Response>,
-  settings: Partial<WebSettings> = {},
+  settings: Partial<ConstructorParameters<typeof WebEngine>[0]> = {},
 ) {
   const requests: Asked[] = [];
   const waits: number[] = [];

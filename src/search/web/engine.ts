@@ -5,14 +5,13 @@ import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { checkCount, forDistinct, SearchError } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
+import { checkCount, forDistinct, SearchError, type SearchEngine, type SearchOptions } from "../engine.js";
+import { timesOf, type EngineContext, type EngineSettings } from "../settings.js";
 import { cleanQuery, cleanText } from "./clean.js";
-import type { Pages } from "./pages.js";
-import { webProviders } from "./providers.js";
-import type { WebEngineName, WebProvider, WebResult } from "./providers.js";
+import { Pages } from "./pages.js";
+import { webProviders, type WebEngineName, type WebProvider, type WebResult } from "./providers.js";
 
-export interface WebSettings extends ServiceSettings {
+interface WebSettings extends ServiceSettings {
   provider: WebEngineName;
   /** Values for the provider's `keys`, in their order. */
   keys: readonly string[];
@@ -36,6 +35,21 @@ const defaults: Omit<WebSettings, "provider" | "keys" | "endpoint"> = {
 
 /** Part of a query's time after which pages are no longer waited for: fused with others, an engine has four fifths of the time. */
 const partForPages = 0.7;
+
+/**
+ * Opens a search service from settings. Nothing is asked of it yet.
+ * @throws UserError for a key that the environment lacks, and for SearXNG without an address
+ */
+export async function openWeb(
+  provider: WebEngineName,
+  settings: EngineSettings,
+  { environment = process.env, http }: EngineContext,
+): Promise<WebEngine> {
+  const keys = webProviders[provider].keys.map((name) => environment[name] ?? "");
+  const endpoint = provider === "searxng" ? { endpoint: settings.url } : {};
+  const pages = settings.pages ? { pages: new Pages() } : {};
+  return new WebEngine({ provider, keys, ...endpoint, ...timesOf(settings), ...pages }, http);
+}
 
 /**
  * Asks for each distinct query once; the services take one query a request. A passage's id is its address, its score 1/rank. A box above the results
