@@ -77,7 +77,7 @@ interface Module {
 
 function readModules(files: Files): Map<string, Module> {
   return new Map(
-    [...files].filter(([file]) => /\.(ts|mjs)$/.test(file)).map(([file, text]) => [file, read(file, text, files)]),
+    [...files].filter(([file]) => /\.(ts|mjs|js)$/.test(file)).map(([file, text]) => [file, read(file, text, files)]),
   );
 }
 
@@ -86,7 +86,7 @@ function read(file: string, text: string, files: Files): Module {
   const imports: Module["imports"] = [];
   const add = (specifier: ts.Node | undefined, names: string[]): void => {
     if (specifier === undefined || !ts.isStringLiteralLike(specifier) || !specifier.text.startsWith(".")) return;
-    const path = posix.join(posix.dirname(file), specifier.text);
+    const path = posix.join(posix.dirname(file), specifier.text).replace(/^dist\//, "src/");
     const target = [path.replace(/\.js$/, ".ts"), path].find((name) => files.has(name));
     if (target !== undefined && target !== file) imports.push({ file: target, names });
   };

@@ -7,7 +7,7 @@ import { Interrupted, interruptedStatus } from "./interrupt.js";
 /** Exit statuses besides 0. */
 export const exitStatus = { user: 1, usage: 2, internal: 70, interrupted: interruptedStatus } as const;
 
-export interface Failure {
+interface Failure {
   kind: keyof typeof exitStatus;
   /** For people; empty when it was printed already. */
   message: string;

@@ -11,7 +11,7 @@ import { runAround } from "./run-models.js";
 import type { ExportedRun } from "./exported.js";
 import { count, duration } from "./terminal/format.js";
 
-export interface CardFacts {
+interface CardFacts {
   /** The heading. */
   title: string;
   kind: "merged" | "adapter";

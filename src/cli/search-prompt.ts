@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import { classify } from "./failure.js";
 
-export interface PromptStreams {
+interface PromptStreams {
   input: NodeJS.ReadableStream;
   output: NodeJS.WritableStream;
 }

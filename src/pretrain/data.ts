@@ -16,7 +16,7 @@ import { renderInformation, renderPrompt, wrap } from "./text.js";
 import { makeScene, sceneSource, wrongValue, type Scene, type SceneSource } from "./scenes.js";
 
 /** How often each kind of sequence is drawn. */
-export interface Mixture {
+interface Mixture {
   /** Repeating and looking up random words. */
   drill: number;
   /** Passages, a question, and its answer or the next query: no noise. */
@@ -31,14 +31,14 @@ export interface Mixture {
  * What a noisy searcher does in one turn; the numbers add up to 1. Every move announces itself in its thought ("I need …",
  * "I know it", "I guess", …), so that noise in what is done does not blur how it is done: a name once begun is copied.
  */
-export interface Noise {
+interface Noise {
   right: number;
   guess: number;
   useless: number;
   malformed: number;
 }
 
-export interface Script {
+interface Script {
   /** First turn. */
   opening: Noise;
   /** Given passages do not answer the question yet. */
@@ -49,7 +49,7 @@ export interface Script {
   giveUp: number;
 }
 
-export const defaultScript: Script = {
+const defaultScript: Script = {
   opening: { right: 0.18, guess: 0.62, useless: 0.14, malformed: 0.06 },
   lacking: { right: 0.45, guess: 0.3, useless: 0.15, malformed: 0.1 },
   knowing: { right: 0.6, guess: 0.2, useless: 0.12, malformed: 0.08 },
@@ -57,7 +57,7 @@ export const defaultScript: Script = {
 };
 
 /** Most of what is learned early is copying; the noisy turns come later. Linear in between. */
-export const defaultCurriculum: { from: Mixture; to: Mixture } = {
+const defaultCurriculum: { from: Mixture; to: Mixture } = {
   from: { drill: 0.4, reading: 0.45, opening: 0.05, middle: 0.1 },
   to: { drill: 0.03, reading: 0.27, opening: 0.35, middle: 0.35 },
 };
@@ -66,7 +66,7 @@ export const defaultCurriculum: { from: Mixture; to: Mixture } = {
 const contextWeight = 0.2;
 
 /** A stretch of text and the weight of its tokens in the loss. */
-export interface Piece {
+interface Piece {
   text: string;
   weight: number;
 }

@@ -17,12 +17,12 @@ import { checkBase, type BaseCheck } from "./check.js";
 import { atlasSpecialTokens, atlasTokenizerJson, endToken, padToken, PretrainStream } from "./data.js";
 
 /** The shape of the model; the rest of its configuration is fixed (Llama, tied embeddings, no biases). */
-export type BaseShape = Pick<
+type BaseShape = Pick<
   ModelConfig,
   "hiddenSize" | "intermediateSize" | "layers" | "heads" | "kvHeads" | "headDim" | "maxPositions"
 >;
 
-export interface PretrainSettings {
+interface PretrainSettings {
   shape: BaseShape;
   /** Entries of the tokenizer. */
   vocabSize: number;
@@ -78,13 +78,13 @@ export interface PretrainOptions {
 }
 
 /** How far a run is. With the settings it determines what comes next: the text is a function of the sequence's number. */
-export interface PretrainState {
+interface PretrainState {
   step: number;
   tokens: number;
   sequences: number;
 }
 
-export interface PretrainResult {
+interface PretrainResult {
   /** The finished model; null when the run was stopped. */
   modelFolder: string | null;
   state: PretrainState;

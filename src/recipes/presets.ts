@@ -3,7 +3,7 @@ import type { ConfigInput } from "../train/config/config.js";
 import { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./search-r1/recipe.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 
-export interface Preset {
+interface Preset {
   config: ConfigInput;
   /** One line for help pages. */
   help: string;

@@ -11,7 +11,7 @@ export interface SearchOutcome {
   error?: string;
 }
 
-export interface AskSearchOptions {
+interface AskSearchOptions {
   topK: number;
   timeoutMs: number;
   signal?: AbortSignal;

@@ -28,7 +28,7 @@ export function searchEnvironment(options: Omit<RolloutOptions, keyof Attempt>):
 }
 
 /** An attempt and what it was worth. */
-export interface ScoredAttempt {
+interface ScoredAttempt {
   trajectory: Trajectory;
   reward: number;
 }

@@ -11,7 +11,7 @@ import type { Passage, Tokenizer } from "../types.js";
 const charactersPerToken = 32;
 
 /** Passages as they are shown, in a block of text. */
-export interface Shown {
+interface Shown {
   text: string;
   tokens_T: number[];
   /** The passages shown, as the engine gave them. */
@@ -22,7 +22,7 @@ export interface Shown {
   sanitized: number;
 }
 
-export interface ShowOptions {
+interface ShowOptions {
   tokenizer: Tokenizer;
   sanitizer: Sanitizer;
   /** Most tokens of the block. */
@@ -33,9 +33,9 @@ export interface ShowOptions {
   cut?: boolean;
 }
 
-export type ShownPassage = Pick<Passage, "title" | "text">;
+type ShownPassage = Pick<Passage, "title" | "text">;
 
-export interface Block {
+interface Block {
   text: string;
   tokens_T: number[];
 }

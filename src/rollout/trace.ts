@@ -90,7 +90,7 @@ export function traceFromLine(line: string, where = "trace"): TraceRecord {
   throw new UserError(`${where}: field ${path.join(".") || "(whole line)"}: ${message}. Is this a Sleuth trace?`);
 }
 
-export interface RenderTraceOptions {
+interface RenderTraceOptions {
   /** Default: whether the terminal shows colours. */
   colors?: boolean;
 }

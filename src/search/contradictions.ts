@@ -19,7 +19,7 @@ const alwaysAllowed: readonly OwnSetting[] = ["index", "seed"];
 const requestSettings = ["maxRequests", "pricePerThousand", "requestsPerSecond"] as const;
 
 /** A set of engine settings, with what shows how many passages are wanted where that is known. */
-export type CheckedSettings = Omit<EngineSettings, "index" | "seed"> & Partial<EngineSettings> & { topK?: number };
+type CheckedSettings = Omit<EngineSettings, "index" | "seed"> & Partial<EngineSettings> & { topK?: number };
 
 /**
  * The engines that `settings.engine` names, when the settings make sense together.

@@ -4,7 +4,7 @@
  */
 
 /** Where an id stood: a number of the caller's own, such as a line's place in the order of reading. */
-export type Place = number;
+type Place = number;
 
 /**
  * Remembers ids with their places. Equal hashes are only *probably* equal ids (one chance in 10⁷ for a million ids): the

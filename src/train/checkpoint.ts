@@ -49,7 +49,7 @@ export type CheckpointEvent =
   | { kind: "warning"; message: string };
 
 /** The run that a checkpoint belongs to, of whatever kind. */
-export interface CheckpointedRun {
+interface CheckpointedRun {
   /** The run folder. */
   folder: string;
   config: Pick<Config, "train">;

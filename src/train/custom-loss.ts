@@ -7,15 +7,12 @@ import type { ForwardBackwardResult, Policy } from "../contracts/policy.js";
 import type { Datum } from "../types.js";
 
 /** Loss over data and its gradient by each log-probability, at the log-probabilities given; anything else is passed on. */
-export interface CustomLossResult {
+interface CustomLossResult {
   loss: number;
   gradLogprobs_D_T: readonly Float32Array[];
 }
 
-export type CustomLoss<R extends CustomLossResult> = (
-  data_D: readonly Datum[],
-  logprobs_D_T: readonly Float32Array[],
-) => R;
+type CustomLoss<R extends CustomLossResult> = (data_D: readonly Datum[], logprobs_D_T: readonly Float32Array[]) => R;
 
 /**
  * Adds the gradient of `lossFunction` to the policy's accumulated gradient, and that of the entropy bonus where the data have one.

@@ -59,7 +59,7 @@ export interface Opened<T> {
 }
 
 /** What a policy is opened for: memory is planned for that. */
-export type Purpose = "reinforcement" | "supervision" | "sampling";
+type Purpose = "reinforcement" | "supervision" | "sampling";
 
 /**
  * The policy of a configuration, or the one given.

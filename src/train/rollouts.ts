@@ -7,7 +7,7 @@ import { drawQuestions, type Draw } from "./questions.js";
 import type { Run } from "./run.js";
 
 /** What a step attempted. */
-export interface StepAttempts {
+interface StepAttempts {
   /** All of it: what metrics are about. */
   groups: Group[];
   /** What is learned from: under dynamic sampling the groups whose rewards differ, else all. */

@@ -17,7 +17,7 @@ import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDu
 import { takeLock, type Unlock } from "../files/lock.js";
 
 /** An open run; `close` releases its lock. */
-export interface RunFolder {
+interface RunFolder {
   folder: string;
   /** Whether the folder was there before. */
   existed: boolean;
@@ -191,7 +191,7 @@ export interface Start {
   cores: number;
 }
 
-export interface Starts {
+interface Starts {
   kind?: RunKind;
   starts: Start[];
 }

@@ -5,7 +5,7 @@
 import picocolors from "picocolors";
 import { fitColumns } from "./format.js";
 
-export type Colors = ReturnType<typeof picocolors.createColors>;
+type Colors = ReturnType<typeof picocolors.createColors>;
 
 /** The part of a stream that is used here. */
 export interface Sink {
@@ -22,7 +22,7 @@ export interface ProgressPicture {
   plain: string;
 }
 
-export interface TerminalOptions {
+interface TerminalOptions {
   json: boolean;
   stdout?: Sink;
   stderr?: Sink;

@@ -11,7 +11,7 @@ import { type FloatType, writeSafetensors } from "./safetensors.js";
 import { configFile, weightsFile } from "./safetensors-set.js";
 import { isGguf, readTokenizerFiles, tokenizerFile, tokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
 
-export { configFile, loadModelConfig, tokenizerFile, weightsFile };
+export { loadModelConfig };
 
 interface ModelFolder {
   config: ModelConfig;

@@ -17,8 +17,6 @@ import {
   type TrainerOptions,
 } from "./sequence-runner.js";
 
-export type { TrainerOptions } from "./sequence-runner.js";
-
 /** Logits of one micro-batch stay below this many values (256 MiB). */
 const mostLogits = 2 ** 26;
 

@@ -58,7 +58,7 @@ export const maxPostings = 2 ** 30 - 1;
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
 
 /** Which passages of a segment are deleted. */
-export interface TombstoneRecord extends FileChecksum {
+interface TombstoneRecord extends FileChecksum {
   /** File in the segment's folder. */
   file: string;
   /** Number of deleted passages. */

@@ -63,7 +63,7 @@ const ranks = [1, 4, 16, 64, 256];
 const rememberedTerms = 100_000;
 
 /** The largest tf components of a term. */
-export interface TermBounds {
+interface TermBounds {
   largest: number;
   /** At each of `ranks`; 0 where fewer passages hold the term. */
   atRanks: Float64Array;

@@ -71,7 +71,7 @@ export function buffersOf(run: Run): ArrayBuffer[] {
 }
 
 /** Takes passages in order, then `finish`. */
-export class RunBuilder {
+class RunBuilder {
   readonly #inverter: Inverter;
   #lines = Buffer.from(new ArrayBuffer(1 << 16));
   readonly #offsets = new GrowingFloat64();

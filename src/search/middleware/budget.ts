@@ -5,7 +5,7 @@ import { parseJsonLines } from "../../files/lines.js";
 import { SearchError } from "../engine.js";
 import type { Counts } from "../engine.js";
 
-export interface BudgetSettings {
+interface BudgetSettings {
   /** Requests in all, retries included. 0: no bound. */
   maxRequests: number;
   /**

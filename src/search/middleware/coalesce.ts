@@ -28,7 +28,7 @@ const defaults: CoalescerSettings = { share: "all", maxQueries: Infinity, maxCal
 type Answering<Answer> = (queries: readonly string[], k: number, signal: AbortSignal) => Promise<readonly Answer[]>;
 
 /** Where a caller gets its answers. Plain callbacks: a promise and a signal for each would cost more than a small search. */
-export interface Listener<Answer> {
+interface Listener<Answer> {
   resolve: (answers: Answer[]) => void;
   reject: (reason: unknown) => void;
 }
@@ -226,7 +226,7 @@ export class Coalescer<Answer> {
   }
 }
 
-export interface SingleFlightSettings {
+interface SingleFlightSettings {
   /**
    * Whether queries of different callers are asked in one call. A call fails or waits as a whole: where an engine fails or waits by the
    * query (one query a request; answers on disk), false keeps one caller's trouble from the others. Default true.

@@ -24,7 +24,7 @@ export interface SearchServiceSettings extends RequestLimits {
   token: string;
 }
 
-export const defaultService: SearchServiceSettings = {
+const defaultService: SearchServiceSettings = {
   defaultK: 3,
   maxK: 100,
   // The original sends a whole batch at once: 512 prompts × 5 rollouts.
@@ -38,7 +38,7 @@ export const defaultService: SearchServiceSettings = {
   token: "",
 };
 
-export interface ServiceRequest {
+interface ServiceRequest {
   method: string;
   /** Path alone, without what follows a question mark. */
   path: string;

@@ -16,12 +16,12 @@ export interface RetrieveRequest {
   return_scores: boolean;
 }
 
-export interface WireDocument {
+interface WireDocument {
   id: string;
   contents: string;
 }
 
-export interface RetrieveAnswer {
+interface RetrieveAnswer {
   result: ({ document: WireDocument; score: number } | WireDocument)[][];
 }
 

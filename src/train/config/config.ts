@@ -33,7 +33,7 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 }
 
 /** One key with all that help pages and tables need. */
-export interface ConfigKey {
+interface ConfigKey {
   /** `group.key`, as `--set` takes it. */
   path: string;
   group: string;

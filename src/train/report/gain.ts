@@ -12,7 +12,7 @@ export interface AttemptPair {
   after: TraceRecord;
 }
 
-export interface Gain extends Estimate {
+interface Gain extends Estimate {
   /** Questions compared. */
   n: number;
 }

@@ -68,7 +68,7 @@ const panels: Panel[] = [
   },
 ];
 
-export interface CurveOptions {
+interface CurveOptions {
   title?: string;
   /** Horizontal axis: completed steps, or seconds of training without evaluations. Default steps. */
   against?: "step" | "seconds";

@@ -14,7 +14,7 @@ import type { Question } from "../../types.js";
 import { applySets, configSchema, parseConfig, type Config, type ConfigInput } from "../config/config.js";
 import { namedRewards, openJudge } from "../open-reward.js";
 
-export interface RescoreOptions {
+interface RescoreOptions {
   /** Weights by name. */
   reward: Readonly<Record<string, number>>;
   /** What it is compared with. Default: the rewards that the run recorded. */
@@ -53,7 +53,7 @@ export interface Comparison {
 }
 
 /** A sign of hacking, and what it earned. */
-export interface SuspicionReport {
+interface SuspicionReport {
   name: string;
   meaning: string;
   attempts: number;

@@ -8,7 +8,7 @@ import type { Signal } from "./detectors.js";
 import { freshWatch, isTroubled, rolledBack, watchStep, type Decision, type WatchState } from "./watch.js";
 
 /** What the watch makes of a completed step. */
-export interface WatchedStep {
+interface WatchedStep {
   watch: WatchState;
   /** What it adds to the step's line: nothing until it has intervened. */
   metrics: MetricValues;

@@ -9,7 +9,7 @@ import type { MetricLine, MetricName } from "../metrics.js";
 import { median, recentSteps, seriesOf, type Series } from "./series.js";
 
 /** `note`: worth knowing, no collapse; `warn`: acted on when it stays; `alarm`: acted on at once. */
-export type Severity = "note" | "warn" | "alarm";
+type Severity = "note" | "warn" | "alarm";
 
 export type Signal =
   | "divergence"
@@ -34,7 +34,7 @@ export interface Finding {
   sinceStep: number;
 }
 
-export type Detector = (lines: readonly MetricLine[]) => Omit<Finding, "sinceStep"> | null;
+type Detector = (lines: readonly MetricLine[]) => Omit<Finding, "sinceStep"> | null;
 
 const percent = (value: number): string => `${(100 * value).toFixed(0)} %`;
 const nats = (value: number): string => `${value.toPrecision(2)} nats`;
@@ -242,7 +242,7 @@ function gradientSeries(lines: readonly MetricLine[]): Series | null {
   return seriesOf(lines, "gradNorm", (value) => value > 0);
 }
 
-export const detectors: readonly Detector[] = [
+const detectors: readonly Detector[] = [
   divergence,
   rightAnswers,
   validation,

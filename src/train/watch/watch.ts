@@ -49,13 +49,13 @@ export interface WatchState {
 }
 
 /** One roll-back: after which step, to which, and why. */
-export interface Rollback {
+interface Rollback {
   step: number;
   to: number;
   cause: string;
 }
 
-export interface RollbackTarget {
+interface RollbackTarget {
   /** Inside the run folder. */
   folder: "best" | "healthy";
   step: number;
