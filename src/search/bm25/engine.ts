@@ -213,8 +213,6 @@ export interface ScoreAnswer {
 /** Of one task, so that what arrives at once is unpacked in a millisecond or two. */
 const mostQueriesPerTask = 16;
 const mostPassagesPerTask = 512;
-/** A larger batch is shared out among the workers, in pieces: one may take longer than another. */
-const tasksPerWorker = 2;
 
 /** Workers score, and read what they found where they can: reading it here would cost this thread more than all the rest. */
 class SearchInWorkers implements Ranking {
@@ -238,7 +236,8 @@ class SearchInWorkers implements Ranking {
 
   async *search(queries: readonly string[], k: number, signal?: AbortSignal): AsyncGenerator<Passage[][]> {
     checkSignal(signal);
-    const fair = Math.ceil(queries.length / (this.#workers * tasksPerWorker));
+    // A small batch is one task for each worker: a message costs as much as a short query.
+    const fair = Math.ceil(queries.length / this.#workers);
     const size = Math.min(mostQueriesPerTask, fair, Math.ceil(mostPassagesPerTask / k));
     const answers: Promise<ScoreAnswer>[] = [];
     for (let first = 0; first < queries.length; first += size)
