@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Bm25Engine } from "./bm25/engine.js";
-import { formatContents } from "./contents.js";
+import { formatContents } from "./text/contents.js";
 import { SearchError } from "./engine.js";
 import { HttpEngine } from "./remote/http.js";
 import { serve } from "./serving/server.js";

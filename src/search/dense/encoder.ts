@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import type { StoredPassage } from "../../types.js";
-import { formatContents } from "../contents.js";
+import { formatContents } from "../text/contents.js";
 import type { SearchOptions } from "../engine.js";
 import type { Pooling } from "./text-model/model-folder.js";
 

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../errors.js";
-import { formatContents, parseContents } from "../contents.js";
+import { formatContents, parseContents } from "../text/contents.js";
 import { loadCorpus, readCorpus } from "./corpus.js";
 import { IdPlaces, IdTable, hashId } from "../id-table.js";
 import { linesOf, readLineBlocks } from "../../files/lines.js";

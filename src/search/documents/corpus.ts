@@ -7,7 +7,7 @@ import { UserError } from "../../errors.js";
 import { kindOf, parseRecord, readLines } from "../../files/lines.js";
 import type { Line } from "../../files/lines.js";
 import type { StoredPassage } from "../../types.js";
-import { parseContents } from "../contents.js";
+import { parseContents } from "../text/contents.js";
 import { IdTable } from "../id-table.js";
 
 interface CorpusOptions {

@@ -1,5 +1,5 @@
 /** @file Which fields of somebody else's documents are title and text: named by the user, or recognised by their usual names. */
-import { parseContents } from "../contents.js";
+import { parseContents } from "../text/contents.js";
 
 export interface PassageFields {
   /** Absent where documents have no title, or have it in the first line of `contents`. */

@@ -1,7 +1,7 @@
 /** @file Filling an index of OpenSearch or Elasticsearch with passages, so that it ranks as Search-R1's BM25 does. */
 import { UserError } from "../../errors.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
-import { formatContents } from "../contents.js";
+import { formatContents } from "../text/contents.js";
 import { SearchError } from "../engine.js";
 import { openSearchServer } from "./opensearch.js";
 import type { OpenSearchSettings } from "./opensearch.js";

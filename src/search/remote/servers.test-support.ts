@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { Passage, StoredPassage } from "../../types.js";
 import { Bm25Engine } from "../bm25/engine.js";
 import type { Bm25Settings } from "../bm25/settings.js";
-import { formatContents } from "../contents.js";
+import { formatContents } from "../text/contents.js";
 import type { Encoder } from "../dense/encoder.js";
 import type { SearchEngine } from "../engine.js";
 import { HttpEngine } from "./http.js";

@@ -8,7 +8,7 @@
  * With `return_scores` false the inner items are the documents themselves.
  */
 import type { Passage } from "../../types.js";
-import { formatContents, parseContents } from "../contents.js";
+import { formatContents, parseContents } from "../text/contents.js";
 
 export interface RetrieveRequest {
   queries: string[];

@@ -3,7 +3,7 @@ import type { Connection, Table } from "@lancedb/lancedb";
 import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
 import { UserError, nearest } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
-import { parseContents } from "../../contents.js";
+import { parseContents } from "../../text/contents.js";
 import { SearchError, checkCount, checkSignal } from "../../engine.js";
 import type { SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
