@@ -44,7 +44,7 @@ export async function main(args: readonly string[]): Promise<void> {
   process.exitCode = await runCommandLine(args, process);
 }
 
-/** Whoever read the output may have left (`sleuth search … | head -1`). That is no reason to fail, and none to stop training. */
+/** The reader of the output may have left (`sleuth search … | head -1`). That is no reason to fail, and none to stop training. */
 function outliveReader(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE") throw error;
 }

@@ -228,7 +228,7 @@ function rankingText({ k1, b }: Config["search"]): string {
   return set.length === 0 ? "" : ` (${set.map(([name, value]) => `${name} ${value}`).join(", ")})`;
 }
 
-/** Where passages came from; addresses of servers are nobody else's business. */
+/** Where passages came from; addresses of servers are private. */
 function passagesText({ data, search }: Config): string {
   const own = sourceText(data.index || data.corpus, data.worldSeed);
   const from = enginesNamed(search.engine).map((name) => engines[name].source ?? own);
@@ -256,7 +256,7 @@ function sleuthFlags(config: Config): string {
 }
 
 function configuration({ config, kind }: ExportedRun): string {
-  // Where the run and its search server were and on how many threads says nothing about the model, and is nobody else's business.
+  // Where the run and its search server were and on how many threads says nothing about the model, and is private.
   const changed = changedKeys(config).filter(
     ({ key, value }) =>
       !key.startsWith("run.") && !["model.folder", "search.url"].includes(key) && !/^https?:/i.test(String(value)),
@@ -284,7 +284,7 @@ function changedKeys(config: Config): { key: string; value: unknown }[] {
   });
 }
 
-/** `ORG/NAME` of the Hub; of a path its last part, or its run's: where it lay on one machine is nobody else's business. */
+/** `ORG/NAME` of the Hub; of a path its last part, or its run's: where it lay on one machine is private. */
 function shortName(base: string): string {
   if (base.startsWith("hf:")) return base.slice("hf:".length).split("@")[0].split("/").slice(0, 2).join("/");
   return path.basename(runAround(base) ?? base);

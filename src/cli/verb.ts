@@ -23,7 +23,7 @@ export interface Verb {
   run(terminal: Terminal, options: Record<string, unknown>, args: unknown[]): Promise<VerbAnswer>;
 }
 
-/** Where a verb writes, and whom it tells the exit status. */
+/** Where a verb writes, and what takes its exit status. */
 export interface VerbHost {
   stdout: Sink;
   stderr: Sink;

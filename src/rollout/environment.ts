@@ -36,7 +36,7 @@ interface ScoredAttempt {
 /**
  * Attempts all items, at most `concurrency` at once, and keeps their order. Each is scored as soon as it has ended; a reward that has to be
  * waited for (a judge's) holds up no attempt. The first failure cancels the attempts under way and waits for them.
- * @throws what `attempt` or `score` threw, or the signal's reason: a cancelled attempt is nobody's result
+ * @throws what `attempt` or `score` threw, or the signal's reason: a cancelled attempt has no result
  */
 export async function attemptAndScore<Item>(
   items: readonly Item[],

@@ -120,7 +120,7 @@ function rollbackCount({ watch }: TrainState): number {
   return watch?.rollbacks.length ?? 0;
 }
 
-/** A dead search engine stops nothing, but nobody should find that out from the learning curve. */
+/** A dead search engine does not stop the run; the warning says so before the learning curve does. */
 function allSearchesFailed(step: number, groups: readonly Group[]): string {
   const searches = groups.flatMap(({ trajectories_G }) => trajectories_G.flatMap((trajectory) => trajectory.searches));
   const reason = searches.find(({ error }) => error !== undefined)?.error ?? "no reason given";

@@ -111,7 +111,7 @@ function workloadOf(config: Config, algorithm: Algorithm, purpose: Purpose): Wor
 }
 
 /**
- * An adapter that training goes on with keeps its shape: other settings than its own would be ignored. Defaults are nobody's wish.
+ * An adapter that training goes on with keeps its shape: other settings than its own would be ignored. A default counts as not asked for.
  * @throws UserError when the configuration asks for another rank, alpha or other layers
  */
 export async function requireOwnLora(config: Config): Promise<void> {

@@ -258,7 +258,7 @@ const detectors: readonly Detector[] = [
   noSignal,
 ];
 
-/** Whether there is anything to lose: a run that has not found right answers yet wanders, and going back to where it began helps nobody. */
+/** Whether there is anything to lose: a run that has not found right answers yet wanders, and a roll-back to its start would not help. */
 export function hasLearned(lines: readonly MetricLine[]): boolean {
   const em = seriesOf(lines, "em/train");
   const scores = lines.map((line) => Math.max(line["em/validation"] ?? 0, line["em/validation/sampled"] ?? 0));
