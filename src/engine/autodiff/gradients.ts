@@ -18,7 +18,7 @@ export type GradientRules = { [K in OpName]: GradientRule<K> };
  * A part of the forward pass whose activations are not kept: the backward pass computes it again from its inputs
  * (Chen et al., arXiv:1604.06174). Everything that was built from `first` up to `end` (node ids) and depends on `inputs` belongs to it.
  */
-export interface Segment {
+export interface RecomputedSegment {
   inputs: readonly Node[];
   first: number;
   end: number;
@@ -27,7 +27,7 @@ export interface Segment {
 interface GradientOptions {
   rules?: GradientRules;
   /** In the order in which they were built; they do not overlap. */
-  recomputed?: readonly Segment[];
+  recomputed?: readonly RecomputedSegment[];
 }
 
 /**
@@ -87,7 +87,7 @@ function passThrough({ g, rules, relevant, gradient }: ReversePass, y: Node): vo
  * Passes a segment's gradients through a copy of it, which waits for the first of them: until then its activations are not in memory.
  * The originals' gradients are handed over, so that nothing passes them twice.
  */
-function passThroughAgain(pass: ReversePass, { inputs, first, end }: Segment): void {
+function passThroughAgain(pass: ReversePass, { inputs, first, end }: RecomputedSegment): void {
   const { g, relevant, gradient } = pass;
   const originals = dependents(g, inputs, g.nodes.slice(first, end));
   const reached = g.nodes.slice(first, end).filter((node) => originals.has(node) && gradient.has(node));

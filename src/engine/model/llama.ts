@@ -3,7 +3,7 @@
  * grouped-query attention (arXiv:2305.13245), SwiGLU (arXiv:2002.05202). Llama, Qwen2 (biases) and Qwen3 (q/k norm) differ
  * in switches only. Where keys and values come from is the caller's: training attends within a batch, sampling to a cache.
  */
-import type { Segment } from "../autodiff/gradients.js";
+import type { RecomputedSegment } from "../autodiff/gradients.js";
 import { product } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
@@ -19,7 +19,7 @@ interface Pass {
   dims: BatchDims;
   attend: Attend;
   /** Called for every block with the nodes that it was built of, and the activations that it reads. */
-  onBlock?: (layer: number, block: Segment) => void;
+  onBlock?: (layer: number, block: RecomputedSegment) => void;
 }
 
 /**

@@ -2,7 +2,7 @@
  * @file How sequences lie in a graph of training, and the hidden states that predict from them: what log-probabilities and values have in
  * common.
  */
-import { gradients, type Segment } from "../autodiff/gradients.js";
+import { gradients, type RecomputedSegment } from "../autodiff/gradients.js";
 import { product } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
@@ -27,7 +27,7 @@ export interface TrainingOptions {
 /** Hidden states behind the final norm, and the blocks that made them. */
 interface Predictors {
   hidden: Node;
-  blocks: Segment[];
+  blocks: RecomputedSegment[];
 }
 
 /**
@@ -35,7 +35,7 @@ interface Predictors {
  * position).
  */
 export function predictors(g: Graph, { config }: EngineModel, weights: Weights, layout: Layout): Predictors {
-  const blocks: Segment[] = [];
+  const blocks: RecomputedSegment[] = [];
   const all = (layout === "plain" ? plainHidden : sharedHidden)(g, config, weights, blocks);
   const rows = g.gatherRows(all, g.input("rows", ["M"], "int32"));
   return { hidden: finalNorm(g, config, weights, rows), blocks };
@@ -45,7 +45,7 @@ export function predictors(g: Graph, { config }: EngineModel, weights: Weights, 
 export function outputGradients(
   g: Graph,
   { trainable }: EngineModel,
-  { loss, weights, recomputed }: { loss: Node; weights: Weights; recomputed: readonly Segment[] },
+  { loss, weights, recomputed }: { loss: Node; weights: Weights; recomputed: readonly RecomputedSegment[] },
 ): void {
   const names = trainable.shapes.map(({ name }) => name);
   const all = gradients(g, loss, names.map(weights.get), { recomputed });
@@ -54,7 +54,7 @@ export function outputGradients(
 }
 
 /** `[B·L, hidden]` */
-function plainHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: Segment[]): Node {
+function plainHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: RecomputedSegment[]): Node {
   const dims = { batch: "B", length: "L" };
   const tokens = g.input("tokens", ["B", "L"], "int32");
   const attend = causalAttention(g, config, dims);
@@ -69,7 +69,7 @@ function plainHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: Se
 }
 
 /** `[N·S·L, hidden]`: of the sequences, not of the prefixes, whose last layer gives keys and values and nothing more. */
-function sharedHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: Segment[]): Node {
+function sharedHidden(g: Graph, config: ModelConfig, weights: Weights, blocks: RecomputedSegment[]): Node {
   const keys: Node[] = [];
   const values: Node[] = [];
   const prefixDims = { batch: "N", length: "P" };

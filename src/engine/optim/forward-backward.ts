@@ -13,7 +13,7 @@ import {
   scatterRows,
   SequenceRunner,
   zerosFor,
-  type Row,
+  type SequenceRow,
   type TrainerOptions,
 } from "./sequence-runner.js";
 
@@ -119,7 +119,7 @@ function hasEntropyWeights(data_D: readonly Datum[]): boolean {
 }
 
 /** The positions that carry loss: written by the policy, and of a weight, an advantage or an entropy weight other than 0. */
-function lossRow({ tokens_T, sampledMask_T, entropyWeights_T, ...datum }: Datum, loss: LossSpec): Row {
+function lossRow({ tokens_T, sampledMask_T, entropyWeights_T, ...datum }: Datum, loss: LossSpec): SequenceRow {
   const factor = loss.kind === "cross_entropy" ? datum.weights_T : datum.advantages_T;
   if (!factor)
     throw new Error(`internal: ${loss.kind} needs ${lossInputs[loss.kind].perToken.join(" and ")} in every datum`);
@@ -129,7 +129,7 @@ function lossRow({ tokens_T, sampledMask_T, entropyWeights_T, ...datum }: Datum,
 
 function lossFeeds(
   data_D: readonly Datum[],
-  rows: readonly Row[],
+  rows: readonly SequenceRow[],
   indices: readonly number[],
   loss: LossSpec,
 ): Record<string, Feed> {

@@ -23,7 +23,7 @@ export interface TrainerOptions extends RuntimeOptions {
 }
 
 /** One sequence as the graphs want it: positions about which something is wanted, ascending, never 0. */
-export interface Row {
+export interface SequenceRow {
   tokens_T: readonly number[];
   positions: number[];
   /** Leading tokens that predict nothing, of a sequence that may share their computation. */
@@ -31,14 +31,14 @@ export interface Row {
 }
 
 /** The row of a sequence; it shares whatever comes before the token that predicts its first position. */
-export function rowOf(tokens_T: readonly number[], isWanted: (t: number) => boolean): Row {
+export function rowOf(tokens_T: readonly number[], isWanted: (t: number) => boolean): SequenceRow {
   const positions: number[] = [];
   for (let t = 1; t < tokens_T.length; t++) if (isWanted(t)) positions.push(t);
   return { tokens_T, positions, prefix: Math.max(0, (positions[0] ?? 0) - 1) };
 }
 
 /** The row in which every token is wanted, or those that a mask names. */
-export function maskedRow(tokens_T: readonly number[], mask_T: Uint8Array | undefined): Row {
+export function maskedRow(tokens_T: readonly number[], mask_T: Uint8Array | undefined): SequenceRow {
   if (mask_T && mask_T.length !== tokens_T.length) {
     throw new Error(`internal: ${tokens_T.length} tokens with a mask of ${mask_T.length}`);
   }
@@ -50,7 +50,7 @@ interface Job {
   /** The same kind is always the same graph. */
   kind: string;
   graph: (layout: Layout) => Graph;
-  rows: readonly Row[];
+  rows: readonly SequenceRow[];
   /** In place of the model's own. */
   parameters?: ParameterStore;
   /** What the graph reads besides tokens and parameters, for the rows of these indices. */
@@ -121,17 +121,17 @@ export class SequenceRunner {
   }
 }
 
-function sizeOf({ tokens_T, positions, prefix }: Row): SequenceSize {
+function sizeOf({ tokens_T, positions, prefix }: SequenceRow): SequenceSize {
   const size = { length: positions.at(-1) ?? 0, lossRows: positions.length };
   if (prefix === 0) return size;
   return { ...size, shareable: { family: tokens_T.slice(0, prefix).join(), length: prefix } };
 }
 
 /** Tokens up to the last one that predicts, and where predictions and their targets are. */
-function tokenFeeds(rows: readonly Row[], { layout, sequences, copies }: MicroBatch): Record<string, Feed> {
+function tokenFeeds(rows: readonly SequenceRow[], { layout, sequences, copies }: MicroBatch): Record<string, Feed> {
   const members = sequences.map((index) => rows[index]);
-  const startOf = ({ prefix }: Row): number => (layout === "shared" ? prefix : 0);
-  const endOf = ({ positions }: Row): number => positions.at(-1) as number;
+  const startOf = ({ prefix }: SequenceRow): number => (layout === "shared" ? prefix : 0);
+  const endOf = ({ positions }: SequenceRow): number => positions.at(-1) as number;
   const length = Math.max(...members.map((row) => endOf(row) - startOf(row)));
   const tokens = new Int32Array(members.length * length);
   const lossRows: number[] = [];
@@ -154,7 +154,7 @@ function tokenFeeds(rows: readonly Row[], { layout, sequences, copies }: MicroBa
 }
 
 /** The prefixes, given one sequence of each group. */
-function prefixFeeds(firsts: readonly Row[]): Record<string, Feed> {
+function prefixFeeds(firsts: readonly SequenceRow[]): Record<string, Feed> {
   const lengths = Int32Array.from(firsts, ({ prefix }) => prefix);
   const width = Math.max(...lengths);
   const tokens = new Int32Array(firsts.length * width);
@@ -167,7 +167,7 @@ function prefixFeeds(firsts: readonly Row[]): Record<string, Feed> {
 
 /** One number per wanted position of the rows. */
 export function perPosition(
-  rows: readonly Row[],
+  rows: readonly SequenceRow[],
   indices: readonly number[],
   valuesOf: (index: number) => ArrayLike<number>,
 ): Feed {
@@ -182,7 +182,7 @@ export function perPosition(
 
 /** Puts the rows' values back at their sequences' positions. */
 export function scatterRows(
-  rows: readonly Row[],
+  rows: readonly SequenceRow[],
   indices: readonly number[],
   values: Float32Array,
   result: readonly Float32Array[],
@@ -192,5 +192,5 @@ export function scatterRows(
 }
 
 /** An array of the sequence's length for each row. */
-export const zerosFor = (rows: readonly Row[]): Float32Array[] =>
+export const zerosFor = (rows: readonly SequenceRow[]): Float32Array[] =>
   rows.map(({ tokens_T }) => new Float32Array(tokens_T.length));
