@@ -2,7 +2,7 @@
  * @file `sleuth index`: a corpus becomes an index folder, in bounded memory, all or nothing. Stretches of the corpus are inverted on several
  * workers at once, and a worker of its own writes their runs in order. Little text is indexed in this thread, in short pieces.
  */
-import { drain } from "../../async.js";
+import { drain, mapAhead } from "../../async.js";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -132,13 +132,20 @@ async function write(
   const first = await stretches.next();
   if (first.done) throw source.empty();
   const workers = workersFor(options, first.value);
-  const inverters = await openInverters(analyzer, workers, signal);
+  const inverters = await openInverters(analyzer, workers);
   let builder: Builder | undefined;
   try {
     builder =
       workers > 0 ? await openBuilder({ build: order }, signal) : inThisThread(new SegmentBuilder(order), signal);
+    const invert = async (
+      { parts, isLast }: Stretch,
+      aborted: AbortSignal,
+    ): Promise<{ run: Run; isLast: boolean }> => ({
+      run: await inverters.invert(parts, aborted),
+      isLast,
+    });
     let passages = 0;
-    for await (const { run, isLast } of runsOf(first, stretches, inverters, workers)) {
+    for await (const { run, isLast } of mapAhead(allOf(first.value, stretches), workers + 2, invert, { signal })) {
       const conflict = await builder.addRun(run, isLast);
       if (conflict !== undefined) throw await source.conflict(order.out, conflict);
       passages += run.passages;
@@ -153,37 +160,33 @@ async function write(
   }
 }
 
-/** The runs in order. */
-async function* runsOf(
-  first: IteratorResult<Part[]>,
-  rest: AsyncGenerator<Part[]>,
-  inverters: Inverters,
-  workers: number,
-): AsyncGenerator<{ run: Run; isLast: boolean }> {
-  const waiting: Promise<Run>[] = [];
-  for (let stretch = first; !stretch.done; stretch = await rest.next()) {
-    const run = inverters.invert(stretch.value);
-    // Told where it is waited for.
-    run.catch(() => undefined);
-    waiting.push(run);
-    if (waiting.length > workers + 1) yield { run: await (waiting.shift() as Promise<Run>), isLast: false };
+interface Stretch {
+  parts: Part[];
+  isLast: boolean;
+}
+
+/** Stretches, each once it is known whether another one follows. */
+async function* allOf(first: Part[], rest: AsyncIterable<Part[]>): AsyncGenerator<Stretch> {
+  let parts = first;
+  for await (const next of rest) {
+    yield { parts, isLast: false };
+    parts = next;
   }
-  for (let run = waiting.shift(); run !== undefined; run = waiting.shift())
-    yield { run: await run, isLast: waiting.length === 0 };
+  yield { parts, isLast: true };
 }
 
 interface Inverters {
-  invert(parts: Part[]): Promise<Run>;
+  invert(parts: Part[], signal: AbortSignal): Promise<Run>;
   close(): Promise<void>;
 }
 
-async function openInverters(settings: AnalyzerSettings, workers: number, signal?: AbortSignal): Promise<Inverters> {
+async function openInverters(settings: AnalyzerSettings, workers: number): Promise<Inverters> {
   if (workers === 0) {
     const inverter = new Inverter(new Analyzer(settings));
     let last: Promise<unknown> = Promise.resolve();
     return {
       // One after the other: they share the inverter.
-      invert(parts) {
+      invert(parts, signal) {
         const run = last.then(() => drain(invertParts(parts, inverter), { signal }));
         last = run.catch(() => undefined);
         return run;
@@ -194,7 +197,8 @@ async function openInverters(settings: AnalyzerSettings, workers: number, signal
   const module = new URL("./invert-worker", import.meta.url);
   const pool = await WorkerPool.open<Part[], Run>({ name: "indexing", module, workers, data: settings });
   return {
-    invert: (parts) => pool.run(parts, { signal, transfer: parts.map(({ bytes }) => bytes.buffer as ArrayBuffer) }),
+    invert: (parts, signal) =>
+      pool.run(parts, { signal, transfer: parts.map(({ bytes }) => bytes.buffer as ArrayBuffer) }),
     close: () => pool.close(),
   };
 }

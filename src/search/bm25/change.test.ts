@@ -330,7 +330,7 @@ describe("faults", () => {
     const count = await countChanges(index, 1);
     // What workers do is counted, too.
     expect(count).toBe(await countChanges(index, 0));
-    for (let failAt = 3; failAt <= count; failAt += Math.ceil(count / 4))
+    for (let failAt = 3; failAt <= count; failAt += Math.ceil(count / 2))
       await failOnce(index, 1, failAt, failAt % 2 === 0);
   });
 
