@@ -1,7 +1,7 @@
 /** @file Lines of a file, streamed as bytes: plain or gzip, any size, with the place of each for error messages. */
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../errors.js";
 
@@ -42,8 +42,6 @@ interface LinePlace {
 interface BlockOptions extends LinesOptions {
   /** Bytes of a block; a line that is longer makes a longer one. Default: 256 KiB. */
   blockBytes?: number;
-  /** Begins here; `onBytes` counts what lies before as read. */
-  from?: LinePlace;
 }
 
 /**
@@ -62,9 +60,9 @@ export async function* readLines(path: string, options: LinesOptions = {}): Asyn
  * @throws UserError for a file that cannot be read, is cut off (gzip) or has a line above 64 MiB.
  */
 export async function* readLineBlocks(path: string, options: BlockOptions = {}): AsyncGenerator<LineBlock> {
-  const { blockBytes = chunkBytes, from = { byte: 0, line: 1 }, signal } = options;
-  const cutter = new BlockCutter(path, blockBytes, from);
-  const stream = openBytes(path, from.byte, options);
+  const { blockBytes = chunkBytes, signal } = options;
+  const cutter = new BlockCutter(path, blockBytes);
+  const stream = openBytes(path, options);
   try {
     for await (const chunk of stream) {
       signal?.throwIfAborted();
@@ -146,28 +144,16 @@ export function kindOf(value: unknown): string {
   return Array.isArray(value) ? "a list" : `a ${typeof value}`;
 }
 
-/** The bytes of a file from `skip` on, unpacked. */
-function openBytes(path: string, skip: number, { onBytes }: LinesOptions): Readable {
-  const isPacked = path.endsWith(".gz");
-  const start = isPacked ? 0 : skip;
-  const file = createReadStream(path, { highWaterMark: chunkBytes, start });
-  if (start > 0) onBytes?.(start);
+/** The bytes of a file, unpacked. */
+function openBytes(path: string, { onBytes }: LinesOptions): Readable {
+  const file = createReadStream(path, { highWaterMark: chunkBytes });
   if (onBytes !== undefined) file.on("data", (chunk) => onBytes(chunk.length));
-  if (!isPacked) return file;
+  if (!path.endsWith(".gz")) return file;
   const unzipped = createGunzip({ chunkSize: chunkBytes });
   file.on("error", (error) => unzipped.destroy(error));
   // A pipe whose end was given up keeps its beginning open.
   unzipped.on("close", () => file.destroy());
-  file.pipe(unzipped);
-  return skip === 0 ? unzipped : Readable.from(withoutFirst(unzipped, skip));
-}
-
-async function* withoutFirst(chunks: AsyncIterable<Buffer>, skip: number): AsyncGenerator<Buffer> {
-  let remaining = skip;
-  for await (const chunk of chunks) {
-    if (remaining < chunk.length) yield chunk.subarray(remaining);
-    remaining = Math.max(0, remaining - chunk.length);
-  }
+  return file.pipe(unzipped);
 }
 
 /** Gathers chunks into blocks of whole lines. */
@@ -176,13 +162,12 @@ class BlockCutter {
   readonly #blockBytes: number;
   #block: Buffer;
   #filled = 0;
-  #place: LinePlace;
+  #place: LinePlace = { byte: 0, line: 1 };
 
-  constructor(path: string, blockBytes: number, from: LinePlace) {
+  constructor(path: string, blockBytes: number) {
     this.#path = path;
     this.#blockBytes = blockBytes;
     this.#block = Buffer.from(new ArrayBuffer(blockBytes));
-    this.#place = from;
   }
 
   *push(chunk: Buffer): Generator<LineBlock> {
