@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { loadModelConfig } from "../engine/io/model-folder.js";
+import { loadModelConfig } from "../engine/io/open-model.js";
 import { saveAdapterFolder } from "../engine/io/adapter-folder.js";
 import { initAdapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Graph, print } from "../graph/graph.js";
-import { interpret, tensor, type Tensor } from "../graph/interpret.js";
+import { interpret, tensor, type Tensor } from "../graph/interpret.test-support.js";
 import { opCases, type OpCase } from "../graph/op-cases.test-support.js";
 import type { Attributes, Node, OpName } from "../graph/ops.js";
 import { gradientRules, gradients, type GradientRules } from "./gradients.js";

@@ -4,7 +4,7 @@
  */
 import { Random } from "../../random.js";
 import type { Graph } from "./graph.js";
-import { tensor, type Tensor } from "./interpret.js";
+import { tensor, type Tensor } from "./interpret.test-support.js";
 import type { Node, OpName } from "./ops.js";
 
 /** Builds the operation over named inputs and says what to feed. Float inputs are differentiated. */

@@ -20,6 +20,8 @@ export interface StoredData {
 /** Values of a constant. */
 export type ConstantData = Float32Array | Int32Array | StoredData;
 
+export const isStored = (data: ConstantData): data is StoredData => "file" in data;
+
 /** Attributes of each operation. The arrays in comments are the shapes of inputs → output. */
 export interface Attributes {
   input: { name: string; shape: Shape; dtype: DType };

@@ -67,7 +67,7 @@ describe("a chat template", () => {
     expect(render("{% set ns = namespace(n=1) %}{% for m in messages %}{% set ns.n = 7 %}{% endfor %}{{ ns.n }}")).toBe(
       "7",
     );
-    expect(render("{{ bos_token }}|{{ eos_token }}|{{ unk_token is defined }}", user, { bosToken: "<s>" })).toBe(
+    expect(render("{{ bos_token }}|{{ eos_token }}|{{ unk_token is defined }}", user, { bos_token: "<s>" })).toBe(
       "<s>||false",
     );
     expect(render("{{ tools is none and documents is none and not custom_tools is defined }}")).toBe("true");

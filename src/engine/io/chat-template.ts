@@ -10,13 +10,9 @@ import { UserError } from "../../errors.js";
 import type { ChatMessage, ChatTemplate } from "../../types.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
-/** The special tokens that a template may name, as `tokenizer_config.json` gives them. */
-interface SpecialTokenNames {
-  bosToken?: string;
-  eosToken?: string;
-  padToken?: string;
-  unkToken?: string;
-}
+/** The special tokens that a template may name; a template can tell one that is undefined from an empty one. */
+const tokenNames = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
+type SpecialTokens = Partial<Record<(typeof tokenNames)[number], string>>;
 
 interface ChatTemplateOptions {
   /** Where the template stands, for error messages. Default: "The chat template". */
@@ -31,16 +27,9 @@ interface ChatTemplateOptions {
  */
 export function createChatTemplate(
   source: string,
-  specials: SpecialTokenNames,
-  options: ChatTemplateOptions = {},
+  specials: SpecialTokens,
+  { name = "The chat template", now = new Date() }: ChatTemplateOptions = {},
 ): ChatTemplate {
-  const { name = "The chat template", now = new Date() } = options;
-  const tokens = Object.entries({
-    bos_token: specials.bosToken,
-    eos_token: specials.eosToken,
-    pad_token: specials.padToken,
-    unk_token: specials.unkToken,
-  }).filter(([, token]) => token !== undefined);
   let program: ReturnType<typeof parse> | undefined;
   return {
     source,
@@ -49,7 +38,7 @@ export function createChatTemplate(
       const environment = new Environment();
       const variables = {
         ...globals(now),
-        ...Object.fromEntries(tokens),
+        ...specials,
         messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: addGenerationPrompt,
         // Templates tell "no tools" from "not defined".
@@ -82,12 +71,11 @@ export function chatTemplateOf(
   const { settings } = files;
   const source = files.chatTemplate ?? defaultTemplate(settings.chat_template);
   if (source === undefined) return undefined;
-  const specials = {
-    bosToken: tokenText(settings.bos_token),
-    eosToken: tokenText(settings.eos_token),
-    padToken: tokenText(settings.pad_token),
-    unkToken: tokenText(settings.unk_token),
-  };
+  const specials: SpecialTokens = {};
+  for (const name of tokenNames) {
+    const token = tokenText(settings[name]);
+    if (token !== undefined) specials[name] = token;
+  }
   return createChatTemplate(source, specials, { ...options, name: `The chat template of ${location}` });
 }
 

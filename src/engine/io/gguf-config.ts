@@ -12,9 +12,9 @@ export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
   const modelType = architecture(gguf);
   const key = (name: string) => `${modelType}.${name}`;
   const count = (name: string): number => {
-    const value = fields.required(key(name), fields.count(key(name)));
+    const value = fields.required(key(name), "count");
     if (value > 0) return value;
-    throw fields.problem(key(name), "it is 0. The file is damaged; download it again.");
+    throw fields.damaged(key(name), "it is 0");
   };
   refuseUnsupported(gguf, modelType);
   const hiddenSize = count("embedding_length");
@@ -31,9 +31,7 @@ export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
     kvHeads: fields.count(key("attention.head_count_kv")) ?? heads,
     headDim: fields.count(key("attention.key_length")) ?? hiddenSize / heads,
     vocabSize: embedding.shape[0],
-    rmsNormEps: shortest(
-      fields.required(key("attention.layer_norm_rms_epsilon"), fields.number(key("attention.layer_norm_rms_epsilon"))),
-    ),
+    rmsNormEps: shortest(fields.required(key("attention.layer_norm_rms_epsilon"), "number")),
     ropeTheta: shortest(fields.number(key("rope.freq_base")) ?? 10000),
     tieWordEmbeddings: !tensors.has("output.weight"),
     attentionBias: modelType === "qwen2",
@@ -57,7 +55,7 @@ function shortest(value: number): number {
 
 function architecture({ fields }: GgufFile): ModelType {
   const field = "general.architecture";
-  const name = fields.required(field, fields.string(field));
+  const name = fields.required(field, "string");
   const known = modelTypes.find((type) => type === name);
   if (known) return known;
   throw fields.problem(
@@ -79,15 +77,15 @@ function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
 function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
   const { modelType, heads, kvHeads, headDim } = config;
   if (kvHeads === 0 || heads % kvHeads !== 0) {
-    throw fields.problem(
+    throw fields.damaged(
       `${modelType}.attention.head_count_kv`,
-      `it is ${kvHeads}, which does not divide the ${heads} attention heads. The file is damaged; download it again.`,
+      `it is ${kvHeads}, which does not divide the ${heads} attention heads`,
     );
   }
   if (!Number.isInteger(headDim) || headDim === 0 || headDim % 2 !== 0) {
-    throw fields.problem(
+    throw fields.damaged(
       `${modelType}.attention.key_length`,
-      `the width of a head is ${headDim}, but must be an even whole number. The file is damaged; download it again.`,
+      `the width of a head is ${headDim}, but must be an even whole number`,
     );
   }
   for (const name of ["attention.value_length", "rope.dimension_count"]) {
@@ -111,9 +109,9 @@ function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScalin
     );
   }
   const factorKey = `${modelType}.rope.scaling.factor`;
-  const factor = fields.required(factorKey, fields.number(factorKey));
+  const factor = fields.required(factorKey, "number");
   if (factor > 0) return factor === 1 ? undefined : { type, factor: shortest(factor) };
-  throw fields.problem(factorKey, `it is ${factor}, but must be above 0. The file is damaged; download it again.`);
+  throw fields.damaged(factorKey, `it is ${factor}, but must be above 0`);
 }
 
 /**

@@ -5,6 +5,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { gguf, GGMLQuantizationType, type GGUFParseOutput } from "@huggingface/gguf";
 import { UserError } from "../../errors.js";
+import { elementCount } from "../model/parameters.js";
 import { blockTypes, type BlockType } from "./gguf-blocks.js";
 import { readInto } from "../../files/read-into.js";
 
@@ -57,7 +58,7 @@ export class GgufFile {
     const tensor = this.tensors.get(name);
     if (!tensor) throw damaged(this.file, `it has no tensor "${name}"`);
     const { type, shape } = tensor;
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = elementCount(shape);
     const values = target ?? new Float32Array(count);
     if (values.length !== count)
       throw new Error(`internal: ${values.length} places for the ${count} numbers of ${name}`);
@@ -99,10 +100,6 @@ export class GgufFields {
     this.#metadata = metadata;
   }
 
-  has(key: string): boolean {
-    return this.#metadata[key] !== undefined;
-  }
-
   string(key: string): string | undefined {
     return this.#get(key, "text", (value) => (typeof value === "string" ? value : undefined));
   }
@@ -136,9 +133,13 @@ export class GgufFields {
     });
   }
 
-  /** The value that must be there. */
-  required<T>(key: string, value: T | undefined): T {
-    if (value !== undefined) return value;
+  /** A value that must be there. */
+  required<K extends "string" | "number" | "count" | "strings" | "numbers">(
+    key: string,
+    kind: K,
+  ): NonNullable<ReturnType<GgufFields[K]>> {
+    const value = this[kind](key) as ReturnType<GgufFields[K]>;
+    if (value !== undefined) return value as NonNullable<typeof value>;
     throw new UserError(
       `${this.file} lacks the metadata field "${key}". Take a GGUF file made by llama.cpp's converter.`,
     );
@@ -148,11 +149,15 @@ export class GgufFields {
     return new UserError(`${this.file}, metadata field "${key}": ${text}`);
   }
 
+  damaged(key: string, text: string): UserError {
+    return this.problem(key, `${text}. The file is damaged; download it again.`);
+  }
+
   #get<T>(key: string, kind: string, convert: (value: unknown) => T | undefined): T | undefined {
     const value = this.#metadata[key];
     if (value === undefined) return undefined;
     const converted = convert(value);
-    if (converted === undefined) throw this.problem(key, `it is not ${kind}. The file is damaged; download it again.`);
+    if (converted === undefined) throw this.damaged(key, `it is not ${kind}`);
     return converted;
   }
 }
@@ -209,9 +214,8 @@ function placeTensors(file: string, { tensorInfos, tensorDataOffset }: Parsed, s
     if (sizes.includes(0) || width % type.values !== 0) {
       throw damaged(file, `tensor "${name}" of type ${type.name} has the impossible shape [${sizes.join(", ")}]`);
     }
-    const count = sizes.reduce((product, axis) => product * axis, 1);
     const begin = Number(tensorDataOffset + offset);
-    const end = begin + (count / type.values) * type.bytes;
+    const end = begin + (elementCount(sizes) / type.values) * type.bytes;
     if (end > size) {
       throw damaged(file, `tensor "${name}" should end at byte ${end}, but the file has ${size}: it is cut off`);
     }

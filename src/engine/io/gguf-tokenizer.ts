@@ -1,13 +1,18 @@
 /**
  * @file The tokenizer inside a GGUF file, rebuilt as the files that Hugging Face keeps beside a model. Byte-level BPE is stored as its
  * vocabulary and merges (`tokenizer.ggml.model` "gpt2"); how text is cut before merging is stored only as a name (`tokenizer.ggml.pre`),
- * whose patterns are those of the models' own tokenizer.json.
+ * whose patterns are those of the models' own tokenizer.json. SentencePiece BPE ("llama") is stored as tokens with scores, which become
+ * merges as in Hugging Face's converter.
  */
-import { UserError } from "../../errors.js";
 import type { ModelType } from "../model/config.js";
 import type { GgufFields } from "./gguf-file.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
-import { sentencePieceJson, tokenTypes } from "./gguf-sentencepiece.js";
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder } from "./tokenizer-json.js";
+
+/** llama.cpp's kinds of tokens, as `tokenizer.ggml.token_type` numbers them. */
+const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+/** The space of SentencePiece. */
+const space = "▁";
 
 /** Special roles and the metadata fields that name their ids. */
 const roles = {
@@ -32,12 +37,6 @@ interface Cutting {
   addBos?: boolean;
 }
 
-const byteLevel = (useRegex: boolean) => ({
-  type: "ByteLevel",
-  add_prefix_space: false,
-  trim_offsets: true,
-  use_regex: useRegex,
-});
 const split = (pattern: string) => ({
   type: "Split",
   pattern: { Regex: pattern },
@@ -75,14 +74,9 @@ const cuttings: readonly Cutting[] = [
  * @throws UserError naming the field that is missing, malformed or not supported
  */
 export function readGgufTokenizer(fields: GgufFields, modelType: ModelType, contextLength: number): TokenizerFiles {
-  const tokens = fields.required("tokenizer.ggml.tokens", fields.strings("tokenizer.ggml.tokens"));
+  const tokens = fields.required("tokenizer.ggml.tokens", "strings");
   const types = fields.numbers("tokenizer.ggml.token_type") ?? tokens.map(() => tokenTypes.normal);
-  if (types.length !== tokens.length) {
-    throw fields.problem(
-      "tokenizer.ggml.token_type",
-      `it has ${types.length} entries for ${tokens.length} tokens. The file is damaged; download it again.`,
-    );
-  }
+  requireOneEach(fields, "tokenizer.ggml.token_type", types, tokens);
   const names: Partial<Record<keyof typeof roles, string>> = {};
   for (const [role, field] of Object.entries(roles)) {
     const id = tokenId(fields, field, tokens);
@@ -105,13 +99,15 @@ export function readGgufTokenizer(fields: GgufFields, modelType: ModelType, cont
   };
 }
 
+function requireOneEach(fields: GgufFields, field: string, values: readonly number[], tokens: readonly string[]): void {
+  if (values.length === tokens.length) return;
+  throw fields.damaged(field, `it has ${values.length} entries for ${tokens.length} tokens`);
+}
+
 function tokenId(fields: GgufFields, field: string, tokens: readonly string[]): number | undefined {
   const id = fields.count(field);
   if (id === undefined || id < tokens.length) return id;
-  throw fields.problem(
-    field,
-    `it is ${id}, but there are ${tokens.length} tokens. The file is damaged; download it again.`,
-  );
+  throw fields.damaged(field, `it is ${id}, but there are ${tokens.length} tokens`);
 }
 
 function generation(fields: GgufFields, tokens: readonly string[], types: readonly number[]): Record<string, unknown> {
@@ -134,7 +130,7 @@ function tokenizerJson(
   types: readonly number[],
   bos: string | undefined,
 ): { json: Record<string, unknown>; addBos: boolean } {
-  const kind = fields.required("tokenizer.ggml.model", fields.string("tokenizer.ggml.model"));
+  const kind = fields.required("tokenizer.ggml.model", "string");
   if (kind !== "gpt2" && kind !== "llama") {
     throw fields.problem(
       "tokenizer.ggml.model",
@@ -169,13 +165,10 @@ function cuttingOf(fields: GgufFields, modelType: ModelType): Cutting {
 }
 
 function addedTokens(tokens: readonly string[], types: readonly number[]): object[] {
-  const added: object[] = [];
-  for (const [id, content] of tokens.entries()) {
+  return tokens.flatMap((content, id) => {
     const special = types[id] === tokenTypes.control || types[id] === tokenTypes.unknown;
-    if (!special && types[id] !== tokenTypes.userDefined) continue;
-    added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
-  }
-  return added;
+    return special || types[id] === tokenTypes.userDefined ? [addedToken(id, content, special)] : [];
+  });
 }
 
 /** The beginning of a text, for tools that add it; nothing here does by itself. */
@@ -190,42 +183,86 @@ function bosInFront(bos: string, id: number): object {
   };
 }
 
+/** The ids of the tokens that are in use. */
+function vocabulary(tokens: readonly string[], types: readonly number[]): Record<string, number> {
+  return Object.fromEntries(
+    tokens.flatMap((token, id) => (types[id] === tokenTypes.unused ? [] : [[token, id] as const])),
+  );
+}
+
 function byteLevelJson(
   fields: GgufFields,
-  cutting: Cutting,
+  { normalizer, preTokenizers, ignoreMerges }: Cutting,
   tokens: readonly string[],
   types: readonly number[],
 ): Record<string, unknown> {
   const field = "tokenizer.ggml.merges";
-  const vocab: Record<string, number> = {};
-  for (const [id, token] of tokens.entries()) if (types[id] !== tokenTypes.unused) vocab[token] = id;
-  const merges = fields.required(field, fields.strings(field)).map((merge): [string, string] => {
+  const vocab = vocabulary(tokens, types);
+  const merges = fields.required(field, "strings").map((merge): [string, string] => {
     // A byte-level token holds no space; the first character may not be the separator.
     const at = merge.indexOf(" ", 1);
     const pair: [string, string] = [merge.slice(0, at), merge.slice(at + 1)];
     if (at > 0 && pair.every((part) => Object.hasOwn(vocab, part))) return pair;
-    throw new UserError(
-      `${fields.file}, metadata field "${field}": "${merge}" is no pair of tokens. The file is damaged; download it again.`,
-    );
+    throw fields.damaged(field, `"${merge}" is no pair of tokens`);
   });
   return {
-    normalizer: cutting.normalizer ?? null,
-    pre_tokenizer:
-      cutting.preTokenizers.length === 1
-        ? cutting.preTokenizers[0]
-        : { type: "Sequence", pretokenizers: cutting.preTokenizers },
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: cutting.ignoreMerges === true,
-      vocab,
-      merges,
-    },
+    normalizer: normalizer ?? null,
+    pre_tokenizer: preTokenizers.length === 1 ? preTokenizers[0] : { type: "Sequence", pretokenizers: preTokenizers },
+    decoder: byteLevelDecoder,
+    model: bpeModel(vocab, merges, { ignoreMerges }),
   };
+}
+
+/** Spaces are written "▁", one stands before every text, and unknown characters are spelled in bytes. */
+function sentencePieceJson(
+  fields: GgufFields,
+  tokens: readonly string[],
+  types: readonly number[],
+): Record<string, unknown> {
+  const scores = fields.required("tokenizer.ggml.scores", "numbers");
+  requireOneEach(fields, "tokenizer.ggml.scores", scores, tokens);
+  const unknown = types.indexOf(tokenTypes.unknown);
+  if (unknown < 0) throw fields.damaged("tokenizer.ggml.token_type", "no token is the unknown one");
+  const addsSpace = fields.boolean("tokenizer.ggml.add_space_prefix") ?? true;
+  const spaces = { type: "Replace", pattern: { String: " " }, content: space };
+  return {
+    normalizer: {
+      type: "Sequence",
+      normalizers: [...(addsSpace ? [{ type: "Prepend", prepend: space }] : []), spaces],
+    },
+    pre_tokenizer: null,
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: space }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        ...(addsSpace ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
+      ],
+    },
+    model: bpeModel(vocabulary(tokens, types), mergesFromScores(tokens, scores, types), {
+      unknown: tokens[unknown],
+      byteFallback: true,
+    }),
+  };
+}
+
+/** Every way to make a token of two others, the best token first; ties as in the vocabulary's order. */
+function mergesFromScores(
+  tokens: readonly string[],
+  scores: readonly number[],
+  types: readonly number[],
+): [string, string][] {
+  const ids = new Map<string, number>();
+  for (const [id, token] of tokens.entries()) if (types[id] === tokenTypes.normal) ids.set(token, id);
+  const merges: { pair: [string, string]; left: number; right: number; made: number }[] = [];
+  for (const [token, made] of ids) {
+    for (let at = 1; at < token.length; at++) {
+      const pair: [string, string] = [token.slice(0, at), token.slice(at)];
+      const [left, right] = [ids.get(pair[0]), ids.get(pair[1])];
+      if (left !== undefined && right !== undefined) merges.push({ pair, left, right, made });
+    }
+  }
+  merges.sort((a, b) => scores[b.made] - scores[a.made] || a.made - b.made || a.left - b.left || a.right - b.right);
+  return merges.map(({ pair }) => pair);
 }

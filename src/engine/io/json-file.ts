@@ -14,11 +14,16 @@ export async function readRequiredJson(file: string, advice: string): Promise<Js
 
 /** Undefined when there is no such file. */
 export async function readOptionalJson(file: string): Promise<Json | undefined> {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const text = await readOptionalText(file);
+  return text === undefined ? undefined : parseObject(text, file);
+}
+
+/** Undefined when there is no such file. */
+export async function readOptionalText(file: string): Promise<string | undefined> {
+  return readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw new UserError(`Cannot read ${file}: ${error.message}. Check the file's permissions.`, { cause: error });
   });
-  return text === undefined ? undefined : parseObject(text, file);
 }
 
 function parseObject(text: string, file: string): Json {

@@ -5,13 +5,17 @@ import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { createParameterStore, parameter, parameterShapes, type ParameterStore } from "../model/parameters.js";
 import { toConfigJson } from "./config-json.js";
-import type { TokenizerFiles } from "./tokenizer-files.js";
-import { loadModelConfig, openModel } from "./open-model.js";
+import { openModel } from "./open-model.js";
 import { type FloatType, writeSafetensors } from "./safetensors.js";
 import { configFile, weightsFile } from "./safetensors-set.js";
-import { isGguf, readTokenizerFiles, tokenizerFile, tokenizerFiles, writeTokenizerFiles } from "./tokenizer-files.js";
-
-export { loadModelConfig };
+import {
+  isGguf,
+  readTokenizerFiles,
+  tokenizerFile,
+  tokenizerFiles,
+  writeTokenizerFiles,
+  type TokenizerFiles,
+} from "./tokenizer-files.js";
 
 interface ModelFolder {
   config: ModelConfig;

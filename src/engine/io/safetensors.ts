@@ -6,6 +6,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
+import { elementCount } from "../model/parameters.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
 import { readInto } from "../../files/read-into.js";
 
@@ -178,16 +179,16 @@ export async function streamSafetensors(
   let offset = 0;
   for (const { name, shape } of tensors) {
     if (name in header) throw new Error(`internal: two tensors named ${name}`);
-    const end = offset + countOf(shape) * bytesOf[dtype];
+    const end = offset + elementCount(shape) * bytesOf[dtype];
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
   const handle = await open(file, "w");
   try {
-    await writeAll(handle, encodeHeader(header));
+    await handle.writeFile(encodeHeader(header));
     for (const { name, shape } of tensors) {
       const data = await read(name);
-      if (data.length !== countOf(shape))
+      if (data.length !== elementCount(shape))
         throw new Error(`internal: ${data.length} numbers for ${name} of [${shape.join(", ")}]`);
       await writeValues(handle, data, dtype);
     }
@@ -195,10 +196,6 @@ export async function streamSafetensors(
   } finally {
     await handle.close();
   }
-}
-
-function countOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 function encodeHeader(header: Record<string, unknown>): Uint8Array {
@@ -215,20 +212,13 @@ async function writeValues(handle: FileHandle, data: Float32Array, dtype: FloatT
   for (let done = 0; done < data.length; done += perChunk) {
     const part = data.subarray(done, Math.min(data.length, done + perChunk));
     if (dtype === "F32") {
-      await writeAll(handle, new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+      await handle.writeFile(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
       continue;
     }
     const bits = new Uint16Array(part.length);
     if (dtype === "F16") float32ToFloat16(part, bits);
     else float32ToBfloat16(part, bits);
-    await writeAll(handle, new Uint8Array(bits.buffer));
-  }
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
-    done += bytesWritten;
+    await handle.writeFile(new Uint8Array(bits.buffer));
   }
 }
 
@@ -263,7 +253,7 @@ function parseEntry(file: string, name: string, value: unknown): TensorEntry {
   const [begin, end] = data_offsets;
   const bytes = bytesOf[dtype];
   if (bytes === undefined) throw damaged(file, `tensor "${name}" is of the unknown type ${dtype}`);
-  const expected = shape.reduce((product, size) => product * size, bytes);
+  const expected = elementCount(shape) * bytes;
   if (end - begin !== expected) {
     throw damaged(
       file,

@@ -1,12 +1,11 @@
 /** @file A tokenizer's files: read from a Hugging Face folder or a GGUF file, and written into a folder. */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { UserError } from "../../errors.js";
 import { defaultTemplate } from "./chat-template.js";
 import { readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
-import { readOptionalJson, readRequiredJson } from "./json-file.js";
+import { readOptionalJson, readOptionalText, readRequiredJson } from "./json-file.js";
 
 export const tokenizerFile = "tokenizer.json";
 export const settingsFile = "tokenizer_config.json";
@@ -64,13 +63,6 @@ async function readFolder(folder: string): Promise<TokenizerFiles> {
     ...(specialTokens && { specialTokens }),
     ...(chatTemplate !== undefined && { chatTemplate }),
   };
-}
-
-async function readOptionalText(file: string): Promise<string | undefined> {
-  return readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw new UserError(`Cannot read ${file}: ${error.message}. Check the file's permissions.`, { cause: error });
-  });
 }
 
 /** Writes the files that are known. Not atomic by itself: for that, write into a temporary folder and rename it. */

@@ -6,8 +6,7 @@ import { Lru } from "../../lru.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
 import { readOptionalJson } from "./json-file.js";
-import type { TokenizerFiles } from "./tokenizer-files.js";
-import { isGguf, readTokenizerFiles, tokenizerFile } from "./tokenizer-files.js";
+import { isGguf, readTokenizerFiles, tokenizerFile, type TokenizerFiles } from "./tokenizer-files.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */
 interface TokenizerSettings {
@@ -109,19 +108,16 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   if (!model?.vocab) {
     throw new UserError(`${source} has no model vocabulary. Is it a Hugging Face tokenizer.json?`);
   }
-  const special = new Map<string, number>();
-  for (const token of (json as { added_tokens?: { id: number; content: string }[] }).added_tokens ?? []) {
-    special.set(token.content, token.id);
-  }
+  const { added_tokens = [] } = json as { added_tokens?: { id: number; content: string }[] };
   const ids = new Map(namedTokens(json));
   const idOf = (token: string | number): number => idIn(ids, token, source);
   const eosIds = [...new Set(settings.eos.map(idOf))];
   const inner = hugging(json, source);
-  return new CachingTokenizer(inner, {
+  return cachingTokenizer(inner, {
     vocabSize: largestId(json) + 1,
     eosIds,
     padId: settings.pad === undefined ? (eosIds[0] ?? 0) : idOf(settings.pad),
-    specialTokens: special,
+    specialTokens: new Map(added_tokens.map(({ content, id }) => [content, id])),
     startIds: startIdsOf(inner, settings, idOf),
     chatTemplate: settings.chatTemplate,
   });
@@ -172,36 +168,20 @@ function startIdsOf(
 /** Texts kept in the cache; a rollout encodes the same prompts and passages over and over. */
 const cacheSize = 20_000;
 
-class CachingTokenizer implements Tokenizer {
-  readonly vocabSize: number;
-  readonly eosIds: readonly number[];
-  readonly padId: number;
-  readonly specialTokens: ReadonlyMap<string, number>;
-  readonly startIds: readonly number[];
-  readonly chatTemplate?: ChatTemplate;
-  readonly #inner: HuggingFaceTokenizer;
-  readonly #cache = new Lru<string, readonly number[]>(cacheSize);
-
-  constructor(inner: HuggingFaceTokenizer, facts: Omit<Tokenizer, "encode" | "decode">) {
-    this.#inner = inner;
-    this.vocabSize = facts.vocabSize;
-    this.eosIds = facts.eosIds;
-    this.padId = facts.padId;
-    this.specialTokens = facts.specialTokens;
-    this.startIds = facts.startIds ?? [];
-    this.chatTemplate = facts.chatTemplate;
-  }
-
-  encode(text: string): number[] {
-    const known = this.#cache.get(text);
-    if (known) return [...known];
-    const ids: number[] = this.#inner.encode(text, { add_special_tokens: false }).ids;
-    this.#cache.set(text, ids);
-    return [...ids];
-  }
-
-  decode(tokens: readonly number[]): string {
-    if (tokens.length === 0) return "";
-    return this.#inner.decode([...tokens], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
-  }
+function cachingTokenizer(inner: HuggingFaceTokenizer, facts: Omit<Tokenizer, "encode" | "decode">): Tokenizer {
+  const cache = new Lru<string, readonly number[]>(cacheSize);
+  return {
+    ...facts,
+    encode(text) {
+      const known = cache.get(text);
+      if (known) return [...known];
+      const ids: number[] = inner.encode(text, { add_special_tokens: false }).ids;
+      cache.set(text, ids);
+      return [...ids];
+    },
+    decode(tokens) {
+      if (tokens.length === 0) return "";
+      return inner.decode([...tokens], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    },
+  };
 }

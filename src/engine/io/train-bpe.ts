@@ -2,6 +2,7 @@
  * @file Trains a byte-level BPE tokenizer (Sennrich et al., arXiv:1508.07909; bytes as in GPT-2) and writes it as a
  * Hugging Face `tokenizer.json`. Digits are split one by one, special tokens are cut out before anything else.
  */
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder } from "./tokenizer-json.js";
 
 interface BpeOptions {
   /** Entries in all: special tokens, the 256 bytes, merges. */
@@ -12,39 +13,7 @@ interface BpeOptions {
   minCount?: number;
 }
 
-/** The parts of a Hugging Face `tokenizer.json` that byte-level BPE uses. */
-export interface TokenizerJson {
-  version: "1.0";
-  truncation: null;
-  padding: null;
-  added_tokens: AddedToken[];
-  normalizer: null;
-  pre_tokenizer: { type: "Sequence"; pretokenizers: Record<string, string | boolean>[] };
-  post_processor: null;
-  decoder: Record<string, string | boolean>;
-  model: {
-    type: "BPE";
-    dropout: null;
-    unk_token: null;
-    continuing_subword_prefix: null;
-    end_of_word_suffix: null;
-    fuse_unk: false;
-    byte_fallback: false;
-    ignore_merges: false;
-    vocab: Record<string, number>;
-    merges: [string, string][];
-  };
-}
-
-interface AddedToken {
-  id: number;
-  content: string;
-  single_word: false;
-  lstrip: false;
-  rstrip: false;
-  normalized: false;
-  special: true;
-}
+export type TokenizerJson = ReturnType<typeof render>;
 
 /** GPT-2's pattern, with digits alone: what is never merged across. */
 const piecePattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
@@ -153,41 +122,19 @@ class PairIndex {
 /** Larger than any vocabulary, so that a pair is one number. */
 const pairBase = 0x400000;
 
-function render(names: readonly string[], merges: [string, string][], specialTokens: readonly string[]): TokenizerJson {
+function render(names: readonly string[], merges: [string, string][], specialTokens: readonly string[]) {
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: specialTokens.map((content, id) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: specialTokens.map((content, id) => addedToken(id, content, true)),
     normalizer: null,
     pre_tokenizer: {
       type: "Sequence",
-      pretokenizers: [
-        { type: "Digits", individual_digits: true },
-        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
-      ],
+      pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)],
     },
     post_processor: null,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(names.map((name, id) => [name, id])),
-      merges,
-    },
+    decoder: byteLevelDecoder,
+    model: bpeModel(Object.fromEntries(names.map((name, id) => [name, id])), merges),
   };
 }

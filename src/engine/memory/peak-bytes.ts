@@ -39,12 +39,7 @@ const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
   entropySlopes: ({ shape }) => [{ shape, bytesEach: bytesOf.float32 }],
 };
 
-/** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. */
-export function peakBytes(graph: Graph, sizes: Sizes): number {
-  return memoryProfile(graph)(sizes);
-}
-
-/** The same for any sizes: the graph is walked through once. */
+/** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. The graph is walked through once for all sizes. */
 export function memoryProfile(graph: Graph): (sizes: Sizes) => number {
   const { tensors, takenAt, freedAt } = lifetimes(graph);
   const { kinds, kindOf } = kindsOf(tensors);

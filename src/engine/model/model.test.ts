@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { uniformAt } from "../../random.js";
 import type { Datum } from "../../types.js";
 import { OnnxBackend } from "../generate/onnx-backend.js";
-import { interpret, tensor, type Tensor } from "../graph/interpret.js";
+import { interpret, tensor, type Tensor } from "../graph/interpret.test-support.js";
 import { Trainer } from "../optim/forward-backward.js";
 import type { ModelConfig } from "./config.js";
 import { initParameters } from "./parameters.js";

@@ -9,8 +9,7 @@ import {
 } from "onnx-buf";
 import path from "node:path";
 import type { Dim, Shape } from "../graph/dim.js";
-import type { ConstantData, DType } from "../graph/ops.js";
-import { isStored } from "../graph/stored-data.js";
+import { isStored, type ConstantData, type DType } from "../graph/ops.js";
 
 /** ONNX operator set that ONNX Runtime 1.20 and newer implement, and the version of the file format that goes with it. */
 const opset = 21n;

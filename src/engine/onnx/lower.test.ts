@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { gradients } from "../autodiff/gradients.js";
 import { Random } from "../../random.js";
 import { Graph } from "../graph/graph.js";
-import { interpret, type Tensor } from "../graph/interpret.js";
+import { interpret, type Tensor } from "../graph/interpret.test-support.js";
 import { opCases } from "../graph/op-cases.test-support.js";
 import type { Attributes, OpName } from "../graph/ops.js";
 import { Session, type Feed } from "../runtime/session.js";

@@ -1,7 +1,7 @@
 /** @file One file's bytes: from where an earlier try stopped, checked against its checksum, in place only when whole and right. */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, rename, rm, truncate, type FileHandle } from "node:fs/promises";
+import { open, rename, rm, truncate } from "node:fs/promises";
 import { fileSize } from "./cache.js";
 import { HubError } from "./hub-error.js";
 import type { ListedFile } from "./selection.js";
@@ -58,7 +58,7 @@ async function receive(
     let length = (await file.stat()).size;
     let received = 0;
     const append = async (chunk: Uint8Array): Promise<void> => {
-      await writeAll(file, chunk);
+      await file.appendFile(chunk);
       hash.update(chunk);
       length += chunk.length;
       received += chunk.length;
@@ -104,12 +104,6 @@ async function receive(
 /** Whether an answer to a range begins where it was asked to. A server that knows no ranges sends all with status 200. */
 function continuesAt({ status, headers }: Response, offset: number): boolean {
   return status === 206 && Number(/^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1]) === offset;
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let written = 0; written < chunk.length;) {
-    written += (await file.write(chunk, written)).bytesWritten;
-  }
 }
 
 /** The hash of a file so far; of nothing where there is no file. */

@@ -2,10 +2,10 @@
  * @file The slow truth: a float64 interpreter of tensor graphs, written for clarity. Everything that the runtime
  * computes is compared with it.
  */
+import { closeSync, openSync, readSync } from "node:fs";
 import { evaluate, type Shape, type Sizes } from "./dim.js";
 import type { Graph } from "./graph.js";
-import { readStored } from "./stored-data.js";
-import type { Attributes, Node, OpName } from "./ops.js";
+import { isStored, type Attributes, type ConstantData, type Node, type OpName } from "./ops.js";
 
 /** A dense tensor in row-major order; booleans are 0 and 1. */
 export interface Tensor {
@@ -281,3 +281,21 @@ const replaceAt = (index: readonly number[], axis: number, value: number): numbe
   index.map((i, a) => (a === axis ? value : i));
 const flatten = (shape: Shape, index: readonly number[]): number =>
   index.reduce((flat, i, axis) => flat * Number(shape[axis]) + i, 0);
+
+/** The numbers of a constant, in memory. */
+function readStored(data: ConstantData): Float32Array | Int32Array {
+  if (!isStored(data)) return data;
+  const values = new Float32Array(data.length);
+  const bytes = new Uint8Array(values.buffer);
+  const descriptor = openSync(data.file, "r");
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const count = readSync(descriptor, bytes, done, bytes.length - done, data.offset + done);
+      if (count === 0) throw new Error(`internal: ${data.file} ends before its constants do`);
+      done += count;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return values;
+}
