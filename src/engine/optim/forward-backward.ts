@@ -37,25 +37,9 @@ interface LogprobRequest {
  * Losses and gradients of a model (the graphs of `model/training-graph.ts`), in micro-batches. Nothing is updated here; see `AdamW`.
  * Log-probabilities are natural logarithms (nats).
  */
-export class Trainer {
-  readonly model: EngineModel;
-  readonly #runner: SequenceRunner;
-  readonly #recompute: boolean;
-
+export class Trainer extends SequenceRunner {
   constructor(model: EngineModel, options: TrainerOptions) {
-    this.model = model;
-    this.#runner = new SequenceRunner(model, options, mostLossRows(model.config));
-    this.#recompute = options.recompute ?? false;
-  }
-
-  /** Sum of the gradients since `clearGradients`, in the layout of `model.trainable.flat`. */
-  get gradients(): Float32Array {
-    return this.#runner.gradients;
-  }
-
-  /** Sets the sum of gradients to 0: the next optimizer step begins. */
-  clearGradients(): void {
-    this.#runner.clearGradients();
+    super(model, options, mostLossRows(model.config));
   }
 
   /**
@@ -69,7 +53,7 @@ export class Trainer {
   ): Promise<Float32Array[]> {
     const rows = sequences.map((tokens_T, index) => maskedRow(tokens_T, masks_D_T?.[index]));
     const result = zerosFor(rows);
-    await this.#runner.run({
+    await this.run({
       kind: "logprobs",
       graph: (layout) => logprobGraph(this.model, layout),
       rows,
@@ -89,24 +73,19 @@ export class Trainer {
     const rows = data_D.map((datum) => lossRow(datum, loss));
     const [logprobs_D_T, entropies_D_T] = [zerosFor(rows), zerosFor(rows)];
     let total = 0;
-    await this.#runner.run({
+    await this.run({
       kind: `${loss.kind}${entropy ? " with entropy" : ""}`,
-      graph: (layout) => trainingGraph(this.model, loss.kind, { layout, recompute: this.#recompute, entropy }),
+      graph: (layout) => trainingGraph(this.model, loss.kind, { layout, recompute: this.recompute, entropy }),
       rows,
       feeds: (indices) => lossFeeds(data_D, rows, indices, loss),
       onOutputs: (indices, outputs) => {
         total += outputs.loss[0];
         scatterRows(rows, indices, outputs.logprobs, logprobs_D_T);
         if (entropy) scatterRows(rows, indices, outputs.entropies, entropies_D_T);
-        this.#runner.accumulate(outputs);
+        this.accumulate(outputs);
       },
     });
     return { loss: total, logprobs_D_T, ...(entropy ? { entropies_D_T } : {}) };
-  }
-
-  /** Frees the runtime's sessions. */
-  release(): Promise<void> {
-    return this.#runner.release();
   }
 }
 

@@ -58,11 +58,13 @@ interface Job {
   onOutputs: (indices: readonly number[], outputs: Record<string, Float32Array>) => void;
 }
 
-/** The machinery of `Trainer` and `ValueTrainer`. */
+/** What `Trainer` and `ValueTrainer` have in common. */
 export class SequenceRunner {
+  readonly model: EngineModel;
   /** Sum of the gradients since `clearGradients`, in the layout of `model.trainable.flat`. */
   readonly gradients: Float32Array;
-  readonly #model: EngineModel;
+  /** Whether the backward pass computes activations again. */
+  protected readonly recompute: boolean;
   readonly #options: TrainerOptions;
   readonly #mostRows: number;
   readonly #sessions = new Map<string, Promise<Session>>();
@@ -71,7 +73,8 @@ export class SequenceRunner {
   /** @param mostRows most positions of one micro-batch, unless one sequence has more */
   constructor(model: EngineModel, options: TrainerOptions, mostRows: number) {
     const { flat, views } = model.trainable;
-    this.#model = model;
+    this.model = model;
+    this.recompute = options.recompute ?? false;
     this.#mostRows = mostRows;
     this.gradients = new Float32Array(flat.length);
     // Frozen weights are shared by all sessions of training; a copy laid out for the processor gains nothing for so many rows.
@@ -86,7 +89,7 @@ export class SequenceRunner {
     this.gradients.fill(0);
   }
 
-  async run({ kind, graph, rows, parameters = this.#model.trainable, feeds, onOutputs }: Job): Promise<void> {
+  protected async run({ kind, graph, rows, parameters = this.model.trainable, feeds, onOutputs }: Job): Promise<void> {
     const { microBatchTokens: tokens, plainTokens } = this.#options;
     const weights = parameterFeeds(parameters);
     for (const batch of planMicroBatches(rows.map(sizeOf), { tokens, plainTokens, lossRows: this.#mostRows })) {
@@ -98,7 +101,7 @@ export class SequenceRunner {
   }
 
   /** Adds a run's outputs `gradient:NAME` to the sum. */
-  accumulate(outputs: Record<string, Float32Array>): void {
+  protected accumulate(outputs: Record<string, Float32Array>): void {
     for (const [name, offset] of this.#offsets) {
       const gradient = outputs[`gradient:${name}`];
       const target = this.gradients;

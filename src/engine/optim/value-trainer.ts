@@ -11,35 +11,19 @@ import {
   type TrainerOptions,
 } from "./sequence-runner.js";
 
-/** A value function's own `Trainer` (the graphs of `model/value-graph.ts`). Nothing is updated here; see `AdamW`. */
-export class ValueTrainer {
-  readonly model: EngineModel;
-  readonly #runner: SequenceRunner;
-  readonly #recompute: boolean;
-
+/** A value function's own `Trainer` (the graphs of `model/value-model.ts`). Nothing is updated here; see `AdamW`. */
+export class ValueTrainer extends SequenceRunner {
   /** @param model as `createValueModel` makes it */
   constructor(model: EngineModel, options: TrainerOptions) {
-    this.model = model;
     // Without logits only tokens need a bound.
-    this.#runner = new SequenceRunner(model, options, Infinity);
-    this.#recompute = options.recompute ?? false;
-  }
-
-  /** Sum of the gradients since `clearGradients`, in the layout of `model.trainable.flat`. */
-  get gradients(): Float32Array {
-    return this.#runner.gradients;
-  }
-
-  /** Sets the sum of gradients to 0: the next optimizer step begins. */
-  clearGradients(): void {
-    this.#runner.clearGradients();
+    super(model, options, Infinity);
   }
 
   /** V_t wherever a mask is 1, without masks everywhere but at index 0: one array of the sequence's length for each sequence. */
   async values(sequences: readonly (readonly number[])[], masks_D_T?: readonly Uint8Array[]): Promise<Float32Array[]> {
     const rows = sequences.map((tokens_T, index) => maskedRow(tokens_T, masks_D_T?.[index]));
     const result = zerosFor(rows);
-    await this.#runner.run({
+    await this.run({
       kind: "values",
       graph: (layout) => valueGraph(this.model, layout),
       rows,
@@ -53,9 +37,9 @@ export class ValueTrainer {
     const rows = data_D.map(({ tokens_T, mask_T }) => maskedRow(tokens_T, mask_T));
     const values_D_T = zerosFor(rows);
     let loss = 0;
-    await this.#runner.run({
+    await this.run({
       kind: "value loss",
-      graph: (layout) => valueTrainingGraph(this.model, { layout, recompute: this.#recompute }),
+      graph: (layout) => valueTrainingGraph(this.model, { layout, recompute: this.recompute }),
       rows,
       feeds: (indices) => ({
         returns: perPosition(rows, indices, (index) => data_D[index].returns_T),
@@ -66,14 +50,9 @@ export class ValueTrainer {
       onOutputs: (indices, outputs) => {
         loss += outputs.loss[0];
         scatterRows(rows, indices, outputs.values, values_D_T);
-        this.#runner.accumulate(outputs);
+        this.accumulate(outputs);
       },
     });
     return { loss, values_D_T };
-  }
-
-  /** Frees the runtime's sessions. */
-  release(): Promise<void> {
-    return this.#runner.release();
   }
 }

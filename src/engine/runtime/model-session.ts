@@ -6,19 +6,13 @@ import * as ort from "onnxruntime-node";
 import { UserError } from "../../errors.js";
 import type { EncodedModel } from "../onnx/emitter.js";
 import { float16ToFloat32 } from "../io/half-precision.js";
-import { sessionSettings } from "./session.js";
+import { sessionSettings, type Feed } from "./session.js";
 
 interface ModelSessionOptions {
   /** Threads inside one operator. */
   threads: number;
   /** Whether constant weights are laid out anew for the processor, which takes a copy of them. Default true. */
   prepack?: boolean;
-}
-
-/** Whole numbers (token ids, masks) become the integer type that the model asks for; Float32Arrays are fed as they are, without a copy. */
-export interface ModelFeed {
-  data: Float32Array | Int32Array;
-  dims: readonly number[];
 }
 
 /** Row-major. Half precision and integers have become float32; int64 stays. */
@@ -51,12 +45,8 @@ export class ModelSession {
     const settings = sessionSettings({ ...options, provider: "cpu" });
     if (typeof model !== "string") {
       const { bytes, external } = model;
-      return new ModelSession(
-        await ort.InferenceSession.create(
-          bytes,
-          external.length > 0 ? { ...settings, externalData: external } : settings,
-        ),
-      );
+      const externalData = external.length > 0 ? { externalData: external } : {};
+      return new ModelSession(await ort.InferenceSession.create(bytes, { ...settings, ...externalData }));
     }
     try {
       return new ModelSession(await ort.InferenceSession.create(model, settings));
@@ -70,12 +60,12 @@ export class ModelSession {
   }
 
   /**
-   * Runs the model; feeds that it has no input for are left out.
+   * Runs the model. Whole numbers (token ids, masks) become the integer type that it asks for; feeds that it has no input for are left out.
    * @param wanted names of the outputs to compute; default all
    * @throws UserError naming an input of the model that is not fed
    */
   async run(
-    feeds: Readonly<Record<string, ModelFeed>>,
+    feeds: Readonly<Record<string, Feed>>,
     wanted: readonly string[] = this.outputs,
   ): Promise<Record<string, ModelOutput>> {
     const tensors: Record<string, ort.Tensor> = {};
@@ -97,7 +87,7 @@ export class ModelSession {
   }
 }
 
-function tensorOf(type: string | undefined, { data, dims }: ModelFeed): ort.Tensor {
+function tensorOf(type: string | undefined, { data, dims }: Feed): ort.Tensor {
   if (data instanceof Float32Array) return new ort.Tensor("float32", data, dims);
   if (type === "int32") return new ort.Tensor("int32", data, dims);
   if (type === "float32") return new ort.Tensor("float32", Float32Array.from(data), dims);

@@ -2,8 +2,7 @@
 import { availableParallelism } from "node:os";
 import { OnnxBackend } from "../../engine/generate/onnx-backend.js";
 import { Sampler } from "../../engine/generate/sampler.js";
-import { loadAdapterFolder, saveAdapterFolder } from "../../engine/io/adapter-folder.js";
-import { loadModelFolder, saveModelFolder } from "../../engine/io/model-folder.js";
+import { loadModelFolder } from "../../engine/io/model-folder.js";
 import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
 import { createParameterStore, type ParameterStore } from "../../engine/model/parameters.js";
 import { AdamW, loadOptimizer, saveOptimizer } from "../../engine/optim/adamw.js";
@@ -23,7 +22,7 @@ import type { Datum } from "../../types.js";
 import { LocalCritic } from "./critic.js";
 import { contextLengthOf, defaultBatch, openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
-import { requireSameLora, savedWith } from "./saved-model.js";
+import { loadTrained, saveTrained } from "./saved-model.js";
 
 /** Speaks the six verbs of `policy.ts` on the thread that it was made on, which it blocks while it computes. */
 export class LocalEngine {
@@ -72,7 +71,7 @@ export class LocalEngine {
     const { microBatchTokens, plainTokens, recompute } = memory;
     const batches = { ...training, microBatchTokens, plainTokens, recompute };
     this.#trainer = new Trainer(model, batches);
-    if (options.critic) this.critic = new LocalCritic(model, batches, savedWith(options));
+    if (options.critic) this.critic = new LocalCritic(model, batches, options);
     this.#optimizer = new AdamW(trainable.flat.length, training);
     this.#backend = new OnnxBackend(model, sampling);
     this.#sampler = new Sampler(this.#backend, {
@@ -90,7 +89,7 @@ export class LocalEngine {
 
   async logprobs(
     sequences: readonly (readonly number[])[],
-    { reference = false, masks_D_T }: LogprobOptions,
+    { reference = false, masks_D_T }: LogprobOptions = {},
   ): Promise<Float32Array[]> {
     if (!reference) return this.#trainer.logprobs(sequences, { masks_D_T });
     this.#start ??= (await loadModelFolder(this.#options.model)).parameters;
@@ -109,20 +108,15 @@ export class LocalEngine {
     return result;
   }
 
-  async save(folder: string, { optimizer = true }: { optimizer?: boolean }): Promise<void> {
-    const { config, trainable, base } = this.#opened.model;
-    const { baseName, tokenizerFrom } = savedWith(this.#options);
-    if (base) {
-      await saveAdapterFolder(folder, { adapter: { lora: base.lora, parameters: trainable }, base: baseName, config });
-    } else {
-      await saveModelFolder(folder, { config, parameters: trainable, tokenizerFrom });
-    }
+  async save(folder: string, { optimizer = true }: { optimizer?: boolean } = {}): Promise<void> {
+    const { trainable } = this.#opened.model;
+    await saveTrained(folder, this.#opened.model, trainable, this.#options);
     if (optimizer) await saveOptimizer(folder, trainable, this.#optimizer.state);
   }
 
   async load(folder: string): Promise<void> {
     const { trainable } = this.#opened.model;
-    const parameters = await this.#read(folder);
+    const parameters = await loadTrained(folder, this.#opened.model);
     this.#optimizer.state = await loadOptimizer(folder, trainable);
     trainable.flat.set(parameters.flat);
     this.#trainer.clearGradients();
@@ -150,15 +144,6 @@ export class LocalEngine {
     } finally {
       this.#opened.remove();
     }
-  }
-
-  /** What was saved in `folder`, in the layout of what is trained. */
-  async #read(folder: string): Promise<ParameterStore> {
-    const { config, base } = this.#opened.model;
-    if (!base) return (await loadModelFolder(folder, config)).parameters;
-    const { adapter } = await loadAdapterFolder(folder, config);
-    requireSameLora(folder, adapter.lora, base.lora);
-    return adapter.parameters;
   }
 
   #weightsChanged(): void {

@@ -2,18 +2,7 @@
 import type { MemoryRequest, Workload } from "../../engine/memory/plan.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import type { Critic } from "../../contracts/critic.js";
-import type {
-  AdamOptions,
-  ForwardBackwardResult,
-  LogprobOptions,
-  LossSpec,
-  MemoryPlan,
-  OptimStepResult,
-  PolicyStats,
-  Sample,
-  SampleOptions,
-} from "../../contracts/policy.js";
-import type { Datum } from "../../types.js";
+import type { MemoryPlan, Policy } from "../../contracts/policy.js";
 
 export interface LocalOptions {
   /** A Hugging Face folder, a `.gguf` file or a PEFT adapter folder, on this machine. */
@@ -53,18 +42,11 @@ export interface LocalOptions {
   cacheBytes?: number;
 }
 
-/** The verbs of the engine with their arguments and results. */
-interface EngineVerbs {
-  sample(prefix_T: readonly number[], options: Omit<SampleOptions, "signal">): Promise<Sample>;
-  logprobs(sequences: readonly (readonly number[])[], options: LogprobOptions): Promise<Float32Array[]>;
-  forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult>;
-  optimStep(options: AdamOptions): Promise<OptimStepResult>;
-  save(folder: string, options: { optimizer?: boolean }): Promise<void>;
-  load(folder: string): Promise<void>;
-  stats(): Promise<PolicyStats>;
-  close(): Promise<void>;
-}
-/** Those of the worker: the engine's, and its critic's. */
+type EngineVerbs = Pick<
+  Policy,
+  "sample" | "logprobs" | "forwardBackward" | "optimStep" | "save" | "load" | "stats" | "close"
+>;
+/** The verbs of the worker: the engine's, and its critic's. A signal of `sample` travels beside the call. */
 export type WorkerVerbs = EngineVerbs & { [K in keyof Critic as `critic.${K}`]: Critic[K] };
 export type Verb = keyof WorkerVerbs;
 

@@ -1,7 +1,8 @@
 /** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
 import path from "node:path";
 import { readRequiredJson } from "../../../engine/io/json-file.js";
-import { ModelSession, type ModelFeed, type ModelOutput } from "../../../engine/runtime/model-session.js";
+import { ModelSession, type ModelOutput } from "../../../engine/runtime/model-session.js";
+import type { Feed } from "../../../engine/runtime/session.js";
 import { UserError } from "../../../errors.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
 import type { Pair } from "../../rerank/pair-scorer.js";
@@ -89,7 +90,7 @@ async function openSession({ onnx, folder, config }: ModelFolder, threads: numbe
 }
 
 /** Rows padded on the right to the longest. */
-function feedsOf(batch: readonly number[], rows: readonly TokenizedText[], padId: number): Record<string, ModelFeed> {
+function feedsOf(batch: readonly number[], rows: readonly TokenizedText[], padId: number): Record<string, Feed> {
   const longest = Math.max(...batch.map((row) => rows[row].ids.length));
   const dims = [batch.length, longest];
   const ids = new Int32Array(batch.length * longest).fill(padId);
