@@ -5,7 +5,7 @@ import { knowThought, needThought } from "../data/atlas/phrases.js";
 import type { AtlasQuestion } from "../data/atlas/questions.js";
 import type { Policy } from "../contracts/policy.js";
 import { atlas as protocol } from "../prompts/protocol.js";
-import { renderInformation, renderPrompt } from "./text.js";
+import { renderObservation, renderPrompt } from "../prompts/render.js";
 
 /** Means over questions, each in [0, 1], on the transcripts of an ideal searcher. */
 export interface BaseCheck {
@@ -63,7 +63,7 @@ function mean(values: readonly number[]): number {
 }
 
 function idealTranscript(policy: Policy, pages: ReadonlyMap<string, Page>, question: AtlasQuestion) {
-  const tokens = policy.tokenizer.encode(renderPrompt(question.question));
+  const tokens = policy.tokenizer.encode(renderPrompt(protocol, question));
   const spans: Span[] = [];
   const write = (text: string, kind?: Span["kind"]) => {
     const ids = policy.tokenizer.encode(text);
@@ -86,7 +86,7 @@ function idealTranscript(policy: Policy, pages: ReadonlyMap<string, Page>, quest
         protocol.search[0],
     );
     write(` ${step.query}${protocol.search[1]}`, "query");
-    write(renderInformation(page));
+    write(renderObservation(protocol, [page]));
   });
   write(protocol.think[0] + knowThought + protocol.think[1] + protocol.answer[0]);
   write(` ${question.answers[0]}${protocol.answer[1]}`, "answer");

@@ -2,8 +2,9 @@ import { describe, expect, it } from "vitest";
 import { buildAtlas } from "../data/atlas/atlas.js";
 import { mentions } from "../data/atlas/country.js";
 import { createTokenizer } from "../engine/io/tokenizer.js";
+import { atlas as protocol } from "../prompts/protocol.js";
+import { renderObservation, renderPrompt } from "../prompts/render.js";
 import { atlasTokenizerJson, endToken, padToken, PretrainStream } from "./data.js";
-import { renderInformation, renderPrompt } from "./text.js";
 
 const world = buildAtlas();
 const json = atlasTokenizerJson(world);
@@ -67,11 +68,11 @@ describe("the built-in world's tokenizer", () => {
       for (const step of question.chain) {
         const value = tokenizer.encode(` ${step.value}`);
         const page = pages.get(step.pageId);
-        expect(page && contains(renderInformation(page), value)).toBe(true);
+        expect(page && contains(renderObservation(protocol, [page]), value)).toBe(true);
         const name = step.query.split(" ").slice(1).join(" ");
         const ids = tokenizer.encode(` ${name}`);
         expect(contains(`<search> ${step.query}</search>`, ids)).toBe(true);
-        if (mentions(question.question, name)) expect(contains(renderPrompt(question.question), ids)).toBe(true);
+        if (mentions(question.question, name)) expect(contains(renderPrompt(protocol, question), ids)).toBe(true);
       }
     }
   });

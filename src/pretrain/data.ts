@@ -9,10 +9,10 @@ import type { Page } from "../data/atlas/pages.js";
 import { badThoughts, knowThought, needThought } from "../data/atlas/phrases.js";
 import type { Step } from "../data/atlas/chains.js";
 import { trainBpe, type TokenizerJson } from "../engine/io/train-bpe.js";
-import { atlas as protocol } from "../prompts/protocol.js";
+import { atlas as protocol, type TagPair } from "../prompts/protocol.js";
 import { Random } from "../random.js";
 import type { Datum, Tokenizer } from "../types.js";
-import { renderInformation, renderPrompt, wrap } from "./text.js";
+import { renderObservation, renderPrompt } from "../prompts/render.js";
 import { makeScene, sceneSource, wrongValue, type Scene, type SceneSource } from "./scenes.js";
 
 /** How often each kind of sequence is drawn. */
@@ -176,8 +176,9 @@ function drill(random: Random, source: SceneSource, words: readonly string[]): P
   ];
 }
 
-const promptOf = (scene: Scene): Piece => ({ text: renderPrompt(scene.question), weight: contextWeight });
-const information = (page: Page): Piece => ({ text: renderInformation(page), weight: contextWeight });
+const promptOf = (scene: Scene): Piece => ({ text: renderPrompt(protocol, scene), weight: contextWeight });
+const information = (page: Page): Piece => ({ text: renderObservation(protocol, [page]), weight: contextWeight });
+const wrap = ([open, close]: TagPair, text: string): string => `${open}${text}${close}`;
 const said = (text: string): Piece => ({ text, weight: 1 });
 const searchTurn = (thought: string, query: string): Piece =>
   said(wrap(protocol.think, thought) + wrap(protocol.search, ` ${query}`));

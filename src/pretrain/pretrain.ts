@@ -16,14 +16,12 @@ import { manifestProblem, writeManifest } from "../files/manifest.js";
 import { checkBase, type BaseCheck } from "./check.js";
 import { atlasSpecialTokens, atlasTokenizerJson, endToken, padToken, PretrainStream } from "./data.js";
 
-/** The shape of the model; the rest of its configuration is fixed (Llama, tied embeddings, no biases). */
-type BaseShape = Pick<
-  ModelConfig,
-  "hiddenSize" | "intermediateSize" | "layers" | "heads" | "kvHeads" | "headDim" | "maxPositions"
->;
-
 interface PretrainSettings {
-  shape: BaseShape;
+  /** The shape of the model; the rest of its configuration is fixed (Llama, tied embeddings, no biases). */
+  shape: Pick<
+    ModelConfig,
+    "hiddenSize" | "intermediateSize" | "layers" | "heads" | "kvHeads" | "headDim" | "maxPositions"
+  >;
   /** Entries of the tokenizer. */
   vocabSize: number;
   /** Tokens to train on, in all. */

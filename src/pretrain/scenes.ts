@@ -3,15 +3,16 @@ import type { Atlas } from "../data/atlas/atlas.js";
 import {
   bridgeValue,
   described,
+  isSound,
   named,
   neighbourOf,
   targetSteps,
   wordQuestion,
   type Step,
 } from "../data/atlas/chains.js";
-import { mentions, pageOf, type Country, type PageKind } from "../data/atlas/country.js";
+import { mentions, type Country } from "../data/atlas/country.js";
 import { inventCountry, inventName, inventionSource, type InventionSource } from "../data/atlas/invented.js";
-import { renderAsides, renderCurrencyPage, renderPage, type Page } from "../data/atlas/pages.js";
+import { renderAsides, renderCurrencyPage, renderPages, type Page } from "../data/atlas/pages.js";
 import { bridges, targets, type Need } from "../data/atlas/phrases.js";
 import type { Random } from "../random.js";
 
@@ -94,30 +95,12 @@ function tryScene(random: Random, country: Country, neighbour: Country | undefin
   return undefined;
 }
 
-const pageKinds = [...new Set<PageKind>(Object.values(pageOf))];
-
 function library(countries: readonly Country[], seed: number): Page[] {
-  return countries.flatMap((country) => {
-    const pages = pageKinds.flatMap((kind) => renderPage(country, kind, seed) ?? []);
-    const { currency } = country.facts;
-    const code = country.currencyCode;
-    if (currency !== undefined && code !== undefined) {
-      pages.push(renderCurrencyPage(currency, code, country.currencyUsers, seed));
-    }
-    return [...pages, ...renderAsides(country, seed)];
-  });
-}
-
-/** As in Atlas itself: every page gives its own step's value and no later one, and the question gives none. */
-function isSound(question: string, chain: readonly Step[], pages: readonly (Page | undefined)[]): pages is Page[] {
-  return chain.every((step, index) => {
-    const text = (page: Page | undefined) => (page ? `${page.title} ${page.text}` : "");
-    return (
-      mentions(text(pages[index]), step.value) &&
-      !mentions(question, step.value) &&
-      pages.slice(0, index).every((page) => !mentions(text(page), step.value))
-    );
-  });
+  return countries.flatMap((country) => [
+    ...renderPages(country, seed),
+    ...renderCurrencyPage(country, seed),
+    ...renderAsides(country, seed),
+  ]);
 }
 
 /** A plausible wrong answer to a need: the same kind of value from nowhere. */

@@ -1,11 +1,12 @@
 /** @file Atlas, the built-in world: real countries, their pages, and questions over three disjoint sets of countries. */
 import { Random } from "../../random.js";
-import { foldToAscii, mentions, pageOf, type Country, type PageKind } from "./country.js";
-import { renderAsides, renderCurrencyPage, renderPage, type Page } from "./pages.js";
+import { foldToAscii, mentions, type Country } from "./country.js";
+import { renderAsides, renderCurrencyPage, renderPages, type Page } from "./pages.js";
 import type { Bridge } from "./phrases.js";
 import { buildQuestions, type AtlasQuestion, type QuestionWorld } from "./questions.js";
 import { realCountries } from "./real-countries.js";
-import { splitCountries, type Split } from "./splits.js";
+
+type Split = "train" | "validation" | "test";
 
 export interface Atlas {
   countries: Record<Split, Country[]>;
@@ -23,7 +24,6 @@ export interface AtlasOptions {
   perHops?: Partial<Record<Split, number>>;
 }
 
-const pageKinds = [...new Set<PageKind>(Object.values(pageOf))];
 const defaultPerHops: Readonly<Record<Split, number>> = { train: 3000, validation: 150, test: 400 };
 
 /** Builds the world; a pure function of its options, in about a tenth of a second. */
@@ -57,22 +57,14 @@ export function buildAtlas(options: AtlasOptions = {}): Atlas {
 }
 
 function renderWorld(countries: readonly Country[], seed: number): Page[] {
-  const pages: Page[] = [];
-  const currencies = new Set<string>();
-  for (const country of countries) {
-    for (const kind of pageKinds) {
-      const page = renderPage(country, kind, seed);
-      if (page) pages.push(page);
-    }
-    pages.push(...renderAsides(country, seed));
-    const { currency } = country.facts;
-    const code = country.currencyCode;
-    if (currency !== undefined && code !== undefined && !currencies.has(code)) {
-      currencies.add(code);
-      pages.push(renderCurrencyPage(currency, code, country.currencyUsers, seed));
-    }
-  }
-  return pages;
+  const pages = countries.flatMap((country) => [
+    ...renderPages(country, seed),
+    ...renderAsides(country, seed),
+    ...renderCurrencyPage(country, seed),
+  ]);
+  // Countries that share a currency share its page.
+  const known = new Set<string>();
+  return pages.filter(({ id }) => !known.has(id) && known.add(id));
 }
 
 /** How many countries share each value that could identify one. */
@@ -134,15 +126,51 @@ function draw(questions: readonly AtlasQuestion[], limit: number, random: Random
 }
 
 function trainingPages(pages: readonly Page[], countries: Readonly<Record<Split, Country[]>>): Page[] {
-  const heldOut = new Set([...countries.validation, ...countries.test].map((country) => country.id));
-  const heldOutNames = [...countries.validation, ...countries.test].map((country) => country.name.toLowerCase());
-  const heldOutCurrencies = new Set(
-    [...countries.validation, ...countries.test].map((country) => `currency-${country.currencyCode}`),
-  );
+  const heldOut = [...countries.validation, ...countries.test];
+  const ids = new Set(heldOut.map((country) => country.id));
+  const currencies = new Set(heldOut.map((country) => `currency-${country.currencyCode}`));
+  const names = heldOut.map((country) => country.name.toLowerCase());
   return pages.filter((page) => {
-    if (heldOut.has(page.id.slice(0, 3)) || heldOutCurrencies.has(page.id)) return false;
+    if (ids.has(page.id.slice(0, 3)) || currencies.has(page.id)) return false;
     // A training country's page may name a held-out neighbour.
     const text = `${page.title} ${page.text}`.toLowerCase();
-    return !heldOutNames.some((name) => text.includes(name));
+    return !names.some((name) => text.includes(name));
   });
+}
+
+/** Shares of the countries; training takes the rest. */
+const splitShares: Readonly<Record<Exclude<Split, "train">, number>> = { test: 0.24, validation: 0.1 };
+
+/**
+ * Assigns every country to one split. A question about the neighbour of a country needs both in the same split, so part of
+ * each held-out split consists of families: a country together with those of which it is the largest (or only) neighbour.
+ */
+function splitCountries(countries: readonly Country[], seed: number): Map<string, Split> {
+  const random = new Random(seed, "split");
+  const children = new Map<string, Country[]>();
+  for (const country of countries) {
+    const largest = country.facts.neighbour;
+    if (largest !== undefined) children.set(largest, [...(children.get(largest) ?? []), country]);
+  }
+  const families = countries
+    .map((parent) => [parent, ...(children.get(parent.name) ?? [])])
+    .filter((family) => family.length >= 2 && family.length <= 6);
+  const result = new Map<string, Split>();
+  for (const split of ["test", "validation"] as const) {
+    const target = Math.round(splitShares[split] * countries.length);
+    let size = 0;
+    const take = (country: Country) => {
+      result.set(country.id, split);
+      size += 1;
+    };
+    for (const family of random.shuffle(families)) {
+      const free = family.filter((country) => !result.has(country.id));
+      if (free.length === family.length && size + free.length <= 0.6 * target) free.forEach(take);
+    }
+    for (const country of random.shuffle(countries)) {
+      if (size < target && !result.has(country.id)) take(country);
+    }
+  }
+  for (const country of countries) if (!result.has(country.id)) result.set(country.id, "train");
+  return result;
 }

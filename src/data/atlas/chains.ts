@@ -1,6 +1,6 @@
 /** @file A question as a chain of searches: from what it says, over the country it means, to what it asks for. */
-import { pageOf, type Attribute, type Country } from "./country.js";
-import { fill, neighbourRank } from "./pages.js";
+import { mentions, pageOf, type Attribute, type Country } from "./country.js";
+import { fill, neighbourRank, type Page, type Pick } from "./pages.js";
 import { bridgePhrases, neighbourPhrases, targetPhrases, type Bridge, type Need, type Target } from "./phrases.js";
 
 /** One search of an ideal searcher. */
@@ -22,9 +22,6 @@ export interface Description {
   steps: Step[];
   phrase(pick: Pick): string;
 }
-
-/** Draws one of several wordings. */
-type Pick = <T>(items: readonly T[]) => T;
 
 /** The country by its name. */
 export function named(country: Country): Description {
@@ -96,4 +93,22 @@ function factStep(country: Country, attribute: Exclude<Target, "code">, value: s
 
 function pageId(country: Country, attribute: Attribute): string {
   return `${country.id}-${pageOf[attribute]}`;
+}
+
+/**
+ * Whether there is no shortcut: the page of each step (aligned with the chain) gives that step's value and no later one, and the question
+ * gives none at all.
+ */
+export function isSound(
+  question: string,
+  chain: readonly Step[],
+  pages: readonly (Page | undefined)[],
+): pages is Page[] {
+  const texts = pages.map((page) => (page ? `${page.title} ${page.text}` : ""));
+  return chain.every(
+    (step, index) =>
+      mentions(texts[index], step.value) &&
+      !mentions(question, step.value) &&
+      texts.slice(0, index).every((earlier) => !mentions(earlier, step.value)),
+  );
 }

@@ -1,6 +1,6 @@
 /** @file Renders a country's facts as short encyclopedia pages: two or three sentences in varied wordings. */
 import { deriveSeed, uniformAt } from "../../random.js";
-import { mentions, type Attribute, type Country, type PageKind } from "./country.js";
+import { mentions, pageOf, type Attribute, type Country, type PageKind } from "./country.js";
 
 /** A document of the corpus. */
 export interface Page {
@@ -143,8 +143,11 @@ export function fill(template: string, slots: Readonly<Record<string, string>>):
   });
 }
 
+/** Draws one of several wordings. */
+export type Pick = <T>(items: readonly T[]) => T;
+
 /** A picker whose choices depend on nothing but its seed and how often it was asked. */
-function picker(seed: number): <T>(items: readonly T[]) => T {
+function picker(seed: number): Pick {
   let counter = 0;
   return (items) => items[Math.floor(uniformAt(seed, counter++) * items.length)];
 }
@@ -154,19 +157,18 @@ export function neighbourRank(country: Country): string {
   return country.neighbours === 1 ? "only" : "largest";
 }
 
-/** The page of one kind, or undefined when the country has no fact for it. Wordings are drawn from `seed`. */
-export function renderPage(country: Country, kind: PageKind, seed: number): Page | undefined {
-  const pick = picker(deriveSeed(seed, "page", country.id, kind));
-  const sentences = sentencesOf(country, kind, pick);
-  if (sentences.length === 0) return undefined;
-  return {
-    id: `${country.id}-${kind}`,
-    title: fill(pick(titles[kind]), { c: country.name }),
-    text: upperFirst(sentences.join(" ")),
-  };
-}
+const pageKinds = [...new Set<PageKind>(Object.values(pageOf))];
 
-type Pick = <T>(items: readonly T[]) => T;
+/** The pages about the country's facts: one of each kind that it has a fact for. Wordings are drawn from `seed`. */
+export function renderPages(country: Country, seed: number): Page[] {
+  return pageKinds.flatMap((kind) => {
+    const pick = picker(deriveSeed(seed, "page", country.id, kind));
+    const sentences = sentencesOf(country, kind, pick);
+    if (sentences.length === 0) return [];
+    const title = fill(pick(titles[kind]), { c: country.name });
+    return [{ id: `${country.id}-${kind}`, title, text: upperFirst(sentences.join(" ")) }];
+  });
+}
 
 function sentencesOf(country: Country, kind: PageKind, pick: Pick): string[] {
   switch (kind) {
@@ -236,13 +238,16 @@ const codeWordings: readonly string[] = [
   "Its code on price lists is {v}.",
 ];
 
-/** The page of a currency. It never names a country, so code → currency → country takes two searches. */
-export function renderCurrencyPage(currency: string, code: string, users: number, seed: number): Page {
+/** The page of the country's currency, where it has exactly one. It never names a country, so code → currency → country takes two searches. */
+export function renderCurrencyPage(country: Country, seed: number): Page[] {
+  const { currencyCode: code, currencyUsers: users } = country;
+  const { currency } = country.facts;
+  if (currency === undefined || code === undefined) return [];
   const pick = picker(deriveSeed(seed, "currency", code));
   const where = users === 1 ? "one country" : `${users} countries`;
   const use = pick([`This money is used in ${where}.`, `It is the money of ${where}.`]);
   const listed = fill(pick(codeWordings), { v: code });
-  return { id: `currency-${code}`, title: `The ${currency}`, text: pick([`${use} ${listed}`, `${listed} ${use}`]) };
+  return [{ id: `currency-${code}`, title: `The ${currency}`, text: pick([`${use} ${listed}`, `${listed} ${use}`]) }];
 }
 
 /** Pages about things that no question asks: they make search harder, as in any real corpus. */

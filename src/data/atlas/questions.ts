@@ -4,6 +4,7 @@ import type { Question } from "../../types.js";
 import {
   bridgeValue,
   described,
+  isSound,
   named,
   neighbourOf,
   targetSteps,
@@ -104,23 +105,10 @@ function ask(
   const key = `${kind} ${chain[0].query} ${last.pageId}`;
   const random = new Random(seed, "wording", key);
   const question = wordQuestion(description, target, (items) => random.choice(items));
-  if (!isSound(world, question, chain)) return undefined;
+  const pages = chain.map((step) => world.page(step.pageId));
+  if (!isSound(question, chain, pages)) return undefined;
   const id = `${source}-${deriveSeed(key).toString(36)}`;
   return { id, question, answers: [last.value], hops: chain.length, source, kind, chain };
-}
-
-/** No shortcut: each page gives the step's own value but none of the later ones, and the question gives none at all. */
-function isSound(world: QuestionWorld, question: string, chain: readonly Step[]): boolean {
-  const texts = chain.map((step) => {
-    const page = world.page(step.pageId);
-    return page ? `${page.title} ${page.text}` : "";
-  });
-  return chain.every(
-    (step, index) =>
-      mentions(texts[index], step.value) &&
-      !mentions(question, step.value) &&
-      texts.slice(0, index).every((earlier) => !mentions(earlier, step.value)),
-  );
 }
 
 /** `n` questions (fewer if there are not enough), equally many of 1, 2 and 3 hops, drawn from `seed`. */
