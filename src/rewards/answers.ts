@@ -17,7 +17,7 @@ export const exactMatch: RewardFunction = (question, trajectory) =>
  * Cover match: 1 when the words of a right answer stand in the answer, in their order and side by side; else 0. `sol` covers "Peruvian sol",
  * not "solution".
  *
- * It pays for lists, and so does `substringMatch`: whoever names every candidate is always right. Where they are trained on, weigh `length` or
+ * It pays for lists, and so does `substringMatch`: a policy that names every candidate is always right. Where they are trained on, weigh `length` or
  * `repetition` against them and look at the run with `sleuth rescore`.
  */
 export const coverMatch: RewardFunction = ({ answers }, { answer }) => {
