@@ -28,8 +28,8 @@ export interface SharedFault extends Required<DiskFault> {
 
 /** What a worker is started with while the disk fails. */
 export interface FaultyStart extends WorkerStart {
-  /** The module that the pool has named. */
-  original: string;
+  /** The module that the pool has named, and what was to boot it. */
+  original: { module: string; entry: string };
   fault: SharedFault;
 }
 
@@ -43,14 +43,19 @@ export async function onFailingDisk(
 ): Promise<{ changes: number; failure: unknown }> {
   const fault: SharedFault = { folder, failAt, code, isKilled, changes: new Int32Array(new SharedArrayBuffer(4)) };
   const mend = breakDisk(fault);
-  const breakWorkers = workerThreads.Worker;
-  workerThreads.Worker = class extends breakWorkers {
+  const RealWorker = workerThreads.Worker;
+  workerThreads.Worker = class extends RealWorker {
     constructor(entry: string | URL, options: workerThreads.WorkerOptions) {
       const start = options.workerData as WorkerStart;
       const module = new URL("./failing-disk-worker.test-support.ts", import.meta.url).href;
       super(entry, {
         ...options,
-        workerData: { ...start, module, original: start.module, fault } satisfies FaultyStart,
+        workerData: {
+          ...start,
+          module,
+          original: { module: start.module, entry: String(entry) },
+          fault,
+        } satisfies FaultyStart,
       });
     }
   };
@@ -61,7 +66,7 @@ export async function onFailingDisk(
       (failure: unknown) => ({ changes: fault.changes[0], failure }),
     );
   } finally {
-    workerThreads.Worker = breakWorkers;
+    workerThreads.Worker = RealWorker;
     mend();
   }
 }
