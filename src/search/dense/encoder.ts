@@ -50,38 +50,44 @@ export function passageText({ title, text }: Pick<StoredPassage, "title" | "text
   return title === "" ? text : formatContents({ title, text });
 }
 
-interface Prefixes {
-  query: string;
-  passage: string;
+/** Vectors one after another, as a matrix of so many rows. */
+export function joined(vectors: readonly Float32Array[]): Float32Array {
+  const dimensions = vectors.at(0)?.length ?? 0;
+  const matrix = new Float32Array(vectors.length * dimensions);
+  for (const [row, vector] of vectors.entries()) matrix.set(vector, row * dimensions);
+  return matrix;
 }
 
-const none: Prefixes = { query: "", passage: "" };
+/** What is put before texts: as the source says, else by the model's name. */
+export function prefixesFor({ queryPrefix, passagePrefix }: EncoderSource, name: string): Record<TextKind, string> {
+  const usual = prefixesOf(name);
+  return { query: queryPrefix ?? usual.query, passage: passagePrefix ?? usual.passage };
+}
 
 /**
  * Prefixes by the model's name. E5 (arXiv:2212.03533) tells queries and passages apart; bge instructs for queries only, bge-m3 not at all.
  * Departures from Search-R1, whose index builder and server disagree about E5's passages: both sides ask this one function; "e5" counts
  * as a word of the name only, not inside a hash or another word; the "instruct" models have their own form.
  */
-export function prefixesOf(name: string): Prefixes {
-  const words = name.toLowerCase().split(/[^a-z0-9]+/);
+export function prefixesOf(name: string): Record<TextKind, string> {
+  const words = wordsOf(name);
   if (words.includes("e5")) {
     if (!words.includes("instruct")) return { query: "query: ", passage: "passage: " };
     const task = "Given a web search query, retrieve relevant passages that answer the query";
     return { query: `Instruct: ${task}\nQuery: `, passage: "" };
   }
-  if (!words.includes("bge") || words.includes("m3")) return none;
+  if (!words.includes("bge") || words.includes("m3")) return { query: "", passage: "" };
   if (words.includes("zh")) return { query: "为这个句子生成表示以用于检索相关文章：", passage: "" };
   return { query: "Represent this sentence for searching relevant passages: ", passage: "" };
 }
 
 /** How the vectors of tokens become one, by the model's name: for models whose files do not say. */
 export function poolingOf(name: string): Pooling {
-  return name
-    .toLowerCase()
-    .split(/[^a-z0-9]+/)
-    .includes("bge")
-    ? "cls"
-    : "mean";
+  return wordsOf(name).includes("bge") ? "cls" : "mean";
+}
+
+function wordsOf(name: string): string[] {
+  return name.toLowerCase().split(/[^a-z0-9]+/);
 }
 
 /** The name of a model by its place: of `hf:ORG/NAME` the name, of a folder its own name, of a folder in the Hub's cache the repository's. */

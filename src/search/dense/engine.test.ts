@@ -8,7 +8,7 @@ import { SearchError, type SearchEngine } from "../engine.js";
 import { openEngine } from "../open.js";
 import { startEmbeddingsServer, type EmbeddingsServer } from "./embeddings-server.test-support.js";
 import { DenseEngine } from "./engine.js";
-import { ExactPassages } from "./exact/exact-passages.js";
+import { exactOver } from "./exact/in-memory.test-support.js";
 import { HttpEncoder } from "./http-encoder.js";
 import { buildDenseIndex } from "./index/build.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
@@ -32,10 +32,7 @@ async function* one(passages: readonly StoredPassage[]): AsyncGenerator<readonly
 
 async function inMemory(passages: readonly StoredPassage[], options?: WordEncoderOptions): Promise<DenseEngine> {
   const vectors = unitWordVectors(passages.map(passageText));
-  return new DenseEngine(
-    new WordEncoder(options),
-    await ExactPassages.fromVectors(passages, vectors, "words", { threads: 1 }),
-  );
+  return new DenseEngine(new WordEncoder(options), await exactOver(passages, vectors, "words"));
 }
 
 /** An index made with an endpoint, opened from settings as the command line does. */
@@ -75,7 +72,7 @@ describe("DenseEngine", () => {
   it("encodes what is asked at the same time together, and each query once", async () => {
     const encoder = new WordEncoder();
     const vectors = unitWordVectors(conformancePassages.map(passageText));
-    const nearest = await ExactPassages.fromVectors(conformancePassages, vectors, "words", { threads: 1 });
+    const nearest = await exactOver(conformancePassages, vectors, "words");
     const engine = new DenseEngine(encoder, nearest);
     await Promise.all(["owl", "lima", "song", "owl"].map((query) => engine.searchBatch([query, query], 2)));
     expect(encoder.calls).toEqual([["owl", "lima", "song"]]);
@@ -85,7 +82,7 @@ describe("DenseEngine", () => {
   it("many callers with many queries: each gets its own answer, and no call grows beyond bounds", async () => {
     const encoder = new WordEncoder();
     const vectors = unitWordVectors(conformancePassages.map(passageText));
-    const nearest = await ExactPassages.fromVectors(conformancePassages, vectors, "words", { threads: 1 });
+    const nearest = await exactOver(conformancePassages, vectors, "words");
     const engine = new DenseEngine(encoder, nearest);
     const callers = [60, 300, 1, 200, 90].map((count, caller) =>
       Array.from({ length: count }, (_, query) => `owl ${caller} lima ${query}`),
@@ -135,7 +132,7 @@ describe("DenseEngine", () => {
       return encode(texts, kind, options);
     };
     const vectors = unitWordVectors(conformancePassages.map(passageText));
-    const nearest = await ExactPassages.fromVectors(conformancePassages, vectors, "words", { threads: 1 });
+    const nearest = await exactOver(conformancePassages, vectors, "words");
     const engine = new DenseEngine(encoder, nearest);
     const leaving = [new AbortController(), new AbortController()];
     const searches = leaving.map(({ signal }) => engine.searchBatch(["owl"], 1, { signal }));

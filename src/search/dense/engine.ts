@@ -2,8 +2,8 @@
 import { UserError } from "../../errors.js";
 import type { Passage } from "../../types.js";
 import { SearchError, checkCount, checkSignal, forDistinct, type SearchEngine, type SearchOptions } from "../engine.js";
-import type { Encoder } from "./encoder.js";
 import { Coalescer } from "../middleware/coalesce.js";
+import { joined, type Encoder } from "./encoder.js";
 
 /** Most queries that are encoded in one call. */
 const queriesPerCall = 256;
@@ -84,14 +84,6 @@ async function vectorsOf(encoder: Encoder, queries: readonly string[], signal: A
   const vectors = await encoder.encode(queries, "query", { signal });
   const dimensions = vectors.length / queries.length;
   return queries.map((_, query) => vectors.subarray(query * dimensions, (query + 1) * dimensions));
-}
-
-/** Vectors one after another, as a matrix of so many rows. */
-function joined(vectors: readonly Float32Array[]): Float32Array {
-  const dimensions = vectors[0].length;
-  const matrix = new Float32Array(vectors.length * dimensions);
-  for (const [row, vector] of vectors.entries()) matrix.set(vector, row * dimensions);
-  return matrix;
 }
 
 function checkFit(encoder: Encoder, nearest: NearestPassages): void {

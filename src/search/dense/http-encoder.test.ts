@@ -11,7 +11,7 @@ import {
   type EmbeddingsServer,
 } from "./embeddings-server.test-support.js";
 import type { EncoderSource } from "./encoder.js";
-import { HttpEncoder, type HttpEncoderSettings } from "./http-encoder.js";
+import { HttpEncoder } from "./http-encoder.js";
 import { openEncoder } from "./open-encoder.js";
 
 let server: EmbeddingsServer;
@@ -26,7 +26,10 @@ afterAll(() => server.close());
 
 const noWait = { sleep: () => Promise.resolve() };
 
-function open(settings: Partial<HttpEncoderSettings> = {}, source: Partial<EncoderSource> = {}): HttpEncoder {
+function open(
+  settings: ConstructorParameters<typeof HttpEncoder>[1] = {},
+  source: Partial<EncoderSource> = {},
+): HttpEncoder {
   return new HttpEncoder({ location: server.url, model: "test-model", ...source }, settings, noWait);
 }
 

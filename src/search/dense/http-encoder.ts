@@ -4,10 +4,9 @@ import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { askInChunks, defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import { SearchError, type SearchOptions } from "../engine.js";
-import { modelNameOf, prefixesOf } from "./encoder.js";
-import type { Encoder, EncoderSource, TextKind } from "./encoder.js";
+import { joined, modelNameOf, prefixesFor, type Encoder, type EncoderSource, type TextKind } from "./encoder.js";
 
-export interface HttpEncoderSettings extends ServiceSettings {
+interface HttpEncoderSettings extends ServiceSettings {
   /** Sent as a bearer token; "" sends none. Appears in no error. */
   key: string;
   /** Most texts in one request. */
@@ -55,8 +54,7 @@ export class HttpEncoder implements Encoder {
       );
     this.source = { ...source, location: url };
     this.#model = source.model;
-    const usual = prefixesOf(modelNameOf(`hf:${source.model}`));
-    this.#prefixes = { query: source.queryPrefix ?? usual.query, passage: source.passagePrefix ?? usual.passage };
+    this.#prefixes = prefixesFor(source, modelNameOf(`hf:${source.model}`));
     const settings = { ...defaults, ...given };
     const authorization: Record<string, string> =
       settings.key === "" ? {} : { authorization: `Bearer ${settings.key}` };
@@ -89,7 +87,7 @@ export class HttpEncoder implements Encoder {
       rounds * deadlineMs,
     );
     this.#encoded += texts.length;
-    return this.#joined(vectors);
+    return joined(vectors);
   }
 
   counts(): Readonly<Record<string, number>> {
@@ -110,7 +108,7 @@ export class HttpEncoder implements Encoder {
 
   #ask(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
     // Endpoints refuse the empty text, and halves of surrogate pairs.
-    const input = texts.map((text) => (text === "" ? " " : text.replace(/\p{Surrogate}/gu, "\ufffd")));
+    const input = texts.map((text) => (text === "" ? " " : text.toWellFormed()));
     const body = JSON.stringify({ model: this.#model, input, encoding_format: "float" });
     return this.#service.json({ url: this.#service.url, body }, signal, (answer) => this.#read(answer, texts.length));
   }
@@ -133,12 +131,6 @@ export class HttpEncoder implements Encoder {
         throw refusal(`vector ${index} has ${vector.length} numbers where others have ${this.#width}`);
     }
     return vectors;
-  }
-
-  #joined(vectors: readonly Float32Array[]): Float32Array {
-    const all = new Float32Array(vectors.length * this.#width);
-    for (const [row, vector] of vectors.entries()) all.set(vector, row * this.#width);
-    return all;
   }
 }
 

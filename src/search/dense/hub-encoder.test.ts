@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { commit, HubServer } from "../../engine/io/hub/hub-server.test-support.js";
 import { UserError } from "../../errors.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
-import { resolveEncoderModel, type HubOptions } from "./text-model/model-folder.js";
+import { resolveEncoder, type PullOptions } from "../../engine/io/hub/pull.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-hub-encoder-"));
@@ -17,7 +17,7 @@ const bert = await writeTinyBert(path.join(root, "bert"));
 
 let hub: HubServer;
 let home: string;
-let options: HubOptions;
+let options: PullOptions;
 beforeEach(async () => {
   hub = await HubServer.start();
   home = mkdtempSync(path.join(root, "home-"));
@@ -63,19 +63,19 @@ describe("encoders of the Hub", () => {
     ]);
     hub.takeAsked();
     const offline = { ...options, environment: { ...options.environment, HF_HUB_OFFLINE: "1" } };
-    expect(await resolveEncoderModel("hf:intfloat/e5-bag", "", offline)).toBe(snapshot);
+    expect(await resolveEncoder("hf:intfloat/e5-bag", "", offline)).toBe(snapshot);
     expect(hub.takeAsked()).toEqual([]);
   });
 
   it("fetches the variant that is asked for, and the weights of BERT where there is no ONNX file", async () => {
     serve("org/bag", filesOf(bag));
-    const variant = await resolveEncoderModel("hf:org/bag", "fp16", options);
+    const variant = await resolveEncoder("hf:org/bag", "fp16", options);
     expect(readdirSync(path.join(variant, "onnx"))).toEqual(["model_fp16.onnx"]);
     // The other one is fetched when it is wanted.
-    const base = await resolveEncoderModel("hf:org/bag", "", options);
+    const base = await resolveEncoder("hf:org/bag", "", options);
     expect(readdirSync(path.join(base, "onnx")).sort()).toEqual(["model.onnx", "model.onnx_data", "model_fp16.onnx"]);
     serve("org/bert", filesOf(bert));
-    expect(readdirSync(await resolveEncoderModel("hf:org/bert", "", options)).sort()).toEqual([
+    expect(readdirSync(await resolveEncoder("hf:org/bert", "", options)).sort()).toEqual([
       "config.json",
       "model.safetensors",
       "tokenizer.json",
@@ -84,7 +84,7 @@ describe("encoders of the Hub", () => {
 
   it("says what a repository lacks", async () => {
     serve("org/bert", filesOf(bert));
-    const failure = resolveEncoderModel("hf:org/bert", "fp16", options);
+    const failure = resolveEncoder("hf:org/bert", "fp16", options);
     await expect(failure).rejects.toBeInstanceOf(UserError);
     await expect(failure).rejects.toThrow(/org\/bert has no onnx\/model_fp16.onnx/);
   });

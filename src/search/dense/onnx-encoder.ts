@@ -2,19 +2,12 @@
 import path from "node:path";
 import { isHubName } from "../../engine/io/hub/name.js";
 import type { SearchOptions } from "../engine.js";
-import { modelNameOf, poolingOf, prefixesOf } from "./encoder.js";
-import type { Encoder, EncoderSource, TextKind } from "./encoder.js";
-import { resolveEncoderModel, type HubOptions, readModelFolder } from "./text-model/model-folder.js";
-import { TextModel } from "./text-model/text-model.js";
+import { modelNameOf, poolingOf, prefixesFor, type Encoder, type EncoderSource, type TextKind } from "./encoder.js";
+import { readModelFolder } from "./text-model/model-folder.js";
+import { TextModel, type TextModelOptions } from "./text-model/text-model.js";
 
-export interface OnnxEncoderOptions {
-  /** Threads of JavaScript, each with a copy of the weights: for encoding a corpus, as many as there are cores. Default 1. */
-  workers?: number;
-  /** Cores of each. Default: all, divided by `workers`. */
-  threads?: number;
-  /** For hf: names. */
-  hub?: HubOptions;
-}
+/** How long texts may be, an encoder's source says. */
+export type OnnxEncoderOptions = Omit<TextModelOptions, "maxTokens">;
 
 /** E5, bge, MiniLM, GTE and their like: tokens' vectors pooled and brought to length one. */
 export class OnnxEncoder implements Encoder {
@@ -33,20 +26,12 @@ export class OnnxEncoder implements Encoder {
 
   /** @throws UserError when the model's files are missing or cannot be used */
   static async open(source: EncoderSource, options: OnnxEncoderOptions = {}): Promise<OnnxEncoder> {
-    const { location, model: variant = "" } = source;
-    const { hub, ...threads } = options;
-    const files = await readModelFolder(await resolveEncoderModel(location, variant, hub), variant);
+    const { location, model: variant = "", maxTokens } = source;
+    const files = await readModelFolder(location, variant, options.hub);
     const modelName = modelNameOf(location);
-    const usual = prefixesOf(modelName);
-    const prefixes = { query: source.queryPrefix ?? usual.query, passage: source.passagePrefix ?? usual.passage };
+    const prefixes = prefixesFor(source, modelName);
     const pooling = source.pooling ?? files.pooling ?? poolingOf(modelName);
-    const model = await TextModel.open(
-      "dense",
-      files,
-      pooling,
-      { texts: ["a"] },
-      { ...threads, maxTokens: source.maxTokens },
-    );
+    const model = await TextModel.open("dense", files, pooling, { texts: ["a"] }, { ...options, maxTokens });
     // The weights by their fingerprint: the same model has the same name wherever it lies.
     const name = `onnx ${files.fingerprint}, ${pooling} pooling, ${model.maxTokens} tokens, query ${JSON.stringify(prefixes.query)}, passage ${JSON.stringify(prefixes.passage)}`;
     const again = isHubName(location) ? source : { ...source, location: path.resolve(location) };

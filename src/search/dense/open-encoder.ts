@@ -1,5 +1,6 @@
 /** @file An encoder from what a run file or an index says about it. */
 import type { HttpTools } from "../../http/request.js";
+import { isAddress } from "../settings.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 import type { OnnxEncoderOptions } from "./onnx-encoder.js";
 
@@ -23,7 +24,7 @@ export interface OpenEncoderOptions extends OnnxEncoderOptions {
  */
 export async function openEncoder(source: EncoderSource, options: OpenEncoderOptions = {}): Promise<Encoder> {
   const { environment = process.env, isFromIndex = false, timeoutMs, http, ...onnx } = options;
-  if (!/^https?:\/\//i.test(source.location)) return (await import("./onnx-encoder.js")).OnnxEncoder.open(source, onnx);
+  if (!isAddress(source.location)) return (await import("./onnx-encoder.js")).OnnxEncoder.open(source, onnx);
   const { EMBEDDINGS_API_KEY: own, OPENAI_API_KEY: openAi } = environment;
   const isOpenAi = /^https:\/\/api\.openai\.com\//i.test(source.location);
   const key = (isFromIndex ? (isOpenAi ? openAi : undefined) : (own ?? openAi)) ?? "";

@@ -1,7 +1,7 @@
 /** @file Dense search from settings: an index folder or a LanceDB table, and the encoder that it names or that is given. */
 import { UserError } from "../../errors.js";
 import { locateIndex } from "../locate-index.js";
-import type { EngineContext, EngineSettings } from "../settings.js";
+import { isAddress, timesOf, type EngineContext, type EngineSettings } from "../settings.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 import { DenseEngine, type NearestPassages } from "./engine.js";
 import { openDenseIndex } from "./index/open.js";
@@ -25,15 +25,10 @@ export async function openDense(settings: EngineSettings, context: EngineContext
  * @throws UserError for a table that cannot be searched, and for another encoder than the one that made its vectors
  */
 export async function openLance(settings: EngineSettings, context: EngineContext): Promise<DenseEngine> {
-  const environment = context.environment ?? process.env;
-  const { table, columns } = parseCollection(settings.collection);
-  const passages = await LancePassages.open({
-    address: settings.index === "" ? "" : await locateIndex(settings.index, "lancedb"),
-    table,
-    columns,
-    environment,
-    timeoutMs: settings.timeoutMs,
-  });
+  const { index, collection, timeoutMs } = settings;
+  const { environment = process.env } = context;
+  const address = index === "" ? "" : await locateIndex(index, "lancedb");
+  const passages = await LancePassages.open({ address, ...parseCollection(collection), environment, timeoutMs });
   return withEncoder("lancedb", passages, () => openQueryEncoder(settings, passages.encoderSource, context));
 }
 
@@ -58,15 +53,15 @@ async function withEncoder(
  * @throws UserError when neither names one
  */
 async function openQueryEncoder(
-  { encoder: location, encoderModel, timeoutMs }: EngineSettings,
+  settings: EngineSettings,
   remembered: EncoderSource | undefined,
   { environment, http }: EngineContext,
 ): Promise<Encoder> {
-  // Half of the time for one request, so that a second try fits into the deadline of the search.
-  const options = { environment, http, timeoutMs: Math.ceil(timeoutMs / 2) };
+  const { encoder: location, encoderModel } = settings;
+  const options = { environment, http, timeoutMs: timesOf(settings).timeoutMs };
   if (location !== "") {
     // Prefixes, pooling and lengths that the index was built with stay, when it is the same model elsewhere.
-    const kept = remembered !== undefined && isEndpoint(remembered.location) === isEndpoint(location) ? remembered : {};
+    const kept = remembered !== undefined && isAddress(remembered.location) === isAddress(location) ? remembered : {};
     return openEncoder({ ...kept, location, ...(encoderModel === "" ? {} : { model: encoderModel }) }, options);
   }
   if (remembered === undefined)
@@ -82,8 +77,4 @@ async function openQueryEncoder(
       { cause: error },
     );
   }
-}
-
-function isEndpoint(location: string): boolean {
-  return /^https?:\/\//i.test(location);
 }

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { Random } from "../../../random.js";
 import { SearchError } from "../../engine.js";
-import { ExactPassages } from "./exact-passages.js";
+import type { ExactPassages } from "./exact-passages.js";
+import { exactOver } from "./in-memory.test-support.js";
 import { Candidates, innerProduct, slackOf } from "./top-rows.js";
 import type { StoredPassage } from "../../../types.js";
 
@@ -40,7 +41,7 @@ function bruteForce(vectors: Float32Array, query: Float32Array, k: number): { id
 
 const opened: ExactPassages[] = [];
 async function open(vectors: Float32Array, count: number): Promise<ExactPassages> {
-  const nearest = await ExactPassages.fromVectors(passagesOf(count), vectors, "test", { threads: 1 });
+  const nearest = await exactOver(passagesOf(count), vectors, "test");
   opened.push(nearest);
   return nearest;
 }

@@ -2,13 +2,13 @@
 import { availableParallelism } from "node:os";
 import { OnnxEmitter, type EncodedModel } from "../../../engine/onnx/emitter.js";
 import { UserError } from "../../../errors.js";
-import type { Passage, StoredPassage } from "../../../types.js";
+import type { Passage } from "../../../types.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import { WorkerGone } from "../../../workers/thread.js";
-import { DamagedPassage, PassagesInMemory, type PassageSource } from "../../passages.js";
+import { DamagedPassage, type PassageSource } from "../../passages.js";
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import type { NearestPassages } from "../engine.js";
-import type { ExactAnswer, ExactData, ExactTask, VectorPlace } from "./worker.js";
+import type { ExactAnswer, ExactData, ExactTask, VectorFile } from "./worker.js";
 
 /** Queries multiplied at once; more in one product are no faster each. */
 const queriesPerTask = 64;
@@ -23,7 +23,7 @@ type Passages = Pick<PassageSource, "count" | "read" | "close">;
 
 interface Parts {
   passages: Passages;
-  place: VectorPlace;
+  vectors: VectorFile;
   dimensions: number;
   encoder: string | undefined;
 }
@@ -48,27 +48,11 @@ export class ExactPassages implements NearestPassages {
    */
   static async open(parts: Parts, options: ExactOptions = {}): Promise<ExactPassages> {
     const { threads = availableParallelism() } = options;
-    const data: ExactData = { place: parts.place, dimensions: parts.dimensions, threads, product: productGraph() };
+    const { vectors, dimensions } = parts;
+    const data: ExactData = { vectors, dimensions, threads, product: productGraph() };
     const module = new URL("./worker", import.meta.url);
     const pool = await WorkerPool.open<ExactTask, ExactAnswer>({ name: "dense search", module, workers: 1, data });
     return new ExactPassages(parts, pool);
-  }
-
-  /**
-   * Over passages in memory.
-   * @param vectors_N_E unit vectors, [passages × dimensions]; copied
-   */
-  static fromVectors(
-    passages: readonly StoredPassage[],
-    vectors_N_E: Float32Array,
-    encoder?: string,
-    options?: ExactOptions,
-  ): Promise<ExactPassages> {
-    const dimensions = vectors_N_E.length / passages.length;
-    if (!Number.isSafeInteger(dimensions) || dimensions < 1)
-      throw new UserError(`${vectors_N_E.length} numbers are not one vector for each of ${passages.length} passages.`);
-    const parts = { passages: new PassagesInMemory(passages), place: { vectors_N_E }, dimensions, encoder };
-    return ExactPassages.open(parts, options);
   }
 
   get count(): number {

@@ -8,12 +8,17 @@ import { readInto } from "../../../files/read-into.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
 import { Candidates, innerProduct, slackOf } from "./top-rows.js";
 
-/** Vectors in memory, [rows × dimensions], or a file of little-endian float32 with its size and SHA-256. */
-export type VectorPlace =
-  { vectors_N_E: Float32Array } | { file: string; bytes: number; sha256: string; /** For messages. */ remedy: string };
+/** A file of little-endian float32, [rows × dimensions], with its size and SHA-256. */
+export interface VectorFile {
+  file: string;
+  bytes: number;
+  sha256: string;
+  /** For messages: how it is made anew. */
+  remedy: string;
+}
 
 export interface ExactData {
-  place: VectorPlace;
+  vectors: VectorFile;
   dimensions: number;
   threads: number;
   /** The product, encoded: the worker does not load what encodes it. */
@@ -39,8 +44,8 @@ const rowsPerChunk = 16_384;
 /** From so many queries on, the product is fastest with the queries as its rows; below, with the passages. */
 const queriesAsRows = 4;
 
-await serveTasks(async ({ place, dimensions, threads, product: graph }: ExactData) => {
-  const chunks = "file" in place ? await readChunks(place, dimensions) : cutChunks(place.vectors_N_E, dimensions);
+await serveTasks(async ({ vectors, dimensions, threads, product: graph }: ExactData) => {
+  const chunks = await readChunks(vectors, dimensions);
   const product = await ModelSession.open(graph, { threads });
   const slack = slackOf(dimensions);
 
@@ -92,16 +97,9 @@ await serveTasks(async ({ place, dimensions, threads, product: graph }: ExactDat
   };
 });
 
-function cutChunks(vectors: Float32Array, dimensions: number): Float32Array[] {
-  const chunks: Float32Array[] = [];
-  const length = rowsPerChunk * dimensions;
-  for (let start = 0; start < vectors.length; start += length) chunks.push(vectors.subarray(start, start + length));
-  return chunks;
-}
-
 /** @throws UserError when the file is not what was written */
-async function readChunks(place: Extract<VectorPlace, { file: string }>, dimensions: number): Promise<Float32Array[]> {
-  const { file, bytes, sha256, remedy } = place;
+async function readChunks(vectors: VectorFile, dimensions: number): Promise<Float32Array[]> {
+  const { file, bytes, sha256, remedy } = vectors;
   const damaged = (why: string): UserError => new UserError(`The dense index is damaged: ${file}: ${why}. ${remedy}`);
   const handle = await open(file, "r").catch((error: Error) => {
     throw damaged(`it cannot be read (${error.message})`);

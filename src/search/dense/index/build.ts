@@ -10,10 +10,9 @@ import { readCorpus } from "../../documents/corpus.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
 import { passageText } from "../encoder.js";
-import type { VectorSource } from "../vectors/open-vectors.js";
+import { placeVectors, type VectorSource } from "../vectors/open-vectors.js";
 import { formatName, formatVersion, progressName } from "./format.js";
 import type { DenseManifest, FileName } from "./format.js";
-import { placeVectors } from "./given-vectors.js";
 import { DenseWriter, findUnfinished, lineOf, type Line, type Progress } from "./writer.js";
 import type { StoredPassage } from "../../../types.js";
 
@@ -41,7 +40,7 @@ export interface BuildDenseOptions {
   rowsPerCommit?: number;
 }
 
-export interface DenseProgress {
+interface DenseProgress {
   /** Passages that are encoded and written, those of an earlier call included. */
   passages: number;
   /** In all, where that is known. */
@@ -171,19 +170,14 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     const checksums = writer.finish();
     return { ...commitIndex(out, generation, facts, checksums), resumedFrom, normalised: 0 };
   } catch (error) {
-    keep(writer, committed, resumedFrom, commit);
+    // What was encoded before a failure is paid for: it is committed, where the disk allows.
+    try {
+      if (writer.rows > committed) commit();
+    } catch {
+      // The last commit counts.
+    }
     writer.abandon();
     throw error;
-  }
-}
-
-/** What was encoded before a failure is paid for: it is committed, where the disk allows. */
-function keep(writer: DenseWriter, committed: number, resumedFrom: number, commit: () => void): void {
-  if (writer.rows <= committed || writer.rows <= resumedFrom) return;
-  try {
-    commit();
-  } catch {
-    // The last commit counts.
   }
 }
 

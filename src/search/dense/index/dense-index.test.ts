@@ -10,7 +10,7 @@ import { SearchError } from "../../engine.js";
 import { passageText } from "../encoder.js";
 import type { VectorSource } from "../vectors/open-vectors.js";
 import { WordEncoder, unitWordVectors } from "../word-encoder.test-support.js";
-import { buildDenseIndex, type BuildDenseOptions, type DenseProgress } from "./build.js";
+import { buildDenseIndex, type BuildDenseOptions } from "./build.js";
 import type { DenseManifest } from "./format.js";
 import { openDenseIndex } from "./open.js";
 import type { StoredPassage } from "../../../types.js";
@@ -65,7 +65,7 @@ async function failureOf(work: Promise<unknown>): Promise<Error> {
 describe("buildDenseIndex", () => {
   it("writes what openDenseIndex finds again: passages, order, encoder", async () => {
     const out = fresh();
-    const progress: DenseProgress[] = [];
+    const progress: Parameters<NonNullable<BuildDenseOptions["onProgress"]>>[0][] = [];
     const source = { location: "/models/words" };
     const encoder = new WordEncoder({ source });
     const summary = await build(out, { encoder, total: 1000, onProgress: (moment) => void progress.push(moment) });
@@ -304,8 +304,8 @@ describe("openDenseIndex", () => {
 
 /** How many passages the committed index has, without starting a worker. */
 async function openDenseIndexCheaply(out: string): Promise<{ nearest: number }> {
-  const { readManifest } = await import("./format.js");
-  const { manifest } = await readManifest(out);
+  const { denseIndex } = await import("./format.js");
+  const manifest = (await denseIndex.readManifest(out)) as unknown as DenseManifest;
   for (const [name, { bytes }] of Object.entries(manifest.files))
     expect(readFileSync(path.join(out, manifest.generation, name)).length).toBe(bytes);
   return { nearest: manifest.passages };

@@ -13,10 +13,8 @@
  * Numbers are little-endian. The manifest is the last thing written, by an atomic rename; it names the generation, so an index is either
  * the old one or the new one and never a mixture.
  */
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
-import { IndexKind, manifestName } from "../../index-folder.js";
+import { IndexKind } from "../../index-folder.js";
 import type { EncoderSource } from "../encoder.js";
 
 export const formatName = "sleuth-dense";
@@ -50,31 +48,4 @@ export interface DenseManifest {
   passages: number;
   dimensions: number;
   files: Record<FileName, FileChecksum>;
-}
-
-/**
- * Reads the manifest of an index folder, or of the folder `dense` in it.
- * @returns the manifest with the folder that it lies in
- * @throws UserError when it is missing, damaged, of another version or of another kind of index
- */
-export async function readManifest(given: string): Promise<{ folder: string; manifest: DenseManifest }> {
-  const inside = join(given, "dense");
-  const folder = (await formatOf(given)) !== formatName && (await exists(join(inside, manifestName))) ? inside : given;
-  return { folder, manifest: (await denseIndex.readManifest(folder)) as unknown as DenseManifest };
-}
-
-async function formatOf(folder: string): Promise<unknown> {
-  const text = await readFile(join(folder, manifestName), "utf8").catch(() => "");
-  try {
-    return (JSON.parse(text) as { format?: unknown } | null)?.format;
-  } catch {
-    return undefined;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

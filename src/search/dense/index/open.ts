@@ -1,10 +1,11 @@
 /** @file Opens a dense index folder: the vectors go to the worker, passages stay on disk. */
 import { join } from "node:path";
 import { checkSize, readChecksummed } from "../../../files/checksummed-file.js";
+import { engineOf, enginesIn } from "../../locate-index.js";
 import { PassageFile, SegmentedPassages } from "../../passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
-import { denseIndex, fileNames, readManifest, type DenseManifest, type FileName } from "./format.js";
+import { denseIndex, fileNames, type DenseManifest, type FileName } from "./format.js";
 
 export interface DenseIndex {
   nearest: ExactPassages;
@@ -30,6 +31,13 @@ export async function openDenseIndex(given: string, options: ExactOptions = {}):
   }
 }
 
+/** The manifest of an index folder, or of the folder `dense` in it, with the folder that it lies in. */
+async function readManifest(given: string): Promise<{ folder: string; manifest: DenseManifest }> {
+  const isInside = (await engineOf(given)) !== "dense" && (await enginesIn(given)).includes("dense");
+  const folder = isInside ? join(given, "dense") : given;
+  return { folder, manifest: (await denseIndex.readManifest(folder)) as unknown as DenseManifest };
+}
+
 async function openGeneration(folder: string, manifest: DenseManifest, options: ExactOptions): Promise<DenseIndex> {
   const { files, dimensions, encoder, encoderSource } = manifest;
   const placeOf = (name: FileName): string => join(folder, manifest.generation, name);
@@ -42,8 +50,12 @@ async function openGeneration(folder: string, manifest: DenseManifest, options: 
   const file = await PassageFile.open(placeOf(fileNames.passages), offsets, checks);
   const passages = new SegmentedPassages([file], [undefined]);
   try {
-    const place = { file: placeOf(fileNames.vectors), ...files[fileNames.vectors], remedy: denseIndex.remedy(folder) };
-    const nearest = await ExactPassages.open({ passages, place, dimensions, encoder }, options);
+    const vectors = {
+      file: placeOf(fileNames.vectors),
+      ...files[fileNames.vectors],
+      remedy: denseIndex.remedy(folder),
+    };
+    const nearest = await ExactPassages.open({ passages, vectors, dimensions, encoder }, options);
     return { nearest, encoderSource };
   } catch (error) {
     await passages.close();

@@ -79,8 +79,9 @@ export class DenseWriter {
     this.#passages.sync();
     this.#vectors.sync();
     const rows = this.rows;
-    const digest = this.#digest;
-    writeProgress(this.#folder, { encoder, dimensions, rows, passageBytes: this.#offsets[rows], digest });
+    const [passageBytes, digest] = [this.#offsets[rows], this.#digest];
+    const progress: Progress = { encoder, dimensions, rows, passageBytes, digest };
+    replaceFile(join(this.#folder, progressName), JSON.stringify(progress));
   }
 
   /** Writes the rest. Everything is on the disk afterwards, apart from the folder's own entry. */
@@ -127,11 +128,6 @@ export interface Progress {
   passageBytes: number;
   /** Over the check numbers of these passages' lines: tells this corpus from another. */
   digest: number;
-}
-
-/** Puts it on the disk in one step. */
-function writeProgress(folder: string, progress: Progress): void {
-  replaceFile(join(folder, progressName), JSON.stringify(progress));
 }
 
 /** The generation that a build began and did not finish, with what it had done. */

@@ -32,12 +32,16 @@ export type Pooling = "mean" | "cls";
 const usualMaxTokens = 512;
 
 /**
- * @param location a Hugging Face folder, or an ONNX file in it
+ * @param location a Hugging Face folder, an ONNX file in it, or `hf:ORG/NAME`
  * @param variant of a folder with several ONNX files: "fp16", "quantized", "int8", "q4"; "" is the one without an ending
- * @throws UserError naming what is missing
+ * @param hub how a model of the Hub is fetched
+ * @throws UserError naming what is missing; when a model of the Hub cannot be had
  */
-export async function readModelFolder(location: string, variant = ""): Promise<ModelFolder> {
-  const { folder, onnx } = await findFiles(location, variant);
+export async function readModelFolder(location: string, variant: string, hub?: PullOptions): Promise<ModelFolder> {
+  const place = isHubName(location)
+    ? await (await import("../../../engine/io/hub/pull.js")).resolveEncoder(location, variant, hub)
+    : location;
+  const { folder, onnx } = await findFiles(place, variant);
   const config = (await readOptionalJson(path.join(folder, "config.json"))) ?? {};
   const tokenizer = path.join(folder, tokenizerFile);
   if (!(await isFile(tokenizer)))
@@ -155,21 +159,4 @@ async function isFile(place: string): Promise<boolean> {
     (stats) => stats.isFile(),
     () => false,
   );
-}
-
-/** How a model of the Hub is fetched: progress, notes, cancelling, environment. */
-export type HubOptions = PullOptions;
-
-/**
- * The folder of an encoder or cross-encoder.
- * @throws UserError when it cannot be had
- */
-export async function resolveEncoderModel(
-  location: string,
-  variant: string,
-  options: HubOptions = {},
-): Promise<string> {
-  if (!isHubName(location)) return location;
-  const { resolveEncoder } = await import("../../../engine/io/hub/pull.js");
-  return resolveEncoder(location, variant, options);
 }

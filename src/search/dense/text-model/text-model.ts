@@ -1,6 +1,7 @@
 /** @file An encoder or cross-encoder in worker threads. */
 import { availableParallelism } from "node:os";
 import { mapConcurrent } from "../../../async.js";
+import type { PullOptions } from "../../../engine/io/hub/pull.js";
 import { UserError } from "../../../errors.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import { WorkerGone } from "../../../workers/thread.js";
@@ -10,12 +11,14 @@ import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./worker.js";
 
 export interface TextModelOptions {
-  /** Threads of JavaScript, each with a copy of the weights. Two encode a corpus faster than one with twice the cores. Default 1. */
+  /** Threads of JavaScript, each with a copy of the weights: for encoding a corpus, as many as there are cores. Default 1. */
   workers?: number;
   /** Cores of each. Default: all, divided by `workers`. */
   threads?: number;
   /** Most tokens of a text. Default: as the model's files say, else 512. */
   maxTokens?: number;
+  /** How a model of the Hub (`hf:ORG/NAME`) is fetched. */
+  hub?: PullOptions;
 }
 
 /** Texts handed to a worker at a time. A caller that gives up need not wait, but the worker finishes these. */
@@ -86,10 +89,9 @@ export class TextModel {
 
   /** Logits, [pairs × width]. */
   score(pairs: readonly Pair[], options: SearchOptions = {}): Promise<Float32Array> {
-    const lengthOf = ({ query, passage }: Pair): number => query.length + passage.length;
     return this.#each(
       pairs,
-      lengthOf,
+      ({ query, passage }) => query.length + passage.length,
       (some) => ({ pairs: some.map(({ query, passage }) => ({ query, passage })) }),
       options,
     );

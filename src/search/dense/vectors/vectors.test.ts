@@ -4,9 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
-import { placeVectors } from "../index/given-vectors.js";
-import { openVectors, type OpenVectorsOptions } from "./open-vectors.js";
-import type { VectorSource } from "./open-vectors.js";
+import { openVectors, placeVectors, type OpenVectorsOptions, type VectorSource } from "./open-vectors.js";
 
 /** Files made by `testdata/vectors.py`. */
 const made = (name: string): string => fileURLToPath(new URL(`../testdata/${name}`, import.meta.url));
