@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defaultRetry, withRetries, type RetryOptions } from "./retry.js";
+import { defaultRetry, withRetries } from "./retry.js";
 
 class Passing extends Error {
   readonly afterMs: number;
@@ -10,7 +10,7 @@ class Passing extends Error {
   }
 }
 
-function retrying(options: Partial<RetryOptions> = {}) {
+function retrying(options: Partial<Parameters<typeof withRetries>[1]> = {}) {
   const waits: number[] = [];
   const run = <T>(attempt: () => Promise<T>): Promise<T> =>
     withRetries(attempt, {

@@ -25,7 +25,7 @@ export interface RetryTools {
   random: () => number;
 }
 
-export interface RetryOptions {
+interface RetryOptions {
   settings: RetrySettings;
   tools: RetryTools;
   /** How long the server wants to be left alone after this failure, in milliseconds; undefined for a failure that is not worth a retry. */

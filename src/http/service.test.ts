@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { ServiceFailure, type HttpTools, type ServiceRequest } from "./request.js";
-import { askInChunks, defaultService, Service, type ErrorDetails, type ServiceOptions } from "./service.js";
+import { askInChunks, defaultService, Service, type ErrorDetails } from "./service.js";
 
 class OwnerError extends Error {
   readonly details: ErrorDetails;
@@ -16,6 +16,7 @@ class OwnerError extends Error {
 const url = "http://service.test/ask";
 
 type Answer = (request: number, body: string, signal: AbortSignal) => Response | Promise<Response>;
+type ServiceOptions = ConstructorParameters<typeof Service>[0];
 type Given = Partial<Omit<ServiceOptions, "settings">> & { settings?: Partial<ServiceOptions["settings"]> };
 
 /** A service in a function: bodies and waits are recorded. */

@@ -32,7 +32,7 @@ export const defaultService: ServiceSettings = {
   breaker: defaultBreaker,
 };
 
-export interface ServiceOptions {
+interface ServiceOptions {
   settings: ServiceSettings;
   /** What the service is, for messages: "OpenSearch server". */
   title: string;

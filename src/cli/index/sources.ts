@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { UserError } from "../../errors.js";
 import { findSources } from "../../search/documents/find.js";
 import { checkGatheringFolder, gatherPassages } from "../../search/documents/gather.js";
-import type { Gathered, GatherProgress, SkippedDocument } from "../../search/documents/gather.js";
+import type { Gathered, GatherProgress } from "../../search/documents/gather.js";
 import { printable } from "../../search/text/highlight.js";
 import type { IndexOptions } from "./corpus.js";
 import { PassageRate } from "./progress.js";
@@ -18,7 +18,7 @@ interface Sources {
   /** JSONL files, that of the documents included. */
   corpus: string[];
   /** For --json; absent without documents. */
-  gathered?: { documents: number; skipped: SkippedDocument[] };
+  gathered?: { documents: number; skipped: Gathered["skipped"] };
 }
 
 /** Skipped documents that are named to people; --json names all. */

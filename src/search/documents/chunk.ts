@@ -18,12 +18,8 @@ export const defaultChunks: ChunkSettings = { words: 100, overlap: 0 };
 const charactersPerWord = 60;
 
 /** Where a text may be cut, best first: behind a blank line, a sentence, a line, white space. */
-const breaks: readonly RegExp[] = [
-  /\n[^\S\n]*\n\s*/g,
-  /(?:[.!?…]["'”’)\]]*\s+|[。！？]["'”’」』）]*\s*)/g,
-  /\n\s*/g,
-  /\s+/g,
-];
+const whiteSpace = /\s+/g;
+const breaks = [/\n[^\S\n]*\n\s*/g, /(?:[.!?…]["'”’)\]]*\s+|[。！？]["'”’」』）]*\s*)/g, /\n\s*/g, whiteSpace];
 
 /** A text as passages, in order. Together they hold every word of it; what holds no word is dropped. */
 export function cutText(text: string, { words: budget, overlap }: ChunkSettings): string[] {
@@ -58,14 +54,8 @@ function cutPlace(text: string, words: Words, from: number, first: number, budge
   if (latest === text.length) return latest;
   // From the middle of the budget on: a passage that ends earlier would be needlessly short.
   const middle = words.ends[first + ((behind - first - 1) >> 1)];
-  const [paragraph, sentence, line, space] = breaks;
-  for (const [kind, earliest] of [
-    [paragraph, middle],
-    [sentence, middle],
-    [line, middle],
-    [space, words.ends[first]],
-  ] as const) {
-    const place = lastBreak(text, kind, earliest, latest);
+  for (const kind of breaks) {
+    const place = lastBreak(text, kind, kind === whiteSpace ? words.ends[first] : middle, latest);
     if (place !== undefined) return place;
   }
   return notInsidePair(text, latest);

@@ -2,6 +2,7 @@
  * @file A corpus: JSONL files with one document per line, `{"id", "contents": "\"Title\"\ntext"}` as Search-R1 ships them
  * or `{"id", "title", "text"}`, plain or gzip, streamed.
  */
+import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { UserError } from "../../errors.js";
 import { kindOf, parseRecord, readLines } from "../../files/lines.js";
@@ -108,14 +109,15 @@ function fieldsOf(record: Record<string, unknown>): string {
  */
 export async function sizeOf(paths: readonly string[]): Promise<number> {
   let total = 0;
-  for (const path of paths) {
-    try {
-      total += (await stat(path)).size;
-    } catch (cause) {
-      throw new UserError(`${path} cannot be read (${(cause as Error).message}). Check the path.`, { cause });
-    }
-  }
+  for (const path of paths) total += (await statOf(path)).size;
   return total;
+}
+
+/** @throws UserError when there is nothing at the path, or it cannot be read */
+export async function statOf(path: string): Promise<Stats> {
+  return stat(path).catch((cause: Error) => {
+    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
+  });
 }
 
 /** A document's place in its files. */

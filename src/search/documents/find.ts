@@ -1,10 +1,11 @@
 /** @file The documents in files and folders, in a fixed order, with the paths that become their ids. */
-import { readdir, realpath, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { readdir, realpath } from "node:fs/promises";
 import { basename, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { Minimatch } from "minimatch";
 import { UserError } from "../../errors.js";
-import { documentEndings, documentKind } from "./read.js";
-import type { DocumentKind } from "./read.js";
+import { statOf } from "./corpus.js";
+import { documentEndings, documentKind, type DocumentKind } from "./read.js";
 
 export interface FoundDocument {
   /** Where it lies. */
@@ -93,38 +94,21 @@ async function findInside(root: string, { include, exclude, signal }: Matchers):
       if (!isWanted) continue;
       if (!entry.isFile() && !(entry.isSymbolicLink() && (await leadsInside(file, home)))) continue;
       const info = await statOf(file);
-      if (info.isFile()) found.push(described(file, idPath(prefix, relative), documentKind(relative) ?? "text", info));
+      const path = prefix === "" ? relative : `${prefix}/${relative}`;
+      if (info.isFile()) found.push(described(file, path, documentKind(relative) ?? "text", info));
     }
   };
   await visit(root, "");
   return found;
 }
 
-function idPath(prefix: string, relative: string): string {
-  return prefix === "" ? relative : `${prefix}/${relative}`;
-}
-
 /** Whether a link's end lies in the folder; a link to nothing leads nowhere. */
 async function leadsInside(link: string, home: string): Promise<boolean> {
-  try {
-    return (await realpath(link)).startsWith(home + sep);
-  } catch {
-    return false;
-  }
+  return (await realpath(link).catch(() => "")).startsWith(home + sep);
 }
 
-type FileInfo = Awaited<ReturnType<typeof stat>>;
-
-async function statOf(path: string): Promise<FileInfo> {
-  try {
-    return await stat(path);
-  } catch (cause) {
-    throw new UserError(`${path} cannot be read (${(cause as Error).message}). Check the path.`, { cause });
-  }
-}
-
-function described(file: string, path: string, kind: DocumentKind, info: FileInfo): FoundDocument {
-  return { file, path, kind, bytes: Number(info.size), modifiedMs: Math.round(Number(info.mtimeMs)) };
+function described(file: string, path: string, kind: DocumentKind, { size, mtimeMs }: Stats): FoundDocument {
+  return { file, path, kind, bytes: size, modifiedMs: Math.round(mtimeMs) };
 }
 
 function nothingIn(folder: string, { include = [], exclude = [] }: FindOptions): UserError {
@@ -170,12 +154,8 @@ function compile(pattern: string): Minimatch {
     if (pattern === "" || hasBackwardRange(pattern)) throw new Error("it fits no name");
     // "!(a|b)" at the beginning is an alternative that is not wanted, no negated pattern.
     const nonegate = pattern.startsWith("!(");
-    return new Minimatch(pattern.replace(/\/\*\*$/, "{,/**}"), {
-      dot: true,
-      nocomment: true,
-      nonegate,
-      platform: "linux",
-    });
+    const options = { dot: true, nocomment: true, nonegate, platform: "linux" } as const;
+    return new Minimatch(pattern.replace(/\/\*\*$/, "{,/**}"), options);
   } catch (cause) {
     throw new UserError(
       `"${pattern}" is no pattern of file names. Patterns look like *.md, guides/** or draft-?.txt.`,

@@ -17,7 +17,7 @@ import { defaultChunks } from "./chunk.js";
 import { findSources, globMatcher } from "./find.js";
 import type { FoundDocument } from "./find.js";
 import { gatherPassages } from "./gather.js";
-import type { Gathered, GatherOptions } from "./gather.js";
+import type { Gathered } from "./gather.js";
 import { DocumentParser } from "./parser.js";
 import { encryptedPdf, makePdf } from "./pdf.test-support.js";
 
@@ -152,7 +152,7 @@ it("looks at 100,000 paths quickly", () => {
 describe("gatherPassages", () => {
   const parser = new DocumentParser();
   afterAll(() => parser.close());
-  const gather = async (options: Partial<GatherOptions> = {}): Promise<Gathered> =>
+  const gather = async (options: Partial<Parameters<typeof gatherPassages>[1]> = {}): Promise<Gathered> =>
     gatherPassages(await documents(), {
       folder: join(base, "gathered"),
       chunks: defaultChunks,

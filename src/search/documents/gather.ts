@@ -28,22 +28,17 @@ export interface GatherProgress {
   passages: number;
 }
 
-export interface SkippedDocument {
-  file: string;
-  why: string;
-}
-
 export interface Gathered {
   /** The corpus file; empty where no document had any text. */
   corpus: string;
   documents: number;
   passages: number;
-  skipped: SkippedDocument[];
+  skipped: { file: string; why: string }[];
   /** Documents that an earlier call had done. */
   resumed: number;
 }
 
-export interface GatherOptions {
+interface GatherOptions {
   /** Made if need be; belongs to this call. */
   folder: string;
   chunks: ChunkSettings;
@@ -173,9 +168,7 @@ async function passagesOf(
     signal.throwIfAborted();
     if (error instanceof UserError) return { skipped: error.message };
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === undefined
-      ? { skipped: `taking it apart failed (${message})` }
-      : { skipped: `it cannot be read (${message})` };
+    return { skipped: `${code === undefined ? "taking it apart failed" : "it cannot be read"} (${message})` };
   }
 }
 
@@ -201,13 +194,13 @@ class Journal {
     const corpus = await open(join(folder, corpusName), "a+");
     try {
       const { size } = await corpus.stat();
-      const entries = await readJournal(join(folder, journalName), chunks);
+      const path = join(folder, journalName);
+      const entries = await readJournal(path, chunks);
       const changed = entries.findIndex((entry, place) => entry.endByte > size || !isSame(entry, documents[place]));
       const valid = changed < 0 ? entries : entries.slice(0, changed);
       const end = valid.at(-1)?.endByte ?? 0;
       // Not when it is as long as it should be: an index build that was stopped tells the corpus by its time of change.
       if (size !== end) await corpus.truncate(end);
-      const path = join(folder, journalName);
       await writeFileDurably(path, toJsonLines([{ version: journalVersion, chunks }, ...valid]));
       return new Journal(valid, corpus, await open(path, "a"));
     } catch (error) {
@@ -216,20 +209,11 @@ class Journal {
     }
   }
 
-  async add(
-    { path, bytes, modifiedMs }: FoundDocument,
-    { lines, skipped }: { lines?: PassageLines; skipped?: string },
-  ): Promise<void> {
+  async add({ path, bytes, modifiedMs }: FoundDocument, { lines, skipped }: Outcome): Promise<void> {
     const begin = this.entries.at(-1)?.endByte ?? 0;
     if (lines !== undefined) await this.#corpus.writeFile(lines.bytes);
-    const entry: Entry = {
-      path,
-      bytes,
-      modifiedMs,
-      passages: lines?.passages ?? 0,
-      endByte: begin + (lines?.bytes.length ?? 0),
-      skipped,
-    };
+    const { passages, bytes: written } = lines ?? { passages: 0, bytes: [] };
+    const entry: Entry = { path, bytes, modifiedMs, passages, endByte: begin + written.length, skipped };
     // After the passages: an entry without them would lose them.
     await this.#journal.write(toJsonLines([entry]));
     this.entries.push(entry);
@@ -248,8 +232,7 @@ async function readJournal(path: string, chunks: ChunkSettings): Promise<Entry[]
   const all = parseJsonLines(text);
   // A line that is no JSON is the last one of a journal whose writer was killed.
   const torn = all.indexOf(undefined);
-  const records = torn < 0 ? all : all.slice(0, torn);
-  const [head, ...entries] = records;
+  const [head, ...entries] = torn < 0 ? all : all.slice(0, torn);
   return JSON.stringify(head) === JSON.stringify({ version: journalVersion, chunks }) ? (entries as Entry[]) : [];
 }
 

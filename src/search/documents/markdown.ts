@@ -3,7 +3,7 @@ import { decodeHTMLStrict } from "entities";
 import { lexer } from "marked";
 import type { Token } from "marked";
 import type { Block } from "./html.js";
-import type { ReadDocument } from "./sections.js";
+import type { ReadDocument } from "./read.js";
 
 /** Blocks of a Markdown text; its front matter is left out but for a title. */
 export function readMarkdown(source: string): ReadDocument {

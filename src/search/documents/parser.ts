@@ -2,6 +2,7 @@
 import { UserError } from "../../errors.js";
 import { Gate, withDeadline } from "../../async.js";
 import { WorkerPool } from "../../workers/pool.js";
+import type { SearchOptions } from "../engine.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
 import type { DocumentKind } from "./read.js";
@@ -13,16 +14,10 @@ interface ParserOptions {
   timeoutMs?: number;
 }
 
-interface ParseOptions {
-  /** Cancels; the promise rejects with the signal's reason. */
-  signal?: AbortSignal;
-}
-
 /** Threads that take documents apart. They start with the first document. The caller closes it. */
 export class DocumentParser {
   readonly #lanes: Lane[];
   readonly #timeoutMs: number;
-  #closed = false;
 
   constructor({ workers = 1, timeoutMs = 20_000 }: ParserOptions = {}) {
     this.#lanes = Array.from({ length: workers }, () => new Lane());
@@ -33,7 +28,7 @@ export class DocumentParser {
    * `htmlToText` in a worker.
    * @throws UserError for a page that takes too long; the signal's reason
    */
-  htmlToText(html: string, url?: string, options: ParseOptions = {}): Promise<{ title: string; text: string }> {
+  htmlToText(html: string, url?: string, options: SearchOptions = {}): Promise<{ title: string; text: string }> {
     return this.#run({ do: "html-to-text", html, url }, options);
   }
 
@@ -46,18 +41,16 @@ export class DocumentParser {
     bytes: Uint8Array<ArrayBuffer>,
     file: { kind: DocumentKind; path: string },
     settings: ChunkSettings,
-    options: ParseOptions = {},
+    options: SearchOptions = {},
   ): Promise<PassageLines> {
     return this.#run({ do: "passages", bytes, ...file, settings }, options);
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 
-  #run<Answer>(task: ParseTask, { signal }: ParseOptions): Promise<Answer> {
-    if (this.#closed) return Promise.reject(new Error("internal: this DocumentParser is closed"));
+  #run<Answer>(task: ParseTask, { signal }: SearchOptions): Promise<Answer> {
     const lane = this.#lanes.reduce((best, other) => (other.documents < best.documents ? other : best));
     return lane.run(task, this.#timeoutMs, signal) as Promise<Answer>;
   }

@@ -2,7 +2,7 @@
 import { getDocumentProxy, getMeta } from "unpdf";
 import { UserError } from "../../errors.js";
 import type { Block } from "./html.js";
-import type { ReadDocument } from "./sections.js";
+import type { ReadDocument } from "./read.js";
 
 /**
  * A PDF as pages, each below a heading "page N".

@@ -21,12 +21,12 @@ export function cleanQuery(query: string, { maxCharacters, maxWords = 10_000, co
   const kept = words.slice(0, maxWords).join(" ");
   if (kept.length <= maxCharacters) return kept;
   const space = kept.lastIndexOf(" ", maxCharacters);
-  return space > 0 ? kept.slice(0, space) : wholeCharacters(kept.slice(0, maxCharacters));
+  return space > 0 ? kept.slice(0, space) : kept.slice(0, wholeCharacters(kept, maxCharacters));
 }
 
-/** Without half a character at its end. */
-function wholeCharacters(text: string): string {
-  return text.replace(/[\ud800-\udbff]$/, "");
+/** `end`, or one less where a cut there would divide a character. */
+export function wholeCharacters(text: string, end: number): number {
+  return end > 1 && /[\ud800-\udbff]/.test(text[end - 1]) ? end - 1 : end;
 }
 
 /** Marks where a word may be divided; a reader sees nothing. */

@@ -1,6 +1,7 @@
 /** @file The part of a page that a search was about. */
 import { nextTurn } from "../../async.js";
 import { Analyzer } from "../text/analyzer.js";
+import { wholeCharacters } from "./clean.js";
 
 const analyzer = new Analyzer();
 
@@ -24,6 +25,7 @@ export async function bestExcerpt(
   maxCharacters: number,
 ): Promise<string | undefined> {
   const pieces = piecesOf(text, maxCharacters);
+  const sizes = pieces.map(({ text, gap }) => text.length + gap.length);
   const scores = await scoresOf(
     pieces.map(({ text }) => text),
     analyzer.terms(`${query} ${snippet}`),
@@ -32,12 +34,10 @@ export async function bestExcerpt(
   let [score, length] = [0, 0];
   for (let start = 0, end = 0; end < pieces.length;) {
     score += scores[end];
-    length += pieces[end].text.length + pieces[end].gap.length;
-    end++;
+    length += sizes[end++];
     while (length > maxCharacters) {
       score -= scores[start];
-      length -= pieces[start].text.length + pieces[start].gap.length;
-      start++;
+      length -= sizes[start++];
     }
     // Sums of floats: the same pieces may add up to a hair more in another order.
     if (score > best.score + 1e-9) best = { score, start, end };
@@ -46,11 +46,8 @@ export async function bestExcerpt(
   let { start, end } = best;
   // The room goes to what follows the match rather than to what stands before it.
   while (scores[start] === 0) start++;
-  let used = pieces.slice(start, end).reduce((sum, piece) => sum + piece.text.length + piece.gap.length, 0);
-  while (end < pieces.length && used + pieces[end].text.length + pieces[end].gap.length <= maxCharacters) {
-    used += pieces[end].text.length + pieces[end].gap.length;
-    end++;
-  }
+  let used = sizes.slice(start, end).reduce((sum, size) => sum + size, 0);
+  while (end < pieces.length && used + sizes[end] <= maxCharacters) used += sizes[end++];
   return pieces
     .slice(start, end)
     .map(({ text, gap }, index) => (index === 0 ? text : gap + text))
@@ -90,12 +87,6 @@ function split(paragraph: string, maxCharacters: number): string[] {
     if (rest !== "") parts.push(rest);
   }
   return parts;
-}
-
-/** `end`, or one less where it would cut a character in two. */
-function wholeCharacters(text: string, end: number): number {
-  const unit = text.charCodeAt(end - 1);
-  return end > 1 && unit >= 0xd800 && unit <= 0xdbff ? end - 1 : end;
 }
 
 /** BM25 of each text for these terms, with statistics over the texts themselves. */

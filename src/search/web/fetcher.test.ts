@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { FetchFailed, Refused } from "./addresses.js";
 import { fetchPage, parseContentType, userAgent } from "./fetcher.js";
-import type { Fetched, FetchLimits, FetchOptions } from "./fetcher.js";
+import type { Fetched, FetchLimits } from "./fetcher.js";
 import { html, publicAddress, redirect, startInternet } from "./site.test-support.js";
 import type { Internet } from "./site.test-support.js";
 
@@ -24,7 +24,7 @@ const limits: FetchLimits = { timeoutMs: 5_000, maxBytes: 2 * 1024 * 1024, maxRe
 
 function get(
   address: string,
-  options: Partial<FetchOptions> & { limit?: Partial<FetchLimits> } = {},
+  options: Partial<Parameters<typeof fetchPage>[1]> & { limit?: Partial<FetchLimits> } = {},
 ): Promise<Fetched> {
   const { limit, ...rest } = options;
   const signal = new AbortController().signal;

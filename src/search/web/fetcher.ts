@@ -1,11 +1,7 @@
-/**
- * @file A page of the web, fetched with suspicion: public addresses alone, few redirects, bounded in size and time whatever the server sends.
- */
-import { pipeline } from "node:stream";
-import type { Readable } from "node:stream";
+/** @file A page of the web, fetched with suspicion: public addresses alone, few redirects, bounded in size and time whatever the server sends. */
+import { pipeline, type Readable, type Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import { request } from "undici";
-import type { Agent } from "undici";
+import { request, type Agent } from "undici";
 import { withDeadline } from "../../async.js";
 import { checkUrl, FetchFailed, publicAgent, type ConnectRules } from "./addresses.js";
 
@@ -31,7 +27,7 @@ export interface Fetched {
   body: Uint8Array;
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   limits: FetchLimits;
   signal: AbortSignal;
   /** Asked before each request, redirects included; what it throws ends the fetch. */
@@ -76,15 +72,9 @@ export async function fetchPage(address: string, options: FetchOptions, rules: C
 }
 
 function get(url: URL, dispatcher: Agent, signal: AbortSignal): ReturnType<typeof request> {
-  return request(url, {
-    dispatcher,
-    signal,
-    headers: {
-      "user-agent": userAgent,
-      accept: "text/html, application/xhtml+xml, text/plain;q=0.8",
-      "accept-encoding": "gzip, br",
-    },
-  });
+  const accept = "text/html, application/xhtml+xml, text/plain;q=0.8";
+  const headers = { "user-agent": userAgent, accept, "accept-encoding": "gzip, br" };
+  return request(url, { dispatcher, signal, headers });
 }
 
 type PageResponse = Awaited<ReturnType<typeof request>>;
@@ -122,23 +112,23 @@ async function readBody(body: Readable, encoding: string, maxBytes: number): Pro
   return Buffer.concat(pieces);
 }
 
+const decoders = new Map<string, () => Transform>([
+  ["gzip", createGunzip],
+  ["x-gzip", createGunzip],
+  ["br", createBrotliDecompress],
+  ["deflate", createInflate],
+]);
+
 /** One coding: bodies that are compressed twice exist to be bombs. */
 function decompressed(body: Readable, encoding: string): Readable {
   if (encoding === "" || encoding === "identity") return body;
-  const stream =
-    encoding === "gzip" || encoding === "x-gzip"
-      ? createGunzip()
-      : encoding === "br"
-        ? createBrotliDecompress()
-        : encoding === "deflate"
-          ? createInflate()
-          : undefined;
-  if (stream === undefined) {
+  const decoder = decoders.get(encoding);
+  if (decoder === undefined) {
     discard(body);
     throw new FetchFailed(`its content-encoding ${encoding.slice(0, 40)} is not known`);
   }
   // Errors reach the reader through the last stream.
-  return pipeline(body, stream, () => undefined) as Readable;
+  return pipeline(body, decoder(), () => undefined) as Readable;
 }
 
 /** Ends the connection too, where there is more to come. */

@@ -4,7 +4,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Passage } from "../../types.js";
 import { WebEngine } from "./engine.js";
 import { Pages } from "./pages.js";
-import type { PageSettings } from "./pages.js";
 import { html, redirect, startInternet } from "./site.test-support.js";
 import type { Answer, Internet } from "./site.test-support.js";
 
@@ -29,7 +28,7 @@ beforeEach(() => {
 const others: Pages[] = [];
 afterEach(async () => void (await Promise.all(others.splice(0).map((pages) => pages.close()))));
 
-function pagesWith(settings: Partial<PageSettings>): Pages {
+function pagesWith(settings: ConstructorParameters<typeof Pages>[0]): Pages {
   const pages = new Pages(settings, internet.rules);
   others.push(pages);
   return pages;

@@ -2,14 +2,13 @@
 import { Gate } from "../../async.js";
 import { Lru } from "../../lru.js";
 import { DocumentParser } from "../documents/parser.js";
+import { decodePage } from "../text/charset.js";
 import { Refused, type ConnectRules } from "./addresses.js";
-import { decodePage } from "./charset.js";
 import { bestExcerpt } from "./excerpt.js";
-import { fetchPage } from "./fetcher.js";
-import type { Fetched, FetchLimits } from "./fetcher.js";
+import { fetchPage, type Fetched, type FetchLimits } from "./fetcher.js";
 import { Robots, RobotsDenied } from "./robots.js";
 
-export interface PageSettings extends FetchLimits {
+interface PageSettings extends FetchLimits {
   /** Longest text taken from a page. The default holds 100 words, as the passages of Search-R1's Wikipedia do. UTF-16 units. */
   maxCharacters: number;
   /** Pages under way at once, and at one host. */
@@ -48,7 +47,7 @@ interface PageCounts {
   robotsDenied: number;
 }
 
-/** Reads pages. Whoever makes one closes it. */
+/** Reads pages. The caller closes it. */
 export class Pages {
   readonly counts: PageCounts = {
     pagesFetched: 0,
@@ -99,16 +98,9 @@ export class Pages {
   }
 
   async #fetch(address: string, signal: AbortSignal): Promise<Fetched> {
-    const page = await fetchPage(
-      address,
-      {
-        limits: this.#settings,
-        signal,
-        mayVisit: (url) => this.#robots.check(url, signal),
-        wants: (contentType) => readTypes.has(contentType),
-      },
-      this.#rules,
-    );
+    const mayVisit = (url: URL): Promise<void> => this.#robots.check(url, signal);
+    const wants = (contentType: string): boolean => readTypes.has(contentType);
+    const page = await fetchPage(address, { limits: this.#settings, signal, mayVisit, wants }, this.#rules);
     if (page.status < 200 || page.status > 299) throw new Error(`the server answered ${page.status}`);
     if (!readTypes.has(page.contentType)) throw new Error(`${page.contentType || "a body without a type"} is not read`);
     return page;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { ServiceFailure } from "../../http/request.js";
 import { cleanText } from "./clean.js";
 import { webProviders } from "./providers.js";
-import type { WebEngineName, WebRequest } from "./providers.js";
+import type { WebEngineName, WebProvider } from "./providers.js";
 
 const names = Object.keys(webProviders) as WebEngineName[];
 const answerOf = (name: string): Record<string, unknown> =>
@@ -15,6 +15,7 @@ const keys = ["the-key", "the-engine"];
 describe("requests", () => {
   const third = { ...first, k: 50, page: 2 };
 
+  type WebRequest = ReturnType<WebProvider["request"]>;
   it.each<[WebEngineName, WebRequest, WebRequest]>([
     [
       "serper",

@@ -15,7 +15,7 @@ interface WebQuery {
   page: number;
 }
 
-export interface WebRequest {
+interface WebRequest {
   /** Added to the endpoint's. */
   parameters?: Record<string, string>;
   headers?: Record<string, string>;

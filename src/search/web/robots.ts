@@ -3,8 +3,7 @@ import robotsParser from "robots-parser";
 import { orAborted } from "../../async.js";
 import { Lru } from "../../lru.js";
 import { Refused, type ConnectRules } from "./addresses.js";
-import { fetchPage, userAgent } from "./fetcher.js";
-import type { FetchLimits } from "./fetcher.js";
+import { fetchPage, userAgent, type FetchLimits } from "./fetcher.js";
 
 /** A page that its site asks robots not to read. */
 export class RobotsDenied extends Error {}

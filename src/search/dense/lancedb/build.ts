@@ -5,12 +5,10 @@ import { UserError } from "../../../errors.js";
 import type { StoredPassage } from "../../../types.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import type { SearchOptions } from "../../engine.js";
-import { passageText } from "../encoder.js";
-import type { Encoder, EncoderSource } from "../encoder.js";
+import { passageText, type Encoder, type EncoderSource } from "../encoder.js";
 import type { TableNotes } from "./columns.js";
 import { loadArrow, loadLance } from "./library.js";
-import { lanceError, lancePlace } from "./storage.js";
-import type { Environment, LancePlace } from "./storage.js";
+import { lanceError, lancePlace, type Environment, type LancePlace } from "./storage.js";
 import type { IndexPlan, TableState, WriterAnswer, WriterData, WriterTask } from "./writer.js";
 
 /** Some passages in a row. */
@@ -88,7 +86,7 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
         if (skipped > 0 && seen + skipped === resumedFrom)
           checkResumed(table.name, some.passages[skipped - 1].id, last, resumedFrom);
         if (skipped < some.passages.length) {
-          await table.gather(rest(some, skipped), seen + skipped, { signal });
+          await table.gather(slice(some, skipped, some.passages.length), seen + skipped, { signal });
           pending += some.passages.length - skipped;
         }
         seen += some.passages.length;
@@ -218,8 +216,7 @@ export class LanceTable {
 
   /** Id of a row, in the order of writing. */
   async idAt(row: number): Promise<string> {
-    const answer = await this.#ask({ do: "ids", rows: [row] }, "reading");
-    return (answer as { ids: string[] }).ids[0];
+    return ((await this.#ask({ do: "id", row }, "reading")) as { id: string }).id;
   }
 
   /** Takes rows in; they are durable after `append`. `first`: number of the first, for messages. */
@@ -298,18 +295,17 @@ function subVectors(dimensions: number): number {
   return dimensions;
 }
 
-function slices({ passages, vectors_N_E }: LanceRows, size: number): LanceRows[] {
-  if (passages.length <= size) return passages.length === 0 ? [] : [{ passages, vectors_N_E }];
-  const dimensions = (vectors_N_E?.length ?? 0) / passages.length;
-  return Array.from({ length: Math.ceil(passages.length / size) }, (_, part) => ({
-    passages: passages.slice(part * size, (part + 1) * size),
-    vectors_N_E: vectors_N_E?.subarray(part * size * dimensions, (part + 1) * size * dimensions),
-  }));
+function slices(rows: LanceRows, size: number): LanceRows[] {
+  const count = Math.ceil(rows.passages.length / size);
+  return Array.from({ length: count }, (_, part) => slice(rows, part * size, (part + 1) * size));
 }
 
-function rest({ passages, vectors_N_E }: LanceRows, skipped: number): LanceRows {
+function slice({ passages, vectors_N_E }: LanceRows, first: number, end: number): LanceRows {
   const dimensions = (vectors_N_E?.length ?? 0) / passages.length;
-  return { passages: passages.slice(skipped), vectors_N_E: vectors_N_E?.subarray(skipped * dimensions) };
+  return {
+    passages: passages.slice(first, end),
+    vectors_N_E: vectors_N_E?.subarray(first * dimensions, end * dimensions),
+  };
 }
 
 function checkSame(

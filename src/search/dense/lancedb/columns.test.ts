@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
 import { findColumns, parseCollection } from "./columns.js";
-import type { TableSchema } from "./columns.js";
 
 const text = { typeId: 5, toString: () => "Utf8" };
 const int = { typeId: 2, toString: () => "Int64" };
@@ -11,7 +10,7 @@ const vector = (listSize: number) => ({
   valueType: { typeId: 3 },
   toString: () => `Float[${listSize}]`,
 });
-const schema = (columns: Record<string, object>): TableSchema => ({
+const schema = (columns: Record<string, object>): Parameters<typeof findColumns>[1] => ({
   fields: Object.entries(columns).map(([name, type]) => ({ name, type: type as { typeId: number } })),
 });
 

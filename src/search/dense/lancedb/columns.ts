@@ -16,7 +16,7 @@ export interface LanceColumns {
 }
 
 /** An Arrow schema, as far as it matters here. Said without Arrow's own types, which are not there where LanceDB is not installed. */
-export interface TableSchema {
+interface TableSchema {
   readonly fields: readonly Column[];
 }
 
@@ -90,12 +90,8 @@ export function findColumns(
       if (!fits(column)) return fail(`cannot take ${key} from "${name}", whose type is ${String(column.type)}`, key);
       return column;
     }
-    const candidates = columns.filter(fits);
-    for (const known of names) {
-      const column = candidates.find((one) => one.name.toLowerCase() === known);
-      if (column !== undefined) return column;
-    }
-    return undefined;
+    const known = names.find((name) => columns.some((one) => fits(one) && one.name.toLowerCase() === name));
+    return columns.find((one) => fits(one) && one.name.toLowerCase() === known);
   };
 
   const vectors = columns.filter(isVector);

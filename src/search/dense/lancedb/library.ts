@@ -4,26 +4,23 @@ import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
 import { UserError } from "../../../errors.js";
 
-type LanceLibrary = typeof Lance;
-type ArrowLibrary = typeof Arrow;
-
 const require = createRequire(import.meta.url);
 
 /** @throws UserError where LanceDB is not installed or has no build for this machine */
-export function loadLance(): LanceLibrary {
+export function loadLance(): typeof Lance {
   // LanceDB warns on stderr at every look at an index unless it is told whether the centroids belong to the answer. Sleuth does not read them.
   // Its other warnings are about choices made here, and would be written across a progress bar.
   process.env.LANCEDB_LOG ??= "error";
   process.env.LANCE_INCLUDE_VECTOR_CENTROIDS ??= "false";
-  return load<LanceLibrary>("@lancedb/lancedb");
+  return load<typeof Lance>("@lancedb/lancedb");
 }
 
 /**
  * Arrow as LanceDB itself sees it: both are CommonJS here. Tables made by Arrow's ES module have other classes, and LanceDB refuses them.
  * @throws UserError where Arrow is not installed
  */
-export function loadArrow(): ArrowLibrary {
-  return load<ArrowLibrary>("apache-arrow");
+export function loadArrow(): typeof Arrow {
+  return load<typeof Arrow>("apache-arrow");
 }
 
 /** Why there is no LanceDB here; undefined where there is. Loads it. */

@@ -4,15 +4,12 @@ import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
 import { UserError, nearest } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
 import { parseContents } from "../../text/contents.js";
-import { SearchError, checkCount, checkSignal } from "../../engine.js";
-import type { SearchOptions } from "../../engine.js";
+import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
 import type { NearestPassages } from "../engine.js";
-import { findColumns, fromMetadata } from "./columns.js";
-import type { LanceColumns, TableNotes } from "./columns.js";
+import { findColumns, fromMetadata, type LanceColumns, type TableNotes } from "./columns.js";
 import { loadLance } from "./library.js";
-import { checkFolder, lanceError, lancePlace, plainMessage } from "./storage.js";
-import type { Environment, LancePlace } from "./storage.js";
+import { checkFolder, lanceError, lancePlace, plainMessage, type Environment, type LancePlace } from "./storage.js";
 
 export interface LanceSettings {
   /** Folder, TABLE.lance within one, s3://bucket/folder, gs://… or az://…. */
@@ -128,7 +125,7 @@ export class LancePassages implements NearestPassages {
   async search(queries_Q_E: Float32Array, k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
     checkCount(k);
     checkSignal(signal);
-    if (this.#closed.signal.aborted) throw this.#closedError();
+    this.#closed.signal.throwIfAborted();
     if (queries_Q_E.length % this.dimensions !== 0)
       throw new Error(
         `internal: ${queries_Q_E.length} numbers are no whole number of vectors of ${this.dimensions} dimensions`,
@@ -152,7 +149,7 @@ export class LancePassages implements NearestPassages {
   /** Searches under way fail. */
   async close(): Promise<void> {
     if (this.#closed.signal.aborted) return;
-    this.#closed.abort(this.#closedError());
+    this.#closed.abort(new SearchError("lancedb: the table is closed", { engine: "lancedb", isRetryable: false }));
     // A query under way goes on in LanceDB's own threads; what it holds must not go before it.
     await this.#gate.idle();
     this.#table.close();
@@ -160,19 +157,29 @@ export class LancePassages implements NearestPassages {
   }
 
   static async #openTable(place: LancePlace, settings: LanceSettings): Promise<LancePassages> {
-    const { connection, table } = await connectTable(place, settings);
+    let doing = `opening ${place.address}`;
+    let connection: Connection | undefined;
+    let table: Table | undefined;
     try {
+      connection = await loadLance().connect(place.address, {
+        storageOptions: place.storageOptions,
+        readConsistencyInterval: settings.refreshSeconds,
+      });
+      const names = await connection.tableNames({ limit: 1_000 });
+      const name = chooseTable(place, settings.table === "" ? place.table : settings.table, names);
+      doing = `opening the table "${name}"`;
+      table = await openNamed(connection, name, place);
       const schema = await table.schema();
-      const { dimensions, ...columns } = findColumns(table.name, schema, settings.columns);
-      const notes = fromMetadata(schema.metadata);
+      const { dimensions, ...columns } = findColumns(name, schema, settings.columns);
       const count = await table.countRows();
       const access = { columns, ...(await indexOf(table, columns.vector)) };
-      if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(table.name, count));
-      return new LancePassages(connection, table, place, settings, { ...access, ...notes, count, dimensions });
+      if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(name, count));
+      const facts = { ...access, ...fromMetadata(schema.metadata), count, dimensions };
+      return new LancePassages(connection, table, place, settings, facts);
     } catch (error) {
-      table.close();
-      connection.close();
-      throw lanceError(`opening the table "${table.name}"`, error, place);
+      table?.close();
+      connection?.close();
+      throw lanceError(doing, error, place);
     }
   }
 
@@ -236,10 +243,6 @@ export class LancePassages implements NearestPassages {
       throw lanceError("a query", error, this.#place);
     }
   }
-
-  #closedError(): SearchError {
-    return new SearchError("lancedb: the table is closed", { engine: "lancedb", isRetryable: false });
-  }
 }
 
 function lateError(doing: string, timeoutMs: number): SearchError {
@@ -247,31 +250,6 @@ function lateError(doing: string, timeoutMs: number): SearchError {
     engine: "lancedb",
     isRetryable: true,
   });
-}
-
-/** @throws UserError that names the tables there are */
-async function connectTable(
-  place: LancePlace,
-  { table: wanted, refreshSeconds }: LanceSettings,
-): Promise<{ connection: Connection; table: Table }> {
-  const { connect } = loadLance();
-  let connection: Connection;
-  try {
-    connection = await connect(place.address, {
-      storageOptions: place.storageOptions,
-      readConsistencyInterval: refreshSeconds,
-    });
-  } catch (error) {
-    throw lanceError(`opening ${place.address}`, error, place);
-  }
-  try {
-    const names = await connection.tableNames({ limit: 1_000 });
-    const name = chooseTable(place, wanted === "" ? place.table : wanted, names);
-    return { connection, table: await openNamed(connection, name, place) };
-  } catch (error) {
-    connection.close();
-    throw lanceError(`opening ${place.address}`, error, place);
-  }
 }
 
 async function openNamed(connection: Connection, name: string, place: LancePlace): Promise<Table> {
@@ -287,6 +265,7 @@ async function openNamed(connection: Connection, name: string, place: LancePlace
   }
 }
 
+/** @throws UserError that names the tables there are */
 function chooseTable({ address }: LancePlace, wanted: string, names: readonly string[]): string {
   const list = names.length === 0 ? "There are no tables there." : `Tables there: ${names.join(", ")}.`;
   if (wanted !== "") {

@@ -1,17 +1,15 @@
 /** @file Passages and the vectors that were made of them elsewhere, row by row. */
 import { UserError } from "../../../errors.js";
 import type { StoredPassage } from "../../../types.js";
-import type { VectorSource } from "../vectors/open-vectors.js";
+import type { VectorRows, VectorSource } from "../vectors/open-vectors.js";
 import type { LanceRows } from "./build.js";
-
-type Stream<Item> = AsyncIterable<Item> | Iterable<Item>;
 
 /**
  * Puts each passage beside its vector, which must come in the same order.
  * @throws UserError when there are more of one than of the other, or an id of the vectors is not that of the passage
  */
 export async function* lanceRows(
-  passages: Stream<readonly StoredPassage[]>,
+  passages: AsyncIterable<readonly StoredPassage[]> | Iterable<readonly StoredPassage[]>,
   vectors: VectorSource,
 ): AsyncGenerator<LanceRows> {
   const reader = new RowReader(vectors);
@@ -29,8 +27,8 @@ export async function* lanceRows(
 
 class RowReader {
   readonly #source: VectorSource;
-  readonly #blocks: AsyncIterator<{ vectors: Float32Array | Float64Array; ids?: string[] }>;
-  #block: { vectors: Float32Array | Float64Array; ids?: string[] } = { vectors: new Float32Array() };
+  readonly #blocks: AsyncIterator<VectorRows>;
+  #block: VectorRows = { vectors: new Float32Array() };
   #row = 0;
 
   constructor(source: VectorSource) {

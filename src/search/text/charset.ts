@@ -1,12 +1,22 @@
-/** @file Bytes of a page as text: by its byte order mark, its server's word, its own word, or what the bytes look like, in this order (WHATWG HTML). */
+/** @file Bytes as text: by their byte order mark, by what a page and its server say, or by what the bytes look like, in this order (WHATWG HTML). */
+import { isUtf8 } from "node:buffer";
 import { TextDecoder } from "node:util";
 
 /** How much of a page is searched for its own word. Bytes. */
 const metaBytes = 1_024;
 
-/** @param charset what the server says; empty where it says nothing */
+/**
+ * A page of the web, which may name its charset itself.
+ * @param charset what the server says; empty where it says nothing
+ */
 export function decodePage(bytes: Uint8Array, charset: string): string {
-  const decoder = bomOf(bytes) ?? decoderOf(charset) ?? decoderOf(charsetOfMeta(bytes)) ?? guess(bytes);
+  return decodeText(bytes, [charset, charsetOfMeta(bytes)]);
+}
+
+/** @param charsets what is said about the bytes, the most reliable first; names that nobody knows are passed over */
+export function decodeText(bytes: Uint8Array, charsets: readonly string[] = []): string {
+  const said = charsets.map(decoderOf).find((decoder) => decoder !== undefined);
+  const decoder = bomOf(bytes) ?? said ?? new TextDecoder(isUtf8(bytes) ? "utf-8" : "windows-1252");
   const text = decoder.decode(bytes);
   return decoder.encoding === "windows-1252" ? text.replace(/[\x80-\x9f]/g, windows1252) : text;
 }
@@ -40,13 +50,4 @@ function charsetOfMeta(bytes: Uint8Array): string {
   const start = Buffer.from(bytes.subarray(0, metaBytes)).toString("latin1");
   const label = /<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([^\s"'/>;]+)/i.exec(start)?.[1] ?? "";
   return /^utf-?16/i.test(label) ? "utf-8" : label;
-}
-
-function guess(bytes: Uint8Array): TextDecoder {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return new TextDecoder("utf-8");
-  } catch {
-    return new TextDecoder("windows-1252");
-  }
 }
