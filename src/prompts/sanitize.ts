@@ -12,7 +12,7 @@ import { chatMarkers } from "./chat.js";
 import type { Protocol } from "./protocol.js";
 import { protocolTags } from "./render.js";
 
-export interface Sanitized {
+interface Sanitized {
   text: string;
   /** Places where something was replaced or removed. */
   count: number;

@@ -3,7 +3,7 @@ import { Random } from "../../random.js";
 import { foldToAscii, mentions, type Country } from "./country.js";
 import { renderAsides, renderCurrencyPage, renderPages, type Page } from "./pages.js";
 import type { Bridge } from "./phrases.js";
-import { buildQuestions, type AtlasQuestion, type QuestionWorld } from "./questions.js";
+import { buildQuestions, type AtlasQuestion } from "./questions.js";
 import { realCountries } from "./real-countries.js";
 
 type Split = "train" | "validation" | "test";
@@ -38,7 +38,7 @@ export function buildAtlas(options: AtlasOptions = {}): Atlas {
   const countries = { train: [], validation: [], test: [] } as Record<Split, Country[]>;
   for (const country of all) countries[splits.get(country.id) ?? "train"].push(country);
   const questionsOf = (split: Split): AtlasQuestion[] => {
-    const world: QuestionWorld = {
+    const world: Parameters<typeof buildQuestions>[0] = {
       countries: countries[split],
       isUnique: (bridge, value) => counts.get(`${bridge}:${value.toLowerCase()}`) === 1,
       isRareLanguage: (language) => all.filter((country) => country.languages.includes(language)).length <= 3,

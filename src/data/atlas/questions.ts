@@ -25,7 +25,7 @@ export interface AtlasQuestion extends Question {
 }
 
 /** Everything a question may be about. */
-export interface QuestionWorld {
+interface QuestionWorld {
   /** Countries that may occur anywhere in a question's chain. */
   countries: readonly Country[];
   /** Whether a value names exactly one country of the whole world. */

@@ -3,7 +3,7 @@ import { Graph, print } from "../graph/graph.js";
 import { interpret, tensor, type Tensor } from "../graph/interpret.test-support.js";
 import { opCases, type OpCase } from "../graph/op-cases.test-support.js";
 import type { Attributes, Node, OpName } from "../graph/ops.js";
-import { gradientRules, gradients, type GradientRules } from "./gradients.js";
+import { gradientRules, gradients } from "./gradients.js";
 
 /** A scalar that depends on every element of the operation's output in a different, non-linear way. */
 function scalarLoss(g: Graph, y: Node): Node {
@@ -19,7 +19,7 @@ function differentiable(g: Graph): Node[] {
 }
 
 /** The largest difference between the rules' gradient and central differences, relative to the gradient's size. */
-function worstError({ build, inputs }: OpCase, rules: GradientRules): number {
+function worstError({ build, inputs }: OpCase, rules: typeof gradientRules): number {
   const g = new Graph();
   const loss = scalarLoss(g, build(g));
   const parameters = differentiable(g);
@@ -52,7 +52,7 @@ describe("gradient rules against central differences", () => {
   }
 
   it("a broken rule is caught", () => {
-    const broken: Record<string, Partial<GradientRules>> = {
+    const broken: Record<string, Partial<typeof gradientRules>> = {
       mul: { mul: (g, dy, { inputs: [a, b] }) => [g.mul(dy, a), g.mul(dy, b)] },
       rope: {
         rope: (g, dy, { inputs: [, positions, cos, sin] }) => [g.rope(dy, positions, cos, sin), null, null, null],

@@ -12,7 +12,7 @@ import type { Node, OpName } from "../graph/ops.js";
  */
 type GradientRule<K extends OpName> = (g: Graph, dy: Node, y: Node<K>) => (Node | null)[];
 /** Total: an operation without a rule does not compile. */
-export type GradientRules = { [K in OpName]: GradientRule<K> };
+type GradientRules = { [K in OpName]: GradientRule<K> };
 
 /**
  * A part of the forward pass whose activations are not kept: the backward pass computes it again from its inputs

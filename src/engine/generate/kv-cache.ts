@@ -2,7 +2,7 @@
 import type { KvShape } from "./backend.js";
 
 /** Capacities are multiples of this, so that the order in which attention sums does not depend on them. */
-export const capacityStep = 64;
+const capacityStep = 64;
 
 /** The smallest capacity that holds `length` positions. */
 export function capacityFor(length: number): number {

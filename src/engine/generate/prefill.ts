@@ -2,15 +2,10 @@
 import type { GenerateBackend, PrefillInput } from "./backend.js";
 import { capacityFor, KvCache } from "./kv-cache.js";
 import { nextPieceEnd, paddedLength, samePiece } from "./prefix-reuse.js";
+import type { SamplerOptions } from "./sampler.js";
 import type { Slot, SlotTable } from "./slots.js";
 
-interface PrefillLimits {
-  pieceLength: number;
-  /** Most new tokens per run, padding included. */
-  tokensPerRun: number;
-  /** Most cached and new positions per run, padding included: bounds the copies of caches. */
-  positionsPerRun: number;
-}
+type PrefillLimits = Required<Pick<SamplerOptions, "pieceLength" | "tokensPerRun">>;
 
 interface PrefillCounts {
   runs: number;
@@ -91,9 +86,9 @@ export class Prefiller {
     for (const piece of sorted) {
       const length = padded(piece);
       const rows = run.length + 1;
-      const fits =
-        rows * length <= this.#limits.tokensPerRun &&
-        rows * (capacityFor(piece.start) + length) <= this.#limits.positionsPerRun;
+      const { tokensPerRun } = this.#limits;
+      // Cached positions are copied for the run: they are bounded, too.
+      const fits = rows * length <= tokensPerRun && rows * (capacityFor(piece.start) + length) <= 2 * tokensPerRun;
       if (run.length > 0 && (padded(run[0]) !== length || !fits)) {
         runs.push(run);
         run = [];

@@ -12,17 +12,7 @@
  *   there. Its sampled tokens were computed by decoding, so this is the one case where a last bit can differ from a computation from the beginning, after an eviction.
  * The last token of a prefix is never part of a piece: it is the first decode step, for everyone alike.
  */
-
-/** What a slot holds. */
-export interface Held {
-  /** Room for a whole context; [0, length) belong to the cached keys and values, the next one is known, or −1. */
-  tokens: Int32Array;
-  length: number;
-  /** The leading positions that were computed from the beginning in canonical pieces. */
-  canonical: number;
-  /** Where the prefix of the last request ended (without its last token): decoding began with this state. */
-  prefixEnd: number;
-}
+import type { Slot } from "./slots.js";
 
 /** Padded lengths of runs are multiples of this; a run of one token would take another arithmetic path. */
 const pad = 8;
@@ -38,7 +28,7 @@ interface Reuse {
 }
 
 /** How many leading positions of `prefix_T` (its last token excluded) may be taken from `held`. */
-export function findReuse(held: Held, idle: boolean, prefix_T: Int32Array, pieceLength: number): Reuse {
+export function findReuse(held: Slot, idle: boolean, prefix_T: Int32Array, pieceLength: number): Reuse {
   const wanted = prefix_T.length - 1;
   const common = commonLength(held.tokens, prefix_T, Math.min(held.length, wanted));
   const continues = common === held.length && held.tokens[common] === prefix_T[common];
@@ -55,7 +45,7 @@ function commonLength(a: Int32Array, b: Int32Array, limit: number): number {
 }
 
 /** End of the piece that begins at `held.length`, for a slot whose prefix ends at `prefixEnd`. */
-export function nextPieceEnd(held: Held, pieceLength: number): number {
+export function nextPieceEnd(held: Slot, pieceLength: number): number {
   const start = held.length;
   const canonical = start < held.canonical;
   const end = canonical ? (Math.floor(start / pieceLength) + 1) * pieceLength : start + continuationPiece;
@@ -63,7 +53,7 @@ export function nextPieceEnd(held: Held, pieceLength: number): number {
 }
 
 /** Whether computing the next piece of both gives the same keys and values, so that one computation serves both. */
-export function samePiece(a: Held, b: Held, pieceLength: number): boolean {
+export function samePiece(a: Slot, b: Slot, pieceLength: number): boolean {
   if (a.length !== b.length || a.length >= a.canonical || b.length >= b.canonical) return false;
   const end = nextPieceEnd(a, pieceLength);
   return end === nextPieceEnd(b, pieceLength) && commonLength(a.tokens, b.tokens, end) === end;

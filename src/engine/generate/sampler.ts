@@ -28,7 +28,7 @@ export interface SamplerOptions {
   reuse?: boolean;
   /** Prefixes are computed, and their beginnings shared, in pieces of this many tokens. Default 64. */
   pieceLength?: number;
-  /** Most new tokens per prefill run. Default 4096. */
+  /** Most new tokens per prefill run, padding included. Default 4096. */
   tokensPerRun?: number;
   /** Waiting requests join when they are this many … Default 4. */
   admitCount?: number;
@@ -80,11 +80,7 @@ export class Sampler {
     this.#options = { ...defaults, admitCount: 4, admitAfterSteps: 2, ...options, maxBatch, slots };
     this.#backend = measured(backend, (ms) => (this.#runtimeMs += ms));
     this.#table = new SlotTable(backend.kv, this.#options);
-    this.#prefiller = new Prefiller(this.#backend, {
-      pieceLength: this.#options.pieceLength,
-      tokensPerRun: this.#options.tokensPerRun,
-      positionsPerRun: 2 * this.#options.tokensPerRun,
-    });
+    this.#prefiller = new Prefiller(this.#backend, this.#options);
     this.#drawer = new TokenSampler(backend.vocabSize);
     const rows = Math.max(minRows, maxBatch);
     this.#tokens = new Int32Array(rows);

@@ -3,28 +3,27 @@
  * because their next turn will begin with the same tokens, and free rows.
  */
 import type { KvShape } from "./backend.js";
-import { bytesPerPosition, capacityStep, capacityFor, KvCache } from "./kv-cache.js";
-import { findReuse, type Held } from "./prefix-reuse.js";
+import { bytesPerPosition, capacityFor, KvCache } from "./kv-cache.js";
+import { findReuse } from "./prefix-reuse.js";
+import type { SamplerOptions } from "./sampler.js";
 
 /** One row's content. Positions [0, length) of the cache hold the keys and values of `tokens[0 … length)`. */
-export interface Slot extends Held {
+export interface Slot {
   row: number;
+  /** Room for a whole context; [0, length) belong to the cached keys and values, the next one is known, or −1. */
+  tokens: Int32Array;
+  length: number;
+  /** The leading positions that were computed from the beginning in canonical pieces. */
+  canonical: number;
+  /** Where the prefix of the last request ended (without its last token): decoding began with this state. */
+  prefixEnd: number;
   /** Logical time of the last use; the least recently used idle slot is given up first. */
   lastUsed: number;
 }
 
-interface SlotLimits {
-  /** Longest sequence. */
-  contextLength: number;
-  /** Most rows. */
-  slots: number;
-  /** Most bytes of keys and values. */
-  memoryLimitBytes: number;
-  /** Whether prefixes that are already held are used again. */
-  reuse: boolean;
-  /** Shared beginnings are reused in multiples of this. */
-  pieceLength: number;
-}
+type SlotLimits = Required<
+  Pick<SamplerOptions, "contextLength" | "slots" | "memoryLimitBytes" | "reuse" | "pieceLength">
+>;
 
 /** Fewest rows: a lone row takes another arithmetic path in the runtime, so a second one always runs along. */
 export const minRows = 2;
@@ -117,7 +116,7 @@ export class SlotTable {
     this.#tainted = false;
     // What comes next is likely as long as what was: growing again would only move empty rows. Where memory is short, rows count more.
     const roomy = this.rowsAllowed(capacity) >= this.slots.length;
-    this.#resize(this.slots.length, roomy ? capacity : capacityStep);
+    this.#resize(this.slots.length, roomy ? capacity : capacityFor(1));
   }
 
   #find(tokens: Int32Array): (ReturnType<typeof findReuse> & { slot: Slot }) | undefined {

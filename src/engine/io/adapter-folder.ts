@@ -11,7 +11,7 @@ import type { ModelConfig } from "../model/config.js";
 import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
 import { readRequiredJson } from "./json-file.js";
-import { type FloatType, SafetensorsFile, writeSafetensors } from "./safetensors.js";
+import { type FloatType, namedTensors, SafetensorsFile, writeSafetensors } from "./safetensors.js";
 import { checkFinite } from "./tensor-set.js";
 
 export const adapterConfigFile = "adapter_config.json";
@@ -64,17 +64,15 @@ export async function saveAdapterFolder(
 ): Promise<void> {
   const { adapter, base, config, dtype = "F32" } = options;
   const { lora, parameters } = adapter;
-  const tensors = adapterShapes(config, lora).map(({ name, shape }) => ({
-    name: prefix + name,
-    shape,
-    data: parameter(parameters, name),
-  }));
   await mkdir(folder, { recursive: true });
   await writeFile(
     path.join(folder, adapterConfigFile),
     `${JSON.stringify(toAdapterConfigJson(lora, base), null, 2)}\n`,
   );
-  await writeSafetensors(path.join(folder, adapterWeightsFile), tensors, { dtype, metadata: { format: "pt" } });
+  await writeSafetensors(path.join(folder, adapterWeightsFile), namedTensors(parameters, prefix), {
+    dtype,
+    metadata: { format: "pt" },
+  });
 }
 
 /** `adapter_config.json` as PEFT's `LoraConfig` would read it. */

@@ -2,6 +2,7 @@
 import { UserError } from "../../errors.js";
 import { modelTypes, type ModelConfig, type ModelType, rotaryFrequencies, type RopeScaling } from "../model/config.js";
 import type { GgufFile } from "./gguf-file.js";
+import type { StoredTensor, TensorSet } from "./tensor-set.js";
 
 /** The divisors of the rotary frequencies, where the converter stored them as a tensor (Llama 3). */
 const ropeDivisors = "rope_freqs.weight";
@@ -158,8 +159,27 @@ const otherNames: Record<string, string> = {
   "output.weight": "lm_head.weight",
 };
 
+/** The file's tensors under Hugging Face's names, their rows in Hugging Face's order. */
+export function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
+  const tensors = new Map<string, StoredTensor>();
+  const stored = new Map<string, string>();
+  for (const [ggufName, { shape }] of gguf.tensors) {
+    const name = huggingFaceName(ggufName);
+    if (name === undefined) continue;
+    tensors.set(name, { file: gguf.file, shape });
+    stored.set(name, ggufName);
+  }
+  return {
+    described: `${gguf.file} (its metadata)`,
+    location: gguf.file,
+    tensors,
+    read: (name, target) => gguf.read(stored.get(name) ?? name, target, rowPlaces(name, config)),
+    close: () => gguf.close(),
+  };
+}
+
 /** Hugging Face's name of a tensor of a GGUF file; undefined for the tensors that the configuration has already used. */
-export function huggingFaceName(name: string): string | undefined {
+function huggingFaceName(name: string): string | undefined {
   if (name === ropeDivisors) return undefined;
   const [, layer, module, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const known = Object.hasOwn(layerNames, module ?? "")
@@ -172,7 +192,7 @@ export function huggingFaceName(name: string): string | undefined {
  * Where a stored row of a tensor belongs. For the architecture "llama", llama.cpp rotates neighbours (2j, 2j+1) instead of halves
  * (j, j + headDim/2), and its converter puts the rows of q and k in that order.
  */
-export function rowPlaces(name: string, { modelType, headDim }: ModelConfig): ((row: number) => number) | undefined {
+function rowPlaces(name: string, { modelType, headDim }: ModelConfig): ((row: number) => number) | undefined {
   if (modelType !== "llama" || !/\.self_attn\.[qk]_proj\.weight$/.test(name)) return undefined;
   return (row) => {
     const within = row % headDim;

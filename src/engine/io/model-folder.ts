@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import { createParameterStore, parameter, parameterShapes, type ParameterStore } from "../model/parameters.js";
 import { toConfigJson } from "./config-json.js";
 import { openModel } from "./open-model.js";
-import { type FloatType, writeSafetensors } from "./safetensors.js";
+import { type FloatType, namedTensors, writeSafetensors } from "./safetensors.js";
 import { configFile, weightsFile } from "./safetensors-set.js";
 import {
   isGguf,
@@ -54,8 +54,10 @@ export async function saveModelFolder(
   const json = toConfigJson(config, dtype);
   await mkdir(folder, { recursive: true });
   await writeFile(path.join(folder, configFile), `${JSON.stringify(json, null, 2)}\n`);
-  const tensors = parameters.shapes.map(({ name, shape }) => ({ name, shape, data: parameter(parameters, name) }));
-  await writeSafetensors(path.join(folder, weightsFile), tensors, { dtype, metadata: { format: "pt" } });
+  await writeSafetensors(path.join(folder, weightsFile), namedTensors(parameters), {
+    dtype,
+    metadata: { format: "pt" },
+  });
   if (typeof tokenizerFrom !== "string") await writeTokenizerFiles(folder, tokenizerFrom);
   else if (isGguf(tokenizerFrom)) await writeTokenizerFiles(folder, await readTokenizerFiles(tokenizerFrom));
   else if (path.resolve(tokenizerFrom) !== path.resolve(folder)) await copyTokenizer(tokenizerFrom, folder);

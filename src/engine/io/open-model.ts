@@ -4,15 +4,20 @@ import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { parseModelConfig } from "./config-json.js";
-import { huggingFaceName, readGgufConfig, rowPlaces } from "./gguf-config.js";
+import { ggufTensors, readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readRequiredJson } from "./json-file.js";
-import type { ModelSource } from "./tensor-set.js";
-import type { TokenizerFiles } from "./tokenizer-files.js";
 import { configFile, openSafetensors, weightsFile } from "./safetensors-set.js";
-import { checkFinite, checkTensors, type StoredTensor, type TensorSet } from "./tensor-set.js";
-import { generationFile, isGguf, readTokenizerFiles, settingsFile, tokenizerFile } from "./tokenizer-files.js";
+import { checkFinite, checkTensors, type ModelSource, type TensorSet } from "./tensor-set.js";
+import {
+  generationFile,
+  isGguf,
+  readTokenizerFiles,
+  settingsFile,
+  tokenizerFile,
+  type TokenizerFiles,
+} from "./tokenizer-files.js";
 import { endOfTextIds, largestId } from "./tokenizer.js";
 
 /**
@@ -62,24 +67,6 @@ async function openGguf(file: string): Promise<ModelSource> {
     await gguf.close();
     throw error;
   }
-}
-
-function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
-  const tensors = new Map<string, StoredTensor>();
-  const stored = new Map<string, string>();
-  for (const [ggufName, { shape }] of gguf.tensors) {
-    const name = huggingFaceName(ggufName);
-    if (name === undefined) continue;
-    tensors.set(name, { file: gguf.file, shape });
-    stored.set(name, ggufName);
-  }
-  return {
-    described: `${gguf.file} (its metadata)`,
-    location: gguf.file,
-    tensors,
-    read: (name, target) => gguf.read(stored.get(name) ?? name, target, rowPlaces(name, config)),
-    close: () => gguf.close(),
-  };
 }
 
 async function checked(

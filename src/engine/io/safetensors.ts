@@ -6,7 +6,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { elementCount } from "../model/parameters.js";
+import { elementCount, parameter, type ParameterStore } from "../model/parameters.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
 import { readInto } from "../../files/read-into.js";
 
@@ -32,7 +32,7 @@ interface TensorEntry {
   end: number;
 }
 
-export interface NamedTensor {
+interface NamedTensor {
   name: string;
   shape: readonly number[];
   data: Float32Array;
@@ -144,6 +144,11 @@ export class SafetensorsFile {
   close(): Promise<void> {
     return this.#handle.close();
   }
+}
+
+/** The tensors of a store, to be written; `prefix` goes before their names. */
+export function namedTensors(store: ParameterStore, prefix = ""): NamedTensor[] {
+  return store.shapes.map(({ name, shape }) => ({ name: prefix + name, shape, data: parameter(store, name) }));
 }
 
 /** Settings of a file to write. */

@@ -11,7 +11,9 @@ import type { LoraConfig } from "../model/lora.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { mostLossRows } from "../optim/forward-backward.js";
 import { formatMemory } from "./limit.js";
-import { modelProfiles, type ModelProfiles, type SessionProfile } from "./profiles.js";
+import { modelProfiles, type SessionProfile } from "./profiles.js";
+
+type ModelProfiles = ReturnType<typeof modelProfiles>;
 
 /** What is going to be done with a model. */
 export interface Workload {

@@ -32,30 +32,8 @@ export interface SessionProfile {
   outputBytes(sizes: Sizes): number;
 }
 
-/** The sessions of a model and the sizes of its weights. */
-export interface ModelProfiles {
-  weightBytes: number;
-  trainableBytes: number;
-  /** Copies of weights that the sampling session makes for the processor. */
-  packedBytes: () => number;
-  sampling: () => SessionProfile;
-  training: (layout: Layout, options: { recompute: boolean; entropy: boolean }) => SessionProfile;
-  logprobs: (layout: Layout) => SessionProfile;
-  /** The optimizer works on one parameter at a time. */
-  optimizerBytes: number;
-  critic: CriticProfiles;
-}
-
-/** Of a value function beside the model: all of its weights are trained. */
-interface CriticProfiles {
-  trainableBytes: number;
-  training: (layout: Layout, recompute: boolean) => SessionProfile;
-  values: (layout: Layout) => SessionProfile;
-  optimizerBytes: number;
-}
-
-/** Nothing of the model's weights is touched or made. */
-export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined): ModelProfiles {
+/** The sessions of a model and the sizes of its weights. Nothing of the weights is touched or made. */
+export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined) {
   const shapes = parameterShapes(config);
   const trained = lora ? adapterShapes(config, lora) : shapes;
   const model: EngineModel = lora
@@ -73,18 +51,21 @@ export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined)
   return {
     weightBytes: bytesOf(shapes),
     trainableBytes: bytesOf(trained),
+    /** Copies of weights that the sampling session makes for the processor. */
     packedBytes: once(() => packedBytes(sampling(), lora === undefined)),
     sampling: once(() => sessionProfile(sampling())),
     training: onceEach((layout: Layout, options: { recompute: boolean; entropy: boolean }) =>
       sessionProfile(trainingGraph(model, "ppo", { layout, ...options })),
     ),
     logprobs: onceEach((layout: Layout) => sessionProfile(logprobGraph(model, layout))),
+    /** The optimizer works on one parameter at a time. */
     optimizerBytes: optimizerBytes(trained),
     critic: criticProfiles(model),
   };
 }
 
-function criticProfiles({ config, base }: EngineModel): CriticProfiles {
+/** A value function beside the model: all of its weights are trained. */
+function criticProfiles({ config, base }: EngineModel) {
   const shapes = valueShapes(config, base?.lora);
   const model: EngineModel = { config: trunkConfig(config), trainable: placeholder(shapes), base };
   return {

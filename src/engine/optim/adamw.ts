@@ -7,7 +7,7 @@ import path from "node:path";
 import type { AdamOptions, OptimStepResult } from "../../contracts/policy.js";
 import { UserError } from "../../errors.js";
 import { Graph } from "../graph/graph.js";
-import { SafetensorsFile, writeSafetensors, type NamedTensor } from "../io/safetensors.js";
+import { namedTensors, SafetensorsFile, writeSafetensors } from "../io/safetensors.js";
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
@@ -138,10 +138,9 @@ const moments = [
 
 /** Writes both moments, in float32, and the number of steps beside the weights in `folder`, which must exist. */
 export async function saveOptimizer(folder: string, { shapes }: ParameterStore, state: AdamState): Promise<void> {
-  const tensors = moments.flatMap(([prefix, key]): NamedTensor[] => {
-    const store = createParameterStore(shapes, state[key]);
-    return shapes.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape, data: parameter(store, name) }));
-  });
+  const tensors = moments.flatMap(([prefix, key]) =>
+    namedTensors(createParameterStore(shapes, state[key]), `${prefix}.`),
+  );
   await writeSafetensors(path.join(folder, stateFile), tensors, { metadata: { step: String(state.step) } });
 }
 

@@ -1,6 +1,6 @@
 /** @file The critic behind the local policy: parameters, trainer and optimizer of a value function. */
 import path from "node:path";
-import { SafetensorsFile, writeSafetensors } from "../../engine/io/safetensors.js";
+import { namedTensors, SafetensorsFile, writeSafetensors } from "../../engine/io/safetensors.js";
 import { checkFinite } from "../../engine/io/tensor-set.js";
 import { createParameterStore, parameter, type ParameterStore } from "../../engine/model/parameters.js";
 import { createValueModel, valueParts } from "../../engine/model/value-model.js";
@@ -48,8 +48,7 @@ export class LocalCritic implements Critic {
   async save(folder: string): Promise<void> {
     const { trunk, head } = valueParts(this.#model);
     await saveTrained(folder, this.#model, trunk, this.#options);
-    const tensors = head.shapes.map(({ name, shape }) => ({ name, shape, data: parameter(head, name) }));
-    await writeSafetensors(path.join(folder, headFile), tensors, { metadata: { format: "pt" } });
+    await writeSafetensors(path.join(folder, headFile), namedTensors(head), { metadata: { format: "pt" } });
     await saveOptimizer(folder, this.#model.trainable, this.#optimizer.state);
   }
 

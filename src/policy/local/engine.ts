@@ -20,7 +20,7 @@ import type {
 } from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import { LocalCritic } from "./critic.js";
-import { contextLengthOf, defaultBatch, openEngineModel, type OpenedModel } from "./open-model.js";
+import { openEngineModel, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
 import { loadTrained, saveTrained } from "./saved-model.js";
 
@@ -60,7 +60,7 @@ export class LocalEngine {
     this.#options = options;
     this.#opened = opened;
     if (model.base) this.#start = createParameterStore(trainable.shapes, trainable.flat.slice());
-    this.contextLength = contextLengthOf(options, model.config);
+    this.contextLength = opened.contextLength;
     this.memory = memory;
     const runtime = {
       threads: options.threads ?? Math.min(8, availableParallelism()),
@@ -77,7 +77,7 @@ export class LocalEngine {
     this.#sampler = new Sampler(this.#backend, {
       contextLength: this.contextLength,
       decode,
-      maxBatch: options.maxBatch ?? defaultBatch,
+      maxBatch: opened.maxBatch,
       memoryLimitBytes: memory.cacheBytes,
       tokensPerRun: memory.prefillTokens,
     });

@@ -14,8 +14,7 @@ import { UserError } from "../../errors.js";
 import type { LocalOptions } from "./protocol.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
 
-/** Most sequences that are sampled at once. */
-export const defaultBatch = 128;
+const defaultBatch = 128;
 const longestDefaultContext = 4096;
 /** Of a sequence, where it is not known how long they will be. */
 const usualRow = 512;
@@ -24,7 +23,10 @@ const usualGroup = 8;
 /** Below this many parameters all of them are trained, unless something else is asked for. */
 const small = 20_000_000;
 
-export interface OpenedModel {
+/** Most tokens of prefix and sample together, and most sequences that are sampled at once. */
+type SamplingSizes = Required<Pick<LocalOptions, "contextLength" | "maxBatch">>;
+
+export interface OpenedModel extends SamplingSizes {
   model: EngineModel;
   memory: MemoryPlan;
   tokenizer: TokenizerFiles;
@@ -42,20 +44,23 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   if (isAdapter && options.base === undefined)
     throw new Error(`internal: the base of the adapter ${options.model} is not given`);
   const source = await openModel(options.base ?? options.model);
+  const { config } = source;
+  const contextLength = Math.min(config.maxPositions, options.contextLength ?? longestDefaultContext);
+  const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };
   try {
     if (isAdapter) {
       if (options.adapt === "full") throw adapterInFull(options.model);
-      const { adapter } = await loadAdapterFolder(options.model, source.config);
-      const memory = planFor(options, source.config, adapter.lora);
-      return { ...(await overFrozen(source, adapter)), memory };
+      const { adapter } = await loadAdapterFolder(options.model, config);
+      const memory = planFor(options, sizes, config, adapter.lora);
+      return { ...(await overFrozen(source, adapter)), memory, ...sizes };
     }
     const { adapt = "auto", lora = defaultLora, seed = 0 } = options;
-    if (adapt === "lora" || (adapt === "auto" && parameterCount(source.config) >= small)) {
-      const memory = planFor(options, source.config, lora);
-      return { ...(await overFrozen(source, initAdapter(source.config, lora, seed))), memory };
+    if (adapt === "lora" || (adapt === "auto" && parameterCount(config) >= small)) {
+      const memory = planFor(options, sizes, config, lora);
+      return { ...(await overFrozen(source, initAdapter(config, lora, seed))), memory, ...sizes };
     }
-    const memory = planFor(options, source.config, undefined);
-    return { model: await inMemory(source), memory, tokenizer: source.tokenizer, remove: () => {} };
+    const memory = planFor(options, sizes, config);
+    return { model: await inMemory(source), memory, tokenizer: source.tokenizer, remove: () => {}, ...sizes };
   } finally {
     await source.close();
   }
@@ -71,7 +76,7 @@ async function inMemory(source: ModelSource): Promise<EngineModel> {
   return { config: source.config, trainable };
 }
 
-async function overFrozen(source: ModelSource, { lora, parameters }: Adapter): Promise<Omit<OpenedModel, "memory">> {
+async function overFrozen(source: ModelSource, { lora, parameters }: Adapter) {
   const { tensors, remove } = await freezeWeights(source);
   const model = { config: source.config, trainable: parameters, base: { lora, tensors } };
   return { model, tokenizer: source.tokenizer, remove };
@@ -84,18 +89,17 @@ function adapterInFull(folder: string): UserError {
   );
 }
 
-/** Most tokens of prefix and sample together. */
-export function contextLengthOf(options: LocalOptions, { maxPositions }: ModelConfig): number {
-  return Math.min(maxPositions, options.contextLength ?? longestDefaultContext);
-}
-
 /**
  * The plan for a model that is about to be read.
  * @throws UserError when there is too little memory for it
  */
-function planFor(options: LocalOptions, config: ModelConfig, lora: LoraConfig | undefined): MemoryPlan {
+function planFor(
+  options: LocalOptions,
+  { contextLength, maxBatch }: SamplingSizes,
+  config: ModelConfig,
+  lora?: LoraConfig,
+): MemoryPlan {
   const { workload = {} } = options;
-  const contextLength = contextLengthOf(options, config);
   const rowTokens = Math.min(contextLength, workload.rowTokens ?? usualRow);
   return planMemory({
     config,
@@ -109,7 +113,7 @@ function planFor(options: LocalOptions, config: ModelConfig, lora: LoraConfig | 
     critic: options.critic ?? workload.critic ?? false,
     entropy: workload.entropy ?? false,
     contextLength,
-    maxBatch: options.maxBatch ?? defaultBatch,
+    maxBatch,
     heldBytes: process.memoryUsage.rss(),
     limitBytes: options.memoryBytes ?? defaultMemoryLimit(),
     recompute: options.recompute ?? "auto",
