@@ -10,7 +10,7 @@ import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { tokenizerFile } from "../tokenizer-files.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
-import { encoderOptional, missingEncoderFiles, optionalFiles, shardNames } from "./selection.js";
+import { encoderOptional, missingEncoderFiles, optionalFiles, shardNames, type ListedFile } from "./selection.js";
 
 export class ModelCache {
   readonly folder: string;
@@ -38,9 +38,26 @@ export class ModelCache {
     return path.join(this.folder, "snapshots", commit);
   }
 
+  /** Where a file's bytes are or will be: its blob, or the snapshot's own file where there are no links. */
+  async placeOf(commit: string, { path: name, etag }: ListedFile): Promise<string> {
+    const [own, blob] = [this.#file(commit, name), this.blob(etag)];
+    const isOwn = async (): Promise<boolean> => (await lstat(own).catch(() => undefined))?.isFile() ?? false;
+    return (await fileSize(blob)) < 0 && (await isOwn()) ? own : blob;
+  }
+
+  /** Puts a file whose blob is there into the snapshot, unless the snapshot has its bytes, as a link or by itself. */
+  async place(commit: string, { path: name, etag, size }: ListedFile): Promise<void> {
+    const own = this.#file(commit, name);
+    if ((await fileSize(own)) !== size) await placeFile(this.blob(etag), own);
+  }
+
+  #file(commit: string, name: string): string {
+    return path.join(this.snapshot(commit), ...name.split("/"));
+  }
+
   /** What takes a model is given this: the snapshot, or the GGUF file in it. */
   location(name: HubName, commit: string): string {
-    return path.join(this.snapshot(commit), ...(name.file?.split("/") ?? []));
+    return name.file === undefined ? this.snapshot(commit) : this.#file(commit, name.file);
   }
 
   /** The commit that a revision meant when it was last asked for. */
@@ -132,17 +149,4 @@ export async function placeFile(blob: string, file: string, tools: LinkTools = {
       await tools.link(blob, temporary).catch(() => copyFile(blob, temporary));
     }
   });
-}
-
-/** A file of a snapshot that needs nothing: it has its bytes, whether as a link or by itself. */
-export async function isPlaced(file: string, size: number): Promise<boolean> {
-  return (await fileSize(file)) === size;
-}
-
-/** Whether a file of a snapshot holds its bytes itself: then there may be no blob. */
-export async function isOwnFile(file: string): Promise<boolean> {
-  return lstat(file).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
 }

@@ -3,9 +3,8 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, rm, truncate } from "node:fs/promises";
 import { fileSize } from "./cache.js";
-import { HubError } from "./hub-error.js";
 import type { ListedFile } from "./selection.js";
-import type { HubTransport } from "./transport.js";
+import { HubError, type HubTransport } from "./transport.js";
 
 /** Python's huggingface_hub calls unfinished blobs so, too. */
 const unfinished = ".incomplete";

@@ -1,9 +1,8 @@
 /** @file What a repository holds, asked through @huggingface/hub. */
 import type { ListFileEntry } from "@huggingface/hub";
-import { HubError } from "./hub-error.js";
 import { isCommit, isSafePath, type HubName } from "./name.js";
 import type { ListedFile } from "./selection.js";
-import type { HubTransport } from "./transport.js";
+import { HubError, type HubTransport } from "./transport.js";
 
 /** The commit that a revision means now. */
 export async function commitOf(transport: HubTransport, { repository, revision }: HubName): Promise<string> {

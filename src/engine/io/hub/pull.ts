@@ -7,14 +7,13 @@ import path from "node:path";
 import { UserError } from "../../../errors.js";
 import { writeError } from "../../../files/durable.js";
 import { withLock } from "../../../files/lock.js";
-import { fileSize, isOwnFile, isPlaced, ModelCache, placeFile } from "./cache.js";
+import { fileSize, ModelCache } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
-import { HubError } from "./hub-error.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
 import { encoderOptional, optionalFiles, selectFiles, type ListedFile } from "./selection.js";
 import { hubSettings, type HubSettings } from "./settings.js";
-import { HubTransport, type TransportOptions } from "./transport.js";
+import { HubError, HubTransport, type TransportOptions } from "./transport.js";
 
 /** A moment of a download. What was there before it began counts neither as done nor in the total. */
 export interface PullProgress {
@@ -193,10 +192,10 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
       const early: PulledFile[] = [];
       const chosen = await selectFiles(listed, name, async (index) => {
         early.push(...(await fetchBlobs({ ...fetching, options: { ...options, onProgress: undefined } }, [index])));
-        return readJson(await placeOf(fetching, index), index, name);
+        return readJson(await cache.placeOf(commit, index), index, name);
       });
       const late = await fetchBlobs(fetching, chosen);
-      for (const file of chosen) await place(fetching, file);
+      for (const file of chosen) await cache.place(commit, file);
       if (name.file === undefined) {
         const paths = new Set(listed.map((file) => file.path));
         const optional = name.onnx === undefined ? optionalFiles : encoderOptional;
@@ -240,23 +239,11 @@ async function fetchBlobs(fetching: Fetch, files: readonly ListedFile[]): Promis
 
 /** Whether a file needs no download. With `verify`, one whose content is not right is deleted. */
 async function isThere(fetching: Fetch, file: ListedFile): Promise<boolean> {
-  const place = await placeOf(fetching, file);
+  const place = await fetching.cache.placeOf(fetching.commit, file);
   if ((await fileSize(place)) === file.size && !(fetching.options.verify && !(await isIntact(place, file))))
     return true;
   await rm(place, { force: true });
   return false;
-}
-
-/** Where a file's bytes are or will be: its blob, or the snapshot's own file where there are no links. */
-async function placeOf({ cache, commit }: Fetch, file: ListedFile): Promise<string> {
-  const own = path.join(cache.snapshot(commit), ...file.path.split("/"));
-  const blob = cache.blob(file.etag);
-  return (await fileSize(blob)) < 0 && (await isOwnFile(own)) ? own : blob;
-}
-
-async function place({ cache, commit }: Fetch, file: ListedFile): Promise<void> {
-  const own = path.join(cache.snapshot(commit), ...file.path.split("/"));
-  if (!(await isPlaced(own, file.size))) await placeFile(cache.blob(file.etag), own);
 }
 
 /** Bytes of an earlier try that will be used. */
