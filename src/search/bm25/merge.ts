@@ -116,7 +116,7 @@ interface PassageReaders {
   offsets: NumberReader;
   checks: NumberReader;
   idHashes?: NumberReader;
-  line(start: number, end: number): Buffer;
+  line(start: number, end: number): Uint8Array;
 }
 
 function readersOf(source: MergeSource): PassageReaders {
@@ -246,7 +246,7 @@ class TermCursor {
       this.term = undefined;
       return;
     }
-    this.term = this.#text.slice(this.#termOffsets.at(place), this.#termOffsets.at(place + 1)).toString("utf8");
+    this.term = this.#text.text(this.#termOffsets.at(place), this.#termOffsets.at(place + 1));
     const number = this.#termNumbers?.at(place) ?? place;
     this.#start = this.#postingOffsets.at(number);
     this.count = this.#postingOffsets.at(number + 1) - this.#start;

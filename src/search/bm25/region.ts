@@ -109,9 +109,15 @@ export class ByteReader {
   }
 
   /** The bytes from `start` to `end`: valid until the next call. */
-  slice(start: number, end: number): Buffer {
+  slice(start: number, end: number): Uint8Array {
     if (start < this.#start || end > this.#end) this.#load(start, end);
     return this.#window.subarray(start - this.#start, end - this.#start);
+  }
+
+  /** The text that the bytes from `start` to `end` are in UTF-8. */
+  text(start: number, end: number): string {
+    if (start < this.#start || end > this.#end) this.#load(start, end);
+    return this.#window.toString("utf8", start - this.#start, end - this.#start);
   }
 
   #load(start: number, end: number): void {

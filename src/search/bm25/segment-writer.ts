@@ -164,8 +164,8 @@ export class SegmentBuilder {
     this.#writtenText ??= this.#open(fileNames.passages);
     const offsets = new NumberReader(source.offsets, Float64Array, lookupBytes);
     const text = new ByteReader(this.#writtenText.region(textStart, this.#text.bytes - textStart), lookupBytes);
-    const line = text.slice(offsets.at(number - firstPassage), offsets.at(number - firstPassage + 1));
-    return JSON.parse(line.toString("utf8")) as StoredPassage;
+    const line = text.text(offsets.at(number - firstPassage), offsets.at(number - firstPassage + 1));
+    return JSON.parse(line) as StoredPassage;
   }
 
   /** Writes everything but the text of a run to a file, which nothing needs after a crash. */

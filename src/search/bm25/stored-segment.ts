@@ -47,7 +47,7 @@ export class StoredSegment {
     const line = this.#lines.slice(this.#offsets.at(number), this.#offsets.at(number + 1));
     if (checkNumber(line) !== this.#checks.at(number))
       throw bm25Index.damagedIn(this.#out)(this.#pathOf(fileNames.passages), `passage ${number} has changed`);
-    return JSON.parse(line.toString("utf8")) as StoredPassage;
+    return JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.length).toString("utf8")) as StoredPassage;
   }
 
   /**
