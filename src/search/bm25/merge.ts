@@ -97,7 +97,7 @@ function* mergePassages(
         idHashes.put(from.idHashes.at(2 * passage));
         idHashes.put(from.idHashes.at(2 * passage + 1));
       } else {
-        const { id } = JSON.parse(from.line(first, last).toString("utf8")) as StoredPassage;
+        const { id } = JSON.parse(from.lineText(first, last)) as StoredPassage;
         idHashes.putAll(hashId(id));
       }
     }
@@ -117,6 +117,7 @@ interface PassageReaders {
   checks: NumberReader;
   idHashes?: NumberReader;
   line(start: number, end: number): Uint8Array;
+  lineText(start: number, end: number): string;
 }
 
 function readersOf(source: MergeSource): PassageReaders {
@@ -129,6 +130,10 @@ function readersOf(source: MergeSource): PassageReaders {
     line(start, end) {
       if (lines === undefined) throw new Error("internal: a source without lines");
       return lines.slice(start, end);
+    },
+    lineText(start, end) {
+      if (lines === undefined) throw new Error("internal: a source without lines");
+      return lines.text(start, end);
     },
   };
 }
