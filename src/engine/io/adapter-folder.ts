@@ -69,10 +69,14 @@ export async function saveAdapterFolder(
     path.join(folder, adapterConfigFile),
     `${JSON.stringify(toAdapterConfigJson(lora, base), null, 2)}\n`,
   );
-  await writeSafetensors(path.join(folder, adapterWeightsFile), namedTensors(parameters, prefix), {
-    dtype,
-    metadata: { format: "pt" },
-  });
+  await writeSafetensors(
+    path.join(folder, adapterWeightsFile),
+    namedTensors({ ...parameters, shapes: adapterShapes(config, lora) }, prefix),
+    {
+      dtype,
+      metadata: { format: "pt" },
+    },
+  );
 }
 
 /** `adapter_config.json` as PEFT's `LoraConfig` would read it. */
