@@ -130,6 +130,8 @@ async function gather(
       await journal.add(document, outcome);
       doneBytes += document.bytes;
       tell();
+      // What was read ahead is thrown away: a call that was stopped does not end as one that was not.
+      signal?.throwIfAborted();
     }
   } finally {
     if (options.parser === undefined) await parser.close();
