@@ -90,8 +90,8 @@ export class PassageFile {
  * keeps them open meanwhile.
  * @throws DamagedPassage when a file no longer holds what was indexed.
  */
-export function readPassages(files: SharedPassages, numbers: ArrayLike<number>): StoredPassage[] {
-  return Array.from(numbers, (number) => {
+export function readPassages(files: SharedPassages, numbers: readonly number[]): StoredPassage[] {
+  return numbers.map((number) => {
     let [file, own] = [0, number];
     while (own >= files[file].checks.length) own -= files[file++].checks.length;
     const { start, bytes } = placeOf(files[file], own);

@@ -201,10 +201,10 @@ export interface ScoreData {
 /** Ranked passages of several queries, one after another. */
 export interface ScoreAnswer {
   /** How many each query has. */
-  counts: Uint32Array;
-  numbers: Uint32Array;
-  scores: Float64Array;
-  /** Texts in one list each: they cross threads at less cost than objects. Absent where the worker cannot read passages. */
+  counts: number[];
+  numbers: number[];
+  scores: number[];
+  /** Texts in one list each: lists of strings and numbers cross threads at less cost than objects and typed arrays. Absent where the worker cannot read passages. */
   texts?: { ids: string[]; titles: string[]; texts: string[] };
   /** Why a passage could not be read. */
   damage?: string;
@@ -257,11 +257,11 @@ class SearchInWorkers implements Ranking {
     if (found === undefined) {
       const hits = (count: number): Scored[] =>
         Array.from({ length: count }, () => ({ item: numbers[next], score: scores[next++] }));
-      return Promise.all(Array.from(counts, (count) => read(this.#passages, hits(count))));
+      return Promise.all(counts.map((count) => read(this.#passages, hits(count))));
     }
     const { ids, titles, texts } = found;
     const passage = (): Passage => ({ id: ids[next], title: titles[next], text: texts[next], score: scores[next++] });
-    return Array.from(counts, (count) => Array.from({ length: count }, passage));
+    return counts.map((count) => Array.from({ length: count }, passage));
   }
 }
 

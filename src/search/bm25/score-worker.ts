@@ -9,7 +9,7 @@ await serveTasks(({ snapshot, passages: files }: ScoreData) => {
   const analyzer = new Analyzer(snapshot.analyzer);
   const scorer = new Bm25Scorer(snapshot);
 
-  function textsOf(numbers: Uint32Array): Pick<ScoreAnswer, "texts" | "damage"> {
+  function textsOf(numbers: readonly number[]): Pick<ScoreAnswer, "texts" | "damage"> {
     if (files === undefined) return {};
     try {
       const passages = readPassages(files, numbers);
@@ -29,15 +29,13 @@ await serveTasks(({ snapshot, passages: files }: ScoreData) => {
     run({ queries, k }: ScoreTask): ScoreAnswer {
       const lists = queries.map((query) => scorer.top(analyzer.terms(query), k));
       const all = lists.flat();
-      const numbers = Uint32Array.from(all, ({ item }) => item);
+      const numbers = all.map(({ item }) => item);
       return {
-        counts: Uint32Array.from(lists, (list) => list.length),
+        counts: lists.map((list) => list.length),
         numbers,
-        scores: Float64Array.from(all, ({ score }) => score),
+        scores: all.map(({ score }) => score),
         ...textsOf(numbers),
       };
     },
-    transfer: ({ counts, numbers, scores }: ScoreAnswer) =>
-      [counts, numbers, scores].map(({ buffer }) => buffer as ArrayBuffer),
   };
 });
