@@ -2,12 +2,11 @@
  * @file A corpus: JSONL files with one document per line, `{"id", "contents": "\"Title\"\ntext"}` as Search-R1 ships them
  * or `{"id", "title", "text"}`, plain or gzip, streamed.
  */
-import type { Stats } from "node:fs";
-import { stat } from "node:fs/promises";
 import { UserError } from "../../errors.js";
 import { kindOf, parseRecord, readLines } from "../../files/lines.js";
 import type { Line } from "../../files/lines.js";
 import type { StoredPassage } from "../../types.js";
+import { statOf } from "./find.js";
 import { parseContents } from "../text/contents.js";
 import { IdTable } from "../id-table.js";
 
@@ -111,13 +110,6 @@ export async function sizeOf(paths: readonly string[]): Promise<number> {
   let total = 0;
   for (const path of paths) total += (await statOf(path)).size;
   return total;
-}
-
-/** @throws UserError when there is nothing at the path, or it cannot be read */
-export async function statOf(path: string): Promise<Stats> {
-  return stat(path).catch((cause: Error) => {
-    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
-  });
 }
 
 /** A document's place in its files. */

@@ -1,10 +1,9 @@
 /** @file The documents in files and folders, in a fixed order, with the paths that become their ids. */
 import type { Stats } from "node:fs";
-import { readdir, realpath } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { Minimatch } from "minimatch";
 import { UserError } from "../../errors.js";
-import { statOf } from "./corpus.js";
 import { documentEndings, documentKind, type DocumentKind } from "./read.js";
 
 export interface FoundDocument {
@@ -168,4 +167,11 @@ function compile(pattern: string): Minimatch {
 function hasBackwardRange(pattern: string): boolean {
   const sets = pattern.match(/\[[^\]]+\]/g) ?? [];
   return sets.some((set) => [...set.slice(1, -1).matchAll(/(.)-(.)/gu)].some(([, from, to]) => from > to));
+}
+
+/** @throws UserError when there is nothing at the path, or it cannot be read */
+export async function statOf(path: string): Promise<Stats> {
+  return stat(path).catch((cause: Error) => {
+    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
+  });
 }
