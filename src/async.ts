@@ -90,7 +90,7 @@ interface DeadlineOptions<Answer> {
   signal?: Signals;
   /** Makes the error for when time is up. Default: a `DeadlineError`. */
   late?: () => Error;
-  /** Takes an answer that came after the wait was over, to close what was opened in vain. */
+  /** Receives an answer that came after the wait was over, to close what it opened. */
   discard?: (answer: Answer) => unknown;
 }
 
@@ -212,7 +212,7 @@ export class Gate {
 
   /**
    * Runs a task in its turn. A task that waits for its key holds up no other key. When the signal aborts, the caller gets the reason at
-   * once: a task that waits never begins, one that has begun keeps its place until it is done, so that giving up piles up no work.
+   * once: a task that waits never begins, one that has begun keeps its place until it is done, so that aborted calls pile up no work.
    * @throws what the task throws; the signal's reason
    */
   run<Answer>(task: () => Promise<Answer>, { signal, key }: { signal?: Signals; key?: string } = {}): Promise<Answer> {

@@ -31,7 +31,7 @@ export interface Passage extends StoredPassage {
   score: number;
 }
 
-/** Who wrote the tokens of a segment. Every training mask is derived from this and from nothing else. */
+/** The author of a segment's tokens. Every training mask is derived from this alone. */
 export type Role = "prompt" | "policy" | "environment";
 
 /** A run of consecutive tokens with one author. */

@@ -1,4 +1,4 @@
-/** @file From rows with advantages to the data of one update: who carries loss, with what weight. */
+/** @file From rows with advantages to the data of one update: which tokens carry loss, and with what weight. */
 import type { Datum } from "../types.js";
 import { lossTokens, tokenShares } from "./aggregate.js";
 import type { AdvantageRow, MadeData } from "./algorithm.js";

@@ -27,7 +27,7 @@ export function exitOnInterrupt(): void {
 
 /**
  * Runs `task` with a signal that the first Ctrl-C aborts. The task ends when it has made its state safe.
- * @param message what to tell when Ctrl-C was heard, for example "Writing a checkpoint."
+ * @param message the message after Ctrl-C, for example "Writing a checkpoint."
  */
 export async function withInterrupt<T>(
   terminal: Terminal,

@@ -11,7 +11,7 @@ interface OptionWords {
 
 /**
  * The option of a field: `--rerank-from <number>` for `rerankFrom`. Its value is read as the field's type, and refused outside of the field's
- * bounds. The option has no default: what was not given is left to whoever completes the settings.
+ * bounds. The option has no default: the code that completes the settings fills it in.
  * @param field text, a number, a switch, an enum, or one of the latter with `"auto"`
  */
 export function optionOf(

@@ -92,7 +92,7 @@ export function printNext(
     terminal.print(`  ${terminal.colors.cyan(line)}  ${terminal.colors.dim(meaning)}`);
 }
 
-/** Tells how an interrupted run goes on, and ends with the status of an interrupted process. */
+/** Says how to continue an interrupted run, and ends with the status of an interrupted process. */
 export function interruptedAnswer(terminal: Terminal, result: TrainResult, resume: string): VerbAnswer {
   terminal.print(`Stopped after step ${result.steps}; everything up to there is saved. Go on with:`);
   terminal.print(`  ${terminal.colors.cyan(resume)}`);

@@ -57,7 +57,7 @@ export const searchVerb: Verb = {
         show(terminal, text, columns);
         return columns;
       };
-      // An empty query is one, too: a program that asks it must not be asked for another.
+      // An empty query is a query, too: a program that sends it must not be prompted for another.
       if ((words as string[] | undefined)?.length)
         return await withInterrupt(terminal, "Stopping.", async (signal) => answerOf(query, await ask(query, signal)));
       const asked = await askAgainAndAgain({ input: process.stdin, output: process.stderr }, ask);

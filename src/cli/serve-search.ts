@@ -29,7 +29,7 @@ export const serveSearchVerb: Verb = {
   summary: "serve a search engine as Search-R1's /retrieve",
   description:
     "Answers POST /retrieve as Search-R1's retrieval server does, from any engine: an index, a fusion of several, a server behind it, the web. GET /health says 200 once it is ready, GET /metrics speaks Prometheus. " +
-    `Where ${tokenVariable} is set, who asks must send it as a bearer token. Ctrl-C and SIGTERM end it when the requests under way are answered.`,
+    `Where ${tokenVariable} is set, it is required as a bearer token. Ctrl-C and SIGTERM end it when the requests under way are answered.`,
   examples: [
     ["sleuth serve search --index index", "on port 8000 of this machine"],
     ["sleuth serve search --index index --host 0.0.0.0 --port 9000", "for the network"],
@@ -91,7 +91,7 @@ export const serveSearchVerb: Verb = {
   },
 };
 
-/** Search services take one query a request: asked for together, callers would wait for the slowest, and fail with what is refused. */
+/** Search services take one query a request: together, all callers would wait for the slowest query and fail if one is refused. */
 function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: number; batchesUnderWay?: number } {
   return takesOneQueryPerRequest(engine) ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
 }
@@ -99,10 +99,10 @@ function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: 
 function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {
   const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
   if (isLocal || token !== "") return;
-  terminal.note(`Whoever reaches this machine may search. Set ${tokenVariable} to ask for a token.`);
+  terminal.note(`Any client that reaches this machine may search. Set ${tokenVariable} to ask for a token.`);
 }
 
-/** A failure to open is told by whoever waits for the engine. */
+/** The code that waits for the engine reports a failure to open. */
 async function closeWhenOpen(opening: Promise<SearchEngine>): Promise<void> {
   await opening.then(
     (engine) => engine.close(),

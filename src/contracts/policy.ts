@@ -155,7 +155,7 @@ export interface Policy {
   /** The value function, where the policy was opened with one. */
   readonly critic?: Critic;
 
-  /** Continues `prefix_T`. Concurrent calls are batched; the result does not depend on who shares the batch. */
+  /** Continues `prefix_T`. Concurrent calls are batched; the result does not depend on what else is in the batch. */
   sample(prefix_T: readonly number[], options: SampleOptions): Promise<Sample>;
 
   /** Log-probability of every token given those before it (index 0 is 0), now or under the frozen start. */

@@ -120,12 +120,12 @@ export function replaceFile(path: string, content: string): void {
   }
 }
 
-/** Removes a file or a folder with all it holds; a path where nothing is is no error. */
+/** Removes a file or a folder with all it holds; a missing path is no error. */
 export function remove(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
 
-/** Removes what nothing needs any more; what cannot be removed is left for the next writer. */
+/** Removes files that are no longer needed; those that cannot be removed are left for the next writer. */
 export function removeQuietly(path: string): void {
   try {
     remove(path);

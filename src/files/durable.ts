@@ -74,7 +74,7 @@ export async function recoverFolder(folder: string): Promise<void> {
   if (!existsSync(folder) && existsSync(old)) await rename(old, folder);
 }
 
-/** Deletes what killed processes left unfinished in a folder. Nobody may be writing there. */
+/** Deletes the unfinished files of killed processes in a folder. No process may be writing there. */
 export async function removeUnfinished(folder: string): Promise<void> {
   for (const name of (await readdir(folder)).filter((entry) => unfinished.test(entry))) {
     await rm(path.join(folder, name), { recursive: true, force: true });

@@ -19,7 +19,7 @@ export interface LockOwner {
 /** Gives a lock back. */
 export type Unlock = () => Promise<void>;
 
-/** A task under `withLock` touches its lock so often; a lock that was not touched for much longer has no owner any more. Milliseconds. */
+/** How often a task under `withLock` touches its lock; a lock untouched for much longer has no owner. Milliseconds. */
 const heartbeatMs = 5_000;
 const abandonedMs = 60_000;
 const pollMs = 250;
@@ -129,7 +129,7 @@ async function removeDeadClaims(file: string): Promise<void> {
   }
 }
 
-/** What cannot be removed is no failure of the work that was done under the lock: it counts for nothing once this process is gone. */
+/** A lock that cannot be removed is no failure of the task: it is void once this process has ended. */
 async function removeQuietly(file: string): Promise<void> {
   await rm(file, { force: true }).catch(() => undefined);
 }

@@ -12,7 +12,7 @@ export const defaultBreaker: BreakerSettings = { failuresInRow: 10, restMs: 5_00
 
 /**
  * Closed: every request passes. Open: after so many failures in a row, requests fail at once for a while. Half open: after that, one request
- * passes as a probe and the others fail at once; what becomes of the probe closes or opens the breaker. A failure is what is worth a retry;
+ * passes as a probe and the others fail at once; the probe's outcome closes or opens the breaker. A failure is an error worth a retry;
  * an answer that says "wrong" or "too many requests" comes from a server that is alive. One breaker belongs to one server.
  */
 export class CircuitBreaker {
@@ -68,7 +68,7 @@ export class CircuitBreaker {
     this.#lastWhy = why;
     const { failuresInRow, restMs } = this.#settings;
     if (failuresInRow === 0 || this.#failures < failuresInRow) return;
-    // Requests that were under way when it opened fail one by one; they do not prolong the rest.
+    // Requests that were under way when it opened fail one by one; they do not prolong the pause.
     if (this.#restsUntil !== undefined && this.#now() < this.#restsUntil) return;
     this.#restsUntil = this.#now() + restMs;
     this.opened++;

@@ -1,10 +1,10 @@
 /** @file What must not be seen: keys and passwords are kept out of addresses, which errors and run folders show, and out of messages. */
 import { UserError } from "../errors.js";
 
-/** Names of parameters that carry credentials; "api-version" and "keyword" are none. */
+/** Names of parameters that carry credentials; "api-version" and "keyword" do not. */
 const secretNames = /key$|token|secret|passw|signature|^sig$/i;
 
-/** What of an address is a credential, in words and without its value: `a password`, `a key ("api_key")`; undefined where nothing is. */
+/** The credential in an address, in words and without its value: `a password`, `a key ("api_key")`; undefined where nothing is. */
 export function credentialIn(url: URL): string | undefined {
   if (url.username !== "" || url.password !== "") return "a password";
   const name = [...url.searchParams.keys()].find((name) => secretNames.test(name));

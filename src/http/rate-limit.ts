@@ -1,4 +1,4 @@
-/** @file So many requests per second and no more, evenly spaced, and none while a server wants a rest. */
+/** @file At most so many requests per second, evenly spaced, and none while a server asks for a pause. */
 import { Gate } from "../async.js";
 import { realTools, type HttpTools } from "./request.js";
 
@@ -17,7 +17,7 @@ export class RateLimit {
   #nextAt = 0;
   #rest = noRest;
 
-  /** @param perSecond above 0; undefined: as many as there are, but for rests */
+  /** @param perSecond above 0; undefined: no limit except during pauses */
   constructor(perSecond: number | undefined, tools: Partial<Pick<HttpTools, "now" | "sleep">> = {}) {
     if (perSecond !== undefined && (!Number.isFinite(perSecond) || perSecond <= 0))
       throw new RangeError(`Requests per second must be above 0, got ${perSecond}.`);
@@ -43,7 +43,7 @@ export class RateLimit {
     const { now: clock, sleep } = this.#tools;
     const start = clock();
     const rest = this.#rest;
-    // The next token is never further than the gap, and no rest is longer than was asked for: more is a clock that was set back.
+    // The next token is at most a gap away, and no pause exceeds what was asked for: more means that the clock was set back.
     const waitMs = Math.max(Math.min(this.#gapMs, this.#nextAt - start), Math.min(rest.ms, rest.until - start));
     if (waitMs > 0) await sleep(waitMs, signal);
     if (this.#rest === rest) this.#rest = noRest;

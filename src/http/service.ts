@@ -46,7 +46,7 @@ interface ServiceOptions {
   error: (message: string, details: ErrorDetails) => Error;
   /** Whether the words of a failed answer rule a retry out that its status would call for. */
   isFinal?: (status: number, words: string) => boolean;
-  /** Told how long the service wants to be left alone, by each answer that says so. */
+  /** Called with the pause that an answer asks for, once for each such answer. */
   onRetryAfter?: (ms: number) => void;
 }
 
@@ -96,7 +96,7 @@ export class Service {
   }
 
   /**
-   * Sends a request, again after failures that may pass, and reads the answer's text. What is asked must bear being asked twice.
+   * Sends a request, again after failures that may pass, and reads the answer's text. The request must be safe to repeat.
    * @param read throws `ServiceFailure` for an answer that cannot be used
    * @throws the owner's error; the signal's reason once it aborts
    */

@@ -279,7 +279,7 @@ function subjectOf(step: Step): string {
   return step.query.split(" ").slice(1).join(" ");
 }
 
-/** The attribute alone, another name, or a fact that nobody asked for. */
+/** The attribute alone, another name, or a fact that the question does not ask for. */
 function uselessSearch(random: Random, scene: Scene, source: SceneSource): Piece {
   const word = random.choice(scene.chain).query.split(" ")[0];
   const draw = random.next();

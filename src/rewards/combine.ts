@@ -32,7 +32,7 @@ export interface RewardSettings {
   /** Tokens before that limit over which `overlong` grows. Default a fifth of it. */
   overlongBuffer?: number;
   length?: LengthOptions;
-  /** Who scores as `llm-judge`. Without one, that reward cannot be named. */
+  /** The reward behind the name `llm-judge`. Without it, a configuration cannot use that name. */
   judge?: Reward;
 }
 

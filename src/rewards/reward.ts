@@ -12,5 +12,5 @@ export interface RewardMoment {
   signal?: AbortSignal;
 }
 
-/** Any reward, also one that has to ask somebody (a judge). Every `RewardFunction` is one. */
+/** Any reward, including one that asks a service (a judge). Every `RewardFunction` is one. */
 export type Reward = (question: Question, trajectory: Trajectory, moment?: RewardMoment) => number | Promise<number>;

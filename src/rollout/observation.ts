@@ -130,7 +130,7 @@ function cutBlock({ tokens_T }: Block, { tokenizer, maxTokens }: ShowOptions): B
 function begunIn(length: number, clean: readonly CleanPassage[], { render }: ShowOptions): CleanPassage[] {
   const whole = render(clean).text;
   return clean.filter((_, index) => {
-    // Where the block parts from the one in which this passage is another, there the passage begins.
+    // The passage begins where the block first differs from the block with another passage in its place.
     const other = render(clean.map((passage, place) => (place === index ? { title: "\0", text: "\0" } : passage))).text;
     let start = 0;
     while (start < other.length && whole[start] === other[start]) start++;

@@ -203,7 +203,7 @@ function promptOf(question: Question, settings: Settings): PromptMaker {
   );
 }
 
-/** Where passages stand that are found before the policy writes. */
+/** Where the passages go that are found before the policy writes. */
 function contextPlace({ context, protocol }: Settings): "prompt" | "observation" | null {
   if (context === "none") return null;
   return protocol.contextPrompt === undefined ? "observation" : "prompt";

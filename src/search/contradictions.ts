@@ -12,7 +12,7 @@ const keyVariables = {
   encoder: "the environment variable EMBEDDINGS_API_KEY",
   rerank: "the environment variable RERANK_API_KEY",
 };
-/** What older run files say of BM25 where nobody has set it. */
+/** What older run files hold for BM25 where it was not set. */
 const anserini: { readonly [Setting in OwnSetting]?: number } = { k1: 0.9, b: 0.4 };
 /** In a run they come from other groups (`data.index`, `train.seed`), and stand there for other reasons too. */
 const alwaysAllowed: readonly OwnSetting[] = ["index", "seed"];
@@ -139,8 +139,8 @@ export function mayAskServers(
 }
 
 /**
- * Of settings that were given for several engines, those that concern one of them: what one would not use is meant for its neighbour.
- * @throws UserError for a name that is none
+ * Of settings that were given for several engines, those that one of them reads: the others are meant for its neighbours.
+ * @throws UserError for an unknown name
  */
 export function settingsOf(engine: string, given: Partial<EngineSettings>): Partial<EngineSettings> {
   const names = enginesNamed(engine);

@@ -37,7 +37,7 @@ export async function engineOf(folder: string): Promise<IndexedEngine | undefine
     const { format } = JSON.parse(await readFile(join(folder, "index.json"), "utf8")) as { format?: unknown };
     if (typeof format === "string") return formats[format];
   } catch {
-    // No manifest, or one that nobody can read.
+    // No manifest, or an unreadable one.
   }
   const names = await readdir(folder).catch(() => []);
   return names.some((name) => name.endsWith(".lance")) ? "lancedb" : undefined;

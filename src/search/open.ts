@@ -13,7 +13,7 @@ import { reranked } from "./middleware/rerank.js";
 import { WrappedEngine, layerOf } from "./middleware/wrap.js";
 import type { Layer } from "./middleware/wrap.js";
 import { checkEngineSettings, mayAskServers, parseWeights } from "./contradictions.js";
-import { defaultEngineSettings, isAddress } from "./settings.js";
+import { defaultEngineSettings, isAddress, timesOf } from "./settings.js";
 import type { EngineContext, EngineSettings } from "./settings.js";
 import { engines, takesOneQueryPerRequest } from "./registry.js";
 import type { EngineName } from "./registry.js";
@@ -24,7 +24,7 @@ import { rerankKeyVariable } from "./rerank/http-pair-scorer.js";
 import type { PairScorer } from "./rerank/pair-scorer.js";
 
 /**
- * The engine that the settings describe. Whoever opens it closes it.
+ * The engine that the settings describe. The caller closes it.
  * @param given with `topK`, the passages that will be asked for at least, settings that could not bring so many are refused
  * @throws UserError for settings that contradict each other; for names, folders, addresses or keys that do not do
  */
@@ -43,7 +43,7 @@ export async function openEngine(
   const identity = await identityOf(settings, names, shared);
   const asked = cacheMode === "replay" ? layerOf(absentEngine(settings.engine)) : await openAsked();
   const recorded = openRecorded(asked, { folder: cache, mode: cacheMode, identity });
-  // What is kept does not wait for what is not, nor fail with it; that is asked for together further in.
+  // Recorded queries neither wait for the others nor fail with them; the coalescer inside asks the others together.
   return new WrappedEngine(coalesced(await closingOnFailure(asked, recorded), { together: false }));
 }
 
@@ -84,19 +84,18 @@ function fuse(settings: EngineSettings, names: readonly EngineName[], opened: re
 }
 
 async function openPairScorer(settings: EngineSettings, context: EngineContext): Promise<PairScorer> {
-  const { rerank, timeoutMs } = settings;
+  const { rerank } = settings;
   if (!isAddress(rerank)) return (await import("./rerank/onnx-pair-scorer.js")).openOnnxPairScorer(rerank);
   const { environment = process.env, http } = context;
   const { HttpPairScorer } = await import("./rerank/http-pair-scorer.js");
   const key = environment[rerankKeyVariable] ?? "";
-  // Half of the time for one request, so that a second try fits into the deadline of the search.
-  return new HttpPairScorer({ url: rerank, key, timeoutMs: Math.ceil(timeoutMs / 2), deadlineMs: timeoutMs }, http);
+  return new HttpPairScorer({ url: rerank, key, ...timesOf(settings) }, http);
 }
 
 interface Requests {
-  /** The tools of an engine, whose requests are counted, and wait for their turn. */
+  /** The tools of an engine: they count its requests and let them wait for their turn. */
   gate(engine: EngineName | "rerank"): Partial<HttpTools>;
-  /** What is inside, with the counts of its requests where it may make some. */
+  /** The layer inside, with the counts of its requests if it can make any. */
   counted(inner: Layer): Layer;
 }
 

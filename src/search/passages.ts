@@ -86,7 +86,7 @@ export class PassageFile {
 }
 
 /**
- * Passages read at once and without a pause, for threads that may wait for a disk. The numbers run through the files. Whoever opened the files
+ * Passages read at once and without a pause, for threads that may wait for a disk. The numbers run through the files. The caller
  * keeps them open meanwhile.
  * @throws DamagedPassage when a file no longer holds what was indexed.
  */
@@ -112,7 +112,7 @@ function unpacked(file: LineFile, number: number, line: Buffer): StoredPassage {
 }
 
 /**
- * Passages read at once. What was read is unpacked on the thread that asks, and whatever has arrived is unpacked without a pause: 64 passages
+ * Passages read at once. Passages are unpacked on the caller's thread, and whatever has arrived is unpacked without a pause: 64 passages
  * take about two milliseconds, the thousands of a busy moment would hold the thread up.
  */
 const readAtOnce = 64;

@@ -130,7 +130,7 @@ export function areEngines(text: string): boolean {
 
 /**
  * The engines that a name like `bm25` or `bm25+dense` stands for.
- * @throws UserError for a name that is none
+ * @throws UserError for an unknown name
  */
 export function enginesNamed(engine: string): EngineName[] {
   const names = engine.split("+");
@@ -150,7 +150,7 @@ export function readsSetting(name: EngineName, setting: OwnSetting): boolean {
   return reads.includes(setting) || setting in needs;
 }
 
-/** Whether one of the engines that a name stands for takes one query a request; names that are none have nothing to say. */
+/** Whether one of the engines that a name stands for takes one query a request; unknown names are ignored. */
 export function takesOneQueryPerRequest(engine: string): boolean {
   return engine.split("+").some((name) => isEngineName(name) && engines[name].onePerRequest === true);
 }

@@ -56,7 +56,7 @@ export const searchFields = {
     .describe("longest wait for one search, retries included; after it the search has failed"),
 };
 
-/** In a run configuration the two further settings are `data.index` and `train.seed`, and how many passages are shown is none of an engine's. */
+/** In a run configuration, `index` is `data.index` and `seed` is `train.seed`; `topK` is no setting of an engine. */
 const engineSchema = z
   .object({
     index: text("an index made by sleuth index, for bm25, dense and lancedb"),
@@ -84,7 +84,7 @@ export interface EngineContext {
    */
   http?: Partial<HttpTools>;
   /**
-   * Where requests are written down if they are bounded or cost something, so that a run which goes on another day goes on counting.
+   * Where requests are recorded if they are bounded or cost money, so that a resumed run goes on counting.
    * Absent: they are counted for this opening alone.
    */
   requestsFile?: string;

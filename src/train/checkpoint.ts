@@ -35,7 +35,7 @@ export interface TrainState {
   best: BestScore | null;
   /** What the collapse watch remembers; absent in runs without one. */
   watch?: WatchState;
-  /** Metrics of a step whose evaluation was interrupted: it is evaluated first when the run continues. */
+  /** Metrics of the last step until it is evaluated and written; a run that stops before that begins with it when it continues. */
   pending: MetricValues | null;
 }
 

@@ -31,9 +31,9 @@ export async function runLoop(run: Run, start: TrainState): Promise<TrainState> 
       const rollbacks = rollbackCount(state);
       if (state.pending !== null) state = await completeStep(run, state, state.pending);
       const isOver = isLastStep(run, state);
-      const isDue = state.step !== saved && (isOver || state.step % run.config.train.checkpointEvery === 0);
+      const isCheckpointDue = state.step !== saved && (isOver || state.step % run.config.train.checkpointEvery === 0);
       // The folder that a roll-back loaded may be overwritten later: the checkpoint keeps its policy.
-      if (isDue || rollbackCount(state) !== rollbacks) saved = await writeCheckpoint(run, state);
+      if (isCheckpointDue || rollbackCount(state) !== rollbacks) saved = await writeCheckpoint(run, state);
       if (isOver) return state;
       state = await takeStep(run, state);
     }
@@ -97,11 +97,11 @@ async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
 async function completeStep(run: Run, before: TrainState, pending: MetricValues): Promise<TrainState> {
   const { evalEvery } = run.config.train;
   const isLast = isLastStep(run, before);
-  const isDue = isLast || (evalEvery > 0 && before.step % evalEvery === 0);
+  const isEvaluationDue = isLast || (evalEvery > 0 && before.step % evalEvery === 0);
   let state: TrainState = { ...before, pending: null };
   let line = { step: state.step, ...pending };
   // A policy that has diverged cannot be sampled from.
-  if (isDue && pending["watch/diverged"] !== 1) {
+  if (isEvaluationDue && pending["watch/diverged"] !== 1) {
     state = await protectTarget(run, state);
     const { metrics, best } = await validate(run, state);
     state = { ...state, best };

@@ -160,7 +160,7 @@ export async function openSearch(config: Config, given: GivenParts = {}): Promis
 async function makeEngine({ data, search, train, run }: Config): Promise<SearchEngine> {
   const passages = async (): Promise<readonly StoredPassage[]> =>
     data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : loadCorpus([data.corpus]);
-  // Where a run is written, what it has asked is written down too: the budget is the run's, however often it is started.
+  // A run with a folder records its requests there: the budget is the run's, however often it is started.
   const requestsFile =
     run.folder !== "" && existsSync(run.folder) ? path.join(run.folder, "search-requests.jsonl") : undefined;
   return openEngine({ ...search, index: data.index, seed: train.seed }, { passages, requestsFile });

@@ -227,7 +227,7 @@ function versionOf(packageFile: string): string {
   }
 }
 
-/** src/ or dist/ lie in the root of the repository; an installed package lies inside somebody else's, or in none. */
+/** src/ or dist/ lie in the root of the repository; an installed package lies inside another repository, or in none. */
 const root = fileURLToPath(new URL("../..", import.meta.url));
 let knownCommit: { commit: string | null } | undefined;
 

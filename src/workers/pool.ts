@@ -16,7 +16,7 @@ const mostLoad = 2;
 interface Job<Task> extends Receiver {
   task: Task;
   transfer: ArrayBuffer[];
-  /** Tells the worker that has the task that nobody waits for it; undefined while the task is in the queue. */
+  /** Tells the task's worker that no caller waits for the task; undefined while the task is in the queue. */
   cancel?: () => void;
 }
 

@@ -48,7 +48,7 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
     this.ready = new Promise((resolve, reject) => {
       this.#receivers.set(readyId, { resolve: resolve as Receiver["resolve"], reject });
     });
-    // Whoever gives it tasks without waiting for this learns from them.
+    // Callers that give it tasks without waiting for this learn of the failure from the tasks.
     this.ready.catch(() => {});
     this.#worker.on("message", (replies: readonly Reply[]) => {
       for (const reply of replies) this.#settle(reply);
@@ -95,7 +95,7 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
     return id;
   }
 
-  /** Tells the worker that nobody waits for a task. One that has not begun is not done. */
+  /** Tells the worker that no caller waits for a task. A task that has not begun is dropped. */
   cancel(id: number): void {
     if (this.#receivers.has(id)) this.#worker.postMessage({ cancel: id } satisfies Request);
   }

@@ -46,7 +46,7 @@ function targetOf(out: string, engine: IndexedEngine, engines: readonly IndexedE
   return engines.length > 1 || existsSync(own) ? own : out;
 }
 
-/** @throws UserError where the place of an index is taken by one of another kind: replacing it is nothing that was asked for */
+/** @throws UserError where an index of another kind is in the place: the user did not ask to replace it */
 export async function refuseOtherKinds({ engine: engines = ["bm25"], out }: IndexOptions): Promise<void> {
   if (out.includes("://")) return;
   for (const engine of engines) {

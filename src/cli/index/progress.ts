@@ -8,7 +8,7 @@ export function rateOf(passages: number, perSecond: number): string {
   return `${count(passages)} passages${perSecond > 0 ? `, ${rate} passages/s` : ""}`;
 }
 
-/** The rate of this call alone: what an interrupted call had done is in what is reported, and is told apart by `base`. */
+/** The rate of this call alone: reports include what an interrupted call had done, and `base` says how much that was. */
 export class PassageRate {
   readonly #startedMs = performance.now();
   #base: number | undefined;

@@ -71,7 +71,7 @@ export class SlotTable {
     this.ensureCapacity(tokens.length);
     const found = this.#limits.reuse && lookUp ? this.#find(tokens) : undefined;
     const idleSource = found && found.slot.row >= this.active ? found.slot : undefined;
-    // What is continued whole is needed no more as it was; what is only shared in part stays for its own next turn.
+    // A sequence that is continued whole is no longer needed as it was; one shared in part stays for its own next turn.
     const slot = found?.whole ? found.slot : (this.#vacate(found?.slot) ?? idleSource);
     if (!slot) return undefined;
     const length = found?.length ?? 0;

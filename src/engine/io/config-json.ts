@@ -170,7 +170,7 @@ function supportedType(fields: ConfigJson, file: string): ModelType {
   throw problem(file, `field "model_type" is "${fields.model_type}", but only ${modelTypes.join(", ")} are supported`);
 }
 
-/** Better no model than one that computes something else than its makers meant. */
+/** Refuses a model rather than compute something else than its makers meant. */
 function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: string): void {
   const refuse = (field: string, why: string) => {
     throw problem(file, `field "${field}" asks for ${why}, which is not supported yet. Choose another model`);

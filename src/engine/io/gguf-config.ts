@@ -65,7 +65,7 @@ function architecture({ fields }: GgufFile): ModelType {
   );
 }
 
-/** Better no model than one that computes something else than its makers meant. */
+/** Refuses a model rather than compute something else than its makers meant. */
 function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
   const refuse = (name: string, why: string) => {
     throw fields.problem(`${modelType}.${name}`, `it asks for ${why}, which is not supported. Choose another model.`);

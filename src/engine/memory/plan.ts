@@ -129,7 +129,7 @@ const usefulMicroBatch = { alone: 1024, group: 2048 };
 const usefulBytes = 256 * 2 ** 20;
 const mostUsefulTokens = 8192;
 
-/** So many tokens at once that more would make nothing faster. */
+/** The number of tokens at once beyond which more are no faster. */
 function usefulTokens({ config, groupSize }: MemoryRequest): number {
   const { layers, hiddenSize, intermediateSize, heads } = config;
   const typicalLength = 256;
@@ -230,7 +230,7 @@ function criticParts(request: MemoryRequest, { critic }: ModelProfiles, sizes: T
   ];
 }
 
-/** The sum of gradients, two moments, and what a run returned last, beside what the one before returned until it is collected. */
+/** The sum of gradients, two moments, the outputs of the last run, and those of the run before until they are collected. */
 const updateBytes = (trained: { trainableBytes: number; optimizerBytes: number }): number =>
   5 * trained.trainableBytes + trained.optimizerBytes;
 

@@ -201,7 +201,7 @@ const rules: { [K in OpName]: Rule<K> } = {
   },
   expand: (context, [x], { shape }) => context.emitter.emit("Expand", [x, shapeTensor(context, shape)]),
   stopGradient: (_, [x]) => x,
-  // Adding a 0 that is made of the other's shape: the runtime knows only order by data.
+  // Adds a 0 made from the other's shape: the runtime orders operations by their data only.
   after: ({ emitter }, [x, other]) => {
     const size = emitter.emit("Gather", [emitter.emit("Shape", [other]), emitter.int64([0])]);
     const nothing = emitter.emit("Mul", [size, emitter.int64([0])]);

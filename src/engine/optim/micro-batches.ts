@@ -36,7 +36,7 @@ export interface MicroBatch {
 const leastShared = 48;
 
 /**
- * Every sequence with loss is in exactly one micro-batch; one that exceeds a limit alone is alone. Sequences without loss are
+ * Every sequence with loss is in exactly one micro-batch; one that exceeds a limit has a micro-batch to itself. Sequences without loss are
  * left out.
  */
 export function planMicroBatches(sizes: readonly SequenceSize[], limits: MicroBatchLimits): MicroBatch[] {

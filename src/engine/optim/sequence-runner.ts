@@ -22,7 +22,7 @@ export interface TrainerOptions extends RuntimeOptions {
   onRun: (milliseconds: number) => void;
 }
 
-/** One sequence as the graphs want it: positions about which something is wanted, ascending, never 0. */
+/** One sequence as the graphs read it: the positions to compute, ascending, never 0. */
 export interface SequenceRow {
   tokens_T: readonly number[];
   positions: number[];
@@ -37,7 +37,7 @@ export function rowOf(tokens_T: readonly number[], isWanted: (t: number) => bool
   return { tokens_T, positions, prefix: Math.max(0, (positions[0] ?? 0) - 1) };
 }
 
-/** The row in which every token is wanted, or those that a mask names. */
+/** The row that asks for every token, or for the tokens of a mask. */
 export function maskedRow(tokens_T: readonly number[], mask_T: Uint8Array | undefined): SequenceRow {
   if (mask_T && mask_T.length !== tokens_T.length) {
     throw new Error(`internal: ${tokens_T.length} tokens with a mask of ${mask_T.length}`);

@@ -102,7 +102,7 @@ export class Judge {
   #hasSucceeded = false;
   #report = { ...emptyReport };
 
-  /** @throws UserError for an address that is none, a prompt without its places, or no model */
+  /** @throws UserError for an invalid address, a prompt without its places, or no model */
   constructor(settings: JudgeSettings, given: Partial<HttpTools> = {}) {
     const { key = "" } = settings;
     this.#settings = {

@@ -25,7 +25,7 @@ const verdicts: Readonly<Record<JudgeScale, string>> = {
   score: "How right is the answer to grade? Reply with one number from 0 (wrong) to 1 (right), and nothing else.",
 };
 
-/** An answer that is longer is cut: nobody's right answer is so long. Characters. */
+/** Longer answers are cut: no right answer is so long. Characters. */
 const maxAnswerLength = 600;
 
 const markers = [

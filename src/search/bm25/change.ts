@@ -82,7 +82,7 @@ export async function addToIndex(options: AddOptions): Promise<AddSummary> {
 }
 
 /**
- * Deletes passages by their ids. Ids that are not there are told, and no error.
+ * Deletes passages by their ids. Missing ids are reported; they are no error.
  * @throws UserError for a missing or damaged index, a full disk; `IndexBusy` when another writer is at work.
  */
 export async function deleteFromIndex(options: DeleteOptions): Promise<DeleteSummary> {
@@ -121,7 +121,7 @@ export async function mergeIndex(options: Omit<ChangeOptions, "merge">): Promise
       const plan = wholeMerge(current.segments, start);
       const before = current.segments.length;
       if (plan !== undefined) current = await mergeOnce(current, plan, options);
-      // Where nothing was alive, what follows has moved here.
+      // If no passage was left in them, the following segments have moved here.
       const isGone = plan !== undefined && before - current.segments.length === plan.end - plan.start;
       if (!isGone) start++;
     }
@@ -138,7 +138,7 @@ function wholeMerge(segments: readonly SegmentRecord[], start: number): MergePla
   return end - start === 1 && segments[start].tombstones === undefined ? undefined : { start, end };
 }
 
-/** Does `work` on the current manifest while nobody else changes the index; errors of the disk in words. */
+/** Runs `work` on the current manifest under the index's lock; errors of the disk become messages. */
 async function changing<T>(folder: string, work: (manifest: Manifest) => Promise<T>): Promise<T> {
   // First: a lock would make the folder.
   await readManifest(folder);
@@ -165,7 +165,7 @@ async function existingOf(folder: string, segments: readonly SegmentRecord[]): P
   return existing;
 }
 
-/** Deletes passages of every segment; a segment of which nothing is alive stays until it is merged away. */
+/** Deletes passages of every segment; a segment with no passage left stays until it is merged away. */
 async function deleteAll(
   folder: string,
   { segments, analyzer }: Manifest,
@@ -177,7 +177,7 @@ async function deleteAll(
   return changed;
 }
 
-/** Merges as the policy says. A failure is told, and no error: what was asked for is done. */
+/** Merges as the policy says. A failure is reported, not thrown: the requested change is committed. */
 async function mergeByPolicy(manifest: Manifest, options: ChangeOptions): Promise<IndexState> {
   const { folder, merge } = options;
   if (merge === false) return stateOf(folder, manifest);
@@ -205,7 +205,7 @@ function planOf({ segments }: Manifest, policy: MergePolicy): MergePlan | undefi
 /** Above this many passages, merging is given to a worker. */
 const smallMerge = 2_000;
 
-/** Replaces some neighbouring segments by one, or by none when nothing of them is alive. */
+/** Replaces some neighbouring segments by one, or by none when no passage of them is left. */
 async function mergeOnce(
   manifest: Manifest,
   { start, end }: MergePlan,

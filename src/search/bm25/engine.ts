@@ -20,7 +20,7 @@ import type { Bm25Snapshot } from "./snapshot.js";
 const copiedAtOnce = 10_000;
 
 export interface Bm25EngineOptions {
-  /** Threads that score; 0: the thread that asks. Default: none for a small index, else one for each processor and at most 4. */
+  /** Threads that score; 0: the caller's thread. Default: none for a small index, else one for each processor and at most 4. */
   workers?: number;
 }
 
@@ -118,12 +118,12 @@ export class Bm25Engine implements SearchEngine {
     if (this.#isClosed) throw new SearchError("bm25: the engine is closed.", { engine: this.name, isRetryable: false });
   }
 
-  /** What the caller is told: its own reason when it has left, else a SearchError. */
+  /** The caller's error: its own reason if it has aborted, else a SearchError. */
   #failureOf(cause: unknown, signal: AbortSignal | undefined): unknown {
     if (signal?.aborted) return signal.reason;
     if (cause instanceof SearchError) return cause;
     const engine = this.name;
-    // A file that is closed while it is read fails in ways of its own.
+    // A read from a file that is being closed fails with other errors.
     if (this.#isClosed) return new SearchError("bm25: the engine is closed.", { engine, isRetryable: false, cause });
     const why = cause instanceof Error ? cause.message : String(cause);
     if (cause instanceof WorkerGone)

@@ -15,7 +15,7 @@
  *   passage-checks.u32  [N]         FNV-1a of each line
  *   id-hashes.u32       [2 N]       two hashes of each id: where an id may stand
  *   tombstones-<hex>                which passages are deleted (`tombstones.ts`); absent where none is
- * out/lock                          there while somebody changes the index
+ * out/lock                          exists while a process changes the index
  * ```
  * Numbers are little-endian. Files of a segment never change; a deletion writes another file of tombstones. The manifest is the last thing
  * written, by an atomic rename, so an index is either the old one or the new one and never a mixture.

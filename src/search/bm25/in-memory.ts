@@ -1,4 +1,4 @@
-/** @file Passages at hand to an index in memory, without holding up the thread that asks. */
+/** @file Passages at hand to an index in memory, without blocking the caller's thread. */
 import { Analyzer } from "../text/analyzer.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 import { WorkerPool } from "../../workers/pool.js";

@@ -21,16 +21,24 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const child = fileURLToPath(new URL("./killed-writer.test-support.ts", import.meta.url));
 const random = new Random(Number(process.env.SLEUTH_KILL_SEED ?? 1), "kill index");
 
-/** Runs the child and kills it some milliseconds after it has said so many lines; returns the lines. */
-function runAndKill(args: readonly string[], lines: number, delayMs: number): Promise<string[]> {
+/** Runs the child and kills it some milliseconds after it has said so many lines and `isBusy`; returns the lines. */
+function runAndKill(
+  args: readonly string[],
+  lines: number,
+  delayMs: number,
+  isBusy: () => boolean = () => true,
+): Promise<string[]> {
   const running = spawn(process.execPath, ["--import", "tsx", child, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let errors = "";
   let timer: NodeJS.Timeout | undefined;
+  const killWhenBusy = (): void => {
+    timer = isBusy() ? setTimeout(() => running.kill("SIGKILL"), delayMs) : setTimeout(killWhenBusy, 1);
+  };
   running.stderr.on("data", (data: Buffer) => (errors += data.toString()));
   running.stdout.on("data", (data: Buffer) => {
     output += data.toString();
-    if (output.split("\n").length > lines) timer ??= setTimeout(() => running.kill("SIGKILL"), delayMs);
+    if (output.split("\n").length > lines && timer === undefined) killWhenBusy();
   });
   return new Promise((resolve, reject) => {
     running.on("close", (status) => {
@@ -86,9 +94,14 @@ it("killed while building: the old index answers, and the next build succeeds", 
   await buildIndex({ out: whole, corpus: [corpus], workers: 0 });
   await buildIndex({ out: folder, passages: batchOf([{ id: "old", title: "", text: "antique" }]) });
   const old = JSON.stringify(await readManifest(folder));
+  const generations = (): string[] => readdirSync(folder).filter((name) => name.startsWith(generationPrefix));
   let [kills, leftovers] = [0, 0];
   for (let start = 0; start < 4; start++) {
-    await runAndKill(["build", folder, corpus], 1, 20 + random.integer(600));
+    // Where an earlier build was killed, its folder goes before the next one comes: the name tells them apart.
+    const before = new Set(generations());
+    await runAndKill(["build", folder, corpus], 1, random.integer(1 + 5 * start), () =>
+      generations().some((name) => !before.has(name)),
+    );
     // Killed too late: the build is done.
     if (JSON.stringify(await readManifest(folder)) !== old) break;
     kills++;
@@ -97,9 +110,8 @@ it("killed while building: the old index answers, and the next build succeeds", 
     expect((await engine.searchBatch(["antique"], 2))[0].map(({ id }) => id)).toEqual(["old"]);
     await engine.close();
     // What the killed ones left does not pile up: a folder of the last one, and files of its lock.
-    const names = readdirSync(folder);
-    expect(names.filter((name) => name.startsWith(generationPrefix)).length).toBeLessThanOrEqual(2);
-    expect(names.filter((name) => name.startsWith("lock")).length).toBeLessThanOrEqual(4);
+    expect(generations().length).toBeLessThanOrEqual(2);
+    expect(readdirSync(folder).filter((name) => name.startsWith("lock")).length).toBeLessThanOrEqual(4);
   }
   expect(kills).toBeGreaterThan(0);
   expect(leftovers).toBeGreaterThan(0);

@@ -39,7 +39,7 @@ export async function openIndex(
 }
 
 /**
- * Reads an index into memory that threads can share; passages stay on disk, in files that are open. Whoever calls this closes `passages`.
+ * Reads an index into memory that threads can share; passages stay on disk, in files that are open. The caller closes `passages`.
  * @throws UserError as `openIndex` does
  */
 export async function readIndex(

@@ -19,7 +19,7 @@ import type { Bm25Snapshot, IndexSegment } from "./snapshot.js";
 /** Passages that are scored at a time, unless told otherwise: their scores (256 KB) stay in the processor's second cache. */
 const defaultWindow = 1 << 15;
 
-/** Ranks passages in the thread that asks. Not reentrant: `top` runs to its end without waiting. */
+/** Ranks passages in the caller's thread. Not reentrant: `top` runs to its end without waiting. */
 export class Bm25Scorer {
   readonly #snapshot: Bm25Snapshot;
   readonly #searches: SegmentSearch[];

@@ -41,7 +41,7 @@ export class HttpEncoder implements Encoder {
   #width = 0;
   #encoded = 0;
 
-  /** @throws UserError for an address that is none, or without a model's name */
+  /** @throws UserError for an invalid address, or one without a model's name */
   constructor(source: EncoderSource, given: Partial<HttpEncoderSettings> = {}, tools: Partial<HttpTools> = {}) {
     const url = embeddingsUrl(source.location);
     if (source.model === undefined || source.model === "")

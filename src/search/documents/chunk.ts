@@ -14,7 +14,7 @@ export interface ChunkSettings {
 
 export const defaultChunks: ChunkSettings = { words: 100, overlap: 0 };
 
-/** Text between words counts as nothing; a passage of which there is more than this per word is cut all the same. UTF-16 units. */
+/** Text between words does not count; a passage with more of it per word than this is cut all the same. UTF-16 units. */
 const charactersPerWord = 60;
 
 /** Where a text may be cut, best first: behind a blank line, a sentence, a line, white space. */

@@ -135,7 +135,7 @@ function refuseTwins(documents: readonly FoundDocument[]): void {
  * without "/" is compared with the file's name, one with "/" with the whole path. Case counts. `guides/**` fits `guides` too.
  * @param pattern for example "*.md", "guides/**", "draft-*.{md,txt}"; on Windows "\\" in it is "/"
  * @returns takes paths with "/"
- * @throws UserError for a pattern that is none
+ * @throws UserError for an invalid pattern
  */
 export function globMatcher(pattern: string, separator: string = sep): (path: string) => boolean {
   const slashed = pattern.replaceAll(separator, "/");

@@ -130,7 +130,7 @@ async function gather(
       await journal.add(document, outcome);
       doneBytes += document.bytes;
       tell();
-      // What was read ahead is thrown away: a call that was stopped does not end as one that was not.
+      // Documents read ahead are thrown away: a call that was stopped must end as stopped.
       signal?.throwIfAborted();
     }
   } finally {

@@ -124,7 +124,7 @@ function sizeOf(root: Node): { depth: number; nodes: number } {
   return { depth: deepest, nodes };
 }
 
-/** Visits a tree in the order of its text; `enter` says whether to go inside. What was gone into is left again. */
+/** Visits a tree in the order of its text; `enter` says whether to go inside. `leave` is called for each entered node. */
 function walk(root: Node, { enter, leave }: { enter: (node: Node) => boolean; leave: (node: Node) => void }): void {
   let node = root;
   for (;;) {
@@ -208,7 +208,7 @@ function headingLevel(name: string): number {
   return /^h[1-6]$/.test(name) ? Number(name[1]) : 0;
 }
 
-/** What no reader of the page sees is no text of it: a place to hide words for search engines and models. */
+/** Text that readers of the page do not see is left out: it can hide words for search engines and models. */
 function isHidden(node: Node): boolean {
   const attribute = (name: string): string | null => node.getAttribute?.(name) ?? null;
   if (attribute("hidden") !== null || attribute("aria-hidden") === "true") return true;

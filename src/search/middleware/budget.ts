@@ -22,7 +22,7 @@ interface Line {
 
 /**
  * Counts requests before they are sent, and refuses those beyond the bound. Requests that fail count too: servers bill most of them, and a
- * bound that failures can break is none.
+ * bound that failures can exceed would be useless.
  */
 export class Budget {
   readonly #settings: BudgetSettings;

@@ -1,5 +1,5 @@
 /**
- * @file Callers that ask at the same moment share a call, and what is under way already is waited for instead of asked again. In front of every
+ * @file Callers that ask at the same moment share a call; a query already under way is waited for, not asked again. In front of every
  * opened engine, of its encoder, and of the engine of a search server.
  */
 import { linkedController, onAbort } from "../../async.js";
@@ -13,11 +13,11 @@ export interface CoalescerSettings {
   share: "all" | "same-k" | "none";
   /** Most queries of a call; a caller with more has a call of its own. */
   maxQueries: number;
-  /** Most calls under way. What is asked meanwhile gathers, and goes out together as soon as one of them ends. */
+  /** Most calls under way. Further queries wait, and go out together as soon as one call ends. */
   maxCalls: number;
   /**
-   * Whether callers of a failed call are asked for again, each alone: the query of one may be what cannot be answered. A failure that may pass
-   * (a retryable `SearchError`) is told to all of them at once.
+   * Whether a failed call is repeated for each caller alone: the query of a single caller may be the cause. A failure that may pass
+   * (a retryable `SearchError`) goes to all of them at once.
    */
   retryAlone: boolean;
 }
@@ -41,7 +41,7 @@ interface Caller<Answer> {
   asked: readonly Asked<Answer>[];
 }
 
-/** A query that is gathered or under way, with its callers and the place of the answer among theirs. */
+/** A query that waits or is under way, with its callers and the place of its answer in each caller's list. */
 interface Asked<Answer> {
   query: string;
   k: number;
@@ -58,20 +58,20 @@ interface Call<Answer> {
 }
 
 /**
- * Nothing is held back for the sake of a larger call: what is asked goes out at the next turn of the event loop, with all that was asked in
- * this one. A query under way with a `k` as large is not asked again. A caller that leaves is let go at once; a call is aborted when its last caller
- * has left. Failures are told to the callers that wait for them, and remembered for nobody.
+ * No query is held back to make a call larger: it goes out at the next turn of the event loop, with all others of
+ * this one. A query under way with a `k` as large is not asked again. A caller that aborts is free at once; a call is aborted when its last caller
+ * has aborted. Failures go to the waiting callers and are not remembered.
  */
 export class Coalescer<Answer> {
   /** Calls made so far. */
   calls = 0;
-  /** Queries that were gathered or under way already when they were asked. */
+  /** Queries that were already waiting or under way when a caller asked them. */
   shared = 0;
   readonly #answer: Answering<Answer>;
   readonly #settings: CoalescerSettings;
   /** What each caller has added, in order; not sent yet. */
   #gathered: Asked<Answer>[][] = [];
-  /** The newest of each query, gathered or under way. */
+  /** The newest entry of each query, waiting or under way. */
   readonly #newest = new Map<string, Asked<Answer>>();
   #underWay = 0;
   #isScheduled = false;
@@ -88,7 +88,7 @@ export class Coalescer<Answer> {
 
   /**
    * Answers come to the listener once, or a reason why not. They may be those to a larger `k`.
-   * @returns what the caller calls when it leaves: the listener is then told the reason, if it was told nothing yet
+   * @returns a function that the caller calls to abort: the listener gets the reason, unless it was called already
    */
   ask(queries: readonly string[], k: number, listener: Listener<Answer>): (reason: unknown) => void {
     const group: Asked<Answer>[] = [];
@@ -177,7 +177,7 @@ export class Coalescer<Answer> {
     }
   }
 
-  /** Asks for what is still waited for. */
+  /** Asks for the queries that callers still wait for. */
   async #call(gathered: readonly Asked<Answer>[]): Promise<void> {
     this.#forget(gathered.filter(({ waiting }) => waiting.length === 0));
     const asked = gathered.filter(({ waiting }) => waiting.length > 0);
@@ -220,7 +220,7 @@ export class Coalescer<Answer> {
     caller.listener.reject(reason);
   }
 
-  /** From now on these are asked again. */
+  /** From now on these queries are asked again. */
   #forget(asked: readonly Asked<Answer>[]): void {
     for (const one of asked) if (this.#newest.get(one.query) === one) this.#newest.delete(one.query);
   }
@@ -229,12 +229,12 @@ export class Coalescer<Answer> {
 interface SingleFlightSettings {
   /**
    * Whether queries of different callers are asked in one call. A call fails or waits as a whole: where an engine fails or waits by the
-   * query (one query a request; answers on disk), false keeps one caller's trouble from the others. Default true.
+   * query (one query a request; answers on disk), false keeps one caller's failure from the others. Default true.
    */
   together: boolean;
 }
 
-/** What is inside, asked once for all that ask at the same moment or while it is under way. `sharedQueries` counts what was not asked again. */
+/** Asks the layer inside once for all simultaneous callers of a query. `sharedQueries` counts the queries not asked again. */
 export function coalesced(inner: Layer, { together = true }: Partial<SingleFlightSettings> = {}): Layer {
   const share = together ? "all" : "none";
   const coalescer = new Coalescer((queries, k, signal) => inner.search(queries, k, { signal }), { share });

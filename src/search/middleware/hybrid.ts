@@ -55,7 +55,7 @@ export class HybridEngine extends WrappedEngine {
 
 /**
  * The members' rankings as one.
- * @throws RangeError for less than two members, and for weights, a k0 or depths that are no such
+ * @throws RangeError for fewer than two members, and for invalid weights, k0 or depths
  */
 export function fused(members: readonly HybridMember[], settings: Partial<HybridSettings> = {}): Layer {
   return new Fused(members, { ...defaults, ...settings });
@@ -129,7 +129,7 @@ class Fused implements Layer {
     return answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
   }
 
-  /** Ends with the first signal or the deadline, also when the member heeds neither. */
+  /** Ends with the first signal or the deadline, even if the member ignores both. */
   #askMember(
     { layer, depth }: Member,
     queries: readonly string[],

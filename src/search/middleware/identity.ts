@@ -5,17 +5,29 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { nextTurn } from "../../async.js";
 import { UserError } from "../../errors.js";
-import { readsSetting } from "../registry.js";
-import type { EngineName, OwnSetting } from "../registry.js";
+import { ownSettings, readsSetting, type EngineName, type OwnSetting } from "../registry.js";
 import type { EngineContext, EngineSettings } from "../settings.js";
 
 /** Files that come and go while an index is worked on. */
 const passing = /lock|\.tmp$|^building/;
 
+/** The own settings that are named one by one below, so that answers recorded before today keep their hash. */
+const namedBelow: readonly OwnSetting[] = [
+  "url",
+  "collection",
+  "encoder",
+  "encoderModel",
+  "k1",
+  "b",
+  "pages",
+  "index",
+  "seed",
+];
+
 /**
- * A hash of the engines, of what they search and of the settings that change what they find; of keys and of where time and money go,
- * nothing. A folder is known by its contents, so it may be moved, and an index that has changed has other answers. What a server holds
- * cannot be seen from here: where it changes, search.cacheMode=refresh asks anew.
+ * A hash of the engines, of what they search, and of the settings that change what they find. Keys, time limits and budgets are not part of
+ * it. A folder is known by its contents, so it may be moved, and an index that has changed has other answers. What a server holds cannot be
+ * seen from here: where it changes, search.cacheMode=refresh asks anew.
  * @throws UserError for replay without the index that the answers are known by
  */
 export async function identityOf(
@@ -25,7 +37,7 @@ export async function identityOf(
 ): Promise<string> {
   const { url, collection, encoder, encoderModel, k1, b, weights, rerank, rerankFrom, pages, seed } = settings;
   const reads = (setting: OwnSetting): boolean => names.some((name) => readsSetting(name, setting));
-  // Answers on disk are known by this hash: an engine that brings a setting of its own adds it behind the others, and where it reads it.
+  const later = ownSettings.filter((setting) => !namedBelow.includes(setting) && reads(setting));
   const parts = {
     version: 1,
     names,
@@ -34,6 +46,7 @@ export async function identityOf(
     ...(reads("k1") ? { k1: ownOf(k1), b: ownOf(b) } : {}),
     ...(reads("seed") ? { seed } : {}),
     ...(rerank === "" ? {} : { rerank, rerankFrom }),
+    ...Object.fromEntries(later.map((setting) => [setting, settings[setting]])),
   };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
 }
@@ -43,7 +56,7 @@ function ownOf(value: number | "auto"): number | undefined {
   return value === "auto" ? undefined : value;
 }
 
-/** @throws UserError for an index that is gone where nobody else would say so */
+/** @throws UserError for a missing index that no other check would report */
 async function corpusOf(
   { index, cacheMode }: Pick<EngineSettings, "index" | "cacheMode">,
   { passages }: Pick<EngineContext, "passages">,
@@ -59,7 +72,7 @@ async function corpusOf(
     return hash.digest("hex");
   }
   if (!existsSync(index)) {
-    // Otherwise an address (s3://…), or opening it will say so.
+    // Otherwise it is an address (s3://…), or opening it reports the error.
     if (cacheMode === "replay" && !/^[a-z][a-z0-9+.-]+:\/\//i.test(index))
       throw new UserError(
         `The index ${index} is not there. A cache that replays does not search it, but its answers are known by it: name the folder that it was recorded with, or a copy.`,

@@ -14,7 +14,7 @@ export interface RecordedSettings {
    * `SearchError`.
    */
   mode: "use" | "refresh" | "replay";
-  /** What the engine is: its name and every setting that changes its answers, in words or hashed; no keys, for it is written down. */
+  /** The engine's identity: its name and all settings that change its answers, in words or hashed. It goes to disk: no keys. */
   identity: string;
   /** Whether an answer to a larger `k` answers a smaller one, as the conformance suite demands of every engine. Default true. */
   prefixes?: boolean;
@@ -46,7 +46,7 @@ export async function openRecorded(inner: Layer, settings: RecordedSettings): Pr
   return new Recorded(inner, store, { prefixes: true, ...settings });
 }
 
-/** Stands where an engine is never asked: a cache that only replays needs no index, no key and no server. */
+/** Takes the engine's place in mode replay, which needs no index, no key and no server. */
 export function absentEngine(name: string): SearchEngine {
   return {
     name,
@@ -56,7 +56,7 @@ export function absentEngine(name: string): SearchEngine {
 }
 
 /**
- * Answers come from disk, or from inside and then go there. Failures are not kept, nor are answers to which a part that failed has given nothing.
+ * Answers come from disk, or from the layer inside and are then recorded. Failures and partial answers are not recorded.
  */
 class Recorded implements Layer {
   readonly name: string;
@@ -91,7 +91,7 @@ class Recorded implements Layer {
     return known.map((list) => list ?? found[next++]);
   }
 
-  /** `cacheHits` are queries that were not asked of the engine, `cacheMisses` those that were; `cacheSkipped` are lines and answers that were damaged. */
+  /** `cacheHits`: queries answered from disk; `cacheMisses`: queries asked of the engine; `cacheSkipped`: damaged lines and answers. */
   counts(): Counts {
     return addCounts(this.#inner.counts(), {
       cacheHits: this.#hits,
@@ -140,7 +140,7 @@ class Recorded implements Layer {
     const others = queries.length === 1 ? "" : ` and ${queries.length - 1} more`;
     return new SearchError(
       `${this.name}: the cache ${this.#settings.folder} has no answer to ${shown}${others} with ${k} passages from this engine with these settings. ` +
-        "search.cacheMode=replay asks nobody: record the answer first with search.cacheMode=use.",
+        "search.cacheMode=replay asks no engine: record the answer first with search.cacheMode=use.",
       { engine: this.name, isRetryable: false },
     );
   }
@@ -162,7 +162,7 @@ function* inPieces<Answer extends readonly [string, readonly Passage[]]>(
   if (piece.length > 0) yield piece;
 }
 
-/** What is kept is believed for a long time: no score that is none gets in. */
+/** Recorded answers are trusted for a long time, so an invalid score is not recorded. */
 function checkScores(lists: readonly PassageList[], name: string): void {
   if (lists.every((list) => list.every(({ score }) => Number.isFinite(score)))) return;
   throw new SearchError(

@@ -12,7 +12,7 @@ interface Candidate extends Pair {
 }
 
 /**
- * Asks what is inside for `from` passages per query, whatever `k`, has each scored with its own query, and answers with the best of them.
+ * Asks the layer inside for `from` passages per query, whatever `k`, scores each with its own query and returns the best.
  * Scores become the scorer's; equal ones keep the order inside. More than `from` passages cannot be had.
  *
  * Departure from Search-R1's rerank server, which scores every query of a batch against the passages of all of them: here a passage is

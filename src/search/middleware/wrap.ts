@@ -8,11 +8,11 @@ import { checkCount, checkLists, checkSignal, forDistinct } from "../engine.js";
 import type { Counts, PassageList, SearchEngine, SearchOptions } from "../engine.js";
 
 export interface LayerOptions extends SearchOptions {
-  /** How many further queries of the caller equal one of those that are asked, for layers that count them. Default 0. */
+  /** How many of the caller's queries repeat one that is asked, for layers that count them. Default 0. */
   repeated?: number;
 }
 
-/** What answers behind the door: an engine, or a layer around others. */
+/** The inside of a wrapper: an engine, or a layer around others. */
 export interface Layer {
   readonly name: string;
   /**
@@ -20,13 +20,13 @@ export interface Layer {
    * @returns a list for each query; other callers may have the same list, so it is not to be changed
    */
   search(queries: readonly string[], k: number, options: LayerOptions): Promise<readonly PassageList[]>;
-  /** Its own numbers with those of what is inside. */
+  /** Its own counts with those of the layers inside. */
   counts(): Counts;
-  /** Closes what is inside, too; called once. */
+  /** Closes the layers inside, too; called once. */
   close(): Promise<void>;
 }
 
-/** An engine as the innermost layer: what it answers is checked, since it may be anybody's. */
+/** An engine as the innermost layer: its answers are checked, since it may be foreign code. */
 export function layerOf(engine: SearchEngine): Layer {
   return {
     name: engine.name,

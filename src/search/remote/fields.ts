@@ -1,4 +1,4 @@
-/** @file Which fields of somebody else's documents are title and text: named by the user, or recognised by their usual names. */
+/** @file Which fields of foreign documents hold title and text: named by the user, or recognised by their usual names. */
 import { parseContents } from "../text/contents.js";
 
 export interface PassageFields {

@@ -9,7 +9,7 @@ import type { Pair, PairScorer } from "./pair-scorer.js";
 /** The environment variable that the key is read from. */
 export const rerankKeyVariable = "RERANK_API_KEY";
 
-/** One of the ways in which such services are spoken to: what is sent, and how the answer gives every passage its score. */
+/** A dialect of such services: what is sent, and how the answer gives every passage its score. */
 interface Dialect {
   /** The body that asks for the scores of these passages. */
   request(query: string, passages: readonly string[], model: string): unknown;
@@ -80,7 +80,7 @@ const defaults: Omit<HttpScorerSettings, "url"> = {
   concurrency: 4,
 };
 
-/** What a service answers whose language is another one. */
+/** The answers of a service that speaks another dialect. */
 const notUnderstood = new Set([400, 422]);
 
 interface Chunk {
@@ -100,7 +100,7 @@ export class HttpPairScorer implements PairScorer {
   /** Requests in dialects that the service does not speak: they are no failures of it. */
   #misunderstood = 0;
 
-  /** @throws UserError for an address that is no http(s) URL or holds a password or key, and for a key that is none */
+  /** @throws UserError for an address that is no http(s) URL or holds a password or key, and for an invalid key */
   constructor(given: Partial<HttpScorerSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
     const settings = { ...defaults, ...given };
     const { key, dialect } = settings;

@@ -62,7 +62,7 @@ async function answer(service: SearchService, request: IncomingMessage, response
       path: (request.url ?? "/").replace(/\?.*$/, ""),
       header: (name) => request.headers[name]?.toString(),
       body: (maxBytes) => readBody(request, maxBytes),
-      // Closed after the end of an answer, too; then nobody listens any more.
+      // Also closed after the end of an answer; then there is no listener left.
       isGone: () => response.closed,
       // Every response closes: only one that closes early makes an error, which takes longer to make than a small search.
       onGone: (leave) =>
@@ -72,7 +72,7 @@ async function answer(service: SearchService, request: IncomingMessage, response
     });
     await send(reply, response);
   } catch {
-    // The connection broke: there is nobody to tell.
+    // The connection broke: there is no client to answer.
     response.destroy();
   }
 }

@@ -20,7 +20,7 @@ export interface SearchServiceSettings extends RequestLimits {
   batchQueries: number;
   /** Batches at the engine at once. */
   batchesUnderWay: number;
-  /** Searches and metrics need `authorization: Bearer TOKEN`; empty: everybody may ask. */
+  /** Searches and metrics need `authorization: Bearer TOKEN`; empty: no token is needed. */
   token: string;
 }
 
@@ -46,9 +46,9 @@ interface ServiceRequest {
   header: (name: string) => string | undefined;
   /** Reads the body, at most `maxBodyBytes` of it. */
   body: (maxBytes: number) => Promise<string>;
-  /** Whether nobody waits for the answer any more. */
+  /** Whether the client has gone. */
   isGone: () => boolean;
-  /** Calls back when nobody waits any more, with the reason. */
+  /** Calls back with the reason when the client goes. */
   onGone: (leave: (reason: unknown) => void) => void;
 }
 
@@ -62,7 +62,7 @@ export interface ServiceAnswer {
 /** A body larger than allowed. */
 export class TooLarge extends Error {}
 
-/** Milliseconds of writing after which others on this thread get their turn. */
+/** Milliseconds of writing after which other work on this thread gets its turn. */
 const patienceMs = 8;
 
 const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
@@ -199,7 +199,7 @@ export class SearchService {
     return { ...json(200, id, undefined), body: await answerBody(lists, asked) };
   }
 
-  /** @throws SearchError of the engine, or when time is up; the reason for which nobody waits any more */
+  /** @throws SearchError of the engine, or when time is up; the reason for which the client went */
   #answersTo(
     { queries, topk }: RetrieveRequest,
     batches: Coalescer<PassageList>,
@@ -228,7 +228,7 @@ export class SearchService {
         id,
         teach(`The request is larger than ${this.settings.maxBodyBytes} bytes. Send fewer queries at once.`),
       );
-    // A caller who went away is no failure of ours, and nobody reads the answer.
+    // A client that has gone is no failure of ours and reads no answer.
     if (isGone()) return failure(499, id, { message: "The client went away." });
     this.#metrics.failures++;
     const message = error instanceof Error ? error.message : String(error);

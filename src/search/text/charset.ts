@@ -13,7 +13,7 @@ export function decodePage(bytes: Uint8Array, charset: string): string {
   return decodeText(bytes, [charset, charsetOfMeta(bytes)]);
 }
 
-/** @param charsets what is said about the bytes, the most reliable first; names that nobody knows are passed over */
+/** @param charsets what is said about the bytes, the most reliable first; unknown names are skipped */
 export function decodeText(bytes: Uint8Array, charsets: readonly string[] = []): string {
   const said = charsets.map(decoderOf).find((decoder) => decoder !== undefined);
   const decoder = bomOf(bytes) ?? said ?? new TextDecoder(isUtf8(bytes) ? "utf-8" : "windows-1252");
@@ -35,7 +35,7 @@ function bomOf(bytes: Uint8Array): TextDecoder | undefined {
   return undefined;
 }
 
-/** Undefined for labels that nobody knows. */
+/** Undefined for unknown labels. */
 function decoderOf(label: string): TextDecoder | undefined {
   if (label === "") return undefined;
   try {

@@ -49,7 +49,7 @@ export function checkUrl(text: string): URL {
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") throw new Refused(`${url.protocol} is not visited`);
   if (url.username !== "" || url.password !== "") throw new Refused("addresses with a password are not visited");
-  // The URL standard leaves out a port that is the scheme's own; 80 under https and 443 under http harm nobody.
+  // The URL standard leaves out a port that is the scheme's own; 80 under https and 443 under http are harmless.
   if (url.port !== "" && url.port !== "80" && url.port !== "443") throw new Refused(`port ${url.port} is not visited`);
   const host = url.hostname.replace(/\.$/, "");
   const number = host.replace(/^\[|\]$/g, "");
@@ -73,7 +73,7 @@ const ports: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
 /**
  * A dispatcher that connects to public addresses alone. A name is resolved once for each connection; all of its addresses must be public, and the
  * connection is made to the first by number, so that a name that changes its address meanwhile (DNS rebinding) gains nothing. Proxies named
- * in the environment are not used: behind one, nobody could tell where a connection leads. Requests fail with `Refused` otherwise.
+ * in the environment are not used: behind one, the target of a connection is unknown. Requests fail with `Refused` otherwise.
  */
 export function publicAgent({ resolve = resolveAll, dial }: ConnectRules = {}): Agent {
   const connect = buildConnector({ timeout: 5_000 });

@@ -65,7 +65,7 @@ export class WebEngine implements SearchEngine {
   readonly #gate: Gate;
   readonly #service: Service;
 
-  /** @throws UserError for keys that are missing or could not be sent, or an address that is none */
+  /** @throws UserError for keys that are missing or could not be sent, or an invalid address */
   constructor(given: Partial<WebSettings> & Pick<WebSettings, "provider" | "keys">, tools: Partial<HttpTools> = {}) {
     const { provider, keys, endpoint, ...settings } = { ...defaults, ...given };
     this.name = provider;
@@ -119,7 +119,7 @@ export class WebEngine implements SearchEngine {
     const start = performance.now();
     const found = await this.#service.call(signal, (until) => this.#find(asked, k, until));
     if (pages === undefined) return found;
-    // What is left of the time, but for putting the answer together.
+    // The time left, less a reserve for putting the answer together.
     const leftMs = Math.max(0, Math.floor(start + partForPages * deadlineMs - performance.now()));
     return Promise.all(found.map((passage) => this.#read(passage, asked, pages, leftMs, signal)));
   }

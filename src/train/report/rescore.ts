@@ -155,7 +155,7 @@ async function recordedFiles(run: string): Promise<RecordedFile[]> {
 
 type LabConfig = Pick<Config, "rollout" | "reward" | "faithful">;
 
-/** What rewards depend on of a run's configuration; keys of other versions are passed over, since nothing else of the run is needed. */
+/** The part of a run's configuration that rewards depend on; keys of other versions are ignored, since rescoring needs no more. */
 async function lenientConfig(run: string, sets: readonly string[]): Promise<LabConfig> {
   const file = path.join(run, "config.json");
   let saved: Record<string, Record<string, unknown> | undefined> = {};

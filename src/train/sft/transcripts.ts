@@ -83,7 +83,7 @@ async function readFile(file: string, protocol: Protocol, minReward: number, int
   }
 }
 
-/** A recorded trajectory as a transcript; null when it is none to learn from. Without a recorded reward it counts as good enough. */
+/** A recorded trajectory as a transcript; null when it is not fit to learn from. Without a recorded reward it counts as good enough. */
 function fromTrace(place: string, record: TraceRecord, protocol: Protocol, minReward: number): Transcript | null {
   const { trajectory, question, reward = Infinity } = record;
   if (question === undefined) {

@@ -80,7 +80,7 @@ export interface Verdict {
   state: WatchState;
   /** Of this step. */
   findings: Finding[];
-  /** Those to tell about: new ones, and those that have grown worse. */
+  /** The findings to report: new ones, and those that have become worse. */
   news: Finding[];
   decision: Decision | null;
 }
@@ -95,7 +95,7 @@ export const freshWatch: WatchState = {
   stopped: null,
 };
 
-/** So many signals at once are an alarm, though each alone is but a warning. */
+/** So many signals at once are an alarm, even if each alone is only a warning. */
 const signalsTogether = 3;
 
 /** A signal that is off for longer has ended. */

@@ -133,7 +133,7 @@ export class LancePassages implements NearestPassages {
     const rows = Array.from({ length: queries_Q_E.length / this.dimensions }, (_, row) =>
       queries_Q_E.slice(row * this.dimensions, (row + 1) * this.dimensions),
     );
-    // All wait at the gate, which other calls share; a query that fails takes those that wait along.
+    // All queries wait at the gate, which other calls share; when one fails, those that still wait fail with it.
     return mapConcurrent(
       rows,
       Infinity,

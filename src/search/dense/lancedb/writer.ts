@@ -162,7 +162,7 @@ class Writer {
     return this.#table;
   }
 
-  /** @throws UserError that names the row of a vector that is none */
+  /** @throws UserError that names the row of an invalid vector */
   #toBatch(passages: readonly StoredPassage[], vectors_N_E: Float32Array, first: number): RecordBatch {
     const { Float32, RecordBatch, Struct, makeData } = loadArrow();
     const schema = this.#schema as Schema;
@@ -221,7 +221,7 @@ function checkVectors(
   }
 }
 
-/** @throws UserError for tables that were made by somebody else */
+/** @throws UserError for tables with columns other than ours */
 function checkSchema(name: string, schema: Schema): void {
   const names = schema.fields.map((field) => field.name);
   if (names.join() !== `id,title,text,${vectorColumn}`)
