@@ -33,7 +33,14 @@ export { faithful } from "./recipes/search-r1/faithful.js";
 export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
 // Search engines: implement SearchEngine, or take one of these.
-export { SearchError, type PassageList, type SearchEngine, type SearchOptions } from "./search/engine.js";
+export {
+  SearchError,
+  type Pair,
+  type PairScorer,
+  type PassageList,
+  type SearchEngine,
+  type SearchOptions,
+} from "./search/engine.js";
 export { openEngine } from "./search/open.js";
 export type { EngineContext, EngineSettings } from "./search/settings.js";
 export { engineNames, type EngineName } from "./search/registry.js";
@@ -65,7 +72,6 @@ export { buildLanceTable, LanceTable, type LanceBuildOptions } from "./search/de
 export { lanceRows } from "./search/dense/lancedb/rows.js";
 export { HybridEngine, type HybridMember, type HybridSettings } from "./search/middleware/hybrid.js";
 export { RerankEngine } from "./search/middleware/rerank.js";
-export type { Pair, PairScorer } from "./search/rerank/pair-scorer.js";
 export { openOnnxPairScorer, type OnnxPairScorerOptions } from "./search/rerank/onnx-pair-scorer.js";
 export { HttpEngine, type HttpSettings } from "./search/remote/http.js";
 export { loadIntoOpenSearch, type LoadSettings } from "./search/remote/opensearch-load.js";

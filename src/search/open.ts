@@ -18,10 +18,9 @@ import type { EngineContext, EngineSettings } from "./settings.js";
 import { engines, takesOneQueryPerRequest } from "./registry.js";
 import type { EngineName } from "./registry.js";
 import { addCounts } from "./engine.js";
-import type { SearchEngine } from "./engine.js";
+import type { SearchEngine, PairScorer } from "./engine.js";
 import { RateLimit } from "../http/rate-limit.js";
 import { rerankKeyVariable } from "./rerank/http-pair-scorer.js";
-import type { PairScorer } from "./rerank/pair-scorer.js";
 
 /**
  * The engine that the settings describe. The caller closes it.

@@ -1,5 +1,6 @@
 /** @file What stands around engines runs the conformance suite of engines. */
 import { mkdtempSync, rmSync } from "node:fs";
+import type { PairScorer } from "./engine.js";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
@@ -13,7 +14,6 @@ import { HybridEngine } from "./middleware/hybrid.js";
 import { openEngine } from "./open.js";
 import { RandomEngine } from "./controls.js";
 import { RerankEngine } from "./middleware/rerank.js";
-import type { PairScorer } from "./rerank/pair-scorer.js";
 import { SingleFlightEngine } from "./middleware/coalesce.js";
 
 const folder = mkdtempSync(join(tmpdir(), "sleuth-wrappers-"));

@@ -6,7 +6,7 @@ import path from "node:path";
 import type { StoredPassage } from "../../types.js";
 import { formatContents } from "../text/contents.js";
 import type { SearchOptions } from "../engine.js";
-import type { Pooling } from "./text-model/model-folder.js";
+import type { Pooling } from "../text-model/model-folder.js";
 
 /** Encoders of the E5 kind read queries and passages differently. */
 export type TextKind = "query" | "passage";

@@ -9,7 +9,7 @@ import { SearchError } from "../engine.js";
 import { modelNameOf, poolingOf, prefixesOf } from "./encoder.js";
 import type { EncoderSource } from "./encoder.js";
 import { OnnxEncoder, type OnnxEncoderOptions } from "./onnx-encoder.js";
-import { batchesOf } from "./text-model/text-tokenizer.js";
+import { batchesOf } from "../text-model/text-tokenizer.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-encoder-"));

@@ -3,8 +3,8 @@ import path from "node:path";
 import { isHubName } from "../../engine/io/hub/name.js";
 import type { SearchOptions } from "../engine.js";
 import { modelNameOf, poolingOf, prefixesFor, type Encoder, type EncoderSource, type TextKind } from "./encoder.js";
-import { readModelFolder } from "./text-model/model-folder.js";
-import { TextModel, type TextModelOptions } from "./text-model/text-model.js";
+import { readModelFolder } from "../text-model/model-folder.js";
+import { TextModel, type TextModelOptions } from "../text-model/text-model.js";
 
 /** How long texts may be, an encoder's source says. */
 export type OnnxEncoderOptions = Omit<TextModelOptions, "maxTokens">;

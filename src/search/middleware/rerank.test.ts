@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Passage } from "../../types.js";
-import type { SearchEngine } from "../engine.js";
+import type { SearchEngine, Pair, PairScorer } from "../engine.js";
 import { RerankEngine } from "./rerank.js";
-import type { Pair, PairScorer } from "../rerank/pair-scorer.js";
 
 /** Finds for each query the passages listed for it. */
 function finding(found: Readonly<Record<string, readonly string[]>>): SearchEngine & { asked: number[] } {

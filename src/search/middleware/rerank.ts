@@ -1,8 +1,7 @@
 /** @file Another engine's passages, reranked by what judges each of them with its query. */
 import type { Passage } from "../../types.js";
 import { SearchError, addCounts, checkCount, checkSignal } from "../engine.js";
-import type { SearchEngine, SearchOptions } from "../engine.js";
-import type { Pair, PairScorer } from "../rerank/pair-scorer.js";
+import type { SearchEngine, SearchOptions, Pair, PairScorer } from "../engine.js";
 import { WrappedEngine, layerOf, withMark } from "./wrap.js";
 import type { Layer } from "./wrap.js";
 

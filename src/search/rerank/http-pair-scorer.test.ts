@@ -1,11 +1,11 @@
 /** @file `/rerank` services of three dialects, spoken to over real connections, and what they can do wrong. */
 import { getEventListeners } from "node:events";
+import type { Pair } from "../engine.js";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { SearchError } from "../engine.js";
 import { dialectNames, HttpPairScorer } from "./http-pair-scorer.js";
-import type { Pair } from "./pair-scorer.js";
 
 type Body = Record<string, unknown>;
 

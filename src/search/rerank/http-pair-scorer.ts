@@ -1,10 +1,10 @@
 /** @file A `/rerank` service as what judges pairs. */
 import { mapConcurrent } from "../../async.js";
+import type { Pair, PairScorer } from "../engine.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import { SearchError, type SearchOptions } from "../engine.js";
-import type { Pair, PairScorer } from "./pair-scorer.js";
 
 /** The environment variable that the key is read from. */
 export const rerankKeyVariable = "RERANK_API_KEY";

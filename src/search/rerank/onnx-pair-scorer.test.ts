@@ -1,3 +1,4 @@
+import type { PairScorer } from "../engine.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -5,7 +6,6 @@ import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { writeTinyBert } from "../dense/tiny-models.test-support.js";
 import { openOnnxPairScorer, type OnnxPairScorerOptions } from "./onnx-pair-scorer.js";
-import type { PairScorer } from "./pair-scorer.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-pairs-"));
 const one = await writeTinyBert(path.join(root, "one"), { labels: 1 });

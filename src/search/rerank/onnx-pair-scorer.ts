@@ -1,8 +1,8 @@
 /** @file A cross-encoder in a worker: reads query and passage together and says how well they fit. */
 import { UserError } from "../../errors.js";
-import { readModelFolder } from "../dense/text-model/model-folder.js";
-import { TextModel, type TextModelOptions } from "../dense/text-model/text-model.js";
-import type { PairScorer } from "./pair-scorer.js";
+import type { PairScorer } from "../engine.js";
+import { readModelFolder } from "../text-model/model-folder.js";
+import { TextModel, type TextModelOptions } from "../text-model/text-model.js";
 
 export interface OnnxPairScorerOptions extends TextModelOptions {
   /** Which ONNX file of several: "fp16", "quantized", …; "" is onnx/model.onnx. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { UserError } from "../../../errors.js";
+import { UserError } from "../../errors.js";
 import { TextTokenizer } from "./text-tokenizer.js";
 
 interface Golden {
@@ -10,7 +10,7 @@ interface Golden {
 
 /** Made by `testdata/tokenizer-golden.py`. */
 const golden = JSON.parse(
-  readFileSync(new URL("../testdata/tokenizer-golden.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../dense/testdata/tokenizer-golden.json", import.meta.url), "utf8"),
 ) as Record<"wordPiece" | "unigram", Golden>;
 
 describe.each(["wordPiece", "unigram"] as const)("TextTokenizer, %s", (kind) => {

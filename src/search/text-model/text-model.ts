@@ -1,12 +1,12 @@
 /** @file An encoder or cross-encoder in worker threads. */
 import { availableParallelism } from "node:os";
-import { mapConcurrent } from "../../../async.js";
-import type { PullOptions } from "../../../engine/io/hub/pull.js";
-import { UserError } from "../../../errors.js";
-import { WorkerPool } from "../../../workers/pool.js";
-import { WorkerGone } from "../../../workers/thread.js";
-import { SearchError, checkSignal, type SearchOptions } from "../../engine.js";
-import type { Pair } from "../../rerank/pair-scorer.js";
+import type { Pair } from "../engine.js";
+import { mapConcurrent } from "../../async.js";
+import type { PullOptions } from "../../engine/io/hub/pull.js";
+import { UserError } from "../../errors.js";
+import { WorkerPool } from "../../workers/pool.js";
+import { WorkerGone } from "../../workers/thread.js";
+import { SearchError, checkSignal, type SearchOptions } from "../engine.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
 import type { ModelAnswer, ModelTask, TextModelData } from "./worker.js";
 

@@ -1,11 +1,11 @@
 /** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
 import path from "node:path";
-import { readRequiredJson } from "../../../engine/io/json-file.js";
-import { ModelSession, type ModelOutput } from "../../../engine/runtime/model-session.js";
-import type { Feed } from "../../../engine/runtime/session.js";
-import { UserError } from "../../../errors.js";
-import { serveTasks } from "../../../workers/serve-tasks.js";
-import type { Pair } from "../../rerank/pair-scorer.js";
+import type { Pair } from "../engine.js";
+import { readRequiredJson } from "../../engine/io/json-file.js";
+import { ModelSession, type ModelOutput } from "../../engine/runtime/model-session.js";
+import type { Feed } from "../../engine/runtime/session.js";
+import { UserError } from "../../errors.js";
+import { serveTasks } from "../../workers/serve-tasks.js";
 import type { ModelFolder, Pooling } from "./model-folder.js";
 import { batchesOf, TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
 
@@ -78,8 +78,8 @@ async function openSession({ onnx, folder, config }: ModelFolder, threads: numbe
   if (onnx !== undefined) return ModelSession.open(onnx, { threads });
   // Loaded only where it is needed: workers are to start quickly.
   const [{ openSafetensors }, { bertGraph }] = await Promise.all([
-    import("../../../engine/io/safetensors-set.js"),
-    import("../../../engine/model/bert.js"),
+    import("../../engine/io/safetensors-set.js"),
+    import("../../engine/model/bert.js"),
   ]);
   const weights = await openSafetensors(folder);
   try {

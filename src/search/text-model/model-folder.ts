@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { isHubName } from "../../../engine/io/hub/name.js";
-import type { PullOptions } from "../../../engine/io/hub/pull.js";
-import { readOptionalJson, type Json } from "../../../engine/io/json-file.js";
-import { indexFile, weightsFile } from "../../../engine/io/safetensors-set.js";
-import { tokenizerFile } from "../../../engine/io/tokenizer-files.js";
-import { UserError } from "../../../errors.js";
+import { isHubName } from "../../engine/io/hub/name.js";
+import type { PullOptions } from "../../engine/io/hub/pull.js";
+import { readOptionalJson, type Json } from "../../engine/io/json-file.js";
+import { indexFile, weightsFile } from "../../engine/io/safetensors-set.js";
+import { tokenizerFile } from "../../engine/io/tokenizer-files.js";
+import { UserError } from "../../errors.js";
 
 export interface ModelFolder {
   folder: string;
@@ -39,7 +39,7 @@ const usualMaxTokens = 512;
  */
 export async function readModelFolder(location: string, variant: string, hub?: PullOptions): Promise<ModelFolder> {
   const place = isHubName(location)
-    ? await (await import("../../../engine/io/hub/pull.js")).resolveEncoder(location, variant, hub)
+    ? await (await import("../../engine/io/hub/pull.js")).resolveEncoder(location, variant, hub)
     : location;
   const { folder, onnx } = await findFiles(place, variant);
   const config = (await readOptionalJson(path.join(folder, "config.json"))) ?? {};

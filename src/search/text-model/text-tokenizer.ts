@@ -3,7 +3,7 @@
  * are those of Hugging Face's tokenizers with `truncation=True` (golden numbers in `testdata/`). And which texts go through a model together.
  */
 import { Tokenizer } from "@huggingface/tokenizers";
-import { UserError } from "../../../errors.js";
+import { UserError } from "../../errors.js";
 
 /** One text, ready for a model. */
 export interface TokenizedText {
