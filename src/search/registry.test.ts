@@ -4,7 +4,7 @@ import { checkEngineSettings, settingsOf } from "./contradictions.js";
 import { EmptyEngine } from "./controls.js";
 import { identityOf } from "./middleware/identity.js";
 import { openEngine } from "./open.js";
-import { engineNames, engines, enginesNamed, readsSetting, takesOneQueryPerRequest } from "./registry.js";
+import { engineNames, engines, enginesNamed, ownSettings, readsSetting, takesOneQueryPerRequest } from "./registry.js";
 import type { EngineName, EngineRow } from "./registry.js";
 import { defaultEngineSettings } from "./settings.js";
 import type { EngineSettings } from "./settings.js";
@@ -22,6 +22,14 @@ it.each<[string, Partial<EngineSettings>, string]>([
   ["empty", {}, "28145b34e9f2d66ef070627eb1ec2e91"],
 ])("answers of %s that 580f2e2 recorded with %j are found again", async (engine, settings, identity) => {
   expect(await identityOf(over({ engine, ...settings }), enginesNamed(engine), hunting)).toBe(identity);
+});
+
+it.each(ownSettings)("answers are recorded apart for another %s", async (setting) => {
+  const engine = engineNames.find((name) => readsSetting(name, setting)) as EngineName;
+  const other = { string: "other", boolean: true, number: 2 }[typeof defaultEngineSettings[setting] as "string"];
+  // The numbers that may be "auto" are texts by default.
+  const changed = over({ engine, [setting]: defaultEngineSettings[setting] === "auto" ? 0.5 : other });
+  expect(await identityOf(changed, [engine], hunting)).not.toBe(await identityOf(over({ engine }), [engine], hunting));
 });
 
 it("needs are settings that may be empty texts, and every engine that asks servers says where its passages are from", () => {

@@ -1,7 +1,7 @@
 /**
- * @file The search engines, a row each. The names in run files and on the command line, the checks of settings, prices, what recorded answers
- * are known by and the columns of `sleuth search` derive from this table: a new engine is a new row, a new service of the web one of
- * `web/providers.ts`.
+ * @file The search engines, a row each. The names in run files and on the command line, the checks of settings, prices and the columns of
+ * `sleuth search` derive from this table: a new engine is a new row, a new service of the web one of `web/providers.ts`. A new own setting
+ * also has to change what recorded answers are known by (`middleware/identity.ts`; a test asks for it).
  */
 import { nearest, UserError } from "../errors.js";
 import type { EngineContext, EngineSettings } from "./settings.js";

@@ -5,24 +5,11 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { nextTurn } from "../../async.js";
 import { UserError } from "../../errors.js";
-import { ownSettings, readsSetting, type EngineName, type OwnSetting } from "../registry.js";
+import { readsSetting, type EngineName, type OwnSetting } from "../registry.js";
 import type { EngineContext, EngineSettings } from "../settings.js";
 
 /** Files that come and go while an index is worked on. */
 const passing = /lock|\.tmp$|^building/;
-
-/** The own settings that are named one by one below, so that answers recorded before today keep their hash. */
-const namedBelow: readonly OwnSetting[] = [
-  "url",
-  "collection",
-  "encoder",
-  "encoderModel",
-  "k1",
-  "b",
-  "pages",
-  "index",
-  "seed",
-];
 
 /**
  * A hash of the engines, of what they search, and of the settings that change what they find. Keys, time limits and budgets are not part of
@@ -37,7 +24,7 @@ export async function identityOf(
 ): Promise<string> {
   const { url, collection, encoder, encoderModel, k1, b, weights, rerank, rerankFrom, pages, seed } = settings;
   const reads = (setting: OwnSetting): boolean => names.some((name) => readsSetting(name, setting));
-  const later = ownSettings.filter((setting) => !namedBelow.includes(setting) && reads(setting));
+  // A new setting goes behind the others, and only where it is read: answers on disk are known by this hash.
   const parts = {
     version: 1,
     names,
@@ -46,7 +33,6 @@ export async function identityOf(
     ...(reads("k1") ? { k1: ownOf(k1), b: ownOf(b) } : {}),
     ...(reads("seed") ? { seed } : {}),
     ...(rerank === "" ? {} : { rerank, rerankFrom }),
-    ...Object.fromEntries(later.map((setting) => [setting, settings[setting]])),
   };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32);
 }
