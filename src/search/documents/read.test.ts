@@ -121,6 +121,11 @@ describe("text", () => {
     expect(await read(bytes, "text", "a/über.txt")).toEqual([{ title: "über", text }]);
   });
 
+  it("is read in Windows-1252 with its quotation marks, which are no control characters", async () => {
+    const bytes = Buffer.from("\x93M\xfcller\x94 \x96 5 \x80", "latin1");
+    expect(await read(bytes, "text", "a.txt")).toEqual([{ title: "a", text: "“Müller” – 5 €" }]);
+  });
+
   it.each([
     ["empty", "", "it is empty"],
     ["blank", " \n\n ", "it holds no text"],

@@ -278,3 +278,9 @@ describe("Coalescer", () => {
     expect(told).toBe(2);
   });
 });
+
+it("a coalescer that is asked nothing answers at once, and calls nobody", async () => {
+  const coalescer = new Coalescer<string>(() => Promise.reject(new Error("called")));
+  expect(await coalescer.search([], 1)).toEqual([]);
+  expect(coalescer.calls).toBe(0);
+});

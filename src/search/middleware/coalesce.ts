@@ -91,6 +91,10 @@ export class Coalescer<Answer> {
    * @returns a function that the caller calls to abort: the listener gets the reason, unless it was called already
    */
   ask(queries: readonly string[], k: number, listener: Listener<Answer>): (reason: unknown) => void {
+    if (queries.length === 0) {
+      listener.resolve([]);
+      return () => {};
+    }
     const group: Asked<Answer>[] = [];
     const asked = queries.map((query) => this.#join(query, k) ?? this.#add(query, k, group));
     const caller: Caller<Answer> = {
