@@ -79,7 +79,7 @@ export interface OptimStepResult {
   gradNorm: number;
 }
 
-export interface Capabilities {
+interface Capabilities {
   /** Name for error messages: "local", "scripted", … */
   engine: string;
   /** Whether forwardBackward, optimStep exist. */

@@ -79,7 +79,7 @@ export interface EngineContext {
   /** Keys of web engines come from here. Default: the environment of this process. */
   environment?: Readonly<Record<string, string | undefined>>;
   /**
-   * How servers are asked. Engines hand it on to whatever sends their requests (`postJson` takes it as tools), so that `beforeRequest` runs
+   * How servers are asked. Engines hand it on to the service that sends their requests, so that `beforeRequest` runs
    * before every try: the run's budget and rate are kept there. Tests bring a `fetch`.
    */
   http?: Partial<HttpTools>;
