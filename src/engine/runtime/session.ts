@@ -13,7 +13,7 @@ import type { EncodedModel } from "../onnx/emitter.js";
 export interface RuntimeOptions {
   /** Threads inside one operator. */
   threads: number;
-  /** Execution provider: "cpu", or "webgpu", "cuda", "coreml" where the platform has them. */
+  /** Execution provider: one of `providers`. */
   provider: string;
   /**
    * Whether constant weights are laid out anew for the processor: much faster for few rows, and a copy. Without it, constants that lie

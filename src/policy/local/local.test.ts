@@ -1,6 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { UserError } from "../../errors.js";
 import { policyConformance } from "../conformance.js";
 import { createLocalPolicy } from "./local.js";
 import { makeTinyModel } from "./tiny-model.test-support.js";
@@ -15,6 +16,12 @@ policyConformance("the local policy", openWithCritic("full"));
 policyConformance("the local policy with an adapter", openWithCritic("lora"));
 
 describe("the local policy", () => {
+  it("refuses an execution provider whose numbers are not right, before it reads anything", async () => {
+    const opened = createLocalPolicy({ model: "/nowhere", provider: "webgpu" });
+    await expect(opened).rejects.toThrow(UserError);
+    await expect(opened).rejects.toThrow(/provider is webgpu, but only cpu/);
+  });
+
   it("computes a group's prompt once and a second turn's new tokens only", async () => {
     const policy = await open();
     const prompt = policy.tokenizer.encode(" Question: the capital of the country\n");

@@ -1,5 +1,6 @@
 /** @file The local policy: the six verbs over an engine in a worker of its own. */
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
+import { requireProvider } from "../../engine/runtime/provider.js";
 import type { Policy } from "../../contracts/policy.js";
 import { WorkerGone, WorkerThread } from "../../workers/thread.js";
 import type { LocalOptions, OpenedPolicy, Verb, VerbCall, WorkerVerbs } from "./protocol.js";
@@ -8,9 +9,11 @@ export type { LocalOptions } from "./protocol.js";
 
 /**
  * Opens a model as a policy. Its weights now are the frozen reference.
- * @throws UserError when the folder's files are missing or do not fit together, and when there is too little memory.
+ * @throws UserError when the folder's files are missing or do not fit together, when there is too little memory, and for an execution provider
+ *   whose numbers are not right.
  */
 export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
+  if (options.provider !== undefined) requireProvider(options.provider, "provider");
   const tokenizer = await loadTokenizer(options.base ?? options.model);
   const worker = new WorkerThread<VerbCall, unknown, OpenedPolicy>({
     name: "policy",

@@ -24,7 +24,7 @@ export interface LocalOptions {
   critic?: boolean;
   /** Threads of the runtime. Default: the machine's, at most 8. */
   threads?: number;
-  /** ONNX Runtime's execution provider. Default "cpu". */
+  /** ONNX Runtime's execution provider. Default "cpu", and the only one whose gradients are right. */
   provider?: string;
   /** Most tokens of prefix and sample together. Default: the model's positions, at most 4096. */
   contextLength?: number;

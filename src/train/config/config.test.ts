@@ -65,6 +65,8 @@ describe("parseConfig", () => {
     ],
     [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
     [{ rollout: { topP: 0 } }, /rollout.topP: /],
+    [{ run: { executionProvider: "webgpu" } }, /run.executionProvider: only cpu computes right gradients .*engine.md/],
+    [{ run: { executionProvider: "" } }, /run.executionProvider: only cpu/],
     [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
     [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],
     [{ train: { updatesPerBatch: 17 } }, /updatesPerBatch \(17\) exceeds/],

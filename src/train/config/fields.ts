@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { algorithmFields, criticFields, faithfulFields } from "../../algorithms/settings.js";
 import { defaultLora } from "../../engine/model/lora.js";
+import { onlyProvider, providers } from "../../engine/runtime/provider.js";
 import { faithfulRewardFields, rewardFields } from "../../rewards/settings.js";
 import { faithfulRolloutFields, rolloutFields } from "../../rollout/settings.js";
 import { searchFields } from "../../search/settings.js";
@@ -116,7 +117,10 @@ export const fields = {
   run: {
     folder: z.string().default("").describe("where the run is written; empty: runs/ and the time of day"),
     threads: countOrZero.default(0).describe("threads of the runtime; 0: as many as there are cores"),
-    executionProvider: z.string().default("cpu").describe("ONNX Runtime execution provider"),
+    executionProvider: z
+      .enum(providers, { error: onlyProvider })
+      .default("cpu")
+      .describe("ONNX Runtime execution provider; only cpu computes right gradients (docs/engine.md)"),
     memory: z
       .string()
       .default("")
