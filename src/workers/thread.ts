@@ -1,5 +1,6 @@
 /** @file One worker thread: it is started, given tasks, and ended. */
 import { Worker } from "node:worker_threads";
+import "../telemetry.js";
 import { orAborted } from "../async.js";
 import { fromFailure, readyId } from "./messages.js";
 import type { Reply, Request, WorkerStart } from "./messages.js";

@@ -2,7 +2,7 @@
  * @file Running models that others exported: an ONNX file with inputs and outputs of its own, or a graph of ours without random or
  * training parts. Like `session.ts`, it blocks the thread that calls it: use it in workers.
  */
-import * as ort from "onnxruntime-node";
+import * as ort from "./onnxruntime.js";
 import { UserError } from "../../errors.js";
 import type { EncodedModel } from "../onnx/emitter.js";
 import { float16ToFloat32 } from "../io/half-precision.js";

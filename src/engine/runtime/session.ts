@@ -1,11 +1,11 @@
 /**
- * @file A graph of ours in ONNX Runtime, which only this file and `model-session.ts` touch. `run` blocks the JavaScript thread for as long as it computes (the runtime's
+ * @file A graph of ours in ONNX Runtime. `run` blocks the JavaScript thread for as long as it computes (the runtime's
  * Node binding is synchronous inside), so engines live in a worker.
  */
 import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import * as ort from "onnxruntime-node";
+import * as ort from "./onnxruntime.js";
 import type { DType } from "../graph/ops.js";
 import type { EncodedModel } from "../onnx/emitter.js";
 
