@@ -66,11 +66,19 @@ it("does not judge the processes of another machine", async () => {
   await expect(lockRun(folder)).rejects.toThrow(/on another-machine.*delete .*lock/);
 });
 
-it("takes over a lock that was torn while it was written", async () => {
-  await writeFile(path.join(folder, "lock"), '{"pid":');
+it.each(["", '{"pid":'])("takes over the lock %j, torn while it was written, once it is old", async (torn) => {
+  await writeFile(path.join(folder, "lock"), torn);
+  const longAgo = new Date(Date.now() - 6_000);
+  await utimes(path.join(folder, "lock"), longAgo, longAgo);
   await (
     await lockRun(folder)
   )();
+});
+
+it("leaves a fresh empty lock alone: its owner is about to write it", async () => {
+  await writeFile(path.join(folder, "lock"), "");
+  setTimeout(() => void lockOf(process.ppid, null), 150);
+  await expect(lockRun(folder)).rejects.toThrow(`written by process ${process.ppid}`);
 });
 
 it("takes no other process's lock away when it gives back its own", async () => {

@@ -23,6 +23,8 @@ export type Unlock = () => Promise<void>;
 const heartbeatMs = 5_000;
 const abandonedMs = 60_000;
 const pollMs = 250;
+/** Nobody takes longer to write a lock that it has created. Milliseconds. */
+const writingMs = 5_000;
 
 /**
  * Takes a lock, or fails at once.
@@ -79,18 +81,19 @@ export function isRunning(pid: number): boolean {
  * @param onHeld called each time that a living process is found to hold the lock; throws, or waits before the next try
  */
 async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner) => Promise<void>): Promise<Unlock> {
-  await mkdir(path.dirname(file), { recursive: true });
   const id = randomUUID();
   const owner: LockOwner = { pid: process.pid, host: os.hostname(), began: beginningOf(process.pid) };
   const text = JSON.stringify({ ...owner, id });
   const claim = `${file}.${process.pid}.${id}`;
   try {
-    await writeFile(claim, text, { flag: "wx" });
-    while (!(await publish(claim, file))) {
+    await writeClaim(claim, text);
+    const unreadable = new Patience();
+    while (!(await publish(claim, text, file))) {
       const found = await examine(file, oldestMs);
       if (found === "none") continue;
-      if (found.owner !== null) await onHeld(found.owner);
-      else await removeStale(file, found.text);
+      if (found.owner === "unknown" && !unreadable.isOver(found.text)) await sleep(pollMs / 10);
+      else if (found.owner === "unknown" || found.owner === null) await removeStale(file, found.text);
+      else await onHeld(found.owner);
     }
   } finally {
     await removeQuietly(claim);
@@ -103,18 +106,55 @@ async function acquire(file: string, oldestMs: number, onHeld: (owner: LockOwner
   };
 }
 
-/** Makes the claim the lock. A link has its whole content from the start; a file system without links gets a copy. @returns false when there is a lock */
-async function publish(claim: string, file: string): Promise<boolean> {
+/** The folder of a new run may go again when its owner could not begin: it is made once more. */
+async function writeClaim(claim: string, text: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    await mkdir(path.dirname(claim), { recursive: true });
+    try {
+      await writeFile(claim, text, { flag: "wx" });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || tries === 10) throw error;
+    }
+  }
+}
+
+/** How long a lock without a readable owner is left alone: its writer may be between creating and writing it. */
+class Patience {
+  #text: string | undefined;
+  #since = 0;
+
+  /** Whether a lock has said the same unreadable `text` for `writingMs`. */
+  isOver(text: string): boolean {
+    if (text !== this.#text) [this.#text, this.#since] = [text, performance.now()];
+    return performance.now() - this.#since > writingMs;
+  }
+}
+
+/**
+ * Makes the claim the lock. A link has its whole content from the start; a file system without links gets a copy, which is read again: a
+ * writer that was held up for long may have lost it.
+ * @returns false when there is another lock
+ */
+async function publish(claim: string, text: string, file: string): Promise<boolean> {
   try {
-    await link(claim, file).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "EEXIST") throw error;
-      return copyFile(claim, file, constants.COPYFILE_EXCL);
-    });
-    return true;
+    return await link(claim, file).then(
+      () => true,
+      async (error: NodeJS.ErrnoException) => {
+        if (error.code === "EEXIST") throw error;
+        await copyFile(claim, file, constants.COPYFILE_EXCL);
+        return (await readFile(file, "utf8").catch(() => "")) === text;
+      },
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   }
+}
+
+/** Whether `name` is a lock called `lock`, or something that belongs to one. */
+export function isLockOf(lock: string, name: string): boolean {
+  return name === lock || name.startsWith(`${lock}.`);
 }
 
 /** Removes the claims of processes that were killed before they had the lock. */
@@ -134,14 +174,21 @@ async function removeQuietly(file: string): Promise<void> {
   await rm(file, { force: true }).catch(() => undefined);
 }
 
-/** @returns what the lock says, and its owner, null when that is gone; "none" when there is no lock */
-async function examine(file: string, oldestMs: number): Promise<{ text: string; owner: LockOwner | null } | "none"> {
+/**
+ * @returns what the lock says, and its owner: null when that is gone, "unknown" when the lock does not say and is not old; "none" when there is
+ *   no lock
+ */
+async function examine(
+  file: string,
+  oldestMs: number,
+): Promise<{ text: string; owner: LockOwner | "unknown" | null } | "none"> {
   try {
     const { mtimeMs } = await stat(file);
     const text = await readFile(file, "utf8");
     const owner = ownerIn(text);
-    const isHeld = owner !== null && Date.now() - mtimeMs <= oldestMs && isAlive(owner);
-    return { text, owner: isHeld ? owner : null };
+    const ageMs = Date.now() - mtimeMs;
+    if (owner === null) return { text, owner: ageMs > writingMs ? null : "unknown" };
+    return { text, owner: ageMs <= oldestMs && isAlive(owner) ? owner : null };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return "none";
     throw error;

@@ -12,6 +12,7 @@ import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import type { Datum } from "../types.js";
 import { recoverFolder, removeUnfinished, writeError, replaceFolder } from "../files/durable.js";
+import { takeLock } from "../files/lock.js";
 import { manifestProblem, writeManifest } from "../files/manifest.js";
 import { checkBase, type BaseCheck } from "./check.js";
 import { atlasSpecialTokens, atlasTokenizerJson, endToken, padToken, PretrainStream } from "./data.js";
@@ -91,9 +92,28 @@ interface PretrainResult {
 
 /**
  * Trains the base model, or goes on with an interrupted run in the same folder.
- * @throws UserError when the folder holds a run with other settings, or a damaged one, or cannot be written
+ * @throws UserError when the folder holds a run with other settings, or a damaged one, is in use, or cannot be written
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  const lock = path.join(options.folder, "lock");
+  const unlock = await takeLock(
+    lock,
+    ({ pid, host }) =>
+      new UserError(
+        `${options.folder} is being written by process ${pid} on ${host}. Wait for it, stop it, or choose another folder. ` +
+          `If that process is surely gone, delete ${lock}.`,
+      ),
+  ).catch((error: unknown) => {
+    throw writeError(options.folder, error, "Choose another folder, then run the same command again.");
+  });
+  try {
+    return await pretrainLocked(options);
+  } finally {
+    await unlock();
+  }
+}
+
+async function pretrainLocked(options: PretrainOptions): Promise<PretrainResult> {
   const settings: PretrainSettings = { ...defaultPretrainSettings, ...options.settings };
   const { folder, onEvent = () => undefined } = options;
   const world = buildAtlas({ seed: settings.worldSeed });

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.js";
 import type { Damaged } from "../files/checksummed-file.js";
 import { replaceFile, syncFolder } from "../files/disk.js";
-import { isRunning, takeLock, type LockOwner } from "../files/lock.js";
+import { isLockOf, isRunning, takeLock, type LockOwner } from "../files/lock.js";
 
 export const manifestName = "index.json";
 /** Folders of files begin with it. */
@@ -152,7 +152,7 @@ const olderLock = /^lock-(\d+)-/;
 
 /** Whether a file of an index folder is a lock, or what a killed process has left of one. */
 export function isLockFile(name: string): boolean {
-  return name === "lock" || name.startsWith("lock.") || olderLock.test(name);
+  return isLockOf("lock", name) || olderLock.test(name);
 }
 
 /**

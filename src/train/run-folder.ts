@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -13,8 +13,10 @@ import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
 import { configDifferences, parseConfig, type Config } from "./config/config.js";
-import { recoverFolder, removeUnfinished, replaceFolder, writeError, writeFileDurably } from "../files/durable.js";
-import { takeLock, type Unlock } from "../files/lock.js";
+import { recoverFolder, removeUnfinished, writeError, writeFileDurably } from "../files/durable.js";
+import { isLockOf, takeLock, type Unlock } from "../files/lock.js";
+
+const configName = "config.json";
 
 /** An open run; `close` releases its lock. */
 interface RunFolder {
@@ -43,8 +45,17 @@ export async function inRunFolder<T>(
   try {
     return await use(() => (hasBegun = true));
   } finally {
+    if (!hasBegun) await emptyRun(folder);
     await opened.close();
-    if (!hasBegun) await rm(folder, { recursive: true, force: true });
+    // Only where nothing is in it: another process may be about to take it.
+    if (!hasBegun) await rmdir(folder).catch(() => undefined);
+  }
+}
+
+/** Removes everything of a run but its lock. */
+async function emptyRun(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!isLockOf("lock", name)) await rm(path.join(folder, name), { recursive: true, force: true });
   }
 }
 
@@ -75,32 +86,44 @@ export function withRunFolder(config: Config): Config {
   return config.run.folder === "" ? { ...config, run: { ...config.run, folder: newRunFolder() } } : config;
 }
 
-/** A name for a new run: `runs/2026-11-23-1405-09`. */
+/** A name for a new run that none has yet: `runs/2026-11-23-1405-09`, with `-2` for the second of a second. */
 function newRunFolder(now = new Date()): string {
   const [date, time] = now.toISOString().split("T");
-  return path.join("runs", `${date}-${time.slice(0, 5).replace(":", "")}-${time.slice(6, 8)}`);
+  const name = path.join("runs", `${date}-${time.slice(0, 5).replace(":", "")}-${time.slice(6, 8)}`);
+  for (let count = 1; ; count++) {
+    const free = count === 1 ? name : `${name}-${count}`;
+    if (!existsSync(free)) return free;
+  }
 }
 
 /**
- * Creates a run folder, or opens the one that is there to continue it.
+ * Creates a run folder, or opens the one that is there to continue it. Of several processes that start one new run, the one with the lock
+ * makes it, and the others hear that it is being written.
  * @throws UserError when the folder is something else, belongs to another configuration or is in use
  */
 export async function openRun(folder: string, config: Config, kind: RunKind = "train"): Promise<RunFolder> {
-  const existed = existsSync(path.join(folder, "config.json"));
-  if (existed) {
-    await checkSameKind(folder, kind);
-    await checkSameRun(folder, config);
-  } else await createRun(folder, config);
-  const unlock = await lockRun(folder);
+  // Before the lock, so that none is put into somebody else's folder.
+  await refuseForeign(folder);
+  const unlock = await lockRun(folder).catch((error: unknown) => {
+    throw writeError(`the run folder ${folder}`, error, "Choose another place with run.folder.");
+  });
   try {
-    for (const part of [".", "checkpoints", "trajectories"]) await removeUnfinished(path.join(folder, part));
+    const existed = existsSync(path.join(folder, configName));
+    if (existed) {
+      await checkSameKind(folder, kind);
+      await checkSameRun(folder, config);
+    } else await createRun(folder, config);
+    for (const part of [".", "checkpoints", "trajectories"]) {
+      await mkdir(path.join(folder, part), { recursive: true });
+      await removeUnfinished(path.join(folder, part));
+    }
     for (const kept of ["best", "healthy"]) await recoverFolder(path.join(folder, kept));
     await recordStart(folder, kind);
+    return { folder, existed, close: unlock };
   } catch (error) {
     await unlock();
     throw error;
   }
-  return { folder, existed, close: unlock };
 }
 
 /**
@@ -121,7 +144,7 @@ function lockRun(folder: string): Promise<Unlock> {
 
 /** The configuration a run was started with. */
 export async function readRunConfig(folder: string): Promise<Config> {
-  const file = path.join(folder, "config.json");
+  const file = path.join(folder, configName);
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -139,22 +162,28 @@ export async function readRunConfig(folder: string): Promise<Config> {
   }
 }
 
-/** Prepared under another name and renamed, so that a run folder always has its configuration. */
+/** The configuration is what makes a folder a run's; it is there whole, or not at all. The lock is held. */
 async function createRun(folder: string, config: Config): Promise<void> {
-  if (existsSync(folder) && (await readdir(folder)).length > 0) {
-    throw new UserError(
-      `${folder} exists and is not a run folder. Choose another with run.folder, so that nothing is overwritten.`,
-    );
-  }
+  await refuseForeign(folder);
   try {
-    await replaceFolder(folder, async (temporary) => {
-      await mkdir(path.join(temporary, "trajectories"));
-      await mkdir(path.join(temporary, "checkpoints"));
-      await writeFile(path.join(temporary, "config.json"), JSON.stringify(config, null, 2) + "\n");
-    });
+    await writeFileDurably(path.join(folder, configName), JSON.stringify(config, null, 2) + "\n");
   } catch (error) {
     throw writeError(`the run folder ${folder}`, error, "Choose another place with run.folder.");
   }
+}
+
+/** @throws UserError for a folder that is no run's and holds more than the lock and what a killed start has left of its configuration */
+async function refuseForeign(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [] as string[];
+    throw new UserError(`The run folder ${folder} cannot be used: ${error.message}. Choose another with run.folder.`);
+  });
+  if (names.includes(configName)) return;
+  const isOurs = (name: string): boolean => isLockOf("lock", name) || name.startsWith(`${configName}.`);
+  if (names.every(isOurs)) return;
+  throw new UserError(
+    `${folder} exists and is not a run folder. Choose another with run.folder, so that nothing is overwritten.`,
+  );
 }
 
 async function checkSameKind(folder: string, kind: RunKind): Promise<void> {
@@ -174,7 +203,7 @@ async function checkSameRun(folder: string, config: Config): Promise<void> {
         "Choose another run.folder, or restore the settings in its config.json to continue it.",
     );
   }
-  await writeFileDurably(path.join(folder, "config.json"), JSON.stringify(config, null, 2) + "\n");
+  await writeFileDurably(path.join(folder, configName), JSON.stringify(config, null, 2) + "\n");
 }
 
 /** One entry of `run.json` per start: when, with what command, on what. */
