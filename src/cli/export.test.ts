@@ -345,6 +345,24 @@ describe("is refused, with nothing written:", () => {
     await refused([file("lonely"), "--base", other.folder, "--out", file("x")], /lacks the tensor.*layers\.2/);
     await refused([file("lonely"), "--base", file("adapter"), "--out", file("x")], /is an adapter itself/);
     await refused([base.folder, "--base", moved.folder, "--out", file("x")], /holds all weights.*Leave --base out/);
+    writeFileSync(
+      file("lonely", "adapter_config.json"),
+      JSON.stringify({ ...settings, base_model_name_or_path: null }),
+    );
+    await refused([file("lonely"), "--out", file("x")], /does not say which model it adapts.*--base MODEL/);
+    const named = await sleuthExport(file("lonely"), "--base", moved.folder, "--out", file("named"));
+    expect(named.status, named.stderr).toBe(0);
+    const packed = { ...(JSON.parse(readFileSync(path.join(moved.folder, "config.json"), "utf8")) as object) };
+    mkdirSync(file("tiny-bnb-4bit"));
+    writeFileSync(
+      file("tiny-bnb-4bit", "config.json"),
+      JSON.stringify({ ...packed, quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } }),
+    );
+    writeFileSync(
+      file("lonely", "adapter_config.json"),
+      JSON.stringify({ ...settings, base_model_name_or_path: file("tiny-bnb-4bit") }),
+    );
+    await refused([file("lonely"), "--out", file("x")], /weights are quantized.*export .*lonely --base MODEL/);
     await moved.remove();
     await other.remove();
   });

@@ -95,7 +95,7 @@ export const exportVerb: Verb = {
       );
     }
     checkPlace(options, [model.location, model.base?.location, model.run]);
-    const source = await openModel(model.base?.location ?? model.location);
+    const source = model.base ? await openModel(model.base.location, model.location) : await openModel(model.location);
     try {
       return await withInterrupt(terminal, "Stopping; nothing is written.", (signal) =>
         exportModel(terminal, model, source, options, signal),

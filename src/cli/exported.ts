@@ -1,13 +1,14 @@
 /** @file What `sleuth export` hands back: a run's model, a checkpoint, an adapter or any model; and the records of the run that made it. */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
+import { locateBase } from "../engine/io/adapter-base.js";
+import { isAdapterFolder } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../files/manifest.js";
 import type { BestScore, TrainState } from "../train/checkpoint.js";
 import type { Config } from "../train/config/config.js";
-import { locateBase, modelFolder } from "../train/model-folder.js";
+import { modelFolder } from "../train/model-folder.js";
 import { readResult, type TestReports } from "../train/result.js";
 import { readRunConfig, readStarts, type RunKind, type Start } from "../train/run-folder.js";
 import { isRun, modelOfRun, runAround } from "./run-models.js";
@@ -38,8 +39,8 @@ export async function findExportedModel(
   const location = await modelAt(modelFolder(place), given);
   const run = runAround(location);
   if (isAdapterFolder(location)) {
-    const baseName = baseGiven ?? (await readAdapterConfig(location)).base;
-    return { name, location, base: await locateBase(location, baseName, options), run };
+    const instead = baseGiven === undefined ? undefined : modelFolder(baseGiven);
+    return { name, location, base: await locateBase(location, instead, options), run };
   }
   if (baseGiven === undefined) return { name, location, run };
   throw new UserError(

@@ -61,8 +61,12 @@ async function pullWithBase(
 async function baseOf(folder: string, terminal: Terminal): Promise<string | undefined> {
   try {
     const { base } = await readAdapterConfig(folder);
-    if (isHubName(base)) return base;
-    terminal.note(`The adapter's base is ${base}, which is not on the Hub.`);
+    if (base !== undefined && isHubName(base)) return base;
+    terminal.note(
+      base === undefined
+        ? "The adapter does not say which model it adapts. Name it where the two are merged: sleuth export … --base MODEL"
+        : `The adapter's base is ${base}, which is not on the Hub.`,
+    );
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     terminal.note(error.message);

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { locateBase, nameOfModel } from "../engine/io/adapter-base.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { loadTokenizer } from "../engine/io/tokenizer.js";
@@ -35,33 +36,10 @@ export async function locateModel(
   const model = modelFolder(location);
   if (!existsSync(model)) throw noModel(nameOrPath);
   if (existsSync(path.join(model, "run.json"))) throw runAsModel(model);
-  if (!isAdapterFolder(model)) return { model, baseName: nameOfBase(name, model) };
-  const base = await locateBase(model, (await readAdapterConfig(model)).base, options);
+  if (!isAdapterFolder(model)) return { model, baseName: nameOfModel(name, model) };
+  const { base: named } = await readAdapterConfig(model);
+  const base = await locateBase(model, named && modelFolder(named), options);
   return { model, base: base.location, baseName: base.name };
-}
-
-/**
- * What an adapter is put on, and where that is on this machine.
- * @param given what the adapter names, or another model in its place
- * @throws UserError when it is not there, or is an adapter itself
- */
-export async function locateBase(
-  adapter: string,
-  given: string,
-  options: PullOptions = {},
-): Promise<{ name: string; location: string }> {
-  const { name, location: place } = await pinModel(given, options);
-  const location = modelFolder(place);
-  if (!existsSync(location)) {
-    throw new UserError(
-      `${adapter} is an adapter of ${given}, which is not on this machine. Put it back there (a link will do), or merge the adapter ` +
-        `into its base from elsewhere and use what comes of it: sleuth export ${adapter} --base MODEL --out FOLDER`,
-    );
-  }
-  if (!isAdapterFolder(location)) return { name: nameOfBase(name, location), location };
-  throw new UserError(
-    `The base of ${adapter} is ${given}, which is an adapter itself. Merge that one into its own base first: sleuth export ${given} --out FOLDER`,
-  );
 }
 
 function noModel(name: string): UserError {
@@ -102,8 +80,8 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   const { name } = await pinModel(config.model.folder, options);
   const pinned = { ...config, model: { ...config.model, folder: name } };
   if (config.rollout.protocol !== "auto") return pinned;
-  const { model, base = model } = await locateModel(name, options);
-  return withProtocol(pinned, await loadTokenizer(base));
+  const { model, base } = await locateModel(name, options);
+  return withProtocol(pinned, base === undefined ? await loadTokenizer(model) : await loadTokenizer(base, model));
 }
 
 /** Chooses the protocol, where it is `auto`, that suits the tokenizer's model and whether it can search. */
@@ -111,9 +89,4 @@ export function withProtocol(config: Config, tokenizer: Tokenizer): Config {
   if (config.rollout.protocol !== "auto") return config;
   const canSearch = config.search.engine !== "none" && config.rollout.maxSearches > 0;
   return { ...config, rollout: { ...config.rollout, protocol: protocolFor(tokenizer, { canSearch }) } };
-}
-
-/** What adapters call their base: names of the Hub mean the same everywhere, paths only when they are whole. */
-function nameOfBase(nameOrPath: string, location: string): string {
-  return nameOrPath.startsWith("hf:") ? nameOrPath : path.resolve(location);
 }

@@ -64,7 +64,7 @@ describe.each(["llama", "qwen2", "qwen3"])("an adapter of %s that PEFT wrote", a
   it("is written again with the same tensors, and settings that mean the same", async () => {
     const { adapter, base } = await loadAdapterFolder(folder, config);
     const again = path.join(root, `again-${family}`);
-    await saveAdapterFolder(again, { adapter, base, config });
+    await saveAdapterFolder(again, { adapter, base: base as string, config });
     const weights = (place: string): Promise<Map<string, Float32Array>> =>
       numbersOf(path.join(place, "adapter_model.safetensors"));
     const [theirs, ours] = [await weights(folder), await weights(again)];
@@ -152,7 +152,7 @@ describe("an adapter is refused", async () => {
     [{ r: 0 }, /field "r"/],
     [{ r: "3" }, /field "r"/],
     [{ lora_alpha: undefined }, /field "lora_alpha"/],
-    [{ base_model_name_or_path: null }, /field "base_model_name_or_path"/],
+    [{ base_model_name_or_path: 7 }, /field "base_model_name_or_path"/],
   ])("for %j", async (fields, message) => {
     edit(fields);
     const loading = loadAdapterFolder(folder, config);
@@ -166,6 +166,7 @@ describe("an adapter is refused", async () => {
     { target_modules: ["self_attn.q_proj", "model.layers.0.self_attn.v_proj", "mlp.down_proj"] },
     { init_lora_weights: "gaussian" },
     { use_something_new: false, something_newer: null, newest: {} },
+    { base_model_name_or_path: null },
   ])("but not for %j", async (fields) => {
     edit(fields);
     expect((await loadAdapterFolder(folder, config)).adapter.lora.targets).toEqual(["q_proj", "v_proj", "down_proj"]);
@@ -210,7 +211,10 @@ describe("an adapter is refused", async () => {
     writeFileSync(weights, bytes.subarray(0, bytes.length - 3));
     await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/adapter_model.safetensors is damaged.*cut off/);
     rmSync(weights);
-    await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/has no adapter_model.safetensors/);
+    await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/has no adapter_model.safetensors. Copy/);
+    cpSync(path.join(golden, "llama", "model.safetensors"), path.join(folder, "model.safetensors"));
+    await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/weights of a whole model.*delete adapter_config/);
+    rmSync(path.join(folder, "model.safetensors"));
     writeFileSync(path.join(folder, "adapter_model.bin"), "");
     await expect(loadAdapterFolder(folder, config)).rejects.toThrow(/adapter_model.bin, a format that can run code/);
   });

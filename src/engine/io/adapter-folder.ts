@@ -23,8 +23,8 @@ const prefix = "base_model.model.";
 /** An adapter and the model it belongs to. */
 interface AdapterFolder {
   adapter: Adapter;
-  /** `hf:ORG/NAME[@revision]`, or the path of a folder or `.gguf` file. */
-  base: string;
+  /** `hf:ORG/NAME[@revision]`, or the path of a folder or `.gguf` file; absent where the adapter does not say. */
+  base?: string;
 }
 
 /** Whether the folder holds a PEFT adapter. */
@@ -121,7 +121,7 @@ const schema = z.looseObject({
   r: z.int().positive(),
   lora_alpha: z.number().positive(),
   target_modules: z.unknown(),
-  base_model_name_or_path: z.string().min(1),
+  base_model_name_or_path: z.string().nullish(),
   revision: z.string().min(1).nullish(),
   bias: z.string().default("none"),
   use_rslora: z.boolean().default(false),
@@ -171,7 +171,7 @@ const harmlessStarts = ["gaussian", "eva", "orthogonal"];
  * alpha of α·√r, which is the same update.
  * @throws UserError naming the field that is missing, malformed or not supported
  */
-export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base: string }> {
+export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base?: string }> {
   const file = path.join(folder, adapterConfigFile);
   const parsed = schema.safeParse(await readRequiredJson(file, "Is the folder a PEFT adapter? Check the path."));
   if (!parsed.success) {
@@ -183,7 +183,8 @@ export async function readAdapterConfig(folder: string): Promise<{ lora: LoraCon
   const { r: rank, lora_alpha, use_rslora, base_model_name_or_path, revision } = fields;
   const alpha = use_rslora ? lora_alpha * Math.sqrt(rank) : lora_alpha;
   const targets = targetsOf(fields.target_modules, file);
-  return { lora: { rank, alpha, targets }, base: readBase(base_model_name_or_path, revision ?? null) };
+  const base = base_model_name_or_path ? readBase(base_model_name_or_path, revision ?? null) : undefined;
+  return { lora: { rank, alpha, targets }, base };
 }
 
 function refuseUnsupported(fields: ConfigJson, file: string): void {
@@ -247,11 +248,17 @@ function weightsFile(folder: string): string {
     existsSync(pickled)
       ? `${folder} has its weights in ${path.basename(pickled)}, a format that can run code when it is read. ` +
           "Load it with PEFT and save it again (save_pretrained writes safetensors)."
-      : `${folder} has no ${adapterWeightsFile}. Copy it from the adapter's source.`,
+      : existsSync(path.join(folder, "model.safetensors"))
+        ? `${folder} has no ${adapterWeightsFile}, but the weights of a whole model. If that is meant, delete ${adapterConfigFile} there.`
+        : `${folder} has no ${adapterWeightsFile}. Copy it from the adapter's source.`,
   );
 }
 
-function checkTensors({ file, tensors }: SafetensorsFile, shapes: readonly ParameterShape[], base: string): void {
+function checkTensors(
+  { file, tensors }: SafetensorsFile,
+  shapes: readonly ParameterShape[],
+  base = "a model that it does not name",
+): void {
   const origin = `The adapter was made for ${base}: open it with that model`;
   const expected = new Set(shapes.map(({ name }) => prefix + name));
   for (const { name, shape } of shapes) {

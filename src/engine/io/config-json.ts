@@ -5,6 +5,9 @@ import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js
 import type { RopeScaling } from "../model/config.js";
 import type { FloatType } from "./safetensors.js";
 
+/** A model whose weights are stored in a few bits; the model that it was made of can be read. */
+export class QuantizedModel extends UserError {}
+
 const count = z.int().positive();
 const ids = z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish();
 const ropeSchema = z.looseObject({
@@ -182,7 +185,14 @@ function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: strin
   const layerType = fields.layer_types?.find((type) => type !== "full_attention");
   if (layerType !== undefined) refuse("layer_types", `layers of the type ${layerType}`);
   if (fields.partial_rotary_factor !== 1) refuse("partial_rotary_factor", "heads that are rotated in part");
-  if (fields.quantization_config) refuse("quantization_config", "quantized weights");
+  if (fields.quantization_config) {
+    const { quant_method } = fields.quantization_config as { quant_method?: unknown };
+    const how = typeof quant_method === "string" ? ` (${quant_method})` : "";
+    throw new QuantizedModel(
+      `${file}, field "quantization_config": the weights are quantized${how}, which is not supported. Take the model that they were made of, ` +
+        "or a GGUF file of it.",
+    );
+  }
 }
 
 function checkConfig(config: ModelConfig, file: string): void {

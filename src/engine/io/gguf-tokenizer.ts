@@ -85,6 +85,7 @@ export function readGgufTokenizer(fields: GgufFields, modelType: ModelType, cont
   const { json, addBos } = tokenizerJson(fields, modelType, tokens, types, names.bos_token);
   const template = fields.string("tokenizer.chat_template");
   return {
+    location: fields.file,
     tokenizer: json,
     settings: {
       tokenizer_class: "PreTrainedTokenizerFast",

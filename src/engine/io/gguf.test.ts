@@ -55,7 +55,7 @@ describe.each(["llama", "llama-scaled", "qwen2", "qwen3"])("%s as a GGUF file", 
     });
     for (const { name } of parameterShapes(original.config))
       expect(await converted.read(name), name).toEqual(await original.read(name));
-    const tokenizer = tokenizerFromFiles(converted.tokenizer, converted.location);
+    const tokenizer = tokenizerFromFiles(converted.tokenizer);
     expect(tokenizer.encode("1AB<|im_end|>")).toEqual([3, 36, 1]);
     expect(tokenizer.eosIds).toEqual([1, 0]);
     await Promise.all([converted.close(), original.close()]);
@@ -68,7 +68,7 @@ describe("a tokenizer out of a GGUF file", () => {
     { fields: Record<string, unknown>; cases: [string, number[]][] }
   >;
   const build = (fields: Record<string, unknown>) =>
-    tokenizerFromFiles(readGgufTokenizer(new GgufFields("x.gguf", fields), "llama", 512), "x.gguf");
+    tokenizerFromFiles(readGgufTokenizer(new GgufFields("x.gguf", fields), "llama", 512));
 
   it.each(Object.keys(tokenizers))("encodes as its makers' library: %s", (name) => {
     const { fields, cases } = tokenizers[name];
@@ -100,7 +100,7 @@ describe("a tokenizer out of a GGUF file", () => {
       512,
     );
     const tokens = fields["tokenizer.ggml.tokens"] as string[];
-    const tokenizer = tokenizerFromFiles(files, "x.gguf");
+    const tokenizer = tokenizerFromFiles(files);
     expect(tokenizer.eosIds).toEqual([tokens.indexOf("<|im_end|>"), 5, tokens.indexOf("<|endoftext|>")]);
     expect(tokenizer.padId).toBe(6);
     expect(tokenizer.startIds).toEqual([tokens.indexOf("<|im_start|>")]);

@@ -46,7 +46,7 @@ describe.each(["llama", "qwen2", "qwen3"])("%s with an adapter", async (family) 
   const source: ModelSource = {
     location: place,
     config,
-    tokenizer: { tokenizer: {}, settings: {}, generation: {} },
+    tokenizer: { location: place, tokenizer: {}, settings: {}, generation: {} },
     read: (name, target = new Float32Array(parameter(parameters, name).length)) => {
       target.set(parameter(parameters, name));
       return Promise.resolve(target);

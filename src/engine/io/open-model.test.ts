@@ -23,6 +23,7 @@ import { toConfigJson } from "./config-json.js";
 import { loadModelFolder, saveModelFolder } from "./model-folder.js";
 import { openModel } from "./open-model.js";
 import { floatTypes, writeSafetensors } from "./safetensors.js";
+import { addedToken } from "./tokenizer-json.js";
 import { loadTokenizer } from "./tokenizer.js";
 import { readTokenizerFiles } from "./tokenizer-files.js";
 
@@ -144,6 +145,74 @@ describe("a model's weights", () => {
   });
 });
 
+describe("a head beside embeddings that are said to be tied", () => {
+  const embeddings = tensors.find(({ name }) => name === "model.embed_tokens.weight")!;
+  const others = tensors.filter(({ name }) => name !== "lm_head.weight");
+  const withHead = async (data: Float32Array, shape = embeddings.shape): Promise<void> => {
+    edit("config.json", (json) => (json.tie_word_embeddings = true));
+    await writeSafetensors(file("model.safetensors"), [...others, { name: "lm_head.weight", shape, data }]);
+  };
+
+  it("is left out when it is a copy of them", async () => {
+    await withHead(embeddings.data);
+    const { config, parameters } = await loadModelFolder(folder);
+    expect(config.tieWordEmbeddings).toBe(true);
+    expect(parameters.views.has("lm_head.weight")).toBe(false);
+  });
+
+  it.each([0, embeddings.data.length - 1])(
+    "is used when it is another matrix, be it in number %i alone",
+    async (at) => {
+      const head = embeddings.data.slice();
+      head[at] += 0.5;
+      await withHead(head);
+      const { config, parameters } = await loadModelFolder(folder);
+      edit("config.json", (json) => (json.tie_word_embeddings = false));
+      expect(config).toEqual((await loadModelFolder(folder)).config);
+      expect(parameters.views.get("lm_head.weight")).toEqual(head);
+    },
+  );
+
+  it("is compared across files, too", async () => {
+    edit("config.json", (json) => (json.tie_word_embeddings = true));
+    rmSync(file("model.safetensors"));
+    const halves = { "a.safetensors": others, "b.safetensors": [{ ...embeddings, name: "lm_head.weight" }] };
+    for (const [name, half] of Object.entries(halves)) await writeSafetensors(file(name), half);
+    const places = Object.entries(halves).flatMap(([name, half]) => half.map((tensor) => [tensor.name, name]));
+    writeFileSync(file("model.safetensors.index.json"), JSON.stringify({ weight_map: Object.fromEntries(places) }));
+    expect((await loadModelFolder(folder)).config.tieWordEmbeddings).toBe(true);
+  });
+
+  it("is refused when it does not fit", async () => {
+    const [rows, width] = embeddings.shape;
+    await withHead(embeddings.data.subarray(width), [rows - 1, width]);
+    expect(await refusal()).toMatch(/"lm_head.weight" has the shape/);
+  });
+});
+
+describe("a tensor that nobody would use", () => {
+  const with_ = (name: string): Promise<void> =>
+    writeSafetensors(file("model.safetensors"), [...tensors, { name, shape: [2], data: Float32Array.of(1, 2) }]);
+
+  it.each([
+    "model.layers.0.self_attn.o_proj.bias",
+    "model.layers.1.mlp.up_proj.bias",
+    "model.layers.2.self_attn.q_proj.weight",
+    "model.layers.0.self_attn.q_norm.weight",
+    "model.layers.0.self_attn.q_proj.lora_A.weight",
+    "score.weight",
+    "value_head.weight",
+  ])("is refused by name: %s", async (name) => {
+    await with_(name);
+    expect(await refusal()).toContain(`unexpected tensor "${name}"`);
+  });
+
+  it("may be a table of rotary frequencies, which old files hold", async () => {
+    await with_("model.layers.0.self_attn.rotary_emb.inv_freq");
+    expect((await loadModelFolder(folder)).parameters.flat).toEqual(whole.parameters.flat);
+  });
+});
+
 describe("what ends a text", () => {
   it("is known from config.json, generation_config.json and the tokenizer together", async () => {
     const { tokenizer } = await readTokenizerFiles(path.join(golden, "qwen2", "model.gguf"));
@@ -166,6 +235,83 @@ describe("what ends a text", () => {
     rmSync(file("tokenizer_config.json"));
     edit("tokenizer.json", (json) => (json.added_tokens = [{ id: 37, content: "<x>" }]));
     expect(await refusal()).toMatch(/tokenizer.json has token ids up to 37, but .* vocab_size 37/);
+  });
+
+  it("may lie beyond the embeddings if it pads alone, and then no text becomes it", async () => {
+    const { tokenizer } = await readTokenizerFiles(path.join(golden, "qwen2", "model.gguf"));
+    writeFileSync(file("tokenizer.json"), JSON.stringify(tokenizer));
+    const ids = async (): Promise<number[]> => (await loadTokenizer(folder)).encode("1<x>A");
+    const before = await ids();
+    const added = [...(tokenizer.added_tokens as object[]), addedToken(37, "<x>", true)];
+    edit("tokenizer.json", (json) => (json.added_tokens = added));
+    writeFileSync(file("tokenizer_config.json"), JSON.stringify({ pad_token: "<x>" }));
+    writeFileSync(file("generation_config.json"), JSON.stringify({ pad_token_id: 37, eos_token_id: 1 }));
+    const source = await openModel(folder);
+    expect(source.tokenizer.generation).toEqual({ eos_token_id: 1 });
+    await source.close();
+    expect(await ids()).toEqual(before);
+    expect((await loadTokenizer(folder)).padId).toBe(1);
+    // It is read after all where a text ends with it, or where the chat template writes it.
+    writeFileSync(file("chat_template.jinja"), "{{ pad_token }}");
+    expect(await refusal()).toMatch(/token ids up to 37.*only a padding token/);
+    rmSync(file("chat_template.jinja"));
+    writeFileSync(file("tokenizer_config.json"), JSON.stringify({ pad_token: "<x>", eos_token: "<x>" }));
+    expect(await refusal()).toMatch(/token ids up to 37/);
+    edit("tokenizer.json", (json) => (json.added_tokens = [...added, addedToken(38, "<y>", true)]));
+    writeFileSync(file("tokenizer_config.json"), JSON.stringify({ pad_token: "<x>" }));
+    expect(await refusal()).toMatch(/token ids up to 38/);
+  });
+});
+
+describe("what an adapter brings along", () => {
+  const adapter = path.join(root, "adapter");
+  const write = (name: string, json: object): void => writeFileSync(path.join(adapter, name), JSON.stringify(json));
+  const gguf = path.join(golden, "qwen2", "model.gguf");
+
+  beforeEach(async () => {
+    rmSync(adapter, { recursive: true, force: true });
+    mkdirSync(adapter);
+    const { tokenizer } = await readTokenizerFiles(gguf);
+    writeFileSync(file("tokenizer.json"), JSON.stringify(tokenizer));
+    writeFileSync(file("chat_template.jinja"), "of the base");
+  });
+
+  it("is nothing, as a rule: then all is the base's", async () => {
+    expect(await readTokenizerFiles(folder, adapter)).toEqual(await readTokenizerFiles(folder));
+  });
+
+  it.each(["a folder", "a GGUF file"])("comes before what the base has: %s", async (kind) => {
+    const base = kind === "a folder" ? folder : gguf;
+    const plain = await openModel(base);
+    const tokenizer = structuredClone(plain.tokenizer.tokenizer) as { added_tokens: { id: number; content: string }[] };
+    await plain.close();
+    // Another name for a token, which then ends a turn.
+    const [first] = tokenizer.added_tokens;
+    const vocab = (tokenizer as unknown as { model: { vocab: Record<string, number> } }).model.vocab;
+    delete vocab[first.content];
+    first.content = "<turn>";
+    vocab["<turn>"] = first.id;
+    write("tokenizer.json", tokenizer);
+    write("tokenizer_config.json", { eos_token: "<turn>", chat_template: "of the adapter" });
+    const opened = await openModel(base, adapter);
+    expect(opened.tokenizer).toMatchObject({ location: adapter, tokenizer, chatTemplate: "of the adapter" });
+    expect(opened.config.eosTokenIds).toContain(first.id);
+    await opened.close();
+    const loaded = await loadTokenizer(base, adapter);
+    expect(loaded.encode("<turn>")).toEqual([first.id]);
+    expect((await loadTokenizer(base)).encode("<turn>")).not.toEqual([first.id]);
+  });
+
+  it("may be a chat template alone", async () => {
+    write("tokenizer_config.json", { eos_token: "<unknown>", chat_template: "of the adapter" });
+    const { chatTemplate, settings } = await readTokenizerFiles(folder, adapter);
+    expect(chatTemplate).toBe("of the adapter");
+    expect(settings.eos_token).not.toBe("<unknown>");
+  });
+
+  it("must fit the embeddings of the base", async () => {
+    write("tokenizer.json", { model: { vocab: { a: 37 } } });
+    await expect(openModel(folder, adapter)).rejects.toThrow(/adapter\/tokenizer.json has token ids up to 37/);
   });
 });
 

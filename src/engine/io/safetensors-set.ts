@@ -13,8 +13,16 @@ export const indexFile = "model.safetensors.index.json";
 
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
+interface SafetensorsSet extends TensorSet {
+  /**
+   * Whether both tensors are there and hold the very same numbers.
+   * @throws UserError when one of them cannot be read
+   */
+  holdsSame(name: string, other: string): Promise<boolean>;
+}
+
 /** @throws UserError when a file is missing, truncated or malformed, or when the index and its files disagree */
-export async function openSafetensors(folder: string): Promise<TensorSet> {
+export async function openSafetensors(folder: string): Promise<SafetensorsSet> {
   const single = path.join(folder, weightsFile);
   if (await exists(single)) return join(folder, single, [await SafetensorsFile.open(single)]);
   const index = path.join(folder, indexFile);
@@ -22,7 +30,7 @@ export async function openSafetensors(folder: string): Promise<TensorSet> {
   throw new UserError(await withoutWeights(folder));
 }
 
-async function openIndexed(folder: string, index: string): Promise<TensorSet> {
+async function openIndexed(folder: string, index: string): Promise<SafetensorsSet> {
   const parsed = indexSchema.safeParse(await readRequiredJson(index, "Download it again."));
   if (!parsed.success)
     throw new UserError(`${index}: field "weight_map" does not name a file for every tensor. Download it again.`);
@@ -59,7 +67,7 @@ async function openIndexed(folder: string, index: string): Promise<TensorSet> {
   }
 }
 
-async function join(folder: string, location: string, files: readonly SafetensorsFile[]): Promise<TensorSet> {
+async function join(folder: string, location: string, files: readonly SafetensorsFile[]): Promise<SafetensorsSet> {
   const tensors = new Map<string, StoredTensor>();
   const owners = new Map<string, SafetensorsFile>();
   for (const file of files) {
@@ -83,6 +91,10 @@ async function join(folder: string, location: string, files: readonly Safetensor
       const file = owners.get(name);
       if (!file) throw new Error(`internal: no tensor ${name}`);
       return file.read(name, target);
+    },
+    async holdsSame(name, other) {
+      const [file, otherFile] = [owners.get(name), owners.get(other)];
+      return file !== undefined && otherFile !== undefined && file.holdsSame(name, otherFile, other);
     },
     close: () => closeAll(files),
   };

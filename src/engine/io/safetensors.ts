@@ -122,23 +122,45 @@ export class SafetensorsFile {
           "The file belongs to another model; take the one that was written with it.",
       );
     }
-    const onEnd = () => damaged(this.file, `it ends in the middle of tensor "${name}"`);
-    const start = this.#dataStart + entry.begin;
     const perChunk = chunkBytes / bytesOf[entry.dtype];
-    for (let done = 0; done < count; done += perChunk) {
-      const part = values.subarray(done, Math.min(count, done + perChunk));
-      const position = start + done * bytesOf[entry.dtype];
-      if (entry.dtype === "F32") {
-        const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-        await readInto(this.#handle, bytes, position, onEnd);
-      } else {
-        const bits = new Uint16Array(part.length);
-        await readInto(this.#handle, new Uint8Array(bits.buffer), position, onEnd);
-        if (entry.dtype === "F16") float16ToFloat32(bits, part);
-        else bfloat16ToFloat32(bits, part);
-      }
-    }
+    for (let done = 0; done < count; done += perChunk)
+      await this.#readPart(name, entry, done, values.subarray(done, Math.min(count, done + perChunk)));
     return values;
+  }
+
+  /**
+   * Whether a tensor holds the very numbers of another one, perhaps of another file and type. Both are read in pieces, up to the first difference.
+   * @throws UserError as `read` does
+   */
+  async holdsSame(name: string, other: SafetensorsFile, otherName: string): Promise<boolean> {
+    const [own, theirs] = [this.tensors.get(name), other.tensors.get(otherName)];
+    if (!own || !theirs || own.shape.join() !== theirs.shape.join()) return false;
+    const problem = this.unreadable(name) ?? other.unreadable(otherName);
+    if (problem) throw problem;
+    const count = elementCount(own.shape);
+    const pieces = [0, 1].map(() => new Float32Array(Math.min(count, chunkBytes / 2)));
+    for (let done = 0; done < count; done += pieces[0].length) {
+      const [a, b] = pieces.map((piece) => piece.subarray(0, Math.min(piece.length, count - done)));
+      await this.#readPart(name, own, done, a);
+      await other.#readPart(otherName, theirs, done, b);
+      if (a.some((value, index) => value !== b[index])) return false;
+    }
+    return true;
+  }
+
+  /** Numbers of a tensor as float32, from its number `from` until `part` is full. */
+  async #readPart(name: string, { dtype, begin }: TensorEntry, from: number, part: Float32Array): Promise<void> {
+    const onEnd = () => damaged(this.file, `it ends in the middle of tensor "${name}"`);
+    const position = this.#dataStart + begin + from * bytesOf[dtype];
+    if (dtype === "F32") {
+      const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+      await readInto(this.#handle, bytes, position, onEnd);
+      return;
+    }
+    const bits = new Uint16Array(part.length);
+    await readInto(this.#handle, new Uint8Array(bits.buffer), position, onEnd);
+    if (dtype === "F16") float16ToFloat32(bits, part);
+    else bfloat16ToFloat32(bits, part);
   }
 
   close(): Promise<void> {

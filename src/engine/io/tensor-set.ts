@@ -78,9 +78,13 @@ export function checkTensors(set: TensorSet, config: ModelConfig): void {
   }
 }
 
-/** A copy of tied embeddings, and tables in old files that no program reads. */
+/** The embeddings, and the head that may be a matrix of its own. */
+export const embeddingsName = "model.embed_tokens.weight";
+export const headName = "lm_head.weight";
+
+/** A copy of tied embeddings (whoever opened the file compared the two), and tables in old files that no program reads. */
 function isIgnorable(name: string, config: ModelConfig): boolean {
-  return (name === "lm_head.weight" && config.tieWordEmbeddings) || name.endsWith(".rotary_emb.inv_freq");
+  return (name === headName && config.tieWordEmbeddings) || name.endsWith(".rotary_emb.inv_freq");
 }
 
 /** @throws UserError naming the first number that is not finite */

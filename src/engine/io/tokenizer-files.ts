@@ -1,11 +1,13 @@
 /** @file A tokenizer's files: read from a Hugging Face folder or a GGUF file, and written into a folder. */
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { defaultTemplate } from "./chat-template.js";
+import type { ModelConfig } from "../model/config.js";
+import { defaultTemplate, tokenText } from "./chat-template.js";
 import { readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readOptionalText, readRequiredJson } from "./json-file.js";
+import { configFile } from "./safetensors-set.js";
 
 export const tokenizerFile = "tokenizer.json";
 export const settingsFile = "tokenizer_config.json";
@@ -17,6 +19,8 @@ export const tokenizerFiles = [tokenizerFile, settingsFile, generationFile, spec
 
 /** The tokenizer's files as parsed JSON, whatever the model's own format keeps them in. */
 export interface TokenizerFiles {
+  /** The folder or GGUF file that holds the tokenizer, for messages. */
+  location: string;
   /** `tokenizer.json` */
   tokenizer: Record<string, unknown>;
   /** `tokenizer_config.json`; `{}` where there is none. */
@@ -34,35 +38,105 @@ export function isGguf(location: string): boolean {
   return location.toLowerCase().endsWith(".gguf");
 }
 
-/** @throws UserError naming the file that is missing or unreadable */
-export async function readTokenizerFiles(location: string): Promise<TokenizerFiles> {
-  if (!isGguf(location)) return readFolder(location);
+/**
+ * The tokenizer of a model, or what an adapter of it brings along in its place. A padding token beyond the embeddings is left out.
+ * @param adapter the folder of an adapter of this model
+ * @throws UserError naming the file that is missing or unreadable
+ */
+export async function readTokenizerFiles(location: string, adapter?: string): Promise<TokenizerFiles> {
+  if (!isGguf(location)) {
+    const { vocab_size } = (await readOptionalJson(path.join(location, configFile))) ?? {};
+    const files = await withOwnFiles(await readFolder(location), adapter);
+    return typeof vocab_size === "number" ? withoutUnreadPad(files, vocab_size) : files;
+  }
   const gguf = await GgufFile.open(location);
   try {
-    const { modelType, maxPositions } = await readGgufConfig(gguf);
-    return readGgufTokenizer(gguf.fields, modelType, maxPositions);
+    return await ggufTokenizerFiles(gguf, await readGgufConfig(gguf), adapter);
   } finally {
     await gguf.close();
   }
 }
 
+/** The same for a GGUF file that is open. */
+export async function ggufTokenizerFiles(
+  { fields }: GgufFile,
+  { modelType, maxPositions, vocabSize }: ModelConfig,
+  adapter?: string,
+): Promise<TokenizerFiles> {
+  const files = await withOwnFiles(readGgufTokenizer(fields, modelType, maxPositions), adapter);
+  return withoutUnreadPad(files, vocabSize);
+}
+
 async function readFolder(folder: string): Promise<TokenizerFiles> {
-  const file = (name: string) => path.join(folder, name);
   const tokenizer = await readRequiredJson(
-    file(tokenizerFile),
+    path.join(folder, tokenizerFile),
     "A model folder needs the tokenizer.json it was trained with; copy it from the model's source.",
   );
-  const settings = (await readOptionalJson(file(settingsFile))) ?? {};
-  const generation = (await readOptionalJson(file(generationFile))) ?? {};
+  return { location: folder, tokenizer, settings: {}, generation: {}, ...(await readNeighbours(folder)) };
+}
+
+/** What stands beside a `tokenizer.json`, without what is not there. */
+async function readNeighbours(folder: string): Promise<Partial<TokenizerFiles>> {
+  const file = (name: string) => path.join(folder, name);
+  const settings = await readOptionalJson(file(settingsFile));
+  const generation = await readOptionalJson(file(generationFile));
   const specialTokens = await readOptionalJson(file(specialTokensFile));
-  const chatTemplate = (await readOptionalText(file(templateFile))) ?? defaultTemplate(settings.chat_template);
+  const chatTemplate = (await readOptionalText(file(templateFile))) ?? defaultTemplate(settings?.chat_template);
   return {
-    tokenizer,
-    settings,
-    generation,
+    ...(settings && { settings }),
+    ...(generation && { generation }),
     ...(specialTokens && { specialTokens }),
     ...(chatTemplate !== undefined && { chatTemplate }),
   };
+}
+
+/**
+ * Training with PEFT saves the tokenizer beside the adapter: with the chat template that was trained on, or with a token of its own that ends
+ * a turn. Without a `tokenizer.json` there, its settings may name tokens that the model's tokenizer lacks; then only a template counts.
+ */
+async function withOwnFiles(files: TokenizerFiles, adapter: string | undefined): Promise<TokenizerFiles> {
+  if (adapter === undefined) return files;
+  const own = await readNeighbours(adapter);
+  const tokenizer = await readOptionalJson(path.join(adapter, tokenizerFile));
+  if (tokenizer) return { ...files, ...own, tokenizer, location: adapter };
+  return own.chatTemplate === undefined ? files : { ...files, chatTemplate: own.chatTemplate };
+}
+
+/**
+ * A padding token that people added and the embeddings have no row for. A model never reads it, so it may be there; but no text may become
+ * it: where a text spells it, it is encoded as any other text.
+ */
+function withoutUnreadPad(files: TokenizerFiles, rows: number): TokenizerFiles {
+  const { pad_token, ...settings } = files.settings;
+  const pad = tokenText(pad_token);
+  const { added_tokens, model } = files.tokenizer as {
+    added_tokens?: { id: number; content: string }[];
+    model?: { vocab?: Record<string, number> };
+  };
+  if (pad === undefined || !Array.isArray(added_tokens)) return files;
+  const isUnread = added_tokens.some(({ id, content }) => content === pad && id >= rows);
+  const isWritten =
+    files.chatTemplate !== undefined && /pad_token/.test(files.chatTemplate.replaceAll(pad, "pad_token"));
+  const ends = [settings.eos_token, settings.bos_token].map(tokenText);
+  if (!isUnread || isWritten || ends.includes(pad)) return files;
+  const { pad_token: _, ...specialTokens } = files.specialTokens ?? {};
+  const { pad_token_id: __, ...generation } = files.generation;
+  return {
+    ...files,
+    settings,
+    generation,
+    ...(files.specialTokens && { specialTokens }),
+    tokenizer: {
+      ...files.tokenizer,
+      added_tokens: added_tokens.filter(({ content }) => content !== pad),
+      ...(model?.vocab && { model: { ...model, vocab: without(model.vocab, pad) } }),
+    },
+  };
+}
+
+function without(vocab: Record<string, number>, token: string): Record<string, number> {
+  if (!Object.hasOwn(vocab, token)) return vocab;
+  return Object.fromEntries(Object.entries(vocab).filter(([name]) => name !== token));
 }
 
 /** Writes the files that are known. Not atomic by itself: for that, write into a temporary folder and rename it. */

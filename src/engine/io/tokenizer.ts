@@ -24,26 +24,22 @@ interface TokenizerSettings {
 /**
  * Loads the tokenizer of a Hugging Face folder or a `.gguf` file. Texts end with every token that its files or the folder's `config.json`
  * name for it.
+ * @param adapter the folder of an adapter of this model: what it brings along of its own comes first
  * @throws UserError naming the file that is missing or unreadable
  */
-export async function loadTokenizer(location: string): Promise<Tokenizer> {
-  const files = await readTokenizerFiles(location);
-  if (isGguf(location)) return tokenizerFromFiles(files, location);
+export async function loadTokenizer(location: string, adapter?: string): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(location, adapter);
+  if (isGguf(location)) return tokenizerFromFiles(files);
   const config = (await readOptionalJson(path.join(location, "config.json"))) ?? {};
-  return tokenizerFromFiles(files, location, [config.eos_token_id].flat().filter(isId));
+  return tokenizerFromFiles(files, [config.eos_token_id].flat().filter(isId));
 }
 
 /**
  * A tokenizer from its files.
- * @param location the model they come from, for error messages
  * @param moreEosIds ids that end a text besides those of the files, as `ModelConfig.eosTokenIds`
  */
-export function tokenizerFromFiles(
-  files: TokenizerFiles,
-  location: string,
-  moreEosIds: readonly number[] = [],
-): Tokenizer {
-  const { settings } = files;
+export function tokenizerFromFiles(files: TokenizerFiles, moreEosIds: readonly number[] = []): Tokenizer {
+  const { location, settings } = files;
   return createTokenizer(
     files.tokenizer,
     {

@@ -46,7 +46,7 @@ export class LocalEngine {
     const opened = await openEngineModel(options);
     try {
       const { tokenizer: files, model } = opened;
-      const tokenizer = tokenizerFromFiles(files, options.base ?? options.model, model.config.eosTokenIds);
+      const tokenizer = tokenizerFromFiles(files, model.config.eosTokenIds);
       return new LocalEngine(opened, (tokens) => tokenizer.decode(tokens), options);
     } catch (error) {
       opened.remove();

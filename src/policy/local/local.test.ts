@@ -1,4 +1,4 @@
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
@@ -91,6 +91,30 @@ describe("the local policy", () => {
     expect((await policy.sample(tokens_T, { maxTokens: 3 })).tokens_T.length).toBeGreaterThan(0);
     await policy.close();
     await other.close();
+  });
+
+  it("finds the base of an adapter, and its own chat template", async () => {
+    const adapted = await createLocalPolicy({ model: model.folder, threads: 1, adapt: "lora" });
+    const adapter = path.join(model.folder, "adapter");
+    await adapted.save(adapter, { optimizer: false });
+    await adapted.close();
+    await writeFile(path.join(adapter, "chat_template.jinja"), "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+    const policy = await createLocalPolicy({ model: adapter, threads: 1 });
+    const tokens_T = policy.tokenizer.encode(" the capital");
+    const whole = await open();
+    expect(await policy.logprobs([tokens_T])).toEqual(await whole.logprobs([tokens_T]));
+    expect(policy.tokenizer.chatTemplate?.render([{ role: "user", content: "x" }], { addGenerationPrompt: true })).toBe(
+      "[x]",
+    );
+    const again = path.join(model.folder, "adapter-again");
+    await policy.save(again, { optimizer: false });
+    const { base_model_name_or_path } = JSON.parse(
+      await readFile(path.join(again, "adapter_config.json"), "utf8"),
+    ) as Record<string, unknown>;
+    expect(base_model_name_or_path).toBe(model.folder);
+    await policy.close();
+    await whole.close();
+    await expect(createLocalPolicy({ model: model.folder, base: model.folder })).rejects.toThrow(/is no adapter/);
   });
 
   it("loads weights that were saved without an optimizer", async () => {

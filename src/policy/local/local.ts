@@ -1,20 +1,26 @@
 /** @file The local policy: the six verbs over an engine in a worker of its own. */
+import { locateBase } from "../../engine/io/adapter-base.js";
+import { isAdapterFolder } from "../../engine/io/adapter-folder.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import { requireProvider } from "../../engine/runtime/provider.js";
 import type { Policy } from "../../contracts/policy.js";
+import { UserError } from "../../errors.js";
 import { WorkerGone, WorkerThread } from "../../workers/thread.js";
 import type { LocalOptions, OpenedPolicy, Verb, VerbCall, WorkerVerbs } from "./protocol.js";
 
 export type { LocalOptions } from "./protocol.js";
 
 /**
- * Opens a model as a policy. Its weights now are the frozen reference.
+ * Opens a model as a policy. Its weights now are the frozen reference. The base of an adapter folder is found by what the adapter names, and
+ * fetched where it is the Hub's, unless `base` says where it is.
  * @throws UserError when the folder's files are missing or do not fit together, when there is too little memory, and for an execution provider
  *   whose numbers are not right.
  */
-export async function createLocalPolicy(options: LocalOptions): Promise<Policy> {
-  if (options.provider !== undefined) requireProvider(options.provider, "provider");
-  const tokenizer = await loadTokenizer(options.base ?? options.model);
+export async function createLocalPolicy(given: LocalOptions): Promise<Policy> {
+  if (given.provider !== undefined) requireProvider(given.provider, "provider");
+  const options = await withBase(given);
+  const { model, base } = options;
+  const tokenizer = base === undefined ? await loadTokenizer(model) : await loadTokenizer(base, model);
   const worker = new WorkerThread<VerbCall, unknown, OpenedPolicy>({
     name: "policy",
     module: new URL("./worker", import.meta.url),
@@ -66,4 +72,17 @@ export async function createLocalPolicy(options: LocalOptions): Promise<Policy> 
     stats: caller("stats"),
     close: () => (closed ??= close()),
   };
+}
+
+async function withBase(options: LocalOptions): Promise<LocalOptions> {
+  const { model, base } = options;
+  if (isAdapterFolder(model)) {
+    if (base !== undefined) return options;
+    const found = await locateBase(model);
+    return { baseName: found.name, ...options, base: found.location };
+  }
+  if (base === undefined) return options;
+  throw new UserError(
+    `${model} is no adapter, so there is nothing to put on the base ${base}. Leave \`base\` out, or give the adapter's folder as \`model\`.`,
+  );
 }

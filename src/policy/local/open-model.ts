@@ -43,7 +43,7 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   const isAdapter = isAdapterFolder(options.model);
   if (isAdapter && options.base === undefined)
     throw new Error(`internal: the base of the adapter ${options.model} is not given`);
-  const source = await openModel(options.base ?? options.model);
+  const source = await openModel(options.base ?? options.model, isAdapter ? options.model : undefined);
   const { config } = source;
   const contextLength = Math.min(config.maxPositions, options.contextLength ?? longestDefaultContext);
   const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };

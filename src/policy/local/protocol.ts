@@ -7,7 +7,7 @@ import type { MemoryPlan, Policy } from "../../contracts/policy.js";
 export interface LocalOptions {
   /** A Hugging Face folder, a `.gguf` file or a PEFT adapter folder, on this machine. */
   model: string;
-  /** Where the base of an adapter folder is, on this machine. */
+  /** Where the base of an adapter folder is, on this machine. Default: what the adapter names. */
   base?: string;
   /** What saved adapters call their base: `hf:ORG/NAME` or a path. Default: `base`, else `model`. */
   baseName?: string;
