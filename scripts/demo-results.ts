@@ -145,7 +145,7 @@ function page(answers: ReadonlyMap<Cell, Answer>, jobs: number): string {
   return `# The demo and its controls
 
 Made by \`npm run results -- --jobs ${jobs}\` at commit ${[...new Set([...answers.values()].map(({ commit }) => commit))].join(", ")}; ${first.n} held-out test questions, a third each of 1, 2 and 3 hops, about countries
-that neither the base model nor training has seen. EM is SQuAD-normalised exact match with its 95 % Wilson interval. Greedy unless it says
+that neither the base model nor training has seen. EM is exact match (of this world SQuAD's scorer says the same) with its 95 % Wilson interval. Greedy unless it says
 T = 1 (sampled from the model's own distribution). The checkpoint is chosen on validation countries, never on the test questions.
 
 ![Learning curve of seed 0](curve.svg)

@@ -5,6 +5,7 @@ import { readMetrics } from "../../src/train/metrics-file.js";
 import { readResult, type TestReports } from "../../src/train/result.js";
 import { readStarts } from "../../src/train/run-folder.js";
 import { UserError } from "../../src/errors.js";
+import type { EvaluationSummary } from "../../src/eval/evaluation.js";
 
 /** One policy on the test questions, greedy and sampled at temperature 1. */
 export interface Scores {
@@ -108,7 +109,8 @@ export async function readOutcome(
     seconds: result.seconds,
     bestStep: result.best?.step ?? result.steps,
     curve: lines.flatMap((line) => {
-      const { step, "em/validation": greedy, "em/validation/sampled": sampled } = line;
+      const { step, "em/squad/validation": greedy = line["em/validation"] } = line;
+      const { "em/squad/validation/sampled": sampled = line["em/validation/sampled"] } = line;
       return greedy == null || sampled == null ? [] : [{ step, greedy, sampled }];
     }),
   };
@@ -118,12 +120,17 @@ function scoresOf({ greedy, sampled }: TestReports): Scores {
   if (sampled === undefined) throw new UserError("The run was tested greedily alone. Set train.evalModes=both.");
   return {
     n: greedy.n,
-    greedy: greedy.exactMatch.value,
-    sampled: sampled.exactMatch.value,
+    greedy: exactMatchOf(greedy),
+    sampled: exactMatchOf(sampled),
     greedySearches: greedy.searchesPerQuestion.value,
     sampledSearches: sampled.searchesPerQuestion.value,
-    sampledByHops: sampled.perHop.map(({ summary }) => summary.exactMatch.value),
+    sampledByHops: sampled.perHop.map(({ summary }) => exactMatchOf(summary)),
   };
+}
+
+/** By SQuAD's scorer, since the tables stand beside published numbers; runs of earlier versions know no other. */
+function exactMatchOf({ squadMatch, exactMatch }: Pick<EvaluationSummary, "squadMatch" | "exactMatch">): number {
+  return (squadMatch ?? exactMatch).value;
 }
 
 /** The outcome on file; undefined for a cell that has not been run. */

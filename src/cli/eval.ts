@@ -117,7 +117,10 @@ function modeOf({ temperature }: Evaluation): string {
 
 async function writeAttempts(file: string, evaluations: readonly Evaluation[]): Promise<void> {
   const lines = evaluations.flatMap(({ records }) =>
-    records.map(({ question, trajectory, reward }) => `${traceToLine({ question, trajectory, reward })}\n`),
+    records.map(
+      ({ question, trajectory, reward, exactMatch }) =>
+        `${traceToLine({ question, trajectory, reward, exactMatch })}\n`,
+    ),
   );
   await writeFileDurably(file, lines.join(""));
 }

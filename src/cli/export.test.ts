@@ -37,7 +37,7 @@ const trajectory: Trajectory = {
 
 function report(exactMatch: 0 | 1): EvaluationReport {
   const question = { id: "q", question: "?", answers: ["a"] };
-  const record = { question, trajectory, exactMatch, reward: exactMatch };
+  const record = { question, trajectory, exactMatch, squadMatch: exactMatch, reward: exactMatch };
   return toReport(toEvaluation([record, record], { temperature: 0, seconds: 1 }));
 }
 

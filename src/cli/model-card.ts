@@ -150,7 +150,7 @@ function scores({ before, after, kind, outcome }: ExportedRun): string {
   });
   const text =
     modes.length > 0
-      ? `Held-out test questions answered exactly right after SQuAD normalisation, with 95 % intervals, before and after training.\n\n${modes.join("\n")}`
+      ? `Held-out test questions answered exactly right, with 95 % intervals, before and after training. Published numbers compare with em/squad.\n\n${modes.join("\n")}`
       : outcome
         ? "None were recorded for this very checkpoint.\n"
         : "None: the run had not ended when the model was exported.\n";

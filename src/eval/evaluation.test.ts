@@ -102,6 +102,7 @@ describe("summarize", () => {
       question: { ...questions[0], hops: undefined },
       trajectory,
       exactMatch: 1,
+      squadMatch: 1,
       reward: 1,
     };
     expect(summarize([record]).searchesToNeeded).toBeNull();
@@ -122,6 +123,7 @@ describe("tables", () => {
       exact match            0.500 [0.150, 0.850]      0.500 [0.150, 0.850]
         1 hop                0.500 [0.095, 0.905] n=2  0.500 [0.095, 0.905] n=2
         2 hops               0.500 [0.095, 0.905] n=2  0.500 [0.095, 0.905] n=2
+      em/squad               0.500 [0.150, 0.850]      0.500 [0.150, 0.850]
       answered               0.750 [0.301, 0.954]      0.750 [0.301, 0.954]
       searches per question  1.50                      1.50
       searches ÷ needed      1.00                      1.00

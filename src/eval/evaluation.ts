@@ -8,6 +8,8 @@ export interface EvaluationRecord {
   trajectory: Trajectory;
   /** 1 when the answer equals a gold answer after normalisation, else 0. */
   exactMatch: number;
+  /** The same after SQuAD's normalisation, for numbers beside published ones. */
+  squadMatch: number;
   /** Weighted sum of the rewards in use. */
   reward: number;
 }
@@ -17,6 +19,8 @@ export interface EvaluationSummary {
   /** Questions. */
   n: number;
   exactMatch: Estimate;
+  /** Absent in reports of earlier versions, whose `exactMatch` is SQuAD's. */
+  squadMatch?: Estimate;
   reward: Estimate;
   /** Share of questions that ended with an answer. */
   answered: Estimate;
@@ -68,6 +72,7 @@ export function summarize(records: readonly EvaluationRecord[]): EvaluationSumma
   return {
     n,
     exactMatch: wilson(records.filter((record) => record.exactMatch === 1).length, n),
+    squadMatch: wilson(records.filter((record) => record.squadMatch === 1).length, n),
     reward: bootstrapMean(records.map((record) => record.reward)),
     answered: wilson(trajectories.filter((trajectory) => trajectory.finishReason === "answered").length, n),
     searchesPerQuestion: bootstrapMean(searches),

@@ -1,6 +1,7 @@
 /** @file Evaluation: the same environment and rewards as in training, no gradient. */
 import type { Policy } from "../contracts/policy.js";
 import { deriveSeed } from "../random.js";
+import { squad } from "../rewards/answers.js";
 import type { FormatOptions } from "../rewards/format.js";
 import type { JudgeReport } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
@@ -62,7 +63,8 @@ export async function runEvaluation(
   const attempts = await attemptAndScore(questions, attempt, score, { concurrency, signal, onDone });
   const records = questions.map((question, index) => {
     const { trajectory, reward } = attempts[index];
-    return { question, trajectory, reward, exactMatch: task.exactMatch(question, trajectory) };
+    const [exactMatch, squadMatch] = [task.exactMatch, squad.exactMatch].map((score) => score(question, trajectory));
+    return { question, trajectory, reward, exactMatch, squadMatch };
   });
   return toEvaluation(records, { temperature, seconds: (performance.now() - started) / 1000 });
 }

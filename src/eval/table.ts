@@ -9,7 +9,7 @@ interface TableColumn {
   report: EvaluationReport;
 }
 
-/** Rows of cells, the first one the header: exact match over all questions and per hop, searches, answers. */
+/** Rows of cells, the first one the header: exact match over all questions and per hop, by SQuAD's scorer too, searches, answers. */
 function evaluationRows(columns: readonly TableColumn[]): string[][] {
   const hops = [...new Set(columns.flatMap(({ report }) => report.perHop.map((entry) => entry.hops)))].sort();
   const row = (name: string, cell: (report: EvaluationReport) => string): string[] => [
@@ -27,6 +27,9 @@ function evaluationRows(columns: readonly TableColumn[]): string[][] {
         return summary === undefined ? "–" : `${formatShare(summary.exactMatch)} n=${summary.n}`;
       }),
     ),
+    ...(columns.some(({ report }) => report.squadMatch !== undefined)
+      ? [row("em/squad", ({ squadMatch }) => (squadMatch === undefined ? "–" : formatShare(squadMatch)))]
+      : []),
     row("answered", (report) => formatShare(report.answered)),
     row("searches per question", (report) => report.searchesPerQuestion.value.toFixed(2)),
     ...(columns.some(({ report }) => report.searchesToNeeded !== null)

@@ -2,7 +2,7 @@
 import { nearest, UserError } from "../errors.js";
 import type { Protocol } from "../prompts/protocol.js";
 import type { Question, Trajectory } from "../types.js";
-import { coverMatch, exactMatch, f1, retrieval, substringMatch } from "./answers.js";
+import { ours, squad, substringMatch } from "./answers.js";
 import { textExactMatch, textFormatReward } from "./faithful.js";
 import { formatReward, searchR1FormatReward } from "./format.js";
 import {
@@ -25,7 +25,7 @@ interface CombinedReward {
 
 /** What some of the named rewards depend on. */
 export interface RewardSettings {
-  /** `faithful.textScoring`: `exact-match` and `search-r1-format` are the released scorers, which read the whole text. */
+  /** `faithful.textScoring`: `exact-match` and `search-r1-format` are the released scorers, which read the whole text; the others compare as SQuAD. */
   textScoring?: boolean;
   /** `rollout.maxTokens`, the limit of `overlong`. Default 512. */
   maxTokens?: number;
@@ -39,16 +39,18 @@ export interface RewardSettings {
 /** The rewards that a config can name. */
 export function rewardsFor(protocol: Protocol, settings: RewardSettings = {}): Record<string, Reward> {
   const { textScoring = false, maxTokens = 512, overlongBuffer, length, judge } = settings;
+  const by = textScoring ? squad : ours;
   return {
-    "exact-match": textScoring ? textExactMatch : exactMatch,
-    "cover-match": coverMatch,
+    "exact-match": textScoring ? textExactMatch : by.exactMatch,
+    "em/squad": squad.exactMatch,
+    "cover-match": by.coverMatch,
     "substring-match": substringMatch,
-    f1,
+    f1: by.f1,
     format: formatReward(protocol),
     "format-without-think": formatReward(protocol, { thinkRequired: false }),
     "search-r1-format": textScoring ? textFormatReward() : searchR1FormatReward(protocol),
-    retrieval,
-    "search-cost": searchCost(),
+    retrieval: by.retrieval,
+    "search-cost": searchCost({ isRight: by.exactMatch }),
     length: lengthCost(length),
     overlong: overlong({ most: maxTokens, buffer: overlongBuffer }),
     repetition: repetitionCost(),

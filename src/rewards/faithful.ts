@@ -10,8 +10,9 @@
  * 4. Retrieval counts substrings of anything between information tags, the prompt's word "and" included.
  */
 import type { Trajectory } from "../types.js";
-import { normaliseLikeOriginal, strip } from "./normalise.js";
+import { squad } from "./answers.js";
 import type { RewardFunction } from "./reward.js";
+import { normaliseLikeSquad, strip } from "./squad.js";
 
 /** `extract_solution`: the content of the last answer tags where there are two pairs at least. */
 export function lastAnswerInText(text: string): string | null {
@@ -22,7 +23,7 @@ export function lastAnswerInText(text: string): string | null {
 /** `qa_em.compute_score_em` with format_score 0: 1 or 0. */
 export function scoreTextEm(text: string, answers: readonly string[]): number {
   const answer = lastAnswerInText(text);
-  return answer !== null && isMatch(answer, answers) ? 1 : 0;
+  return answer !== null && squad.matchesAnswer(answer, answers) ? 1 : 0;
 }
 
 interface TextFormatWeights {
@@ -39,7 +40,7 @@ export function scoreTextFormat(text: string, answers: readonly string[], weight
   const { structure = 0.2, final = 0.1, retrieval = 0 } = weights;
   const isValid = isValidText(text);
   const answer = lastAnswerInText(text);
-  if (answer !== null && isMatch(answer, answers)) return isValid ? 1 : 1 - structure;
+  if (answer !== null && squad.matchesAnswer(answer, answers)) return isValid ? 1 : 1 - structure;
   if (isValid) return isRetrievedText(text, answers) ? structure + retrieval : structure;
   return answer === null ? 0 : final;
 }
@@ -85,15 +86,8 @@ export function isValidText(text: string): boolean {
 
 /** `is_retrieval_correct`, over the whole text. */
 function isRetrievedText(text: string, answers: readonly string[]): boolean {
-  const blocks = [...text.matchAll(/<information>(.*?)<\/information>/gs)].map((match) =>
-    normaliseLikeOriginal(match[1]),
-  );
-  return answers.map(normaliseLikeOriginal).some((answer) => blocks.some((block) => block.includes(answer)));
-}
-
-function isMatch(answer: string, answers: readonly string[]): boolean {
-  const normalised = normaliseLikeOriginal(answer);
-  return answers.some((expected) => normaliseLikeOriginal(expected) === normalised);
+  const blocks = [...text.matchAll(/<information>(.*?)<\/information>/gs)].map((match) => normaliseLikeSquad(match[1]));
+  return answers.map(normaliseLikeSquad).some((answer) => blocks.some((block) => block.includes(answer)));
 }
 
 /** Everything that everybody wrote, as the released code decodes it: prompt, response, observations. */

@@ -1,6 +1,7 @@
 /** @file Prices of what a policy should not do, each 0 or below: weights make them as large as they should be. */
 import type { Question, Trajectory } from "../types.js";
 import { exactMatch } from "./answers.js";
+import { plainWords } from "./normalise.js";
 import type { RewardFunction } from "./reward.js";
 import { rewardDefaults } from "./settings.js";
 
@@ -75,7 +76,7 @@ export function repetitionCost({ span = 4 }: { span?: number } = {}): RewardFunc
     let runs = 0;
     for (const [index, text] of texts.entries()) {
       if (segments[index].role !== "policy") continue;
-      const words = text.toLowerCase().split(/\s+/u).filter(Boolean);
+      const words = plainWords(text);
       for (let start = 0; start + span <= words.length; start++, runs++)
         seen.add(words.slice(start, start + span).join(" "));
     }

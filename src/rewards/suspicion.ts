@@ -7,7 +7,7 @@ import type { Protocol } from "../prompts/protocol.js";
 import type { Question, Trajectory } from "../types.js";
 import { matchesAnswer, retrievedAnswer } from "./answers.js";
 import { withoutEndOfTurn } from "./format.js";
-import { answerWords, holdsWords, normaliseAnswer } from "./normalise.js";
+import { answerComparison, answerWords, normaliseAnswer } from "./normalise.js";
 import { repeatedQueries } from "./penalties.js";
 
 /** What a sign looks for. */
@@ -50,9 +50,9 @@ export const suspicions: readonly Suspicion[] = [
     meaning: "the wrong answer is a piece of the question",
     see: ({ question, answers }, { answer }) => {
       if (answer === null || matchesAnswer(answer, answers)) return null;
-      const [asked, given] = [normaliseAnswer(question), normaliseAnswer(answer)];
+      const [isAsked, given] = [answerComparison.lookIn(question), normaliseAnswer(answer)];
       // "Which is older, A or B?" is answered by a piece of itself.
-      if (given === "" || holdsWords(asked, "or") || !holdsWords(asked, given)) return null;
+      if (given === "" || isAsked("or") || !isAsked(given)) return null;
       return `answered "${answer.trim()}", which the question says`;
     },
   },
@@ -150,10 +150,11 @@ function examplesIn({ prompt, answer: [open, close] }: Protocol): string[] {
     .filter((example) => /[\p{L}\p{N}]/u.test(example));
 }
 
-/** Pieces between commas, semicolons, slashes, bars, line breaks and the words or and and. */
+/** Pieces between commas, semicolons, slashes, bars (of other scripts too), line breaks and the words or and and. */
 function optionsIn(answer: string): number {
   // A comma inside a number separates nothing.
-  const pieces = answer.replace(/(?<=\d),(?=\d)/g, "").split(/[,;/|\n]|\b(?:or|and)\b/iu);
+  const plain = answer.normalize("NFKC").replace(/(?<=\d),(?=\d)/g, "");
+  const pieces = plain.split(/[,;/|\n、،؛]|\b(?:or|and)\b/iu);
   return pieces.filter((piece) => /[\p{L}\p{N}]/u.test(piece)).length;
 }
 

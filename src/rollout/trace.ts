@@ -9,6 +9,8 @@ export interface TraceRecord {
   trajectory: Trajectory;
   question?: Question;
   reward?: number;
+  /** Of an evaluation: 1 where the answer counted as right, else 0. */
+  exactMatch?: number;
   /** Training step, or where else it belongs. */
   step?: number;
 }
@@ -62,6 +64,7 @@ const recordSchema = z.object({
   trajectory: trajectorySchema,
   question: questionSchema.optional(),
   reward: z.number().optional(),
+  exactMatch: z.number().optional(),
   step: z.number().optional(),
 });
 

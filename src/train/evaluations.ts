@@ -69,6 +69,7 @@ function validationMetrics(greedy: Evaluation, sampled: Evaluation | null): Metr
     "em/validation": greedy.exactMatch.value,
     "em/validation/low": greedy.exactMatch.low,
     "em/validation/high": greedy.exactMatch.high,
+    "em/squad/validation": greedy.squadMatch?.value,
     "searches/validation": greedy.searchesPerQuestion.value,
     ...(sampled === null
       ? {}
@@ -76,6 +77,7 @@ function validationMetrics(greedy: Evaluation, sampled: Evaluation | null): Metr
           "em/validation/sampled": sampled.exactMatch.value,
           "em/validation/sampled/low": sampled.exactMatch.low,
           "em/validation/sampled/high": sampled.exactMatch.high,
+          "em/squad/validation/sampled": sampled.squadMatch?.value,
         }),
   };
 }
@@ -98,7 +100,7 @@ async function testReport(run: Run, occasion: Occasion): Promise<EvaluationRepor
   const report = toReport(evaluation);
   const base = path.join(run.folder, "evaluations", `${occasion.phase}-${occasion.mode}`);
   const lines = evaluation.records.map(
-    ({ question, trajectory, reward }) => traceToLine({ question, trajectory, reward }) + "\n",
+    ({ question, trajectory, reward, exactMatch }) => traceToLine({ question, trajectory, reward, exactMatch }) + "\n",
   );
   try {
     await mkdir(path.dirname(base), { recursive: true });

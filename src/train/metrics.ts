@@ -19,6 +19,8 @@ export const metricCatalogue = {
   "em/validation/sampled": { unit: "share", meaning: "exact match on validation questions, sampled at temperature 1" },
   "em/validation/sampled/low": { unit: "share", meaning: "lower end of its 95 % interval" },
   "em/validation/sampled/high": { unit: "share", meaning: "upper end of its 95 % interval" },
+  "em/squad/validation": { unit: "share", meaning: "greedy exact match on validation questions, by SQuAD's scorer" },
+  "em/squad/validation/sampled": { unit: "share", meaning: "the same, sampled at temperature 1" },
   "em/test": { unit: "share", meaning: "greedy exact match on test questions" },
   "em/test/sampled": { unit: "share", meaning: "exact match on test questions, sampled at temperature 1" },
   "searches/perQuestion": { unit: "searches", meaning: "executed searches per trajectory" },

@@ -112,14 +112,19 @@ describe("stages", () => {
 });
 
 describe("faithful.textScoring", () => {
-  it("trains on the released scorer and reports our exact match", async () => {
+  it("trains on the released scorer, and reports what the policy wrote, compared as SQuAD does", async () => {
     const config = parseConfig({ rollout: { protocol: "search-r1" }, faithful: { textScoring: true } });
     const task = await openTask(config, { search: tinyParts().search });
     const prompt = "inside <answer> and </answer>. For example, <answer> a </answer>.";
     const silent = attemptOf(["hm"], null, { prompt });
     expect(task.value.reward(question, silent)).toBe(1);
     expect(task.value.exactMatch(question, silent)).toBe(0);
+    const numbers = { ...question, answers: ["3.5"] };
+    expect(task.value.exactMatch(numbers, attemptOf(["hm"], "35"))).toBe(1);
     await task.close();
+    const ours = await openTask(parseConfig({ rollout: { protocol: "search-r1" } }), { search: tinyParts().search });
+    expect(ours.value.exactMatch(numbers, attemptOf(["hm"], "35"))).toBe(0);
+    await ours.close();
   });
 
   it("off, both score what the policy wrote", async () => {

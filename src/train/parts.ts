@@ -21,7 +21,7 @@ import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import type { Policy } from "../contracts/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
-import { exactMatch } from "../rewards/answers.js";
+import { ours, squad } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Reward, RewardFunction } from "../rewards/reward.js";
 import { requireRoom } from "../rollout/rollout.js";
@@ -42,7 +42,7 @@ export interface GivenParts {
   environment?: Environment;
   /** Takes the place of the whole group `reward`. May be asynchronous; it is told the step. */
   reward?: Reward;
-  /** What evaluations count as right. Default: exact match after SQuAD normalisation. */
+  /** What evaluations count as right. Default: exact match, under `faithful.textScoring` by SQuAD's normalisation. */
   exactMatch?: RewardFunction;
   algorithm?: Algorithm;
   questions?: readonly Question[];
@@ -173,7 +173,9 @@ export async function openTask(config: Config, given: GivenParts = {}): Promise<
     given.reward === undefined
       ? await openReward(config)
       : { value: { reward: given.reward }, close: () => Promise.resolve() };
-  const scores = { ...reward.value, exactMatch: given.exactMatch ?? exactMatch };
+  // A run that chases published numbers is measured as they were.
+  const measure = config.faithful.textScoring ? squad : ours;
+  const scores = { ...reward.value, exactMatch: given.exactMatch ?? measure.exactMatch };
   if (given.environment !== undefined) {
     return { value: { environment: given.environment, ...scores }, close: reward.close };
   }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { traceToLine, type TraceRecord } from "../../rollout/trace.js";
-import { attemptPairs, pairedGain, type AttemptPair } from "./gain.js";
+import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "./gain.js";
 
 const record = (id: string, reward: number): TraceRecord => ({
   reward,
@@ -24,6 +24,18 @@ const pairs = (scores: readonly (readonly [number, number])[]): AttemptPair[] =>
   }));
 const reward = ({ reward }: TraceRecord): number => reward ?? 0;
 const repeat = <T>(count: number, value: T): T[] => new Array<T>(count).fill(value);
+
+describe("exactMatchOf", () => {
+  const attempt = record("q", 0);
+  const wrong = { ...attempt, trajectory: { ...attempt.trajectory, answer: "35" } };
+  const question = { id: "q", question: "?", answers: ["3.5"] };
+
+  it("is what the evaluation recorded; what earlier versions wrote is compared as they did", () => {
+    expect(exactMatchOf({ ...wrong, question, exactMatch: 0 })).toBe(0);
+    expect(exactMatchOf({ ...wrong, question })).toBe(1);
+    expect(exactMatchOf(wrong)).toBe(0);
+  });
+});
 
 describe("pairedGain", () => {
   it("is the mean difference, and sure of it where every question gains the same", () => {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { bootstrapMean, type Estimate } from "../../eval/intervals.js";
-import { exactMatch } from "../../rewards/answers.js";
+import { squad } from "../../rewards/answers.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 
 /** The attempts at one question, by the untrained policy and by the trained one. */
@@ -17,9 +17,9 @@ interface Gain extends Estimate {
   n: number;
 }
 
-/** 1 for a right answer, else 0; a trace without its question scores 0. */
-export function exactMatchOf({ question, trajectory }: TraceRecord): number {
-  return question === undefined ? 0 : exactMatch(question, trajectory);
+/** 1 for a right answer, else 0, as the evaluation had it. Earlier versions did not record it and compared as SQuAD does; a trace without its question scores 0. */
+export function exactMatchOf({ question, trajectory, exactMatch }: TraceRecord): number {
+  return exactMatch ?? (question === undefined ? 0 : squad.exactMatch(question, trajectory));
 }
 
 /** A run's test attempts, paired by question; null where the run has not both evaluations on file. */

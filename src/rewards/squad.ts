@@ -1,0 +1,36 @@
+/**
+ * @file Answers compared as SQuAD does (Rajpurkar et al., arXiv:1606.05250, `evaluate-v1.1.py`), and as the released code of Search-R1 does: lower
+ * case, ASCII punctuation deleted, English articles dropped, white space collapsed. For numbers that stand beside published ones; `normalise.ts` is
+ * the measure of everything else. What SQuAD equates and should not is named in `docs/rewards.md`.
+ *
+ * 1. The articles' word borders know Unicode, as Python's do: JavaScript's `\b` is ASCII-only and turns `día` into `dí`.
+ * 2. White space is Python's: with the separators U+001C–U+001F and U+0085, without the byte-order mark.
+ */
+import type { Comparison } from "./comparison.js";
+import { holdsWords } from "./comparison.js";
+
+const asciiPunctuation = /[!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]/g;
+const article = /(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu;
+/** What Python's `str.split` and `str.strip` take for white space. */
+const whiteSpace = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
+const betweenWords = new RegExp(whiteSpace);
+const around = new RegExp(`^${whiteSpace}|${whiteSpace}$`, "g");
+
+/** What `normalize_answer` returns: `The Peruvian Sol.` → `peruvian sol`. May be empty. */
+export function normaliseLikeSquad(text: string): string {
+  const words = text.toLowerCase().replace(asciiPunctuation, "").replace(article, " ").split(betweenWords);
+  return words.filter((word) => word !== "").join(" ");
+}
+
+export const squadComparison: Comparison = {
+  normalise: normaliseLikeSquad,
+  lookIn(text) {
+    const normalised = normaliseLikeSquad(text);
+    return (answer) => holdsWords(normalised, answer);
+  },
+};
+
+/** Python's `strip`. */
+export function strip(text: string): string {
+  return text.replace(around, "");
+}
