@@ -107,15 +107,21 @@ export interface ChatMessage {
   content: string;
 }
 
+/** What a chat template is told besides the conversation, such as `{ enable_thinking: false }`. */
+export type TemplateVariables = Readonly<Record<string, string | number | boolean | null>>;
+
 /** How an instruct model was taught to see a conversation. */
 export interface ChatTemplate {
   /** The Jinja source, as the model's makers wrote it. */
   readonly source: string;
   /**
    * The conversation as text, special tokens spelled out. With `addGenerationPrompt` it ends where the assistant begins to write.
-   * @throws UserError when the template refuses the messages
+   * @throws UserError when the template refuses the messages, does not read a variable, or takes more than a template may
    */
-  render(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+  render(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt: boolean; variables?: TemplateVariables },
+  ): string;
 }
 
 /** Text ↔ token ids. */

@@ -3,8 +3,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import type { ChatMessage } from "../../types.js";
-import { chatTemplateOf, createChatTemplate } from "./chat-template.js";
+import type { ChatMessage, TemplateVariables } from "../../types.js";
+import { chatTemplateOf, createChatTemplate, templateGlobals } from "./chat-template.js";
+import { readJinja, runJinja, type TemplateBudget } from "./jinja.js";
 import { createTokenizer, loadTokenizer } from "./tokenizer.js";
 
 const golden = fileURLToPath(new URL("../../../test/golden/chat/", import.meta.url));
@@ -53,9 +54,10 @@ describe.each(families.map(({ name }) => name))("the chat template of %s", (fami
 
 describe("a chat template", () => {
   const user: ChatMessage[] = [{ role: "user", content: "Who?" }];
-  const render = (source: string, messages = user, specials = {}): string =>
+  const render = (source: string, messages = user, specials = {}, variables: TemplateVariables = {}): string =>
     createChatTemplate(source, specials, { now, name: "The chat template of there" }).render(messages, {
       addGenerationPrompt: true,
+      variables,
     });
 
   it("finds what the templates of the families use", () => {
@@ -68,9 +70,18 @@ describe("a chat template", () => {
       "7",
     );
     expect(render("{{ bos_token }}|{{ eos_token }}|{{ unk_token is defined }}", user, { bos_token: "<s>" })).toBe(
-      "<s>||false",
+      "<s>||False",
     );
-    expect(render("{{ tools is none and documents is none and not custom_tools is defined }}")).toBe("true");
+    expect(render("{{ tools is none and documents is none and not custom_tools is defined }}")).toBe("True");
+  });
+
+  it("is told variables that it reads, and no others", () => {
+    const source = "{% if enable_thinking is defined and enable_thinking is false %}quiet{% else %}loud{% endif %}";
+    expect(render(source)).toBe("loud");
+    expect(render(source, user, {}, { enable_thinking: false })).toBe("quiet");
+    expect(() => render(source, user, {}, { enable_thinkin: false })).toThrow(
+      /rollout\.templateVariables sets enable_thinkin, which the chat template of there never reads\. Did you mean enable_thinking\?/,
+    );
   });
 
   it("takes a message as data", () => {
@@ -90,6 +101,79 @@ describe("a chat template", () => {
 
   it("is read only when it is used", () => {
     expect(createChatTemplate("{% for %}", {}).source).toBe("{% for %}");
+  });
+});
+
+/** Expected values are those of jinja2 3.1.6 in transformers' environment. */
+describe("a chat template is Python's", () => {
+  const values = {
+    text: '  a"b\n',
+    yes: true,
+    nothing: null,
+    half: 0.5,
+    one: 1,
+    list: ["it's", true, null],
+    map: { k: [1] },
+  };
+  const render = (source: string, variables: Record<string, unknown> = values): string =>
+    runJinja(readJinja(source), { ...templateGlobals(now), ...variables });
+
+  it.each([
+    ["{{ '--a-b--'.strip('-') }}|{{ '\\n\\n  x\\n'.lstrip('\\n') }}|{{ 'x. .'.rstrip('. ') }}", "a-b|  x\n|x"],
+    [
+      "{{ text.strip() }}|{{ '\ufeffa\x1c'.strip() }}|{{ '<<a>' | trim('<>') }}|{{ none | trim }}",
+      'a"b|\ufeffa|a|None',
+    ],
+    ["{{ yes }} {{ nothing }} {{ one }} {{ one / 2 }} {{ 4 / 2 }} {{ missing }}|", "True None 1 0.5 2.0 |"],
+    ["{{ list }} {{ map }} {{ ('x', 'y') }} {{ text | string }}", `["it's", True, None] {'k': [1]} ('x', 'y')   a"b\n`],
+    ["{{ 'x=' ~ yes ~ nothing }} {{ yes | string + '!' }} {{ nothing | tojson }}", "x=TrueNone True! null"],
+    ["{{ [text, '\\\\', 'é\u200b'] }}", `['  a"b\\n', '\\\\', 'é\\u200b']`],
+    ["{% for i in list %}{{ loop.first }},{% endfor %}", "True,False,False,"],
+  ])("%s", (source, expected) => {
+    expect(render(source)).toBe(expected);
+  });
+
+  it.each(["\r\n", "\r"])("line ends of any kind are one: %j", (end) => {
+    const source = ["{% if yes %}", "a", "{{- 'b", "c' }}", "{%- endif %}", ""].join("\n");
+    expect(render(source.replaceAll("\n", end))).toBe(render(source));
+    expect(render(source)).toBe("ab\nc");
+    // What is handed in keeps its own.
+    expect(render("{{ text }}", { text: "a\r\nb" })).toBe("a\r\nb");
+  });
+});
+
+describe("a chat template is a stranger's program", () => {
+  const render = (source: string, budget: Partial<TemplateBudget>, content = "Who?"): string =>
+    createChatTemplate(source, {}, { budget }).render([{ role: "user", content }], { addGenerationPrompt: true });
+
+  it("with so many steps", () => {
+    const source = "{% for i in range(20) %}{% for j in range(20) %}{{ i }}{% endfor %}{% endfor %}";
+    expect(render(source, {})).toHaveLength(600);
+    expect(() => render(source, { steps: 200 })).toThrow(UserError);
+    expect(() => render(source, { steps: 200 })).toThrow(
+      /cannot render.*more than 200 steps, as a loop without an end would.*rollout\.chat=never/s,
+    );
+  });
+
+  it("with values of such a size", () => {
+    const doubled =
+      "{% set ns = namespace(s='ab') %}{% for i in range(10) %}{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}";
+    expect(render(doubled, {})).toHaveLength(2048);
+    expect(() => render(doubled, { characters: 50 })).toThrow(/a value of more than \d+ characters/);
+    const nested =
+      "{% set a = ['x', 'y'] %}{% set b = [a, a, a, a] %}{% set c = [b, b, b, b] %}{% set d = [c, c, c, c] %}{{ d | tojson }}";
+    expect(() => render(nested, { characters: 10 })).toThrow(/a value of more than/);
+    // What is handed in may be written out, however long it is.
+    expect(
+      render("{{ messages[0].content + messages[0].content }}", { characters: 10 }, "x".repeat(1000)),
+    ).toHaveLength(2000);
+  });
+
+  it("with so much time, reading it included", () => {
+    const source = "{% for i in range(3000) %}{{ i }}{% endfor %}";
+    expect(() => render(source, { milliseconds: 1 })).toThrow(UserError);
+    expect(() => render(source, { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
+    expect(() => render("{{ 'x' }}".repeat(5000), { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
   });
 });
 

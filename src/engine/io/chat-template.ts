@@ -5,9 +5,9 @@
  * One departure: `strftime_now` tells the time at which the template was made, not that of each rendering, and always in English: a run
  * does not change its prompt at midnight or with the machine's language.
  */
-import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
-import { UserError } from "../../errors.js";
+import { nearest, UserError } from "../../errors.js";
 import type { ChatMessage, ChatTemplate } from "../../types.js";
+import { defaultBudget, readJinja, runJinja, type JinjaProgram, type TemplateBudget } from "./jinja.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
 /** The special tokens that a template may name; a template can tell one that is undefined from an empty one. */
@@ -19,6 +19,8 @@ interface ChatTemplateOptions {
   name?: string;
   /** What `strftime_now` tells. Default: now. */
   now?: Date;
+  /** What a rendering may take, where it is not the default. */
+  budget?: Partial<TemplateBudget>;
 }
 
 /**
@@ -28,26 +30,27 @@ interface ChatTemplateOptions {
 export function createChatTemplate(
   source: string,
   specials: SpecialTokens,
-  { name = "The chat template", now = new Date() }: ChatTemplateOptions = {},
+  { name = "The chat template", now = new Date(), budget }: ChatTemplateOptions = {},
 ): ChatTemplate {
-  let program: ReturnType<typeof parse> | undefined;
+  const limits = { ...defaultBudget, ...budget };
+  let program: JinjaProgram | undefined;
   return {
     source,
-    render(messages, { addGenerationPrompt }) {
-      program ??= readProgram(source, name);
-      const environment = new Environment();
-      const variables = {
-        ...globals(now),
+    render(messages, { addGenerationPrompt, variables = {} }) {
+      program ??= readProgram(source, name, limits);
+      requireRead(variables, program, name);
+      const given = {
+        ...templateGlobals(now),
         ...specials,
+        ...variables,
         messages: messages.map(({ role, content }) => ({ role, content })),
         add_generation_prompt: addGenerationPrompt,
         // Templates tell "no tools" from "not defined".
         tools: null,
         documents: null,
       };
-      for (const [key, value] of Object.entries(variables)) environment.set(key, value);
       try {
-        return String(new Interpreter(environment).run(program).value);
+        return runJinja(program, given, limits);
       } catch (error) {
         throw new UserError(
           `${name} cannot render a conversation of ${describe(messages)}: ${(error as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
@@ -58,6 +61,18 @@ export function createChatTemplate(
   };
 }
 
+/** A variable that a template never reads is a slip: the prompt would be the same without it. */
+function requireRead(variables: object, { names }: JinjaProgram, template: string): void {
+  for (const name of Object.keys(variables)) {
+    if (names.has(name)) continue;
+    const near = nearest(name, [...names]);
+    throw new UserError(
+      `rollout.templateVariables sets ${name}, which ${template[0].toLowerCase()}${template.slice(1)} never reads. ` +
+        `${near === undefined ? "" : `Did you mean ${near}? `}Look for its switches in the template, or leave the setting out.`,
+    );
+  }
+}
+
 /**
  * The template of a tokenizer's files, with its special tokens; undefined where there is none. Of several templates in
  * `tokenizer_config.json` it is the one named "default".
@@ -66,7 +81,7 @@ export function createChatTemplate(
 export function chatTemplateOf(
   files: Pick<TokenizerFiles, "settings" | "chatTemplate">,
   location: string,
-  options: Pick<ChatTemplateOptions, "now"> = {},
+  options: Omit<ChatTemplateOptions, "name"> = {},
 ): ChatTemplate | undefined {
   const { settings } = files;
   const source = files.chatTemplate ?? defaultTemplate(settings.chat_template);
@@ -95,9 +110,9 @@ export function tokenText(token: unknown): string | undefined {
   return typeof content === "string" ? content : undefined;
 }
 
-function readProgram(source: string, name: string): ReturnType<typeof parse> {
+function readProgram(source: string, name: string, budget: TemplateBudget): JinjaProgram {
   try {
-    return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+    return readJinja(source, budget);
   } catch (error) {
     throw new UserError(
       `${name} is not a Jinja template that can be read: ${(error as Error).message}. Copy it again from the model's source, or set rollout.chat=never to give the model the bare prompt.`,
@@ -111,11 +126,11 @@ function describe(messages: readonly ChatMessage[]): string {
   return `${messages.length} ${messages.length === 1 ? "message" : "messages"} (${roles})`;
 }
 
-/** A template is a stranger's program: its loops stay short. */
+/** Longer lists of numbers are refused before they are made. */
 const longestRange = 100_000;
 
 /** What a template finds besides its variables; the same names as in transformers. */
-function globals(now: Date): Record<string, unknown> {
+export function templateGlobals(now: Date): Record<string, unknown> {
   return {
     true: true,
     false: false,
