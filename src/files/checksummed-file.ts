@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, openSync, readFileSync, readSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { z } from "zod";
 import type { UserError } from "../errors.js";
 import { OutputFile } from "./disk.js";
 
@@ -13,6 +14,12 @@ export interface FileChecksum {
   /** Hexadecimal. */
   sha256: string;
 }
+
+/** What a file must be like that records checksums. */
+export const checksumSchema = z.object({
+  bytes: z.int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, "no SHA-256"),
+});
 
 const bufferBytes = 1 << 18;
 

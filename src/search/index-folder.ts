@@ -3,17 +3,31 @@
  * files that belong to it and their checksums; and a lock for one writer at a time. The manifest is written last and by a rename, so that an
  * index is the old one or the new one and never a mixture. Readers need no lock.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import { join } from "node:path";
+import type { z } from "zod";
 import { UserError } from "../errors.js";
-import type { Damaged } from "../files/checksummed-file.js";
+import { parseChecksummed, withChecksum } from "../files/checksummed-json.js";
+import type { Damaged, FileChecksum } from "../files/checksummed-file.js";
 import { replaceFile, syncFolder } from "../files/disk.js";
 import { isLockOf, isRunning, takeLock, type LockOwner } from "../files/lock.js";
 
 export const manifestName = "index.json";
+
+/** Offsets of neighbours in a file: none before the one before it, from 0 to the file's end. */
+export function areOffsets(offsets: Uint32Array | Float64Array, end: number): boolean {
+  let before = 0;
+  if (offsets[0] !== 0 || offsets[offsets.length - 1] !== end) return false;
+  for (const offset of offsets) {
+    // NaN is not.
+    if (!(offset >= before)) return false;
+    before = offset;
+  }
+  return true;
+}
 /** Folders of files begin with it. */
 export const generationPrefix = "generation-";
 
@@ -90,8 +104,38 @@ export class IndexKind {
       throw new UserError(
         `${path} is of version ${String(version)}; this Sleuth reads version ${versions.at(-1)}. ${this.remedy(folder)}`,
       );
-    if (!isWhole) throw damaged(path, "its checksum does not match its content");
+    if (isWhole !== true) throw damaged(path, "its checksum does not match its content");
     return content;
+  }
+
+  /**
+   * A manifest's content as `schema` says.
+   * @throws UserError naming the first field that is wrong
+   */
+  parse<T>(folder: string, content: unknown, schema: z.ZodType<T>): T {
+    const parsed = schema.safeParse(content);
+    if (parsed.success) return parsed.data;
+    const [{ path, message }] = parsed.error.issues;
+    throw this.damagedIn(folder)(join(folder, manifestName), `field "${path.join(".")}": ${message}`);
+  }
+
+  /**
+   * Compares what the manifest counts with the sizes of the files that it names.
+   * @param expected bytes of each file
+   * @throws UserError for a file that is not named or has another size
+   */
+  checkSizes(
+    folder: string,
+    files: Readonly<Record<string, FileChecksum>>,
+    expected: Readonly<Record<string, number>>,
+  ) {
+    const damaged = this.damagedIn(folder);
+    for (const [name, bytes] of Object.entries(expected)) {
+      const own = Object.hasOwn(files, name) ? files[name].bytes : undefined;
+      if (own === undefined) throw damaged(join(folder, manifestName), `it names no ${name}`);
+      if (own !== bytes)
+        throw damaged(join(folder, manifestName), `${name} has ${own} bytes where its own counts call for ${bytes}`);
+    }
   }
 }
 
@@ -99,26 +143,6 @@ export class IndexKind {
 export function commitManifest(out: string, manifest: object): void {
   syncFolder(out);
   replaceFile(join(out, manifestName), withChecksum(manifest));
-}
-
-/** An object as JSON with the checksum of its own content, which stands in the field `seal`. */
-export function withChecksum(content: object): string {
-  return JSON.stringify({ ...content, seal: checksumOf(content) }, null, 2) + "\n";
-}
-
-/**
- * What {@link withChecksum} wrote, and whether the checksum fits the content.
- * @throws SyntaxError when it is not JSON
- */
-function parseChecksummed(text: string): { content: Record<string, unknown>; isWhole: boolean } {
-  const parsed = JSON.parse(text) as Record<string, unknown> | null;
-  if (typeof parsed !== "object" || parsed === null) return { content: {}, isWhole: false };
-  const { seal, ...content } = parsed;
-  return { content, isWhole: seal === checksumOf(content) };
-}
-
-function checksumOf(content: object): string {
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }
 
 /**

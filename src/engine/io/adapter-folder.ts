@@ -10,7 +10,7 @@ import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
-import { readRequiredJson } from "./json-file.js";
+import { readRequiredJson } from "../../files/json-file.js";
 import { type FloatType, namedTensors, SafetensorsFile, writeSafetensors } from "./safetensors.js";
 import { checkFinite } from "./tensor-set.js";
 

@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import { parseModelConfig } from "./config-json.js";
 import { ggufTensors, readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
-import { readOptionalJson, readRequiredJson } from "./json-file.js";
+import { readOptionalJson, readRequiredJson } from "../../files/json-file.js";
 import { configFile, openSafetensors, weightsFile } from "./safetensors-set.js";
 import { checkFinite, checkTensors, embeddingsName, headName, type ModelSource, type TensorSet } from "./tensor-set.js";
 import {

@@ -3,7 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { readRequiredJson } from "./json-file.js";
+import { isPlainName } from "../../files/safe-path.js";
+import { readRequiredJson } from "../../files/json-file.js";
 import { SafetensorsFile } from "./safetensors.js";
 import type { StoredTensor, TensorSet } from "./tensor-set.js";
 
@@ -36,7 +37,7 @@ async function openIndexed(folder: string, index: string): Promise<SafetensorsSe
     throw new UserError(`${index}: field "weight_map" does not name a file for every tensor. Download it again.`);
   const places = Object.entries(parsed.data.weight_map);
   const names = [...new Set(places.map(([, file]) => file))].sort();
-  const outside = names.find((name) => path.basename(name) !== name || name === "..");
+  const outside = names.find((name) => !isPlainName(name));
   if (outside !== undefined)
     throw new UserError(
       `${index}: field "weight_map" names "${outside}", which is no file beside it. Download it again.`,

@@ -6,7 +6,7 @@ import { defaultTemplate, tokenText } from "./chat-template.js";
 import { readGgufConfig } from "./gguf-config.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
-import { readOptionalJson, readOptionalText, readRequiredJson } from "./json-file.js";
+import { readOptionalJson, readOptionalText, readRequiredJson } from "../../files/json-file.js";
 import { configFile } from "./safetensors-set.js";
 
 export const tokenizerFile = "tokenizer.json";

@@ -5,7 +5,7 @@ import { UserError } from "../../errors.js";
 import { Lru } from "../../lru.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
-import { readOptionalJson } from "./json-file.js";
+import { readOptionalJson } from "../../files/json-file.js";
 import { isGguf, readTokenizerFiles, tokenizerFile, type TokenizerFiles } from "./tokenizer-files.js";
 
 /** What `tokenizer_config.json` and its neighbours say that matters here. */

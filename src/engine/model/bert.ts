@@ -5,7 +5,7 @@
  * Axes: B texts, T tokens, H hidden.
  */
 import { UserError } from "../../errors.js";
-import type { Json } from "../io/json-file.js";
+import type { Json } from "../../files/json-file.js";
 import type { TensorSet } from "../io/tensor-set.js";
 import { OnnxEmitter, type EncodedModel } from "../onnx/emitter.js";
 

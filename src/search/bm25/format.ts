@@ -23,8 +23,11 @@
  * Version 1 had one segment, without id-hashes, and numbered its terms in another order (term-numbers.u32 [V]). It is read and added to as
  * it is; what is written is version 2.
  */
-import type { FileChecksum } from "../../files/checksummed-file.js";
-import { IndexKind } from "../index-folder.js";
+import { join } from "node:path";
+import { z } from "zod";
+import { checksumSchema } from "../../files/checksummed-file.js";
+import { isPlainName } from "../../files/safe-path.js";
+import { IndexKind, manifestName } from "../index-folder.js";
 import type { AnalyzerSettings } from "../text/analyzer.js";
 
 const formatName = "sleuth-bm25";
@@ -57,47 +60,57 @@ export const maxPostings = 2 ** 30 - 1;
 
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
 
+const count = z.int().nonnegative();
+const folderName = z.string().refine(isPlainName, "no plain name");
+
 /** Which passages of a segment are deleted. */
-interface TombstoneRecord extends FileChecksum {
+const tombstoneSchema = z.object({
   /** File in the segment's folder. */
-  file: string;
+  file: folderName,
   /** Number of deleted passages. */
-  passages: number;
-}
+  passages: count,
+  ...checksumSchema.shape,
+});
 
-export interface SegmentRecord {
+const segmentSchema = z.object({
   /** Folder that holds the files, relative to the manifest. */
-  folder: string;
+  folder: folderName,
   /** Passages written, deleted ones included. */
-  passages: number;
-  terms: number;
-  postings: number;
-  totalLength: number;
+  passages: count,
+  terms: count,
+  postings: count,
+  totalLength: count,
   /** Bytes of one posting's frequency: 1, 2 or 4. */
-  frequencyBytes: number;
-  files: Record<string, FileChecksum>;
-  tombstones?: TombstoneRecord;
-}
+  frequencyBytes: z.int().refine((bytes) => [1, 2, 4].includes(bytes), "not 1, 2 or 4"),
+  files: z.record(folderName, checksumSchema),
+  tombstones: tombstoneSchema.optional(),
+});
+export type SegmentRecord = z.infer<typeof segmentSchema>;
 
-export interface Manifest {
-  format: typeof formatName;
-  version: typeof formatVersion;
-  analyzer: AnalyzerSettings;
-  k1: number;
-  b: number;
+const settingsSchema = {
+  analyzer: z.object({
+    lowercase: z.boolean(),
+    removePossessives: z.boolean(),
+    stopWords: z.array(z.string()).readonly(),
+    stemmer: z.enum(["porter", "none"]),
+  }) satisfies z.ZodType<AnalyzerSettings>,
+  k1: z.number(),
+  b: z.number(),
+};
+
+const manifestSchema = z.object({
+  format: z.literal(formatName),
+  version: z.literal(formatVersion),
+  ...settingsSchema,
   /** In the order of the corpus: what was added later comes later. */
-  segments: SegmentRecord[];
-}
+  segments: z.array(segmentSchema),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
 
 /** Version 1: one segment, flat. */
-interface ManifestOne extends Omit<SegmentRecord, "folder" | "tombstones"> {
-  format: typeof formatName;
-  version: 1;
-  generation: string;
-  analyzer: AnalyzerSettings;
-  k1: number;
-  b: number;
-}
+const manifestOneSchema = segmentSchema
+  .omit({ folder: true, tombstones: true })
+  .extend({ ...settingsSchema, version: z.literal(1), generation: folderName });
 
 /** What is written of an index with these settings and segments. */
 export function manifestOf(content: Omit<Manifest, "format" | "version">): Manifest {
@@ -106,19 +119,39 @@ export function manifestOf(content: Omit<Manifest, "format" | "version">): Manif
 
 /**
  * Reads `folder/index.json`; version 1 as one segment.
- * @throws UserError when it is missing, damaged or of another version.
+ * @throws UserError when it is missing, damaged or of another version, and when its counts do not fit the files that it names
  */
 export async function readManifest(folder: string): Promise<Manifest> {
-  const content: unknown = await bm25Index.readManifest(folder);
-  return (content as { version: number }).version === 1
-    ? fromVersionOne(content as ManifestOne)
-    : (content as Manifest);
+  const content = await bm25Index.readManifest(folder);
+  const manifest =
+    content.version === 1
+      ? fromVersionOne(bm25Index.parse(folder, content, manifestOneSchema))
+      : bm25Index.parse(folder, content, manifestSchema);
+  for (const segment of manifest.segments) checkSegment(folder, segment);
+  return manifest;
 }
 
-function fromVersionOne({ analyzer, k1, b, generation, ...rest }: ManifestOne): Manifest {
-  const { passages, terms, postings, totalLength, frequencyBytes, files } = rest;
-  const segment = { folder: generation, passages, terms, postings, totalLength, frequencyBytes, files };
-  return manifestOf({ analyzer, k1, b, segments: [segment] });
+function checkSegment(folder: string, segment: SegmentRecord): void {
+  const { files, passages, terms, postings, frequencyBytes, tombstones } = segment;
+  bm25Index.checkSizes(folder, files, {
+    [fileNames.termOffsets]: 4 * (terms + 1),
+    [fileNames.postingOffsets]: 4 * (terms + 1),
+    [fileNames.postingPassages]: 4 * postings,
+    [fileNames.postingFrequencies]: frequencyBytes * postings,
+    [fileNames.lengths]: 4 * passages,
+    [fileNames.passageOffsets]: 8 * (passages + 1),
+    [fileNames.passageChecks]: 4 * passages,
+    ...(fileNames.idHashes in files && { [fileNames.idHashes]: 8 * passages }),
+    ...(termNumbersName in files && { [termNumbersName]: 4 * terms }),
+    // Of any size.
+    ...Object.fromEntries([fileNames.terms, fileNames.passages].map((name) => [name, files[name]?.bytes ?? 0])),
+  });
+  if ((tombstones?.passages ?? 0) <= passages) return;
+  throw bm25Index.damagedIn(folder)(join(folder, manifestName), "more passages are deleted than there are");
+}
+
+function fromVersionOne({ analyzer, k1, b, generation, ...segment }: z.infer<typeof manifestOneSchema>): Manifest {
+  return manifestOf({ analyzer, k1, b, segments: [segmentSchema.parse({ folder: generation, ...segment })] });
 }
 
 /** Passages of a segment that are not deleted. */

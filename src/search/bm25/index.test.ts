@@ -8,7 +8,8 @@ import { addToIndex, deleteFromIndex, mergeIndex } from "./change.js";
 import { Bm25Engine } from "./engine.js";
 import { fileNames, formatVersion } from "./format.js";
 import type { Manifest } from "./format.js";
-import { IndexBusy, manifestName, withChecksum } from "../index-folder.js";
+import { IndexBusy, manifestName } from "../index-folder.js";
+import { parseChecksummed, withChecksum } from "../../files/checksummed-json.js";
 import { openIndex, verifyIndex } from "./open.js";
 import { dieAsLockHolder, onFailingDisk, scratchFolder } from "../../files/failing-disk.test-support.js";
 
@@ -317,6 +318,23 @@ describe("opening", () => {
     rmSync(manifest);
     expect(await refusal(out)).toContain(`There is no search index in ${out}`);
     expect(await refusal(fresh())).toContain("There is no search index");
+  });
+
+  it.each([
+    ["terms", { terms: 3 }],
+    ["passages", { passages: 3 }],
+    ["postings", { postings: 2 ** 53 }],
+    ["a folder that is a path", { folder: "../elsewhere" }],
+    ["tombstones elsewhere", { tombstones: { file: "../x", passages: 1, bytes: 1, sha256: "0".repeat(64) } }],
+    ["no files", { files: {} }],
+    ["a width of another type", { frequencyBytes: "1" }],
+  ])("refuses a manifest whose checksum is right and that does not fit its files: %s", async (_, change) => {
+    const { out } = await damageable();
+    const manifest = join(out, manifestName);
+    const { content } = parseChecksummed(readFileSync(manifest, "utf8"));
+    const segments = (content as unknown as Manifest).segments.map((segment) => ({ ...segment, ...change }));
+    writeFileSync(manifest, withChecksum({ ...content, segments }));
+    expect(await refusal(out)).toMatch(/The search index is damaged: .*index\.json/);
   });
 
   it("takes other k1 and b than it was built with, and keeps its analyzer", async () => {

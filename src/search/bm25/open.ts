@@ -2,6 +2,7 @@
 import { TimeSlice } from "../../async.js";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
+import { areOffsets } from "../index-folder.js";
 import { locateIndex } from "../locate-index.js";
 import type { EngineContext, EngineSettings } from "../settings.js";
 import { Bm25Engine } from "./engine.js";
@@ -109,18 +110,25 @@ async function readSegment(
   folder: string,
   record: SegmentRecord,
 ): Promise<Omit<IndexSegment, "firstPassage" | "deleted">> {
+  const place = (name: string): string => join(folder, record.folder, name);
   const read = (name: string): Promise<SharedArrayBuffer> =>
-    readChecksummed(join(folder, record.folder, name), record.files[name], bm25Index.damagedIn(folder));
+    readChecksummed(place(name), record.files[name], bm25Index.damagedIn(folder));
+  const offsets = async (name: string, end: number): Promise<Uint32Array> => {
+    const numbers = new Uint32Array(await read(name));
+    if (areOffsets(numbers, end)) return numbers;
+    throw bm25Index.damagedIn(folder)(place(name), "its offsets do not fit");
+  };
+  const text = new Uint8Array(await read(fileNames.terms));
   return {
     terms: {
-      text: new Uint8Array(await read(fileNames.terms)),
-      offsets: new Uint32Array(await read(fileNames.termOffsets)),
+      text,
+      offsets: await offsets(fileNames.termOffsets, text.length),
       numbers: new Uint32Array(
         termNumbersName in record.files ? await read(termNumbersName) : placesAsNumbers(record.terms),
       ),
     },
     lengths: new Uint32Array(await read(fileNames.lengths)),
-    postingOffsets: new Uint32Array(await read(fileNames.postingOffsets)),
+    postingOffsets: await offsets(fileNames.postingOffsets, record.postings),
     postingPassages: new Uint32Array(await read(fileNames.postingPassages)),
     postingFrequencies: frequenciesIn(await read(fileNames.postingFrequencies), record.frequencyBytes),
   };
@@ -163,6 +171,8 @@ async function openPassages(folder: string, record: SegmentRecord): Promise<Pass
     if (name in record.files) await checkSize(pathOf(name), record.files[name].bytes, damaged);
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
+  if (!areOffsets(offsets, record.files[fileNames.passages].bytes))
+    throw damaged(pathOf(fileNames.passageOffsets), "its offsets do not fit");
   return PassageFile.open(pathOf(fileNames.passages), offsets, checks);
 }
 

@@ -3,6 +3,7 @@
  * families of models were trained to read.
  */
 import path from "node:path";
+import { z } from "zod";
 import type { StoredPassage } from "../../types.js";
 import { formatContents } from "../text/contents.js";
 import type { SearchOptions } from "../engine.js";
@@ -25,6 +26,16 @@ export interface EncoderSource {
   /** Default: as the model's files say, else 512. */
   maxTokens?: number;
 }
+
+/** What an index or a table must say of its encoder. Fields of later versions stay. */
+export const encoderSourceSchema: z.ZodType<EncoderSource> = z.looseObject({
+  location: z.string(),
+  model: z.string().optional(),
+  queryPrefix: z.string().optional(),
+  passagePrefix: z.string().optional(),
+  pooling: z.enum(["mean", "cls"]).optional(),
+  maxTokens: z.int().positive().optional(),
+});
 
 export interface Encoder {
   /**

@@ -4,7 +4,7 @@ import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { isHubName } from "../../engine/io/hub/name.js";
 import type { PullOptions } from "../../engine/io/hub/pull.js";
-import { readOptionalJson, type Json } from "../../engine/io/json-file.js";
+import { readOptionalJson, type Json } from "../../files/json-file.js";
 import { indexFile, weightsFile } from "../../engine/io/safetensors-set.js";
 import { tokenizerFile } from "../../engine/io/tokenizer-files.js";
 import { UserError } from "../../errors.js";

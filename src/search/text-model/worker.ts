@@ -1,7 +1,7 @@
 /** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
 import path from "node:path";
 import type { Pair } from "../engine.js";
-import { readRequiredJson } from "../../engine/io/json-file.js";
+import { readRequiredJson } from "../../files/json-file.js";
 import { ModelSession, type ModelOutput } from "../../engine/runtime/model-session.js";
 import type { Feed } from "../../engine/runtime/session.js";
 import { UserError } from "../../errors.js";

@@ -6,10 +6,11 @@ import { existsSync } from "node:fs";
 import { copyFile, link, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { moveIntoPlace } from "../../../files/durable.js";
+import { isSafePath } from "../../../files/safe-path.js";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { tokenizerFile } from "../tokenizer-files.js";
-import { isCommit, isSafePath, type HubName } from "./name.js";
+import { isCommit, type HubName } from "./name.js";
 import { encoderOptional, missingEncoderFiles, optionalFiles, shardNames, type ListedFile } from "./selection.js";
 
 export class ModelCache {

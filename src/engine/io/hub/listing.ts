@@ -1,6 +1,7 @@
 /** @file What a repository holds, asked through @huggingface/hub. */
 import type { ListFileEntry } from "@huggingface/hub";
-import { isCommit, isSafePath, type HubName } from "./name.js";
+import { isSafePath } from "../../../files/safe-path.js";
+import { isCommit, type HubName } from "./name.js";
 import type { ListedFile } from "./selection.js";
 import { HubError, type HubTransport } from "./transport.js";
 

@@ -1,4 +1,5 @@
 /** @file How a model of the Hub is named: `hf:ORG/NAME`, a file of it, a revision of it. */
+import { isSafePath } from "../../../files/safe-path.js";
 import { UserError } from "../../../errors.js";
 
 const hubPrefix = "hf:";
@@ -59,11 +60,6 @@ function isPlainWord(word: string): boolean {
 /** Git's rules for references, as far as a path can be spoiled. */
 function isRevision(revision: string): boolean {
   return /^[A-Za-z0-9_][\w.+/-]*$/.test(revision) && !/\.\.|\/\/|\/\.|\/$/.test(revision);
-}
-
-/** Whether a path of a repository stays inside the folder that it is put into, on every system. */
-export function isSafePath(path: string): boolean {
-  return !/[\\:\0]/.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
 function misnamed(name: string): UserError {

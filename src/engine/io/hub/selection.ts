@@ -3,7 +3,8 @@ import { UserError } from "../../../errors.js";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
 import { generationFile, settingsFile, specialTokensFile, templateFile, tokenizerFile } from "../tokenizer-files.js";
-import { isSafePath, type HubName } from "./name.js";
+import { isSafePath } from "../../../files/safe-path.js";
+import type { HubName } from "./name.js";
 
 export interface ListedFile {
   path: string;

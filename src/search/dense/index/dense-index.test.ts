@@ -11,7 +11,8 @@ import { passageText } from "../encoder.js";
 import type { VectorSource } from "../vectors/open-vectors.js";
 import { WordEncoder, unitWordVectors } from "../word-encoder.test-support.js";
 import { buildDenseIndex, type BuildDenseOptions } from "./build.js";
-import type { DenseManifest } from "./format.js";
+import { parseChecksummed, withChecksum } from "../../../files/checksummed-json.js";
+import { readDenseManifest, type DenseManifest } from "./format.js";
 import { openDenseIndex } from "./open.js";
 import type { StoredPassage } from "../../../types.js";
 
@@ -292,6 +293,20 @@ describe("openDenseIndex", () => {
     expect(failure.message).toMatch(message);
   });
 
+  it.each([
+    ["dimensions", { dimensions: 15 }],
+    ["passages", { passages: 1 }],
+    ["a name that is a path", { generation: "../elsewhere" }],
+    ["no files", { files: {} }],
+    ["dimensions of another type", { dimensions: "8" }],
+  ])("a manifest whose checksum is right and that does not fit its files: %s", async (_, change) => {
+    const out = fresh();
+    cpSync(whole, out, { recursive: true });
+    const { content } = parseChecksummed(JSON.stringify(manifestOf(out)));
+    writeFileSync(path.join(out, "index.json"), withChecksum({ ...content, ...change }));
+    await expect(openDenseIndex(out, { threads: 1 })).rejects.toThrow(/The dense index is damaged: .*index\.json/);
+  });
+
   it("a passage that was changed is an error when it is read", async () => {
     const out = fresh();
     cpSync(whole, out, { recursive: true });
@@ -304,8 +319,7 @@ describe("openDenseIndex", () => {
 
 /** How many passages the committed index has, without starting a worker. */
 async function openDenseIndexCheaply(out: string): Promise<{ nearest: number }> {
-  const { denseIndex } = await import("./format.js");
-  const manifest = (await denseIndex.readManifest(out)) as unknown as DenseManifest;
+  const manifest = await readDenseManifest(out);
   for (const [name, { bytes }] of Object.entries(manifest.files))
     expect(readFileSync(path.join(out, manifest.generation, name)).length).toBe(bytes);
   return { nearest: manifest.passages };

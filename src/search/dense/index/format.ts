@@ -13,9 +13,11 @@
  * Numbers are little-endian. The manifest is the last thing written, by an atomic rename; it names the generation, so an index is either
  * the old one or the new one and never a mixture.
  */
-import type { FileChecksum } from "../../../files/checksummed-file.js";
+import { z } from "zod";
+import { checksumSchema } from "../../../files/checksummed-file.js";
+import { isPlainName } from "../../../files/safe-path.js";
 import { IndexKind } from "../../index-folder.js";
-import type { EncoderSource } from "../encoder.js";
+import { encoderSourceSchema } from "../encoder.js";
 
 export const formatName = "sleuth-dense";
 export const formatVersion = 1;
@@ -36,16 +38,39 @@ export const fileNames = {
 
 export type FileName = (typeof fileNames)[keyof typeof fileNames];
 
-export interface DenseManifest {
-  format: typeof formatName;
-  version: typeof formatVersion;
+const count = z.int().nonnegative();
+
+const manifestSchema = z.object({
+  format: z.literal(formatName),
+  version: z.literal(formatVersion),
   /** Folder that holds the files, relative to the manifest. */
-  generation: string;
+  generation: z.string().refine(isPlainName, "no plain name"),
   /** Name of the encoder that made the vectors; absent for vectors of unknown origin. */
-  encoder?: string;
+  encoder: z.string().optional(),
   /** What opens it again. */
-  encoderSource?: EncoderSource;
-  passages: number;
-  dimensions: number;
-  files: Record<FileName, FileChecksum>;
+  encoderSource: encoderSourceSchema.optional(),
+  passages: count,
+  dimensions: z.int().positive(),
+  files: z.object({
+    [fileNames.vectors]: checksumSchema,
+    [fileNames.passages]: checksumSchema,
+    [fileNames.passageOffsets]: checksumSchema,
+    [fileNames.passageChecks]: checksumSchema,
+  }),
+});
+export type DenseManifest = z.infer<typeof manifestSchema>;
+
+/**
+ * Reads `folder/index.json`.
+ * @throws UserError when it is missing, damaged or of another version, and when its counts do not fit the files that it names
+ */
+export async function readDenseManifest(folder: string): Promise<DenseManifest> {
+  const manifest = denseIndex.parse(folder, await denseIndex.readManifest(folder), manifestSchema);
+  const { passages, dimensions, files } = manifest;
+  denseIndex.checkSizes(folder, files, {
+    [fileNames.vectors]: 4 * passages * dimensions,
+    [fileNames.passageOffsets]: 8 * (passages + 1),
+    [fileNames.passageChecks]: 4 * passages,
+  });
+  return manifest;
 }

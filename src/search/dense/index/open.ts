@@ -1,11 +1,12 @@
 /** @file Opens a dense index folder: the vectors go to the worker, passages stay on disk. */
 import { join } from "node:path";
 import { checkSize, readChecksummed } from "../../../files/checksummed-file.js";
+import { areOffsets } from "../../index-folder.js";
 import { engineOf, enginesIn } from "../../locate-index.js";
 import { PassageFile, SegmentedPassages } from "../../passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
-import { denseIndex, fileNames, type DenseManifest, type FileName } from "./format.js";
+import { denseIndex, fileNames, readDenseManifest, type DenseManifest, type FileName } from "./format.js";
 
 export interface DenseIndex {
   nearest: ExactPassages;
@@ -35,7 +36,7 @@ export async function openDenseIndex(given: string, options: ExactOptions = {}):
 async function readManifest(given: string): Promise<{ folder: string; manifest: DenseManifest }> {
   const isInside = (await engineOf(given)) !== "dense" && (await enginesIn(given)).includes("dense");
   const folder = isInside ? join(given, "dense") : given;
-  return { folder, manifest: (await denseIndex.readManifest(folder)) as unknown as DenseManifest };
+  return { folder, manifest: await readDenseManifest(folder) };
 }
 
 async function openGeneration(folder: string, manifest: DenseManifest, options: ExactOptions): Promise<DenseIndex> {
@@ -45,6 +46,8 @@ async function openGeneration(folder: string, manifest: DenseManifest, options: 
   const read = (name: FileName): Promise<SharedArrayBuffer> => readChecksummed(placeOf(name), files[name], damaged);
   const offsets = new Float64Array(await read(fileNames.passageOffsets));
   const checks = new Uint32Array(await read(fileNames.passageChecks));
+  if (!areOffsets(offsets, files[fileNames.passages].bytes))
+    throw damaged(placeOf(fileNames.passageOffsets), "its offsets do not fit");
   for (const name of [fileNames.passages, fileNames.vectors])
     await checkSize(placeOf(name), files[name].bytes, damaged);
   const file = await PassageFile.open(placeOf(fileNames.passages), offsets, checks);

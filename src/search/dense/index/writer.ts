@@ -4,6 +4,7 @@
  */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { remove, syncFolder, replaceFile } from "../../../files/disk.js";
 import { checkNumber } from "../../passages.js";
 import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.js";
@@ -119,16 +120,17 @@ export class DenseWriter {
   }
 }
 
-export interface Progress {
+const progressSchema = z.object({
   /** Name of the encoder. */
-  encoder: string;
-  dimensions: number;
+  encoder: z.string(),
+  dimensions: z.int().positive(),
   /** Passages whose lines and vectors are on the disk. */
-  rows: number;
-  passageBytes: number;
+  rows: z.int().positive(),
+  passageBytes: z.int().positive(),
   /** Over the check numbers of these passages' lines: tells this corpus from another. */
-  digest: number;
-}
+  digest: z.int().nonnegative(),
+});
+export type Progress = z.infer<typeof progressSchema>;
 
 /** The generation that a build began and did not finish, with what it had done. */
 export function findUnfinished(out: string): { generation: string; progress: Progress } | undefined {
@@ -136,8 +138,8 @@ export function findUnfinished(out: string): { generation: string; progress: Pro
   for (const generation of readdirSync(out)) {
     if (!generation.startsWith(generationPrefix) || generation === current) continue;
     try {
-      const progress = JSON.parse(readFileSync(join(out, generation, progressName), "utf8")) as Progress;
-      if (progress.rows > 0) return { generation, progress };
+      const text = readFileSync(join(out, generation, progressName), "utf8");
+      return { generation, progress: progressSchema.parse(JSON.parse(text)) };
     } catch {
       // Nothing of it was durable.
     }

@@ -3,7 +3,8 @@
  * metadata of tables that Sleuth made, which encoder made the vectors, and from which source.
  */
 import { UserError } from "../../../errors.js";
-import type { EncoderSource } from "../encoder.js";
+import { parseJsonAs } from "../../../files/json-file.js";
+import { encoderSourceSchema, type EncoderSource } from "../encoder.js";
 
 /** Names of columns; an empty name means: there is none. */
 export interface LanceColumns {
@@ -157,6 +158,14 @@ export function fromMetadata(metadata: ReadonlyMap<string, string>): TableNotes 
   return {
     encoder: metadata.get(keys.encoder),
     source: metadata.get(keys.source),
-    encoderSource: found === undefined ? undefined : (JSON.parse(found) as TableNotes["encoderSource"]),
+    encoderSource:
+      found === undefined
+        ? undefined
+        : parseJsonAs(
+            found,
+            `the LanceDB table's note "${keys.encoderSource}"`,
+            encoderSourceSchema,
+            "Build the table again.",
+          ),
   };
 }
