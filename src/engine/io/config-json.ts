@@ -18,10 +18,13 @@ const ropeSchema = z.looseObject({
   low_freq_factor: z.number().positive().optional(),
   high_freq_factor: z.number().positive().optional(),
   original_max_position_embeddings: count.optional(),
+  partial_rotary_factor: z.number().optional(),
 });
 
 const schema = z.looseObject({
   model_type: z.string(),
+  architectures: z.array(z.string()).nullish(),
+  is_causal: z.boolean().default(true),
   hidden_size: count,
   intermediate_size: count,
   num_hidden_layers: count,
@@ -44,6 +47,15 @@ const schema = z.looseObject({
   eos_token_id: ids,
 });
 type ConfigJson = z.infer<typeof schema>;
+const kindSchema = schema.pick({ model_type: true, architectures: true });
+
+/** @throws UserError naming the field */
+function check<T>(shape: z.ZodType<T>, json: unknown, file: string): T {
+  const parsed = shape.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
+}
 
 /** Hugging Face's defaults, for files that leave them out. */
 const defaultPositions: Record<ModelType, number> = { llama: 2048, qwen2: 32768, qwen3: 32768 };
@@ -58,13 +70,9 @@ const knownArchitectures: Record<ModelType, string> = {
  * @throws UserError naming the field that is missing, malformed or not supported
  */
 export function parseModelConfig(json: unknown, file: string): ModelConfig {
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
-  }
-  const fields = parsed.data;
-  const modelType = supportedType(fields, file);
+  // Other kinds of models have other fields: the kind comes first.
+  const modelType = supportedType(check(kindSchema, json, file), file);
+  const fields = check(schema, json, file);
   refuseUnsupported(fields, modelType, file);
   const heads = fields.num_attention_heads;
   const config: ModelConfig = {
@@ -133,7 +141,7 @@ function scalingOf(fields: ConfigJson, { maxPositions }: ModelConfig, file: stri
   };
   if (type === "linear") return { type, factor: required("factor") };
   if (type !== "llama3") {
-    throw problem(
+    throw unsupported(
       file,
       `field "${field}" asks for scaled rotary positions (${type}), which are not supported. Choose another model`,
     );
@@ -167,16 +175,37 @@ function scalingJson(scaling: RopeScaling): Record<string, unknown> {
   };
 }
 
-function supportedType(fields: ConfigJson, file: string): ModelType {
-  const known = modelTypes.find((type) => type === fields.model_type);
-  if (known) return known;
-  throw problem(file, `field "model_type" is "${fields.model_type}", but only ${modelTypes.join(", ")} are supported`);
+/** What other kinds of models are, where their names tell. */
+const otherKinds: readonly [RegExp, string][] = [
+  [
+    /bert|mpnet|electra|nomic|xlm-?r|^gte|^jina/i,
+    " (an encoder: it turns texts into vectors and writes none; `sleuth index --encoder` takes such models)",
+  ],
+  [/_vl|llava|vision|image|idefics|pixtral|clip/i, " (a model of images)"],
+  [/moe|mixtral|deepseek_v/i, " (a mixture of experts)"],
+  [/^t5|bart|pegasus|marian|whisper/i, " (an encoder with a decoder)"],
+];
+
+function supportedType({ model_type: type, architectures }: z.infer<typeof kindSchema>, file: string): ModelType {
+  const known = modelTypes.find((name) => name === type);
+  if (!known) {
+    const kind = otherKinds.find(([pattern]) => pattern.test(type))?.[1] ?? "";
+    throw unsupported(
+      file,
+      `field "model_type" is "${type}"${kind}, but only ${modelTypes.join(", ")} are supported. Choose a model of one of these`,
+    );
+  }
+  if (!architectures?.length || architectures.some((name) => name.endsWith("ForCausalLM"))) return known;
+  throw unsupported(
+    file,
+    `field "architectures" is ${architectures.join(", ")}, but only models that write text (ForCausalLM) are supported. Choose another model`,
+  );
 }
 
 /** Refuses a model rather than compute something else than its makers meant. */
 function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: string): void {
   const refuse = (field: string, why: string) => {
-    throw problem(file, `field "${field}" asks for ${why}, which is not supported yet. Choose another model`);
+    throw unsupported(file, `field "${field}" asks for ${why}, which is not supported yet. Choose another model`);
   };
   if (fields.hidden_act !== "silu") refuse("hidden_act", `the activation ${fields.hidden_act}`);
   if (fields.mlp_bias) refuse("mlp_bias", "biases in the MLP");
@@ -184,7 +213,10 @@ function refuseUnsupported(fields: ConfigJson, modelType: ModelType, file: strin
   if (fields.use_sliding_window) refuse("use_sliding_window", "sliding-window attention");
   const layerType = fields.layer_types?.find((type) => type !== "full_attention");
   if (layerType !== undefined) refuse("layer_types", `layers of the type ${layerType}`);
-  if (fields.partial_rotary_factor !== 1) refuse("partial_rotary_factor", "heads that are rotated in part");
+  const ropes = [fields, fields.rope_parameters, fields.rope_scaling];
+  if (ropes.some((rope) => (rope?.partial_rotary_factor ?? 1) !== 1))
+    refuse("partial_rotary_factor", "heads that are rotated in part");
+  if (!fields.is_causal) refuse("is_causal", "attention to what comes later (an encoder, not a model that writes)");
   if (fields.quantization_config) {
     const { quant_method } = fields.quantization_config as { quant_method?: unknown };
     const how = typeof quant_method === "string" ? ` (${quant_method})` : "";
@@ -212,6 +244,10 @@ function checkConfig(config: ModelConfig, file: string): void {
   const eos = config.eosTokenIds.find((id) => id >= vocabSize);
   if (eos !== undefined)
     throw problem(file, `field "eos_token_id" is ${eos}, but the vocabulary has ${vocabSize} entries`);
+}
+
+function unsupported(file: string, text: string): UserError {
+  return new UserError(`${file}, ${text}.`);
 }
 
 function problem(file: string, text: string): UserError {

@@ -41,7 +41,14 @@ export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
     eosTokenIds: [],
   };
   checkHeads(gguf, config);
-  const ropeScaling = (await scalingOfTensor(gguf, config)) ?? scalingOfFields(gguf, modelType);
+  const [stored, described] = [await scalingOfTensor(gguf, config), scalingOfFields(gguf, modelType)];
+  if (stored && described) {
+    throw fields.problem(
+      key("rope.scaling.type"),
+      `rotary positions are scaled twice, by it and by the tensor "${ropeDivisors}", which is not supported. Choose another model.`,
+    );
+  }
+  const ropeScaling = stored ?? described;
   return ropeScaling ? { ...config, ropeScaling } : config;
 }
 
@@ -65,14 +72,36 @@ function architecture({ fields }: GgufFile): ModelType {
   );
 }
 
+/** Fields of an architecture that are read here, or say nothing about what is computed. */
+const knownFields = new Set([
+  ...["block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "tensor_data_layout"],
+  ...["attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length"],
+  ...["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon", "attention.causal"],
+  ...["rope.freq_base", "rope.dimension_count", "rope.scale_linear", "rope.scaling.type", "rope.scaling.factor"],
+  ...["rope.scaling.original_context_length", "rope.scaling.finetuned", "expert_used_count"],
+]);
+
+/** What the better-known of the others ask for. */
+const unsupported: Readonly<Record<string, string>> = {
+  expert_count: "a mixture of experts",
+  "attention.sliding_window": "sliding-window attention",
+  "attention.scale": "scores of attention on another scale",
+  "rope.scaling.attn_factor": "scores of attention on another scale",
+  pooling_type: "vectors of whole texts (an encoder, not a model that writes)",
+};
+
 /** Refuses a model rather than compute something else than its makers meant. */
 function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
   const refuse = (name: string, why: string) => {
     throw fields.problem(`${modelType}.${name}`, `it asks for ${why}, which is not supported. Choose another model.`);
   };
-  if ((fields.count(`${modelType}.expert_count`) ?? 0) > 0) refuse("expert_count", "a mixture of experts");
-  if ((fields.count(`${modelType}.attention.sliding_window`) ?? 0) > 0)
-    refuse("attention.sliding_window", "sliding-window attention");
+  if (fields.boolean(`${modelType}.attention.causal`) === false)
+    refuse("attention.causal", "attention to what comes later (an encoder, not a model that writes)");
+  for (const key of fields.given(`${modelType}.`)) {
+    const name = key.slice(modelType.length + 1);
+    if (knownFields.has(name) || (/(scale|factor)$/.test(name) && fields.number(key) === 1)) continue;
+    refuse(name, unsupported[name] ?? "something that Sleuth does not know");
+  }
 }
 
 function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
@@ -99,9 +128,12 @@ function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
   }
 }
 
+/** As llama.cpp reads them: a factor without a type is linear, and old files have it under another name. */
 function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScaling | undefined {
   const key = `${modelType}.rope.scaling.type`;
-  const type = fields.string(key) ?? "none";
+  const [factorKey, oldKey] = [`${modelType}.rope.scaling.factor`, `${modelType}.rope.scale_linear`];
+  const factor = fields.number(factorKey) ?? fields.number(oldKey);
+  const type = fields.string(key) ?? (factor === undefined ? "none" : "linear");
   if (type === "none") return undefined;
   if (type !== "linear") {
     throw fields.problem(
@@ -109,9 +141,8 @@ function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScalin
       `it asks for scaled rotary positions (${type}), which are not supported. Choose another model.`,
     );
   }
-  const factorKey = `${modelType}.rope.scaling.factor`;
-  const factor = fields.required(factorKey, "number");
-  if (factor > 0) return factor === 1 ? undefined : { type, factor: shortest(factor) };
+  if (factor === undefined) fields.required(factorKey, "number");
+  else if (factor > 0) return factor === 1 ? undefined : { type, factor: shortest(factor) };
   throw fields.damaged(factorKey, `it is ${factor}, but must be above 0`);
 }
 
@@ -166,6 +197,11 @@ export function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
   for (const [ggufName, { shape }] of gguf.tensors) {
     const name = huggingFaceName(ggufName);
     if (name === undefined) continue;
+    const other = stored.get(name);
+    if (other !== undefined)
+      throw new UserError(
+        `${gguf.file} has two tensors for "${name}": "${other}" and "${ggufName}". Choose another file.`,
+      );
     tensors.set(name, { file: gguf.file, shape });
     stored.set(name, ggufName);
   }

@@ -100,6 +100,13 @@ export class GgufFields {
     this.#metadata = metadata;
   }
 
+  /** The fields below `prefix` whose values are there and not 0, false or "none". */
+  given(prefix: string): string[] {
+    return Object.entries(this.#metadata)
+      .filter(([key, value]) => key.startsWith(prefix) && ![0, 0n, false, "", "none"].includes(value as number))
+      .map(([key]) => key);
+  }
+
   string(key: string): string | undefined {
     return this.#get(key, "text", (value) => (typeof value === "string" ? value : undefined));
   }

@@ -10,7 +10,7 @@ import { UserError } from "../../errors.js";
 import { parameterShapes } from "../model/parameters.js";
 import { GgufFields, GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
-import { readTestGguf, testGgufBytes, writeTestGguf, type TestGguf } from "./gguf.test-support.js";
+import { readTestGguf, testGgufBytes, writeTestGguf, type TestGguf, type TestTensor } from "./gguf.test-support.js";
 import { openModel } from "./open-model.js";
 import { tokenizerFromFiles } from "./tokenizer.js";
 
@@ -187,6 +187,10 @@ describe("a broken GGUF file", () => {
     ["llama.rope.dimension_count", 2, /"llama.rope.dimension_count": it is 2, but heads are 4 wide/],
     ["llama.rope.scaling.type", "yarn", /"llama.rope.scaling.type": it asks for scaled rotary positions \(yarn\)/],
     ["llama.rope.scaling.type", "linear", /lacks the metadata field "llama.rope.scaling.factor"/],
+    ["llama.rope.scaling.attn_factor", 2, /"llama.rope.scaling.attn_factor": it asks for scores of attention/],
+    ["llama.attention.causal", false, /"llama.attention.causal": .*an encoder/],
+    ["llama.pooling_type", 3, /"llama.pooling_type": .*an encoder/],
+    ["llama.something_new", 2, /"llama.something_new": it asks for something that Sleuth does not know/],
     ["llama.expert_count", 8, /"llama.expert_count": it asks for a mixture of experts/],
     ["llama.attention.sliding_window", 4096, /sliding-window/],
     ["split.count", 2, /one of 2 pieces.*llama-gguf-split --merge/],
@@ -194,6 +198,35 @@ describe("a broken GGUF file", () => {
   ])("is refused with %s = %s", async (key, value, message) => {
     writeTestGguf(file, withFields({ [key]: value }));
     expect(await refusal()).toMatch(message);
+  });
+
+  it.each<[Record<string, unknown>, object | undefined]>([
+    [{ "llama.rope.scaling.factor": 2 }, { type: "linear", factor: 2 }],
+    [{ "llama.rope.scale_linear": 4 }, { type: "linear", factor: 4 }],
+    [
+      { "llama.rope.scaling.type": "linear", "llama.rope.scale_linear": 4 },
+      { type: "linear", factor: 4 },
+    ],
+    [{ "llama.rope.scaling.type": "none", "llama.rope.scaling.factor": 2 }, undefined],
+    [{ "llama.rope.scaling.attn_factor": 1, "llama.attention.causal": true }, undefined],
+  ])("scales rotary positions as llama.cpp does, with %o", async (fields, scaling) => {
+    writeTestGguf(file, withFields(fields));
+    const source = await openModel(file);
+    expect(source.config.ropeScaling).toEqual(scaling);
+    await source.close();
+  });
+
+  it("is refused when it scales rotary positions twice", async () => {
+    const scaled = await readTestGguf(path.join(golden, "llama-scaled", "model.gguf"));
+    const metadata = { ...scaled.metadata, "llama.rope.scaling.factor": { type: GGUFValueType.UINT32, value: 2 } };
+    writeTestGguf(file, { ...scaled, metadata });
+    expect(await refusal()).toMatch(/scaled twice.*"rope_freqs.weight"/);
+  });
+
+  it("is refused when two of its tensors would be the same parameter", async () => {
+    const norm = whole.tensors.find(({ name }) => name === "output_norm.weight") as TestTensor;
+    writeTestGguf(file, { ...whole, tensors: [...whole.tensors, { ...norm, name: "model.norm.weight" }] });
+    expect(await refusal()).toMatch(/two tensors for "model.norm.weight"/);
   });
 
   it("is refused for what its tensors are", async () => {
