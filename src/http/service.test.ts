@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { ServiceFailure, type HttpTools, type ServiceRequest } from "./request.js";
-import { askInChunks, defaultService, Service, type ErrorDetails } from "./service.js";
+import { defaultService, Service, type ErrorDetails } from "./service.js";
 
 class OwnerError extends Error {
   readonly details: ErrorDetails;
@@ -223,24 +223,4 @@ it("the beginning of a failed answer is enough: one without end is cut off", asy
   const endless = new ReadableStream({ pull: (stream) => stream.enqueue(Buffer.from("no ".repeat(10_000))) });
   const { ask } = serving(() => new Response(endless, { status: 400 }));
   expect((await failureOf(ask())).message).toMatch(/answered 400: "no no .*…"/);
-});
-
-it("chunks are asked for a few at a time, and their answers joined in order", async () => {
-  let [now, most] = [0, 0];
-  const chunks: number[][] = [];
-  const answers = await askInChunks(
-    [1, 2, 3, 4, 5, 6, 7],
-    { chunkSize: 2, concurrency: 2 },
-    new AbortController().signal,
-    async (chunk) => {
-      chunks.push([...chunk]);
-      most = Math.max(most, ++now);
-      await new Promise((resolve) => setTimeout(resolve, 10 - chunk[0]));
-      now--;
-      return chunk.map((item) => item * 10);
-    },
-  );
-  expect(answers).toEqual([10, 20, 30, 40, 50, 60, 70]);
-  expect(chunks.map(({ length }) => length)).toEqual([2, 2, 2, 1]);
-  expect(most).toBe(2);
 });

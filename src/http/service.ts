@@ -2,7 +2,7 @@
  * @file The client of one service, used for search servers, web search, `/rerank`, `/v1/embeddings` and judges: retries, a deadline for each
  * call, a circuit breaker, counts, and failures in words that hold no key. What is asked and how an answer is read is the owner's.
  */
-import { mapConcurrent, withDeadline } from "../async.js";
+import { withDeadline } from "../async.js";
 import { CircuitBreaker, defaultBreaker, type BreakerSettings } from "./breaker.js";
 import { excerpt, hideSecrets, secretsIn } from "./credentials.js";
 import {
@@ -174,21 +174,6 @@ export class Service {
       cause,
     });
   }
-}
-
-/**
- * The answers to all items, in their order: at most `chunkSize` items in a request, at most `concurrency` requests at once.
- * @throws the first failure, after which no further chunk is asked for; the signal's reason
- */
-export async function askInChunks<Item, Answer>(
-  items: readonly Item[],
-  { chunkSize, concurrency }: { chunkSize: number; concurrency: number },
-  signal: AbortSignal,
-  ask: (chunk: readonly Item[], signal: AbortSignal) => Promise<Answer[]>,
-): Promise<Answer[]> {
-  const count = Math.ceil(items.length / chunkSize);
-  const chunks = Array.from({ length: count }, (_, chunk) => items.slice(chunk * chunkSize, (chunk + 1) * chunkSize));
-  return (await mapConcurrent(chunks, concurrency, ask, { signal })).flat();
 }
 
 function retryAfterOf(failure: unknown): number | undefined {

@@ -32,7 +32,9 @@ export async function askSearch(
       signal,
     });
     const [passages] = checkLists(lists, 1, "the engine");
-    return { passages: passages.slice(0, topK), waitedMs: performance.now() - started };
+    const { refused } = passages;
+    const error = refused === undefined ? {} : { error: `${engine.name}: ${refused}` };
+    return { passages: passages.slice(0, topK), waitedMs: performance.now() - started, ...error };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { passages: [], waitedMs: performance.now() - started, error: `${engine.name}: ${message}` };

@@ -140,6 +140,19 @@ function contractTests(makeEngine: MakeEngine, shown: (passage: StoredPassage) =
     },
   );
 
+  it("a blank query finds nothing, and neither it nor one of 100,000 words takes the others of its batch along", async () => {
+    const long = "lima owl ".repeat(50_000);
+    const lists = await engine.searchBatch(["capital of Peru", "", long, " \n\t", "owls"], 3);
+    expect(lists).toHaveLength(5);
+    expect([...lists[0]]).toEqual((await engine.searchBatch(["capital of Peru"], 3))[0]);
+    expect([...lists[4]]).toEqual((await engine.searchBatch(["owls"], 3))[0]);
+    expect([lists[1], lists[3]]).toEqual([[], []]);
+    expect(lists[2].every(({ id }) => known.has(id))).toBe(true);
+    // Refused, it is marked, since nothing found and nothing asked are not the same.
+    expect(lists[2].refused === undefined).toBe(lists[2].partial === undefined);
+    expect(await engine.searchBatch([""], 3)).toEqual([[]]);
+  });
+
   it("refuses a k that is no count", async () => {
     for (const k of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
       await expect(engine.searchBatch(["owl"], k)).rejects.toThrow(RangeError);

@@ -4,7 +4,7 @@ import type { Passage, StoredPassage } from "../types.js";
 import { openBm25 } from "./bm25/open.js";
 import { PassagesInMemory } from "./passages.js";
 import type { PassageSource } from "./passages.js";
-import { checkCount, checkSignal } from "./engine.js";
+import { checkCount, checkSignal, isBlank } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
 import type { EngineContext, EngineSettings } from "./settings.js";
 
@@ -50,7 +50,7 @@ export class RandomEngine implements SearchEngine {
     const results: Passage[][] = [];
     for (const query of queries) {
       checkSignal(options.signal);
-      const stored = await this.#passages.read(this.#draw(query, k));
+      const stored = isBlank(query) ? [] : await this.#passages.read(this.#draw(query, k));
       results.push(stored.map(({ id, title, text }, rank) => ({ id, title, text, score: 1 / (rank + 1) })));
     }
     return results;

@@ -1,4 +1,5 @@
 /** @file The one interface of every search engine, its failures, and what all engines check and count. */
+import { Refused } from "../http/chunks.js";
 import type { Passage } from "../types.js";
 
 export interface SearchOptions {
@@ -10,6 +11,8 @@ export interface SearchOptions {
 export interface PassageList extends Array<Passage> {
   /** A part that failed has given nothing to this list: it would have been another one if everything had worked. It is used, and never kept. */
   partial?: true;
+  /** Why this query alone has failed, where others of its call have answers: the list is empty and `partial`. */
+  refused?: string;
 }
 
 /** Numbers by name that add up. */
@@ -19,7 +22,9 @@ export interface SearchEngine {
   /** Name for traces and error messages: "bm25", "http", … */
   readonly name: string;
   /**
-   * The best `k` passages of each query, best first, one list per query in the queries' order. A query without hits has an empty list.
+   * The best `k` passages of each query, best first, one list per query in the queries' order. A query without hits has an empty list, and so
+   * has a blank one, which is asked of nobody. A query that a server refuses (too long for it, say) takes no other along: its list is
+   * `refused`; where all queries of a call are, the call fails.
    * @throws SearchError when the engine cannot answer.
    */
   searchBatch(queries: readonly string[], k: number, options?: SearchOptions): Promise<PassageList[]>;
@@ -28,6 +33,11 @@ export interface SearchEngine {
    * of a run and lines of `GET /metrics`. Wrappers give their own numbers with those of the engine inside. Absent: nothing to tell.
    */
   counts?(): Counts;
+  /**
+   * Whether an id stands for one passage, whatever text is shown of it (a page of the web, by excerpts). Absent: it may be a document's, which
+   * its chunks share.
+   */
+  readonly idsArePassages?: true;
   close(): Promise<void>;
 }
 
@@ -63,25 +73,52 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
 }
 
+/** A query without a word or sign: it finds nothing, and is not sent to servers, many of which refuse it. */
+export function isBlank(query: string): boolean {
+  return query.trim() === "";
+}
+
 /**
- * Searches for each distinct query once. Each query of the caller gets a copy of its list, which the caller may change.
- * @param search gets at least one query
+ * Searches for each distinct query once, blank ones apart. Each query of the caller gets a copy of its list, which the caller may change.
+ * @param search gets at least one query, none of them blank
  */
 export async function forDistinct(
   queries: readonly string[],
   search: (distinct: readonly string[]) => Promise<readonly PassageList[]>,
 ): Promise<PassageList[]> {
-  if (queries.length === 0) return [];
-  const distinct = [...new Set(queries)];
-  const lists = await search(distinct);
+  const distinct = [...new Set(queries)].filter((query) => !isBlank(query));
+  const lists = distinct.length === 0 ? [] : await search(distinct);
   const listOf = new Map(distinct.map((query, index) => [query, lists[index]]));
-  return queries.map((query) => copyOf(listOf.get(query)!));
+  return queries.map((query) => copyOf(listOf.get(query) ?? []));
 }
 
 function copyOf(list: PassageList): PassageList {
-  const copy: PassageList = list.map((passage) => ({ ...passage }));
-  if (list.partial) copy.partial = true;
-  return copy;
+  return withMarks(
+    list.map((passage) => ({ ...passage })),
+    list,
+  );
+}
+
+/** The list, with the marks of a list that it was made from. */
+export function withMarks(
+  list: Passage[],
+  { partial, refused }: Pick<PassageList, "partial" | "refused">,
+): PassageList {
+  return Object.assign(list, { ...(partial && { partial }), ...(refused !== undefined && { refused }) });
+}
+
+/**
+ * The lists of a call, those of refused queries empty and marked.
+ * @throws the first refusal, where there is nothing else
+ */
+export function answeredLists(answers: readonly (PassageList | Refused)[]): PassageList[] {
+  const refused = answers.filter((answer) => answer instanceof Refused);
+  if (refused.length > 0 && refused.length === answers.length) throw refused[0].error;
+  return answers.map((answer) => (answer instanceof Refused ? refusedList(answer.error.message) : answer));
+}
+
+function refusedList(why: string): PassageList {
+  return withMarks([], { partial: true, refused: why });
 }
 
 /**
@@ -125,10 +162,11 @@ export interface Pair {
 export interface PairScorer {
   readonly name: string;
   /**
-   * One finite score per pair, higher is better. A pair's score does not depend on the other pairs.
-   * @throws SearchError when the model or the service fails; the signal's reason
+   * One finite score per pair, higher is better. A pair's score does not depend on the other pairs. Undefined for a pair that a service
+   * refuses (too long for it, say) while it takes others.
+   * @throws SearchError when the model or the service fails, or takes no pair; the signal's reason
    */
-  score(pairs: readonly Pair[], options?: SearchOptions): Promise<number[]>;
+  score(pairs: readonly Pair[], options?: SearchOptions): Promise<(number | undefined)[]>;
   counts?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import { z } from "zod";
+import { Refused } from "../../http/chunks.js";
 import type { StoredPassage } from "../../types.js";
 import { formatContents } from "../text/contents.js";
 import type { SearchOptions } from "../engine.js";
@@ -37,6 +38,14 @@ export const encoderSourceSchema: z.ZodType<EncoderSource> = z.looseObject({
   maxTokens: z.int().positive().optional(),
 });
 
+export interface EncodeOptions extends SearchOptions {
+  /**
+   * Told of each text that an endpoint refuses (too long for it, say); `place` is the text's among all. Without it, the first such text
+   * fails the call. Encoders that take every text never call it.
+   */
+  onRefused?: (place: number, error: Error) => void;
+}
+
 export interface Encoder {
   /**
    * Model, pooling, prefixes and normalisation in one line. Kept with every index: vectors of different encoders do not compare, and an
@@ -48,10 +57,11 @@ export interface Encoder {
   /** Numbers in a vector; 0 until the first text was encoded where an endpoint does not say. */
   readonly dimensions: number;
   /**
-   * A vector of unit length for each text: row-major, [texts × dimensions]. A text's vector does not depend on the other texts.
+   * A vector of unit length for each text: row-major, [texts × dimensions]. A text's vector does not depend on the other texts. Texts that
+   * `onRefused` was told of have no row.
    * @throws SearchError when the model or the endpoint fails; the signal's reason
    */
-  encode(texts: readonly string[], kind: TextKind, options?: SearchOptions): Promise<Float32Array>;
+  encode(texts: readonly string[], kind: TextKind, options?: EncodeOptions): Promise<Float32Array>;
   counts?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
@@ -59,6 +69,21 @@ export interface Encoder {
 /** A passage as encoders read it: Search-R1's `contents`, a quoted title and the text. Without a title, the text alone. */
 export function passageText({ title, text }: Pick<StoredPassage, "title" | "text">): string {
   return title === "" ? text : formatContents({ title, text });
+}
+
+/** The vector of each text, or in its place why an endpoint refuses it. */
+export async function vectorsOf(
+  encoder: Encoder,
+  texts: readonly string[],
+  kind: TextKind,
+  options: SearchOptions = {},
+): Promise<(Float32Array | Refused)[]> {
+  const refused = new Map<number, Refused>();
+  const onRefused = (place: number, error: Error): void => void refused.set(place, new Refused(error));
+  const matrix = await encoder.encode(texts, kind, { ...options, onRefused });
+  const dimensions = matrix.length / (texts.length - refused.size);
+  let row = 0;
+  return texts.map((_, place) => refused.get(place) ?? matrix.subarray(row++ * dimensions, row * dimensions));
 }
 
 /** Vectors one after another, as a matrix of so many rows. */

@@ -1,9 +1,19 @@
 /** @file Dense search as a search engine: an encoder makes a vector of each query, and the passages whose vectors are nearest are found. */
 import { UserError } from "../../errors.js";
 import type { Passage } from "../../types.js";
-import { SearchError, checkCount, checkSignal, forDistinct, type SearchEngine, type SearchOptions } from "../engine.js";
+import { isAnswer, type Refused } from "../../http/chunks.js";
+import {
+  SearchError,
+  answeredLists,
+  checkCount,
+  checkSignal,
+  forDistinct,
+  type PassageList,
+  type SearchEngine,
+  type SearchOptions,
+} from "../engine.js";
 import { Coalescer } from "../middleware/coalesce.js";
-import { joined, type Encoder } from "./encoder.js";
+import { joined, vectorsOf, type Encoder } from "./encoder.js";
 
 /** Most queries that are encoded in one call. */
 const queriesPerCall = 256;
@@ -29,7 +39,7 @@ export class DenseEngine implements SearchEngine {
   readonly #encoder: Encoder;
   readonly #nearest: NearestPassages;
   /** Queries that are asked at the same time are encoded together: one run of the model, one request. */
-  readonly #vectors: Coalescer<Float32Array>;
+  readonly #vectors: Coalescer<Float32Array | Refused>;
   #isClosed = false;
 
   /**
@@ -42,14 +52,14 @@ export class DenseEngine implements SearchEngine {
     this.name = name;
     this.#encoder = encoder;
     this.#nearest = nearest;
-    this.#vectors = new Coalescer((queries, _, signal) => vectorsOf(encoder, queries, signal), {
+    this.#vectors = new Coalescer((queries, _, signal) => vectorsOf(encoder, queries, "query", { signal }), {
       maxQueries: queriesPerCall,
       maxCalls: 1,
       retryAlone: true,
     });
   }
 
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<PassageList[]> {
     checkCount(k);
     checkSignal(signal);
     if (this.#isClosed)
@@ -66,8 +76,9 @@ export class DenseEngine implements SearchEngine {
     await Promise.all([this.#encoder.close(), this.#nearest.close()]);
   }
 
-  async #search(queries: readonly string[], k: number, signal: AbortSignal | undefined): Promise<Passage[][]> {
-    const vectors = await this.#vectors.search(queries, 1, signal);
+  async #search(queries: readonly string[], k: number, signal: AbortSignal | undefined): Promise<PassageList[]> {
+    const answers = await this.#vectors.search(queries, 1, signal);
+    const vectors = answers.filter(isAnswer);
     const { dimensions } = this.#nearest;
     const odd = vectors.find(({ length }) => length !== dimensions);
     if (odd !== undefined)
@@ -75,15 +86,10 @@ export class DenseEngine implements SearchEngine {
         `Dense search: the encoder gives ${odd.length} dimensions, the passages have ${dimensions}.`,
         { engine: this.name, isRetryable: false },
       );
-    return this.#nearest.search(joined(vectors), k, { signal });
+    const found = vectors.length === 0 ? [] : await this.#nearest.search(joined(vectors), k, { signal });
+    let next = 0;
+    return answeredLists(answers.map((answer) => (isAnswer(answer) ? found[next++] : answer)));
   }
-}
-
-/** The unit vector of each query. */
-async function vectorsOf(encoder: Encoder, queries: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {
-  const vectors = await encoder.encode(queries, "query", { signal });
-  const dimensions = vectors.length / queries.length;
-  return queries.map((_, query) => vectors.subarray(query * dimensions, (query + 1) * dimensions));
 }
 
 function checkFit(encoder: Encoder, nearest: NearestPassages): void {

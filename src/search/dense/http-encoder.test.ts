@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
-import { SearchError } from "../engine.js";
+import { SearchError, type PassageList } from "../engine.js";
+import { DenseEngine } from "./engine.js";
 import {
   sendData,
   sendVectors,
@@ -65,6 +66,7 @@ describe("HttpEncoder", () => {
       encoderRetries: 0,
       encoderFailures: 0,
       encoderBreakerOpen: 0,
+      textsRefused: 0,
     });
     expect(await encoder.encode([], "query")).toEqual(new Float32Array(0));
   });
@@ -150,6 +152,72 @@ describe("HttpEncoder", () => {
     expect((await failureOf(encoder.encode(["a"], "query"))).message).toMatch(/16 numbers where others have 2/);
   });
 
+  describe("a text that the endpoint refuses", () => {
+    const long = "endless ".repeat(50);
+    const refusing = (): void => {
+      const refuse: EmbeddingsServer["misbehave"][number] = ({ input }, response) =>
+        input.some((text) => text.length > 200) && void sendData(response, [], 413);
+      server.misbehave.push(...Array.from({ length: 100 }, () => refuse));
+    };
+
+    it("takes no other along, and is named", async () => {
+      refusing();
+      const encoder = open({ batchSize: 8 });
+      const texts = Array.from({ length: 20 }, (_, index) => `text ${index}`);
+      const places: number[] = [];
+      const onRefused = (place: number, error: Error): void => {
+        places.push(place);
+        expect(error).toBeInstanceOf(SearchError);
+      };
+      const some = texts.with(3, long).with(19, long);
+      const vectors = await encoder.encode(some, "passage", { onRefused });
+      expect(places).toEqual([3, 19]);
+      const taken = some.filter((text) => text !== long);
+      for (const [row, text] of taken.entries())
+        expect([...vectors.subarray(row * serverDimensions, (row + 1) * serverDimensions)]).toEqual(
+          unit(wordVector(text)),
+        );
+      expect(vectors).toHaveLength(taken.length * serverDimensions);
+      expect(encoder.counts()).toMatchObject({ textsEncoded: 18, textsRefused: 2 });
+    });
+
+    it("without a listener fails the call by its place and words", async () => {
+      refusing();
+      const error = await failureOf(open().encode(["a", "b", long], "passage"));
+      expect(error.message).toMatch(/answered 413.*It is asked for text 3 of 3, of 400 characters: "endless endless/);
+      expect([error.status, error.isRetryable]).toEqual([413, false]);
+    });
+
+    it("of a search is an empty list that is marked; the others are answered, and other callers too", async () => {
+      refusing();
+      const engine = new DenseEngine(open(), {
+        count: 1,
+        dimensions: serverDimensions,
+        encoder: undefined,
+        search: async (queries) =>
+          Array.from({ length: queries.length / serverDimensions }, (_, row) => [
+            { id: "1", title: "", text: "", score: queries[row * serverDimensions] },
+          ]),
+        close: async () => undefined,
+      });
+      const [alone, together, other] = await Promise.allSettled([
+        engine.searchBatch([long], 1),
+        engine.searchBatch(["owl", "", long, "peru"], 1),
+        engine.searchBatch(["peru"], 1),
+      ]);
+      expect(alone).toMatchObject({ status: "rejected", reason: { status: 413 } });
+      const lists = (together as PromiseFulfilledResult<PassageList[]>).value;
+      expect(lists.map(({ length, refused }) => [length, refused !== undefined])).toEqual([
+        [1, false],
+        [0, false],
+        [0, true],
+        [1, false],
+      ]);
+      expect((other as PromiseFulfilledResult<PassageList[]>).value[0]).toEqual(lists[3]);
+      await engine.close();
+    });
+  });
+
   it.each([429, 500, 503])("tries again after %i", async (status) => {
     server.misbehave.push(
       (_, response) => sendData(response, [], status),
@@ -210,6 +278,7 @@ describe("HttpEncoder", () => {
       encoderRetries: 1,
       encoderFailures: 3,
       encoderBreakerOpen: 1,
+      textsRefused: 0,
     });
   });
 

@@ -1,10 +1,19 @@
 /** @file An encoder behind an OpenAI-style `/v1/embeddings` endpoint: OpenAI, vLLM, TEI, Ollama, llama.cpp, LM Studio, … */
 import { UserError } from "../../errors.js";
+import { askChunks, chunksOf, isAnswer } from "../../http/chunks.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
-import { askInChunks, defaultService, Service, type ServiceSettings } from "../../http/service.js";
-import { SearchError, type SearchOptions } from "../engine.js";
-import { joined, modelNameOf, prefixesFor, type Encoder, type EncoderSource, type TextKind } from "./encoder.js";
+import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
+import { SearchError } from "../engine.js";
+import {
+  joined,
+  modelNameOf,
+  prefixesFor,
+  type EncodeOptions,
+  type Encoder,
+  type EncoderSource,
+  type TextKind,
+} from "./encoder.js";
 
 interface HttpEncoderSettings extends ServiceSettings {
   /** Sent as a bearer token; "" sends none. Appears in no error. */
@@ -29,7 +38,7 @@ const defaults: HttpEncoderSettings = {
 /**
  * Asks for vectors in batches and brings them to length one. Requests that time out, cannot connect, break off, or are answered with 408,
  * 425, 429 or 5xx are tried again; answers that are not what was asked for fail at once; an endpoint that keeps failing is left alone for a
- * while. Every failure is a `SearchError`.
+ * while. A batch that is refused is asked for in halves, down to the text that the endpoint does not take. Every failure is a `SearchError`.
  */
 export class HttpEncoder implements Encoder {
   readonly name: string;
@@ -40,6 +49,7 @@ export class HttpEncoder implements Encoder {
   readonly #service: Service;
   #width = 0;
   #encoded = 0;
+  #refused = 0;
 
   /** @throws UserError for an invalid address, or one without a model's name */
   constructor(source: EncoderSource, given: Partial<HttpEncoderSettings> = {}, tools: Partial<HttpTools> = {}) {
@@ -76,17 +86,30 @@ export class HttpEncoder implements Encoder {
     return this.#width;
   }
 
-  async encode(texts: readonly string[], kind: TextKind, { signal }: SearchOptions = {}): Promise<Float32Array> {
+  async encode(
+    texts: readonly string[],
+    kind: TextKind,
+    { signal, onRefused = (place, error) => this.#fail(place, texts, error) }: EncodeOptions = {},
+  ): Promise<Float32Array> {
     const { batchSize, concurrency, deadlineMs } = this.#settings;
     const prefixed = texts.map((text) => this.#prefixes[kind] + text);
     const rounds = Math.max(1, Math.ceil(texts.length / (batchSize * concurrency)));
-    const vectors = await this.#service.call(
+    const chunking = { concurrency, sizeOf: (text: string) => text.length };
+    const answers = await this.#service.call(
       signal,
-      (whole) =>
-        askInChunks(prefixed, { chunkSize: batchSize, concurrency }, whole, (batch, until) => this.#ask(batch, until)),
+      (whole) => askChunks(chunksOf(prefixed, batchSize), chunking, whole, (batch, until) => this.#ask(batch, until)),
       rounds * deadlineMs,
     );
-    this.#encoded += texts.length;
+    const vectors: Float32Array[] = [];
+    for (const [place, answer] of answers.entries()) {
+      if (isAnswer(answer)) {
+        vectors.push(answer);
+        continue;
+      }
+      this.#refused++;
+      onRefused(place, answer.error);
+    }
+    this.#encoded += vectors.length;
     return joined(vectors);
   }
 
@@ -98,12 +121,22 @@ export class HttpEncoder implements Encoder {
       encoderRetries: retries,
       encoderFailures: failures,
       encoderBreakerOpen: breakerOpen,
+      textsRefused: this.#refused,
     };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
   async close(): Promise<void> {
     this.#service.close("the encoder is closed");
+  }
+
+  /** @throws SearchError that says which text it is */
+  #fail(place: number, texts: readonly string[], error: Error): never {
+    const { isRetryable, url, status } = error as SearchError;
+    const [text, which] = [texts[place], texts.length === 1 ? "" : ` ${place + 1} of ${texts.length}`];
+    const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+    const why = `It is asked for text${which}, of ${text.length} characters: ${shown}.`;
+    throw new SearchError(`${error.message} ${why}`, { engine: "dense", isRetryable, url, status, cause: error.cause });
   }
 
   #ask(texts: readonly string[], signal: AbortSignal): Promise<Float32Array[]> {

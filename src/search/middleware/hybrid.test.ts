@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Passage } from "../../types.js";
-import type { SearchEngine } from "../engine.js";
+import type { PassageList, SearchEngine } from "../engine.js";
 import { SearchError } from "../engine.js";
 import { HybridEngine } from "./hybrid.js";
 
@@ -29,9 +29,9 @@ function failing(reason: unknown): SearchEngine {
 const idsOf = (lists: readonly (readonly Passage[])[]): string[][] => lists.map((list) => list.map(({ id }) => id));
 
 describe("HybridEngine", () => {
-  it("fuses by reciprocal ranks, with weights, and keeps the text of the first engine that found a passage", async () => {
-    const a = ranking("a", [passage("x", "of a"), passage("y")]);
-    const b = ranking("b", [passage("z"), passage("x", "of b")]);
+  it("fuses by reciprocal ranks, with weights; where ids are passages' the text of the first engine that found one is kept", async () => {
+    const a = { ...ranking("a", [passage("x", "of a"), passage("y")]), idsArePassages: true as const };
+    const b = { ...ranking("b", [passage("z"), passage("x", "of b")]), idsArePassages: true as const };
     const hybrid = new HybridEngine([{ engine: a }, { engine: b, weight: 0.5 }], { k0: 10 });
     const [list] = await hybrid.searchBatch(["q"], 5);
     expect(hybrid.name).toBe("a+b");
@@ -41,6 +41,48 @@ describe("HybridEngine", () => {
       ["z", 0.5 / 11],
     ]);
     expect(list[0].text).toBe("of a");
+  });
+
+  it("loses no chunk of a document whose id its chunks share, and fuses each with itself", async () => {
+    const chunks = ["Harbour office hours", "Berth fees: 40 a night", "Pilots and tugs"];
+    const [hours, fees, pilots] = chunks.map((text) => passage("harbour.pdf", text));
+    const a = ranking("a", [hours, fees]);
+    const b = ranking("b", [pilots, { ...fees, title: "Harbour", text: " Berth fees:\n40 a  night" }]);
+    const [list] = await new HybridEngine([{ engine: a }, { engine: b }]).searchBatch(["berth fees"], 5);
+    expect(list.map(({ text, score }) => [text, score])).toEqual([
+      [chunks[1], 2 / 62],
+      [chunks[0], 1 / 61],
+      [chunks[2], 1 / 61],
+    ]);
+  });
+
+  it("a page of the web is not a chunk: the id alone counts between engines of the web only", async () => {
+    const web = { ...ranking("web", [passage("https://a", "one excerpt")]), idsArePassages: true as const };
+    const other = ranking("other", [passage("https://a", "another excerpt")]);
+    const [list] = await new HybridEngine([{ engine: web }, { engine: other }, { engine: web }]).searchBatch(["q"], 5);
+    expect(list.map(({ text, score }) => [text, score])).toEqual([
+      ["one excerpt", 2 / 61],
+      ["another excerpt", 1 / 61],
+    ]);
+  });
+
+  it("a query that one member refuses is answered by the others and partial; one that all refuse is refused", async () => {
+    const refusing = (name: string): SearchEngine => ({
+      ...ranking(name, []),
+      searchBatch: (queries) =>
+        Promise.resolve(queries.map((query) => (query === "long" ? refusedList() : [passage("x")]))),
+    });
+    const refusedList = (): PassageList => Object.assign([], { partial: true as const, refused: "too long" });
+    const good = ranking("good", [passage("y")]);
+    const one = await new HybridEngine([{ engine: good }, { engine: refusing("a") }]).searchBatch(["long", "q"], 3);
+    expect(one.map(({ partial, refused }) => [partial, refused])).toEqual([
+      [true, undefined],
+      [undefined, undefined],
+    ]);
+    expect(idsOf(one)).toEqual([["y"], ["y", "x"]]);
+    const both = [{ engine: refusing("a") }, { engine: refusing("b") }];
+    const [list] = await new HybridEngine(both).searchBatch(["long", "q"], 3);
+    expect([list.length, list.partial, list.refused]).toEqual([0, true, "too long"]);
   });
 
   it("equals the formula computed passage by passage, whatever the rankings, and k only cuts", () =>

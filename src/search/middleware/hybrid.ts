@@ -1,9 +1,10 @@
 /** @file Several engines asked at the same time, their rankings fused into one. */
 import { nextTurn, withDeadline } from "../../async.js";
 import type { Passage } from "../../types.js";
-import { SearchError, addCounts, checkCount, checkSignal } from "../engine.js";
+import { SearchError, addCounts, checkCount, checkSignal, withMarks } from "../engine.js";
 import type { Counts, PassageList, SearchEngine } from "../engine.js";
-import { WrappedEngine, layerOf, withMark } from "./wrap.js";
+import { PassageMap } from "../same-passage.js";
+import { WrappedEngine, layerOf } from "./wrap.js";
 import type { Layer } from "./wrap.js";
 
 export interface HybridMember {
@@ -32,6 +33,16 @@ interface Member {
   layer: Layer;
   weight: number;
   depth: number;
+  idsArePassages: boolean;
+}
+
+/** A passage with the score that it has so far. */
+interface Candidate {
+  passage: Passage;
+  /** The last member that found it. */
+  member: Member;
+  /** Whether all members that found it have ids of passages. */
+  idsArePassages: boolean;
 }
 
 /** Some milliseconds of fusing. */
@@ -42,7 +53,8 @@ const queriesPerTurn = 64;
  *
  *     score(d) = Σ over members of weight / (k0 + rank of d there), ranks from 1
  *
- * 1. A passage is known by its id, or, where that is empty, by its title and text; it has the text of the first member that found it.
+ * 1. A passage is known by its id and text, or, without an id, by title and text: chunks of one document may share its id. Between members
+ *    whose ids are passages' (pages of the web) the id alone counts, and it has the text of the first member that found it.
  * 2. Equal scores keep the order of the members, then of their ranks.
  * 3. Members see `depth` passages, never `k`: no more than members × depth passages can be had.
  */
@@ -70,7 +82,10 @@ class Fused implements Layer {
   constructor(members: readonly HybridMember[], settings: HybridSettings) {
     const { k0, depth: usual } = settings;
     this.#settings = settings;
-    this.#members = members.map(({ engine, weight = 1, depth = usual }) => ({ layer: layerOf(engine), weight, depth }));
+    this.#members = members.map(({ engine, weight = 1, depth = usual }) => ({
+      layer: layerOf(engine),
+      ...{ weight, depth, idsArePassages: engine.idsArePassages === true },
+    }));
     this.name = members.map(({ engine }) => engine.name).join("+");
     if (members.length < 2) throw new RangeError("A hybrid has at least two engines.");
     for (const { weight, depth } of this.#members) {
@@ -85,9 +100,11 @@ class Fused implements Layer {
     const lacksMember = answers.some((lists) => lists === undefined);
     const results: PassageList[] = [];
     for (const index of queries.keys()) {
-      const rankings = answers.map((lists): PassageList => lists?.[index] ?? []);
-      const isPartial = lacksMember || rankings.some(({ partial }) => partial);
-      results.push(withMark(this.#fuse(rankings).slice(0, k), isPartial));
+      const rankings = answers.map((lists) => lists?.[index]);
+      const given = rankings.filter((ranking) => ranking !== undefined);
+      const partial = lacksMember || given.some((ranking) => ranking.partial) || undefined;
+      const refused = given.every((ranking) => ranking.refused !== undefined) ? given[0].refused : undefined;
+      results.push(withMarks(this.#fuse(rankings).slice(0, k), { partial, refused }));
       // Large batches must not hold up the event loop.
       if (index % queriesPerTurn === queriesPerTurn - 1) {
         await nextTurn();
@@ -144,22 +161,30 @@ class Fused implements Layer {
     });
   }
 
-  #fuse(rankings: readonly (readonly Passage[])[]): Passage[] {
-    const fused = new Map<string, Passage>();
-    for (const [member, ranking] of rankings.entries()) {
-      const seen = new Set<string>();
+  /** @param rankings of each member; undefined for one that failed */
+  #fuse(rankings: readonly (readonly Passage[] | undefined)[]): Passage[] {
+    const known = new PassageMap<Candidate>();
+    const fused: Passage[] = [];
+    for (const [index, ranking = []] of rankings.entries()) {
+      const member = this.#members[index];
+      const { weight, idsArePassages } = member;
       for (const [place, passage] of ranking.entries()) {
-        const key = keyOf(passage);
-        if (seen.has(key)) continue;
-        seen.add(key);
-        const score = this.#members[member].weight / (this.#settings.k0 + place + 1);
-        const known = fused.get(key);
-        if (known === undefined) fused.set(key, { ...passage, score });
-        else known.score += score;
+        const candidate = known.get(passage, (other) => idsArePassages && other.idsArePassages);
+        if (candidate?.member === member) continue;
+        const score = weight / (this.#settings.k0 + place + 1);
+        if (candidate !== undefined) {
+          candidate.passage.score += score;
+          candidate.member = member;
+          candidate.idsArePassages &&= idsArePassages;
+          continue;
+        }
+        const own = { ...passage, score };
+        fused.push(own);
+        known.add(passage, { passage: own, member, idsArePassages });
       }
     }
     // The sort is stable: ties keep the order of insertion.
-    return [...fused.values()].sort((a, b) => b.score - a.score);
+    return fused.sort((a, b) => b.score - a.score);
   }
 
   #everyoneFailed(reasons: readonly unknown[]): SearchError {
@@ -170,8 +195,4 @@ class Fused implements Layer {
       cause: reasons[0],
     });
   }
-}
-
-function keyOf({ id, title, text }: Passage): string {
-  return id === "" ? `text ${title}\n${text}` : `id ${id}`;
 }

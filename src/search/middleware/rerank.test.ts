@@ -51,6 +51,29 @@ describe("RerankEngine", () => {
     expect(scorer.closed).toBe(1);
   });
 
+  it("passages that the scorer refuses come last, in the engine's order, and the list is partial", async () => {
+    const engine = finding({ q: ["too long", "b", "too long too", "dd"], long: ["x", "y"], short: ["b"] });
+    const scorer = scorerOf(() => 0);
+    scorer.score = (pairs) =>
+      Promise.resolve(
+        pairs.map(({ query, passage }) =>
+          query === "long" || passage.startsWith("too long") ? undefined : passage.length - 9,
+        ),
+      ) as Promise<number[]>;
+    const [list, unjudged, whole] = await new RerankEngine(engine, scorer).searchBatch(["q", "long", "short"], 4);
+    expect(list.map(({ text, score }) => [text, score])).toEqual([
+      ["dd", -7],
+      ["b", -8],
+      ["too long", -8],
+      ["too long too", -8],
+    ]);
+    expect(unjudged.map(({ text, score }) => [text, score])).toEqual([
+      ["x", -0],
+      ["y", -1],
+    ]);
+    expect([list.partial, unjudged.partial, whole.partial]).toEqual([true, true, undefined]);
+  });
+
   it("reads a titled passage as Search-R1's reranker does, and an untitled one as its text", async () => {
     const scorer = scorerOf(() => 0);
     const engine = finding({});

@@ -3,8 +3,7 @@
  * and answers have been. `WrappedEngine` is the door: what comes in is checked and deduplicated there, what goes out is copied, once,
  * however many layers lie behind it.
  */
-import type { Passage } from "../../types.js";
-import { checkCount, checkLists, checkSignal, forDistinct } from "../engine.js";
+import { checkCount, checkLists, checkSignal, forDistinct, withMarks } from "../engine.js";
 import type { Counts, PassageList, SearchEngine, SearchOptions } from "../engine.js";
 
 export interface LayerOptions extends SearchOptions {
@@ -67,10 +66,5 @@ export class WrappedEngine implements SearchEngine {
 
 /** The first `k` passages of a list; engines promise that these are their answer to a smaller `k`. */
 export function firstOf(list: PassageList, k: number): PassageList {
-  return list.length <= k ? list : withMark(list.slice(0, k), list.partial);
-}
-
-/** The list, marked as partial where a list that it was made from is. */
-export function withMark(list: Passage[], isPartial: boolean | undefined): PassageList {
-  return isPartial === true ? Object.assign(list, { partial: true as const }) : list;
+  return list.length <= k ? list : withMarks(list.slice(0, k), list);
 }

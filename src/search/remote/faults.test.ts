@@ -5,7 +5,7 @@ import { conformancePassages } from "../conformance.js";
 import { SearchError } from "../engine.js";
 import type { SearchEngine } from "../engine.js";
 import type { RemoteSettings } from "./remote-server.js";
-import { listening, remoteProtocols, sendJson } from "./servers.test-support.js";
+import { listening, remoteProtocols, sendJson, wordEncoder } from "./servers.test-support.js";
 import type { TestServer } from "./servers.test-support.js";
 
 /** Gets the right answer to a search, as JSON, and does something else. `search` counts from 1. */
@@ -166,6 +166,43 @@ describe.each(Object.values(remoteProtocols))("$name: faults of the server", ({ 
     expect(asked.counts?.().duplicates).toBeGreaterThanOrEqual(3);
   });
 
+  it.each([400, 413, 422])("a query that the server refuses (%i) takes no other along", async (code) => {
+    const isRefused = await refusedBy(name);
+    let requests = 0;
+    const answer = protocol(conformancePassages);
+    server = await listening(async (asked, response) => {
+      const right = await answer(asked);
+      if (right.isSearch !== true) return sendJson(response, right);
+      requests++;
+      if (!isRefused(asked.body)) return sendJson(response, right);
+      response.writeHead(code).end("too long");
+    });
+    engine = await open(server.url, quick);
+    const queries = ["owl", "peru", refusedQuery, "zwilling", "", "song", "lima", "chile"];
+    const lists = await engine.searchBatch(queries, 2);
+    expect(lists.map(({ refused }) => refused !== undefined)).toEqual(queries.map((query) => query === refusedQuery));
+    expect(lists[2].refused).toContain(`answered ${code}: "too long"`);
+    expect(lists[2].partial).toBe(true);
+    expect(requests).toBeLessThanOrEqual(8);
+    expect(engine.counts?.()).toMatchObject({ queriesRefused: 1 });
+    for (const [index, query] of queries.entries())
+      if (query !== refusedQuery) expect(lists[index]).toEqual((await engine.searchBatch([query], 2))[0]);
+    // Nothing else to answer: the call fails, so that nobody takes it for "nothing found".
+    await expect(engine.searchBatch([refusedQuery, ""], 2)).rejects.toMatchObject({ status: code, isRetryable: false });
+  });
+
+  it("a server that refuses everything is asked a few times more, not for each query", async () => {
+    const asked = await facing(status(400, {}, "no such field"));
+    const queries = Array.from({ length: 500 }, (_, index) => `owl ${index}`);
+    await expect(asked.searchBatch(queries, 1)).rejects.toMatchObject({ status: 400, isRetryable: false });
+    expect(searches).toBeLessThan(50);
+    await asked.close();
+    await server?.close();
+    const forbidden = await facing(status(403));
+    await expect(forbidden.searchBatch(queries.slice(0, 10), 1)).rejects.toMatchObject({ status: 403 });
+    expect(searches).toBe(1);
+  });
+
   it("a server that keeps failing is left alone, and asked again after a while", async () => {
     const breaker = { failuresInRow: 3, restMs: 500 };
     const asked = await facing(first(3, status(503)), { retries: 0, breaker });
@@ -198,6 +235,14 @@ describe.each(Object.values(remoteProtocols))("$name: faults of the server", ({ 
     await expect(asked.searchBatch(["owl"], 1)).rejects.toThrow(SearchError);
   });
 });
+
+const refusedQuery = "refused";
+
+/** Tells a body that asks for that query, in words or as a vector. */
+async function refusedBy(protocol: string): Promise<(body: string) => boolean> {
+  const vector = JSON.stringify([...(await wordEncoder().encode([refusedQuery], "query"))]);
+  return (body) => body.includes(protocol === "qdrant" ? vector : `"${refusedQuery}"`);
+}
 
 const scoreOf = /("_?score":)[\d.e-]+/;
 

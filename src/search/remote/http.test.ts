@@ -256,7 +256,7 @@ describe("trying again", () => {
 
   it("one chunk that fails ends the others", async () => {
     const { engine, requests } = scripted(
-      (asked) => (asked.queries[0] === "a" ? new Response("", { status: 400 }) : echo(asked)),
+      (asked) => (asked.queries[0] === "a" ? new Response("", { status: 403 }) : echo(asked)),
       {
         chunkSize: 1,
         concurrency: 2,

@@ -54,6 +54,28 @@ describe("opensearch", () => {
       .filter((_, line) => line % 2 === 1)
       .map((line) => JSON.parse(line) as { query: { multi_match: { query: string; fields: string[] } }; size: number });
 
+  it("a query that is refused inside of an answer takes no other along, and nothing is asked again", async () => {
+    const { url, asked } = await serving({ text: textField }, (request) => {
+      const answers = searchesIn(request).map(({ query }) =>
+        query.multi_match.query === "odd"
+          ? refused(400, "too_many_clauses")
+          : (items([hit("1", { text: "first" })]).body as { responses: object[] }).responses[0],
+      );
+      return { status: 200, body: { responses: answers } };
+    });
+    const engine = await OpenSearchEngine.open({ url, collection: "wiki" });
+    const before = asked.length;
+    const lists = await engine.searchBatch(["good", "odd", "better"], 3);
+    expect(lists.map((list) => list[0]?.id ?? list.refused)).toEqual([
+      "1",
+      expect.stringContaining("a query was refused: too_many_clauses") as string,
+      "1",
+    ]);
+    expect(asked.length - before).toBe(1);
+    await expect(engine.searchBatch(["odd"], 3)).rejects.toMatchObject({ status: 400 });
+    await engine.close();
+  });
+
   it("asks _msearch for the fields that the index has, and reads _id, _score and _source", async () => {
     const { url, asked } = await serving({ title: textField, text: textField, year: { type: "long" } }, () =>
       items([hit("p1", { title: "Peru", text: "Lima" })], []),

@@ -1,5 +1,6 @@
 /** @file OpenSearch and Elasticsearch: an index of passages, searched with `_msearch`. */
 import { UserError } from "../../errors.js";
+import { isRefusal, Refused } from "../../http/chunks.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
@@ -59,9 +60,9 @@ export class OpenSearchEngine extends RemoteEngine {
     return new OpenSearchEngine(server, `${server.url}/${encodeURIComponent(index)}/_msearch`, fields);
   }
 
-  /** A busy server answers 200 and refuses some of the queries in it: those alone are asked again. */
-  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
-    const lists = new Map<string, Passage[]>();
+  /** A busy server answers 200 and refuses some of the queries in it: those alone are asked again. A query that it does not take takes no other along. */
+  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<(Passage[] | Refused)[]> {
+    const lists = new Map<string, Passage[] | Refused>();
     const missing = (): string[] => queries.filter((query) => !lists.has(query));
     return this.server.json({ url: this.#address, body: () => this.#body(missing(), k) }, signal, (answer) => {
       const asked = missing();
@@ -69,11 +70,12 @@ export class OpenSearchEngine extends RemoteEngine {
       for (const [index, item] of itemsOf(answer, asked.length).entries()) {
         const failure = failureOf(item);
         if (failure === undefined) lists.set(asked[index], this.#hitsOf(item, index));
+        else if (isRefusal(failure)) lists.set(asked[index], new Refused(this.server.error(failure.message, failure)));
         else failures.push(failure);
       }
       const worst = failures.find(({ isRetryable }) => !isRetryable) ?? failures.at(0);
       if (worst !== undefined) throw worst;
-      return queries.map((query) => lists.get(query) as Passage[]);
+      return queries.map((query) => lists.get(query) as Passage[] | Refused);
     });
   }
 

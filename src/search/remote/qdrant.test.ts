@@ -5,6 +5,7 @@
 import { inspect } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
+import type { StoredPassage } from "../../types.js";
 import type { Encoder } from "../dense/encoder.js";
 import { SearchError } from "../engine.js";
 import { QdrantEngine } from "./qdrant.js";
@@ -45,6 +46,35 @@ describe("qdrant", () => {
       limit: 2,
       with_payload: ["title", "text", "id"],
     });
+    await engine.close();
+  });
+
+  it("shows every chunk of a document whose doc_id its chunks share", async () => {
+    const texts = ["lima night", "lima harbour", "lima berth fees", "lima", "lima"];
+    const chunks = texts.map((text) => ({ doc_id: "peru.pdf", id: undefined, title: "Peru", text }));
+    const { url } = await serving(qdrantServer(chunks as unknown as StoredPassage[], "1.15.1"));
+    const engine = await open(url);
+    const [list] = await engine.searchBatch(["lima"], 5);
+    expect(list.map(({ id }) => id)).toEqual(["peru.pdf", "peru.pdf", "peru.pdf", "peru.pdf"]);
+    expect(new Set(list.map(({ text }) => text))).toEqual(new Set(texts));
+    expect(engine.counts()).toMatchObject({ duplicates: 1 });
+    await engine.close();
+  });
+
+  it("a query that the encoder's endpoint refuses takes no other along", async () => {
+    const { url } = await serving(qdrantServer(passages, "1.15.1"));
+    const words = wordEncoder();
+    const encode: Encoder["encode"] = async (texts, kind, { onRefused } = {}) => {
+      for (const [place, text] of texts.entries()) if (text === "long") onRefused?.(place, new Error("too long"));
+      return words.encode(
+        texts.filter((text) => text !== "long"),
+        kind,
+      );
+    };
+    const engine = await open(url, "wiki", { ...words, encode });
+    const lists = await engine.searchBatch(["long", "owls", "peru"], 1);
+    expect(lists.map((list) => list[0]?.id ?? list.refused)).toEqual(["too long", "owl", "peru"]);
+    await expect(engine.searchBatch(["long"], 1)).rejects.toThrow("too long");
     await engine.close();
   });
 

@@ -1,9 +1,10 @@
 /** @file Qdrant: a collection of passages with vectors, searched by the vectors of the queries. */
 import { UserError } from "../../errors.js";
+import { isAnswer, Refused } from "../../http/chunks.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
-import type { Encoder } from "../dense/encoder.js";
+import { vectorsOf, type Encoder } from "../dense/encoder.js";
 import type { Counts } from "../engine.js";
 import { parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
 import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
@@ -98,20 +99,22 @@ export class QdrantEngine extends RemoteEngine {
     await this.#encoder.close();
   }
 
-  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]> {
+  protected async ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<(Passage[] | Refused)[]> {
     const { address, dimensions, hasQuery } = this.#collection;
-    const vectors_Q_E = await this.#encoder.encode(queries, "query", { signal });
-    if (vectors_Q_E.length !== queries.length * dimensions)
+    const answers = await vectorsOf(this.#encoder, queries, "query", { signal });
+    const vectors = answers.filter(isAnswer);
+    if (vectors.length === 0) return answers.filter((answer) => answer instanceof Refused);
+    if (vectors[0].length !== dimensions)
       throw this.server.error(
-        `its vectors have ${dimensions} numbers, those of ${this.#encoder.name} ${vectors_Q_E.length / queries.length}`,
+        `its vectors have ${dimensions} numbers, those of ${this.#encoder.name} ${vectors[0].length}`,
         { isRetryable: false },
       );
-    const searches = queries.map((_, query) =>
-      this.#search(Array.from(vectors_Q_E.subarray(query * dimensions, (query + 1) * dimensions)), k),
-    );
+    const searches = vectors.map((vector) => this.#search(Array.from(vector), k));
     const route = hasQuery ? "query" : "search";
     const request = { url: `${address}/points/${route}/batch`, body: JSON.stringify({ searches }) };
-    return this.server.json(request, signal, (answer) => this.#listsOf(answer, queries.length));
+    const lists = await this.server.json(request, signal, (answer) => this.#listsOf(answer, vectors.length));
+    let next = 0;
+    return answers.map((answer) => (isAnswer(answer) ? lists[next++] : answer));
   }
 
   #search(vector: readonly number[], limit: number): object {

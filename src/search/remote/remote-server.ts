@@ -1,9 +1,21 @@
 /** @file What engines that ask a server share: distinct queries in chunks, a few requests at a time. The rest is `Service`'s. */
 import { nearest, UserError } from "../../errors.js";
 import type { HttpTools, ServiceRequest } from "../../http/request.js";
-import { askInChunks, defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
+import { askChunks, chunksOf, Refused } from "../../http/chunks.js";
+import { defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { SearchError, checkCount, forDistinct, type Counts, type SearchEngine, type SearchOptions } from "../engine.js";
+import {
+  SearchError,
+  answeredLists,
+  checkCount,
+  forDistinct,
+  withMarks,
+  type Counts,
+  type PassageList,
+  type SearchEngine,
+  type SearchOptions,
+} from "../engine.js";
+import { withoutRepeats } from "../same-passage.js";
 
 export interface RemoteSettings extends ServiceSettings {
   /** Most queries in one request. */
@@ -62,26 +74,31 @@ export abstract class RemoteEngine implements SearchEngine {
   abstract readonly name: string;
   protected readonly server: RemoteServer;
   #duplicates = 0;
+  #refused = 0;
 
   constructor(server: RemoteServer) {
     this.server = server;
   }
 
-  /** Lists lose passages whose id they hold already and what is beyond `k`. */
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+  /** Lists lose passages that they hold already and what is beyond `k`. */
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<PassageList[]> {
     checkCount(k);
     return this.server.call(signal, (whole) =>
       forDistinct(queries, async (distinct) => {
-        const ask = (chunk: readonly string[], until: AbortSignal): Promise<Passage[][]> => this.ask(chunk, k, until);
-        const lists = await askInChunks(distinct, this.server.chunks, whole, ask);
-        return lists.map((list) => this.#withoutRepeats(list, k));
+        const { chunkSize, concurrency } = this.server.chunks;
+        const chunking = { concurrency, sizeOf: (query: string) => query.length };
+        const ask = (chunk: readonly string[], until: AbortSignal): Promise<(Passage[] | Refused)[]> =>
+          this.ask(chunk, k, until);
+        const answers = await askChunks(chunksOf(distinct, chunkSize), chunking, whole, ask);
+        this.#refused += answers.filter((answer) => answer instanceof Refused).length;
+        return answeredLists(answers).map((list) => this.#shortened(list, k));
       }),
     );
   }
 
-  /** `duplicates`: passages that a list held twice. */
+  /** `duplicates`: passages that a list held twice; `queriesRefused`: queries that the server does not take. */
   counts(): Counts {
-    return { ...this.server.counts(), duplicates: this.#duplicates };
+    return { ...this.server.counts(), duplicates: this.#duplicates, queriesRefused: this.#refused };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
@@ -89,18 +106,12 @@ export abstract class RemoteEngine implements SearchEngine {
     this.server.close("the engine is closed");
   }
 
-  /** The passages of each query of a chunk, best first. */
-  protected abstract ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<Passage[][]>;
+  /** The passages of each query of a chunk, best first, or that it is refused. Where a refusal fails all of them, each is asked alone. */
+  protected abstract ask(queries: readonly string[], k: number, signal: AbortSignal): Promise<(Passage[] | Refused)[]>;
 
-  #withoutRepeats(list: readonly Passage[], k: number): Passage[] {
-    const seen = new Set<string>();
-    const kept = list.filter(({ id }) => {
-      if (id === "") return true;
-      if (seen.has(id)) return false;
-      seen.add(id);
-      return true;
-    });
+  #shortened(list: PassageList, k: number): PassageList {
+    const kept = withoutRepeats(list);
     this.#duplicates += list.length - kept.length;
-    return kept.slice(0, k);
+    return withMarks(kept.slice(0, k), list);
   }
 }

@@ -108,7 +108,43 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(detours + 2);
     expect(await scorer.score(pairs)).toEqual(expected);
     expect(bodies).toHaveLength(detours + 4);
-    expect(scorer.counts()).toEqual({ requests: detours + 4, retries: 0, failures: 0, breakerOpen: 0 });
+    expect(scorer.counts()).toEqual({
+      requests: detours + 4,
+      retries: 0,
+      failures: 0,
+      breakerOpen: 0,
+      pairsRefused: 0,
+    });
+  });
+
+  it.each(dialectNames)(
+    "%s: a candidate that is too long takes neither the others nor the finding out along",
+    async (name) => {
+      const { scorer, bodies } = await scoring((body, response) => {
+        if (JSON.stringify(body).includes("endless")) send(response, { error: "413 is not everybody's" }, 400);
+        else services[name](body, response);
+      });
+      const found = Array.from({ length: 31 }, (_, index) => ({ query: "owls at night", passage: `owls ${index}` }));
+      const long = { query: "owls at night", passage: "endless owls ".repeat(500) };
+      const alike = { query: "endless owls", passage: "owls at night" };
+      const scores = await scorer.score([long, ...found, long, alike, ...pairs]);
+      expect(scores).toEqual([undefined, ...found.map(() => 1), undefined, undefined, ...expected]);
+      expect(bodies.length).toBeLessThan(30);
+      expect(scorer.counts?.()).toMatchObject({ pairsRefused: 3 });
+      await expect(scorer.score([long])).rejects.toMatchObject({ status: 400 });
+    },
+  );
+
+  it("a service that refuses everything is asked a few times more, not for each passage", async () => {
+    const many = Array.from({ length: 200 }, (_, index) => ({ query: `q ${index % 4}`, passage: `owls ${index}` }));
+    const named = await scoring((_, response) => send(response, {}, 400), { dialect: "cohere" });
+    await expect(named.scorer.score(many)).rejects.toMatchObject({ status: 400 });
+    expect(named.bodies.length).toBeLessThan(50);
+    server?.closeAllConnections();
+    server?.close();
+    const unnamed = await scoring((_, response) => send(response, {}, 422));
+    await expect(unnamed.scorer.score(many)).rejects.toThrow(/understands none of the ways/);
+    expect(unnamed.bodies).toHaveLength(6);
   });
 
   it("sends each query's passages alone, so many at a time, with model and key", async () => {
@@ -157,7 +193,7 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(3);
     const silent = await scoring(() => undefined, { timeoutMs: 30, retries: 1 });
     await expect(silent.scorer.score(pairs.slice(0, 1))).rejects.toMatchObject({ isRetryable: true });
-    expect(silent.scorer.counts()).toEqual({ requests: 2, retries: 1, failures: 1, breakerOpen: 0 });
+    expect(silent.scorer.counts()).toEqual({ requests: 2, retries: 1, failures: 1, breakerOpen: 0, pairsRefused: 0 });
   });
 
   it.each([
@@ -212,7 +248,8 @@ describe("HttpPairScorer", () => {
   it("says so when a service understands nothing, and hides the key that a service quotes", async () => {
     const { scorer, bodies } = await scoring((_, response) => send(response, "what?", 422));
     await expect(scorer.score(pairs)).rejects.toThrow(/understands none of the ways.*as cohere.*as tei.*as search-r1/);
-    expect(bodies).toHaveLength(3);
+    // As they are, then with the smallest pair alone.
+    expect(bodies).toHaveLength(6);
     const refusing = await scoring((_, response) => send(response, "wrong key tell-nobody", 401), {
       key: "tell-nobody",
     });
@@ -269,7 +306,7 @@ describe("HttpPairScorer", () => {
     expect(bodies).toHaveLength(3);
     await new Promise((resolve) => setTimeout(resolve, 210));
     expect(await scorer.score([pair])).toEqual([3]);
-    expect(scorer.counts()).toEqual({ requests: 4, retries: 0, failures: 4, breakerOpen: 1 });
+    expect(scorer.counts()).toEqual({ requests: 4, retries: 0, failures: 4, breakerOpen: 1, pairsRefused: 0 });
   });
 
   it("leaves no listener behind on a signal that lives as long as a run", async () => {

@@ -1,6 +1,6 @@
 /** @file A `/rerank` service as what judges pairs. */
-import { mapConcurrent } from "../../async.js";
 import type { Pair, PairScorer } from "../engine.js";
+import { askChunks, chunksOf, isAnswer, Refused } from "../../http/chunks.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
@@ -83,14 +83,15 @@ const defaults: Omit<HttpScorerSettings, "url"> = {
 /** The answers of a service that speaks another dialect. */
 const notUnderstood = new Set([400, 422]);
 
-interface Chunk {
-  query: string;
-  passages: string[];
-  /** Where the passages stand among the pairs. */
-  places: number[];
+/** A pair as it is sent, with its place among the caller's. */
+interface Placed extends Pair {
+  place: number;
 }
 
-/** Each request holds one query and passages of its own alone. Failures are `SearchError`s; the key is in none of them. */
+/**
+ * Each request holds one query and passages of its own alone. One that is refused is asked for in halves, down to the pair that the service does
+ * not take: it has no score. Failures are `SearchError`s; the key is in none of them.
+ */
 export class HttpPairScorer implements PairScorer {
   readonly name: string;
   readonly #model: string;
@@ -99,6 +100,7 @@ export class HttpPairScorer implements PairScorer {
   #dialect: DialectName | undefined;
   /** Requests in dialects that the service does not speak: they are no failures of it. */
   #misunderstood = 0;
+  #refused = 0;
 
   /** @throws UserError for an address that is no http(s) URL or holds a password or key, and for an invalid key */
   constructor(given: Partial<HttpScorerSettings> & { url: string }, tools: Partial<HttpTools> = {}) {
@@ -124,13 +126,13 @@ export class HttpPairScorer implements PairScorer {
     );
   }
 
-  async score(pairs: readonly Pair[], { signal }: SearchOptions = {}): Promise<number[]> {
+  async score(pairs: readonly Pair[], { signal }: SearchOptions = {}): Promise<(number | undefined)[]> {
     return this.#service.call(signal, (whole) => this.#scoreAll(pairs, whole));
   }
 
   counts(): Readonly<Record<string, number>> {
     const counts = this.#service.counts();
-    return { ...counts, failures: counts.failures - this.#misunderstood };
+    return { ...counts, failures: counts.failures - this.#misunderstood, pairsRefused: this.#refused };
   }
 
   /** Ends requests under way; they fail with a `SearchError`. */
@@ -138,63 +140,79 @@ export class HttpPairScorer implements PairScorer {
     this.#service.close();
   }
 
-  async #scoreAll(pairs: readonly Pair[], signal: AbortSignal): Promise<number[]> {
+  async #scoreAll(pairs: readonly Pair[], signal: AbortSignal): Promise<(number | undefined)[]> {
     const { chunkSize, concurrency } = this.#chunks;
-    const scores = new Array<number>(pairs.length);
-    const score = async (chunk: Chunk, until: AbortSignal): Promise<void> => {
-      const answer = await this.#scoreChunk(chunk, until);
-      for (const [index, place] of chunk.places.entries()) scores[place] = answer[index];
-    };
-    const chunks = chunksOf(pairs, chunkSize);
+    const chunks = pairsByQuery(pairs).flatMap((own) => chunksOf(own, chunkSize));
+    const placed = chunks.flat();
+    const ask = (chunk: readonly Placed[], until: AbortSignal): Promise<number[]> =>
+      this.#dialect === undefined ? this.#askSomehow(chunk, placed, until) : this.#ask(this.#dialect, chunk, until);
+    const asking = (some: readonly Placed[][]): Promise<(number | Refused)[]> =>
+      askChunks(some, { concurrency, sizeOf }, signal, ask);
     // The first request alone where it also finds out how the service is spoken to.
-    if (this.#dialect === undefined) for (const first of chunks.splice(0, 1)) await score(first, signal);
-    await mapConcurrent(chunks, concurrency, score, { signal });
+    const first = this.#dialect === undefined ? await asking(chunks.splice(0, 1)) : [];
+    const answers = [...first, ...(await asking(chunks))];
+    const refused = answers.filter((answer) => answer instanceof Refused);
+    this.#refused += refused.length;
+    if (refused.length > 0 && refused.length === pairs.length) throw refused[0].error;
+    const scores = new Array<number | undefined>(pairs.length).fill(undefined);
+    for (const [index, { place }] of placed.entries()) {
+      const answer = answers[index];
+      if (isAnswer(answer)) scores[place] = answer;
+    }
     return scores;
   }
 
-  async #scoreChunk(chunk: Chunk, signal: AbortSignal): Promise<number[]> {
-    if (this.#dialect !== undefined) return this.#ask(this.#dialect, chunk, signal);
-    const refused: string[] = [];
-    for (const name of dialectNames) {
-      try {
-        const scores = await this.#ask(name, chunk, signal);
-        this.#dialect = name;
-        return scores;
-      } catch (error) {
-        if (!(error instanceof SearchError) || !notUnderstood.has(error.status ?? 0)) throw error;
-        this.#misunderstood++;
-        refused.push(`as ${name}: ${error.message}`);
+  /**
+   * Asks in each dialect. Where all are refused, the smallest of `all` pairs is asked alone: a service that does not take it understands none.
+   * @throws SearchError; that of the service's own dialect where it takes that pair
+   */
+  async #askSomehow(chunk: readonly Placed[], all: readonly Placed[], signal: AbortSignal): Promise<number[]> {
+    const smallest = all.reduce((one, other) => (sizeOf(other) < sizeOf(one) ? other : one));
+    const refusals = new Map<DialectName, SearchError>();
+    for (const pairs of chunk.length === 1 && chunk[0] === smallest ? [chunk] : [chunk, [smallest]]) {
+      for (const name of dialectNames) {
+        try {
+          const scores = await this.#ask(name, pairs, signal);
+          this.#dialect = name;
+          if (pairs === chunk) return scores;
+        } catch (error) {
+          if (!(error instanceof SearchError) || !notUnderstood.has(error.status ?? 0)) throw error;
+          this.#misunderstood++;
+          refusals.set(name, refusals.get(name) ?? error);
+          continue;
+        }
+        throw refusals.get(name) as SearchError;
       }
     }
-    const why = `it understands none of the ways in which such services are asked (${refused.join(" ")})`;
+    const told = [...refusals].map(([name, { message }]) => `as ${name}: ${message}`);
+    const why = `it understands none of the ways in which such services are asked (${told.join(" ")})`;
     throw this.#service.error(why, {});
   }
 
-  #ask(name: DialectName, { query, passages }: Chunk, signal: AbortSignal): Promise<number[]> {
+  /** Of pairs with one query. */
+  #ask(name: DialectName, pairs: readonly Placed[], signal: AbortSignal): Promise<number[]> {
     const dialect = dialects[name];
-    const body = JSON.stringify(dialect.request(query, passages, this.#model));
+    const passages = pairs.map(({ passage }) => passage);
+    const body = JSON.stringify(dialect.request(pairs[0].query, passages, this.#model));
     return this.#service.json({ url: this.#service.url, body }, signal, (answer) => dialect.scores(answer, passages));
   }
 }
 
-/** Passages of one query, at most `size` of them. */
-function chunksOf(pairs: readonly Pair[], size: number): Chunk[] {
-  const placesOf = new Map<string, number[]>();
-  for (const [place, { query }] of pairs.entries()) {
-    const places = placesOf.get(query);
-    if (places === undefined) placesOf.set(query, [place]);
-    else places.push(place);
+/** Of two pairs the smaller is more likely to be taken; an empty passage is refused by many services. */
+function sizeOf({ query, passage }: Pair): number {
+  return passage.trim() === "" ? Infinity : query.length + passage.length;
+}
+
+/** JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them. */
+function pairsByQuery(pairs: readonly Pair[]): Placed[][] {
+  const byQuery = new Map<string, Placed[]>();
+  for (const [place, { query, passage }] of pairs.entries()) {
+    const placed = { query: query.toWellFormed(), passage: passage.toWellFormed(), place };
+    const others = byQuery.get(query);
+    if (others === undefined) byQuery.set(query, [placed]);
+    else others.push(placed);
   }
-  const chunks: Chunk[] = [];
-  for (const [query, all] of placesOf) {
-    for (let start = 0; start < all.length; start += size) {
-      const places = all.slice(start, start + size);
-      // JSON can hold halves of surrogate pairs, UTF-8 cannot: servers written in Python fail on them.
-      const passages = places.map((place) => pairs[place].passage.toWellFormed());
-      chunks.push({ query: query.toWellFormed(), places, passages });
-    }
-  }
-  return chunks;
+  return [...byQuery.values()];
 }
 
 function addressOf(text: string): { url: string; model: string } {

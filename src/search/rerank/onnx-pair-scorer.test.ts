@@ -1,4 +1,3 @@
-import type { PairScorer } from "../engine.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -10,14 +9,14 @@ import { openOnnxPairScorer, type OnnxPairScorerOptions } from "./onnx-pair-scor
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-pairs-"));
 const one = await writeTinyBert(path.join(root, "one"), { labels: 1 });
 /** Starting a worker takes longer than most tests: those of one kind are shared. */
-const opened = new Map<string, Promise<PairScorer>>();
+const opened = new Map<string, ReturnType<typeof openOnnxPairScorer>>();
 
 afterAll(async () => {
   for (const scorer of opened.values()) await (await scorer.catch(() => undefined))?.close();
   rmSync(root, { recursive: true, force: true });
 });
 
-function open(location: string, options: OnnxPairScorerOptions = {}): Promise<PairScorer> {
+function open(location: string, options: OnnxPairScorerOptions = {}): ReturnType<typeof openOnnxPairScorer> {
   const key = JSON.stringify([location, options]);
   const scorer = opened.get(key) ?? openOnnxPairScorer(location, { threads: 1, ...options });
   opened.set(key, scorer);

@@ -1,6 +1,6 @@
 /** @file A cross-encoder in a worker: reads query and passage together and says how well they fit. */
 import { UserError } from "../../errors.js";
-import type { PairScorer } from "../engine.js";
+import type { Pair, PairScorer, SearchOptions } from "../engine.js";
 import { readModelFolder } from "../text-model/model-folder.js";
 import { TextModel, type TextModelOptions } from "../text-model/text-model.js";
 
@@ -11,12 +11,20 @@ export interface OnnxPairScorerOptions extends TextModelOptions {
   activation?: "none" | "sigmoid";
 }
 
+/** A model of our own cuts what is too long and refuses no pair. */
+interface LocalPairScorer extends PairScorer {
+  score(pairs: readonly Pair[], options?: SearchOptions): Promise<number[]>;
+}
+
 /**
  * Opens a cross-encoder such as cross-encoder/ms-marco-MiniLM-L6-v2.
  * @param location a Hugging Face folder, an ONNX file in it, or `hf:ORG/NAME`
  * @throws UserError when it is missing, cannot be used, or is no cross-encoder
  */
-export async function openOnnxPairScorer(location: string, options: OnnxPairScorerOptions = {}): Promise<PairScorer> {
+export async function openOnnxPairScorer(
+  location: string,
+  options: OnnxPairScorerOptions = {},
+): Promise<LocalPairScorer> {
   const { variant = "", activation = "none", hub, ...modelOptions } = options;
   const files = await readModelFolder(location, variant, hub);
   const probe = { pairs: [{ query: "a", passage: "b" }] };

@@ -424,9 +424,19 @@ describe("failures", () => {
     expect(engine.counts()).toMatchObject({ breakerOpen: 1 });
   });
 
+  it("one query that is refused takes no other along; where all are, the search fails", async () => {
+    const { engine } = scripted(({ url }) =>
+      url.searchParams.get("q") === "a" ? new Response("", { status: 422 }) : nothing(),
+    );
+    const lists = await engine.searchBatch(["b", "a", "", "c"], 1);
+    expect(lists.map(({ refused }) => refused !== undefined)).toEqual([false, true, false, false]);
+    expect(lists[1].refused).toContain("answered 422");
+    await expect(engine.searchBatch(["a", ""], 1)).rejects.toMatchObject({ status: 422 });
+  });
+
   it("one query that fails stops the others", async () => {
     const { engine, requests } = scripted(
-      ({ url }) => (url.searchParams.get("q") === "a" ? new Response("", { status: 400 }) : nothing()),
+      ({ url }) => (url.searchParams.get("q") === "a" ? new Response("", { status: 403 }) : nothing()),
       { concurrency: 2 },
     );
     await expect(engine.searchBatch("abcdefgh".split(""), 1)).rejects.toBeInstanceOf(SearchError);

@@ -1,11 +1,20 @@
 /** @file The web as a search engine: a search service finds pages, and their snippets, or what stands on the pages, are the passages. */
 import { DeadlineError, Gate, withDeadline } from "../../async.js";
 import { UserError } from "../../errors.js";
+import { askChunks, chunksOf } from "../../http/chunks.js";
 import { checkKey, serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
-import { checkCount, forDistinct, SearchError, type SearchEngine, type SearchOptions } from "../engine.js";
+import {
+  answeredLists,
+  checkCount,
+  forDistinct,
+  SearchError,
+  type PassageList,
+  type SearchEngine,
+  type SearchOptions,
+} from "../engine.js";
 import { timesOf, type EngineContext, type EngineSettings } from "../settings.js";
 import { cleanQuery, cleanText } from "./clean.js";
 import { Pages } from "./pages.js";
@@ -58,6 +67,8 @@ export async function openWeb(
 export class WebEngine implements SearchEngine {
   readonly name: WebEngineName;
   readonly endpoint: string;
+  /** A page is one passage, whatever is shown of it. */
+  readonly idsArePassages = true;
   readonly #provider: WebProvider;
   readonly #settings: Pick<WebSettings, "concurrency" | "deadlineMs" | "pages">;
   /** Hidden from code that prints or clones an engine. */
@@ -89,14 +100,19 @@ export class WebEngine implements SearchEngine {
     );
   }
 
-  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<Passage[][]> {
+  async searchBatch(queries: readonly string[], k: number, { signal }: SearchOptions = {}): Promise<PassageList[]> {
     checkCount(k);
     return forDistinct(queries, (distinct) => {
       const { concurrency, deadlineMs } = this.#settings;
       // A query's deadline begins when its turn comes; this one bounds the wait for that, where other calls fill the line.
       const boundMs = (Math.ceil(distinct.length / concurrency) + 1) * deadlineMs;
-      const search = (whole: AbortSignal): Promise<Passage[][]> =>
-        Promise.all(distinct.map((query) => this.#gate.run(() => this.#search(query, k, whole), { signal: whole })));
+      const chunking = { concurrency: Infinity, sizeOf: (query: string) => query.length };
+      const search = async (whole: AbortSignal): Promise<PassageList[]> =>
+        answeredLists(
+          await askChunks(chunksOf(distinct, 1), chunking, whole, async ([query], until) => [
+            await this.#gate.run(() => this.#search(query, k, until), { signal: until }),
+          ]),
+        );
       return this.#service.call(signal, search, boundMs);
     });
   }
