@@ -1,7 +1,7 @@
 /**
  * @file Compares how chat templates are rendered here with how Hugging Face transformers renders them: every template that the Python package
  * TRL ships, over conversations with thoughts, tools and calls. Prints the figures of docs/models.md.
- * `npx tsx scripts/compare-chat-templates.ts [--library]`; `PYTHON` names a Python with pip, transformers and jinja2 (default python3).
+ * `npm run compare-templates [-- --library]`; `PYTHON` names a Python with pip, transformers and jinja2 (default python3).
  * With `--library` the bare `@huggingface/jinja` renders instead.
  */
 import { spawnSync } from "node:child_process";

@@ -159,9 +159,12 @@ function scores({ before, after, kind, outcome }: ExportedRun): string {
 
 function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string {
   const protocol = protocolNamed(config.rollout.protocol);
-  const { chat } = config.rollout;
+  const { chat, templateVariables } = config.rollout;
   const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
-  const way = isChat ? "as a user's message through the chat template" : "as plain text, without a chat template";
+  const told = Object.entries(templateVariables).map(([name, value]) => code(`${name}=${JSON.stringify(value)}`));
+  const way = isChat
+    ? `as a user's message through the chat template${told.length === 0 ? "" : `, which is told ${told.join(", ")}`}`
+    : "as plain text, without a chat template";
   const [open, close] = protocol.search;
   return `## How it searches
 

@@ -136,9 +136,12 @@ export async function warnAboutPrompt({ model, rollout }: Config, terminal: Term
   );
   // A run whose configuration cannot be read has a model all the same.
   if (trained === undefined) return;
-  const sets = (["protocol", "chat", "context"] as const).flatMap((key) =>
-    trained[key] === rollout[key] ? [] : [`--set rollout.${key}=${trained[key]}`],
-  );
+  const sets = (["protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
+    const [before, now] = [trained, rollout].map(({ [key]: value }) =>
+      typeof value === "string" ? value : `'${JSON.stringify(value)}'`,
+    );
+    return before === now ? [] : [`--set rollout.${key}=${before}`];
+  });
   if (sets.length > 0)
     terminal.note(`The model was trained with another prompt than it is given now. As it knows it: ${sets.join(" ")}`);
 }

@@ -6,8 +6,8 @@
  * turn that the template opens (as in the released code of Search-R1).
  */
 import { UserError } from "../errors.js";
-import type { ChatMessage, ChatTemplate, Tokenizer } from "../types.js";
-import type { Protocol } from "./protocol.js";
+import type { ChatMessage, ChatTemplate, TemplateVariables, Tokenizer } from "../types.js";
+import type { Protocol, TagPair } from "./protocol.js";
 
 /** `auto`: where the model has a chat template and the protocol's prompt is an instruction. */
 export type ChatMode = "auto" | "always" | "never";
@@ -31,11 +31,49 @@ export function usesChat(mode: ChatMode, protocol: Protocol, tokenizer: Tokenize
   return mode === "always" || (mode === "auto" && protocol.chat && tokenizer.chatTemplate !== undefined);
 }
 
+const told = new WeakMap<Tokenizer, Map<string, Tokenizer>>();
+
+/** The tokenizer with a chat template that is always told `variables`; made once for each, since much is prepared per tokenizer. */
+export function withTemplateVariables(tokenizer: Tokenizer, variables: TemplateVariables): Tokenizer {
+  const { chatTemplate: template } = tokenizer;
+  if (template === undefined || Object.keys(variables).length === 0) return tokenizer;
+  const made = told.get(tokenizer) ?? new Map<string, Tokenizer>();
+  told.set(tokenizer, made);
+  const key = JSON.stringify(variables);
+  const known = made.get(key);
+  if (known !== undefined) return known;
+  const { vocabSize, eosIds, padId, specialTokens, startIds } = tokenizer;
+  const chatTemplate: ChatTemplate = {
+    source: template.source,
+    render: (messages, options) =>
+      template.render(messages, { ...options, variables: { ...variables, ...options.variables } }),
+  };
+  const bound: Tokenizer = {
+    ...{ vocabSize, eosIds, padId, specialTokens, startIds, chatTemplate },
+    encode: (text) => tokenizer.encode(text),
+    decode: (tokens) => tokenizer.decode(tokens),
+  };
+  made.set(key, bound);
+  return bound;
+}
+
+/**
+ * What a prompt ends with of a thought: its opening tag, or a thought without words; empty for most. Chat templates of reasoning models
+ * write either where the assistant begins.
+ */
+export function begunThought(prompt: string, [open, close]: TagPair): string {
+  const text = prompt.trimEnd();
+  if (text.endsWith(open)) return open;
+  if (!text.endsWith(close)) return "";
+  const thought = text.slice(text.lastIndexOf(open));
+  return thought.startsWith(open) && thought.slice(open.length, -close.length).trim() === "" ? thought : "";
+}
+
 /**
  * A prompt as the model reads it.
  * @param prompt what the protocol says, the question in it sanitized
  * @param options.noStartToken a base model's prompt does not get the token that begins its texts (faithful mode)
- * @throws UserError as `usesChat` does, and when the template refuses a conversation of one user's message
+ * @throws UserError as `usesChat` does, and when the template refuses a conversation of one user's message or leaves the message out
  */
 export function makePrompt(
   prompt: string,
@@ -46,6 +84,12 @@ export function makePrompt(
     const template = tokenizer.chatTemplate as ChatTemplate;
     // The template writes the token that begins a text, or the model wants none here: nothing is added.
     const text = template.render([{ role: "user", content: prompt }], { addGenerationPrompt: true });
+    if (!text.includes(prompt.trim())) {
+      throw new UserError(
+        "The model's chat template does not write the user's message: the model would never read the question. Such templates expect " +
+          "messages in parts, with images, or rewrite their text. Set rollout.chat=never to give the model the bare prompt, or mend the template.",
+      );
+    }
     return { text, tokens_T: tokenizer.encode(text) };
   }
   const tokens_T = tokenizer.encode(prompt);

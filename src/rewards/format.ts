@@ -11,6 +11,7 @@
  * 3. No answer scores as no answer; the original took the prompt's example. 4. Retrieval looks for whole words in passages
  * (`retrievedAnswer`).
  */
+import { begunThought } from "../prompts/chat.js";
 import type { Protocol, TagPair } from "../prompts/protocol.js";
 import { protocolTags } from "../prompts/render.js";
 import type { Trajectory } from "../types.js";
@@ -27,7 +28,8 @@ export function isWellFormed(trajectory: Trajectory, protocol: Protocol, options
   if (trajectory.finishReason !== "answered") return false;
   const turns = trajectory.texts.filter((_, index) => trajectory.segments[index].role === "policy");
   if (turns.length === 0) return false;
-  turns[0] = begunThought(trajectory, protocol.think) + turns[0];
+  // A thought that the prompt has begun belongs to the first turn.
+  if (trajectory.segments[0].role === "prompt") turns[0] = begunThought(trajectory.texts[0], protocol.think) + turns[0];
   return turns.every(
     (text, index) => turnKind(text, protocol, options) === (index < turns.length - 1 ? "search" : "answer"),
   );
@@ -60,15 +62,6 @@ export function searchR1FormatReward(protocol: Protocol, weights: SearchR1Format
     if (wellFormed) return structure + (retrievedAnswer(trajectory, question.answers) ? retrieval : 0);
     return trajectory.answer === null ? 0 : final;
   };
-}
-
-/** What the prompt ends with of a thought: its opening tag, or a thought without words. Chat templates of reasoning models write either. */
-function begunThought({ segments, texts }: Trajectory, [open, close]: TagPair): string {
-  const prompt = segments[0].role === "prompt" ? texts[0].trimEnd() : "";
-  if (prompt.endsWith(open)) return open;
-  if (!prompt.endsWith(close)) return "";
-  const thought = prompt.slice(prompt.lastIndexOf(open));
-  return thought.startsWith(open) && thought.slice(open.length, -close.length).trim() === "" ? thought : "";
 }
 
 /** The token with which a model ends its turn, as its tokenizer spells it: `<|im_end|>`, `<｜end▁of▁sentence｜>`, `</s>`, … */

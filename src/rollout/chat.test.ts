@@ -99,8 +99,50 @@ describe("an instruct model", () => {
   });
 });
 
+describe("variables of the chat template (5)", () => {
+  const switched = {
+    chatTemplate: createChatTemplate(
+      `${chatml}{% if enable_thinking is false %}<think>\n\n</think>\n\n{% else %}<think>\n{% endif %}`,
+      {},
+    ),
+  };
+  const end = `<|im_end|>\n<|im_start|>assistant\n`;
+
+  it("reach it", async () => {
+    const opened = await rollout(question, setup([answer], switched));
+    expect(opened.texts[0].endsWith(`${end}<think>\n`)).toBe(true);
+    const given = setup([`Paris.<|im_end|> never written`, answer], switched, {
+      templateVariables: { enable_thinking: false },
+    });
+    const closed = await rollout(question, given);
+    expect(closed.texts[0].endsWith(`${end}<think>\n\n</think>\n\n`)).toBe(true);
+    // The end of a turn is known all the same.
+    expect(closed.texts[1]).toBe("Paris.<|im_end|>");
+  });
+
+  it("are refused where nothing reads them, before anything is sampled", () => {
+    const templateVariables = { enable_thinkin: false };
+    expect(() => requireRoom(question, setup([answer], switched, { templateVariables }))).toThrow(
+      /enable_thinkin.*Did you mean enable_thinking\?/,
+    );
+    for (const given of [setup([answer], {}), setup([answer], switched, { chat: "never" })]) {
+      expect(() => requireRoom(question, { ...given, templateVariables })).toThrow(/do not go through a chat template/);
+    }
+  });
+});
+
 describe("what cannot go through a chat template", () => {
   it.each([
+    [
+      "one that leaves the message out",
+      { chatTemplate: createChatTemplate("{{ messages[0].role }}", {}) },
+      /not write the user's message/,
+    ],
+    [
+      "one that never ends",
+      { chatTemplate: createChatTemplate("{% for i in range(9) %}{{ i }}{% endfor %}", {}, { budget: { steps: 5 } }) },
+      /more than 5 steps/,
+    ],
     ["no template", {}, /no chat template/],
     ["one that refuses", { chatTemplate: createChatTemplate("{{ raise_exception('No users.') }}", {}) }, /No users\./],
     ["one that is broken", { chatTemplate: createChatTemplate("{% if %}", {}) }, /not a Jinja template/],
@@ -118,7 +160,7 @@ describe("what cannot go through a chat template", () => {
   });
 });
 
-it("a base model's row begins with its BOS, in the prompt's segment (5)", async () => {
+it("a base model's row begins with its BOS, in the prompt's segment (6)", async () => {
   const bos = byteTokenizer(searchR1).specialTokens.get("<|im_start|>") as number;
   const { segments, texts } = await rollout(question, setup([answer], { startIds: [bos] }));
   expect(texts[0]).toBe(`<|im_start|>${asked}`);

@@ -18,7 +18,7 @@ import type { z } from "zod";
 import { DeadlineError, withDeadline } from "../async.js";
 import { UserError } from "../errors.js";
 import type { Policy, Sample } from "../contracts/policy.js";
-import { makePrompt, type ChatMode, type Prompt } from "../prompts/chat.js";
+import { makePrompt, usesChat, withTemplateVariables, type ChatMode, type Prompt } from "../prompts/chat.js";
 import type { Sanitizer } from "../prompts/sanitize.js";
 import { makeSanitizer } from "../prompts/sanitize.js";
 import { endIds, parseAction, turnStops } from "../prompts/parse.js";
@@ -26,7 +26,7 @@ import type { Protocol } from "../prompts/protocol.js";
 import { renderFailedSearch, renderObservation, renderPassages, renderPrompt } from "../prompts/render.js";
 import { deriveSeed } from "../random.js";
 import type { SearchEngine } from "../search/engine.js";
-import type { Question, Tokenizer, Trajectory } from "../types.js";
+import type { Question, TemplateVariables, Tokenizer, Trajectory } from "../types.js";
 import { askSearch, type SearchOutcome } from "./ask-search.js";
 import { makeObservation, showPassages } from "./observation.js";
 import { TrajectoryBuilder } from "./trajectory-builder.js";
@@ -38,6 +38,8 @@ export interface RolloutOptions {
   protocol: Protocol;
   /** Whether the prompt goes through the model's chat template. Default auto: where it has one and the protocol's prompt is an instruction. */
   chat?: ChatMode;
+  /** What the chat template is told, such as `{ enable_thinking: false }`. Default nothing. */
+  templateVariables?: TemplateVariables;
   /**
    * `question`: one search with the question itself comes first, whose passages stand in the prompt or, where the protocol's has no place
    * for them, in an observation behind it. `maxSearches` does not count it. Default none.
@@ -88,6 +90,7 @@ export class PromptTooLong extends UserError {}
 
 const defaults = {
   chat: rolloutDefaults.chat,
+  templateVariables: rolloutDefaults.templateVariables,
   context: rolloutDefaults.context,
   faithful: {},
   temperature: rolloutDefaults.temperature,
@@ -147,11 +150,35 @@ export function requireRoom(question: Question, options: RolloutOptions): void {
 function settle(options: RolloutOptions): Settings {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const merged = { ...defaults, ...given } as Required<RolloutOptions>;
-  const { protocol, policy, maxObservationTokens } = merged;
+  const { protocol, maxObservationTokens } = merged;
+  const policy = withVariables(merged);
   return {
     ...merged,
+    policy,
     limit: Math.min(merged.maxTokens, policy.contextLength),
     ...preparedFor(protocol, policy.tokenizer, maxObservationTokens),
+  };
+}
+
+/** The policy, its chat template told the variables. */
+function withVariables({
+  policy,
+  chat,
+  protocol,
+  templateVariables,
+}: Required<RolloutOptions>): RolloutOptions["policy"] {
+  const names = Object.keys(templateVariables);
+  if (names.length === 0) return policy;
+  if (!usesChat(chat, protocol, policy.tokenizer)) {
+    throw new UserError(
+      `rollout.templateVariables sets ${names.join(", ")}, but prompts do not go through a chat template: the model has none, or rollout.chat ` +
+        `or protocol ${protocol.name} do without. Leave the setting out, or set rollout.chat=always.`,
+    );
+  }
+  return {
+    tokenizer: withTemplateVariables(policy.tokenizer, templateVariables),
+    contextLength: policy.contextLength,
+    sample: (prefix_T, options) => policy.sample(prefix_T, options),
   };
 }
 

@@ -4,6 +4,20 @@ import { protocolNames } from "../prompts/protocol.js";
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
+/** What rollouts and transformers give every template themselves. */
+const ownVariables = new Set(
+  "messages tools documents add_generation_prompt bos_token eos_token pad_token unk_token loop namespace range raise_exception strftime_now true false none True False None".split(
+    " ",
+  ),
+);
+const templateVariables = z
+  .record(z.string(), z.union([z.string().max(10_000), z.number(), z.boolean(), z.null()]))
+  .refine(
+    (variables) => Object.keys(variables).every((name) => /^[A-Za-z]\w*$/.test(name) && !ownVariables.has(name)),
+    {
+      error: `the names must be those of a template's own switches, such as enable_thinking, and none of ${[...ownVariables].join(", ")}`,
+    },
+  );
 const off = z.boolean().default(false);
 
 export const rolloutFields = {
@@ -19,6 +33,9 @@ export const rolloutFields = {
     .describe(
       "put the prompt through the model's chat template; auto: where the model has one and the protocol's prompt is an instruction",
     ),
+  templateVariables: templateVariables
+    .default({})
+    .describe("what the chat template is told besides the messages, such as enable_thinking=false"),
   context: z
     .enum(["none", "question"])
     .default("none")

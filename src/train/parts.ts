@@ -207,6 +207,7 @@ export function rolloutSettings({
   return {
     protocol: protocolNamed(rollout.protocol),
     chat: rollout.chat,
+    templateVariables: rollout.templateVariables,
     context: rollout.context,
     topK: search.topK,
     searchTimeoutMs: search.timeoutMs,

@@ -65,6 +65,10 @@ describe("parseConfig", () => {
     ],
     [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
     [{ rollout: { topP: 0 } }, /rollout.topP: /],
+    [{ rollout: { templateVariables: { messages: "" } } }, /templateVariables: the names must be/],
+    [{ rollout: { templateVariables: { bos_token: "" } } }, /templateVariables: the names must be/],
+    [{ rollout: { templateVariables: { "a b": true } } }, /templateVariables: the names must be/],
+    [{ rollout: { templateVariables: { enable_thinking: { a: 1 } } } }, /rollout.templateVariables.enable_thinking: /],
     [{ run: { executionProvider: "webgpu" } }, /run.executionProvider: only cpu computes right gradients .*engine.md/],
     [{ run: { executionProvider: "" } }, /run.executionProvider: only cpu/],
     [{ rollout: { maxTokensPerTurn: 600 } }, /maxTokensPerTurn \(600\) is larger/],
@@ -148,6 +152,7 @@ describe("applySets", () => {
         "search.engine=random",
         "algorithm.maskRetrieved=false",
         "reward.weights.search-cost=0.5",
+        "rollout.templateVariables.enable_thinking=false",
         "model.folder=123",
       ]),
     );
@@ -156,6 +161,7 @@ describe("applySets", () => {
     expect(config.search.engine).toBe("random");
     expect(config.algorithm.maskRetrieved).toBe(false);
     expect(config.reward.weights).toEqual({ "exact-match": 1, "search-cost": 0.5 });
+    expect(config.rollout.templateVariables).toEqual({ enable_thinking: false });
     expect(config.model.folder).toBe("123");
     expect(config.train.steps).toBe(5);
   });

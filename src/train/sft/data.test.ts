@@ -3,11 +3,13 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Transcript } from "../../data/transcripts.js";
+import { createChatTemplate } from "../../engine/io/chat-template.js";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import { trainBpe } from "../../engine/io/train-bpe.js";
 import { scriptedPolicy } from "../../policy/scripted.js";
 import { byteTokenizer } from "../../policy/testing.js";
 import { searchR1 } from "../../prompts/protocol.js";
+import { isWellFormed } from "../../rewards/format.js";
 import { rollout } from "../../rollout/rollout.js";
 import { traceToLine } from "../../rollout/trace.js";
 import type { Passage, Trajectory } from "../../types.js";
@@ -117,6 +119,33 @@ describe("a transcript as a training sequence", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  });
+
+  it("does not open a thought that the chat template has opened", async () => {
+    const template = (opens: string): string =>
+      `{% for m in messages %}<|im_start|>{{ m.content }}{% endfor %}{% if quiet %}<think>\n\n</think>\n\n{% else %}${opens}{% endif %}`;
+    const firstTurn = async (
+      opens: string,
+      keys: ConfigInput["rollout"] = {},
+      text = policyTexts[0],
+    ): Promise<string> => {
+      const tokenizer = { ...byteTokenizer(), chatTemplate: createChatTemplate(template(opens), {}) };
+      const turns = transcript.turns.with(0, { role: "policy", text, tokens_T: tokenizer.encode(text) });
+      const made = await sequence({ ...transcript, turns }, { tokenizer, contextLength: 4096 }, configOf(keys));
+      const { segments, texts } = made.trajectory;
+      expect(tokenizer.decode(segments[1].tokens_T)).toBe(texts[1]);
+      expect(texts[3]).toBe(policyTexts[1]);
+      expect(isWellFormed(made.trajectory, searchR1)).toBe(true);
+      return texts[1];
+    };
+    const continued = "I need it. </think>\n<search> capital of Peru </search>";
+    expect(await firstTurn("<think>\n")).toBe(continued);
+    expect(await firstTurn("<think>", {}, continued)).toBe(continued);
+    expect(await firstTurn("")).toBe(policyTexts[0]);
+    expect(await firstTurn("<think>\n", { chat: "never" })).toBe(policyTexts[0]);
+    // A thought that the template has also closed is over.
+    const after = "<search> capital of Peru </search>";
+    expect(await firstTurn("<think>\n", { templateVariables: { quiet: true } }, after)).toBe(after);
   });
 
   it("keeps the ids that were sampled where they say the same, and else encodes", async () => {

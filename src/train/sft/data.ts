@@ -9,6 +9,7 @@ import { trajectoryToDatum } from "../../algorithms/datum.js";
 import type { Transcript } from "../../data/transcripts.js";
 import { UserError } from "../../errors.js";
 import type { Policy, Sample } from "../../contracts/policy.js";
+import { begunThought } from "../../prompts/chat.js";
 import type { Protocol } from "../../prompts/protocol.js";
 import { PromptTooLong, rollout } from "../../rollout/rollout.js";
 import type { SearchEngine } from "../../search/engine.js";
@@ -44,7 +45,7 @@ export async function sequenceOf(
         "Set rollout.context=none for the warm-up.",
     );
   }
-  const replay = new Replay(transcript, tokenizer);
+  const replay = new Replay(transcript, tokenizer, settings.protocol);
   let trajectory: Trajectory;
   try {
     trajectory = await rollout(
@@ -55,7 +56,7 @@ export async function sequenceOf(
         // As many as were shown: how many a search brings is the transcript's business.
         topK: Number.MAX_SAFE_INTEGER,
         search: replay,
-        policy: { tokenizer, contextLength, sample: (_prefix_T, { maxTokens }) => replay.sample(maxTokens) },
+        policy: { tokenizer, contextLength, sample: (prefix_T, { maxTokens }) => replay.sample(prefix_T, maxTokens) },
       },
     );
   } catch (error) {
@@ -95,11 +96,13 @@ class Replay implements SearchEngine {
   readonly name = "transcript";
   readonly #transcript: Transcript;
   readonly #tokenizer: Tokenizer;
+  readonly #protocol: Protocol;
   #turn = -1;
 
-  constructor(transcript: Transcript, tokenizer: Tokenizer) {
+  constructor(transcript: Transcript, tokenizer: Tokenizer, protocol: Protocol) {
     this.#transcript = transcript;
     this.#tokenizer = tokenizer;
+    this.#protocol = protocol;
   }
 
   /** Whether what the environment says is given as text in place of passages. */
@@ -107,14 +110,23 @@ class Replay implements SearchEngine {
     return this.#transcript.turns.some((turn) => turn.role === "environment" && "text" in turn);
   }
 
-  sample(maxTokens: number): Promise<Sample> {
+  sample(prefix_T: readonly number[], maxTokens: number): Promise<Sample> {
     this.#turn += 1;
     const turn = this.#transcript.turns[2 * this.#turn];
     if (turn?.role !== "policy")
       throw new Error(`internal: ${this.#transcript.place} has no policy turn ${this.#turn}`);
-    const tokens_T = this.#tokensOf(turn.text, turn.tokens_T);
+    const text = this.#turn === 0 ? this.#continued(turn.text, prefix_T) : turn.text;
+    const tokens_T = this.#tokensOf(text, turn.tokens_T);
     if (tokens_T.length > maxTokens) return Promise.reject(new TurnTooLong(maxTokens));
     return Promise.resolve({ tokens_T, logprobs_T: tokens_T.map(() => 0), stopReason: "stop" });
+  }
+
+  /** The first turn behind its prompt. Where the chat template has opened the thought, the turn does not open it again. */
+  #continued(text: string, prompt_T: readonly number[]): string {
+    const [open] = this.#protocol.think;
+    const isOpen = begunThought(this.#tokenizer.decode(prompt_T), this.#protocol.think) === open;
+    const turn = text.trimStart();
+    return isOpen && turn.startsWith(open) ? turn.slice(open.length).trimStart() : text;
   }
 
   /** What was sampled, where it was: text that is encoded again may come out in other pieces. */
