@@ -21,8 +21,16 @@ describe("sanitize", () => {
     ["mathematical brackets", "⟨think⟩", "(think)"],
     ["full-width letters and slash", "<／ｓｅａｒｃｈ>", "(／ｓｅａｒｃｈ)"],
     ["split by a zero-width space", "<ans\u200bwer>", "(answer)"],
-    ["split by a zero-width joiner", "<ans\u200dwer>", "(ans\u200dwer)"],
-    ["split by a soft hyphen", "</infor\u00admation>", "(/infor\u00admation)"],
+    ["split by a zero-width joiner", "<ans\u200dwer>", "(answer)"],
+    ["split by a soft hyphen", "</infor\u00admation>", "(/information)"],
+    ["split by variation selectors", "<sea\ufe00rch\u{e0101}>", "(search)"],
+    ["split by fillers and a grapheme joiner", "<th\u115fi\u3164n\u034fk>", "(think)"],
+    ["with entities", "&lt;/answer&gt; &#60;think&#x3E; &amp;lt;search&amp;#62;", "(/answer) (think) (search)"],
+    ["with entities inside", "<se&shy;ar&#99;h>", "(se&shy;ar&#99;h)"],
+    ["with an entity without its semicolon", "&lt/search&gt", "(/search)"],
+    ["Cyrillic and Greek letters", "<аnѕwеr> </ѕеаrсһ> <ΤНΙΝΚ>", "(аnѕwеr) (/ѕеаrсһ) (ΤНΙΝΚ)"],
+    ["hidden in variation selectors", "a\u{e0121}\u{e0131}b", "ab"],
+    ["joiners where nothing joins", "a\u200db 北\u200d京 مي\u200c\u200cx \u200d", "ab 北京 ميx "],
     ["a combining accent inside", "<sear\u0301ch>", "(sear\u0301ch)"],
     ["a bracket with a stroke", "≮/search>", "(/search)"],
     ["the end of text", "<|endoftext|>", "(|endoftext|)"],
@@ -49,6 +57,8 @@ describe("sanitize", () => {
       "search the answer, think about information",
       "می‌خواهم 👩‍👩‍👧 क्ष día\tname\nnext line",
       "<b>bold</b> <searching> <answers>",
+      "क्‍ष ශ්‍රී می‌خواهم ❤️ 1️⃣ 👩🏽‍🚀 👩‍❤️‍👨 ✔︎",
+      "&lt;b&gt; AT&T &amp; co. &notanentity; &#x110000; поиск <поиск> ответ",
     ]) {
       expect(sanitize(text)).toEqual({ text, count: 0 });
     }

@@ -1,16 +1,19 @@
 /**
  * @file Retrieved text is data. Here everything in it that the model or its tokenizer could take for structure is made
- * harmless: protocol tags, special tokens and the markers of its chat template in any disguise, control characters, direction marks.
+ * harmless: protocol tags, special tokens and the markers of its chat template in any disguise, control characters, direction marks, invisible
+ * characters.
  *
- * Tags are looked for in a *skeleton* of the text: compatibility forms decomposed (NFKD), lower case, look-alike brackets
- * made plain, white space and invisible characters dropped. So `</ANSWER>`, `< / answer >`, `＜/answer＞` and an
- * `</answer>` split by a zero-width space all have the skeleton `</answer>`. What is found has its brackets replaced by
- * round ones: a person still reads what the document said, and the model reads no tag.
+ * 1. Tags are looked for in the text's skeleton (`skeleton.ts`). What is found has its brackets replaced by round ones: a person still reads what
+ *    the document said, and the model reads no tag.
+ * 2. Of invisible characters (`Default_Ignorable_Code_Point`) those stay that writing needs: joiners between letters of scripts that join (Persian,
+ *    the scripts of India), and what makes one emoji of several.
+ * 3. What the model's tokenizer makes of the text is the business of `rollout/observation.ts`, which looks at the tokens and at their text.
  */
 import type { Tokenizer } from "../types.js";
 import { chatMarkers } from "./chat.js";
 import type { Protocol } from "./protocol.js";
 import { protocolTags } from "./render.js";
+import { fold, foldPiece, piecesOf, skeletonOf } from "./skeleton.js";
 
 interface Sanitized {
   text: string;
@@ -24,18 +27,28 @@ export interface Sanitizer {
   countTags(text: string): number;
 }
 
-/** Controls (all but tab and newline), direction marks, invisible operators, byte-order marks, tag characters. */
+/** Controls (all but tab and newline), direction marks and everything else that is not seen. */
 const unwanted =
-  /(?:\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}])+/gu;
+  /(?:\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\p{Default_Ignorable_Code_Point}])+/gu;
+const joining = "Arab Syrc Mong Nkoo Deva Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Khmr Mymr Tibt"
+  .split(" ")
+  .map((name) => `\\p{scx=${name}}`);
+/** Invisible characters with a purpose, each with what must stand around it: joiners, and what makes one emoji of several. */
+const needed: readonly { run: RegExp; before: RegExp; after: RegExp }[] = [
+  {
+    run: /^[\u200c\u200d]$/,
+    before: new RegExp(`[${joining.join("")}]$`, "u"),
+    after: new RegExp(`^[${joining.join("")}]`, "u"),
+  },
+  {
+    run: /^\ufe0f?\u200d$/,
+    before: /[\p{Extended_Pictographic}\p{Emoji_Modifier}]$/u,
+    after: /^\p{Extended_Pictographic}/u,
+  },
+  { run: /^[\ufe0e\ufe0f]$/, before: /\p{Extended_Pictographic}$/u, after: /^/ },
+  { run: /^\ufe0f$/, before: /[0-9#*]$/, after: /^\u20e3/ },
+];
 const loneSurrogates = /[\ud800-\udfff]+/gu;
-/** Dropped from skeletons; legitimate elsewhere (joiners in Persian or emoji, accents), so not removed from the text. */
-const ignorable = /[\s\p{Cf}\p{Mn}\p{Me}\u115f\u1160\u3164\uffa0]+/gu;
-const lookAlikes = new Map(
-  Object.entries({ "<": "‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">": "›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/": "⁄∕⧸╱⟋", "|": "∣ǀ│❘⏐¦" }).flatMap(
-    ([plain, others]) => [...others].map((other) => [other, plain] as const),
-  ),
-);
-const lookAlike = new RegExp(`[${[...lookAlikes.keys()].join("")}]`, "gu");
 const roundBracketOf = new Map([
   ["<", "("],
   [">", ")"],
@@ -87,7 +100,7 @@ export function makeSanitizer(
       let count = 0;
       let clean = text
         .replace(loneSurrogates, () => (count++, "\ufffd"))
-        .replace(unwanted, () => (count++, ""))
+        .replace(unwanted, (run, place: number, whole: string) => (isNeeded(run, place, whole) ? run : (count++, "")))
         .replaceAll("\r\n", "\n");
       // Rounding brackets cannot make a new tag unless a special token has round brackets; then deleting ends it.
       for (let round = 0; ; round++) {
@@ -104,52 +117,6 @@ export function makeSanitizer(
 interface Range {
   start: number;
   end: number;
-}
-
-interface Skeleton {
-  folded: string;
-  /** For each unit of `folded`, where its character begins and ends in the text. */
-  starts: number[];
-  ends: number[];
-}
-
-function skeletonOf(text: string): Skeleton {
-  const pieces: string[] = [];
-  const starts: number[] = [];
-  const ends: number[] = [];
-  for (let position = 0; position < text.length;) {
-    const folded = foldAt(text, position);
-    const end = position + ((text.codePointAt(position) as number) > 0xffff ? 2 : 1);
-    for (let unit = 0; unit < folded.length; unit++) {
-      starts.push(position);
-      ends.push(end);
-    }
-    pieces.push(folded);
-    position = end;
-  }
-  return { folded: pieces.join(""), starts, ends };
-}
-
-/** Folds of characters met so far, by code point. */
-const folds = new Map<number, string>();
-
-function foldAt(text: string, position: number): string {
-  const codePoint = text.codePointAt(position) as number;
-  const known = folds.get(codePoint);
-  if (known !== undefined) return known;
-  const folded = fold(String.fromCodePoint(codePoint));
-  folds.set(codePoint, folded);
-  return folded;
-}
-
-/** The skeleton without positions. The same for a text as for its characters one by one: what is context-bound is dropped. */
-function fold(text: string): string {
-  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase().replace(/\s+/g, "");
-  return text
-    .normalize("NFKD")
-    .toLowerCase()
-    .replace(ignorable, "")
-    .replace(lookAlike, (character) => lookAlikes.get(character) as string);
 }
 
 /** Where skeletons stand in a folded text, leftmost first, longest first. */
@@ -200,13 +167,22 @@ function replaceRanges(text: string, ranges: readonly Range[], replace: (match: 
   return result + text.slice(position);
 }
 
+/** Whether a run of invisible characters is one that writing needs where it stands. */
+function isNeeded(run: string, place: number, text: string): boolean {
+  if (run.length > 2) return false;
+  // Two units: what stands around may be a surrogate pair.
+  const before = text.slice(Math.max(0, place - 2), place);
+  const after = text.slice(place + run.length, place + run.length + 2);
+  return needed.some((one) => one.run.test(run) && one.before.test(before) && one.after.test(after));
+}
+
 /** `</search>` → `(/search)`; a token without brackets disappears. */
 function roundBrackets(match: string): string {
   let changed = false;
-  const result = [...match].map((character) => {
-    const round = roundBracketOf.get(foldAt(character, 0));
+  const result = piecesOf(match).map((piece) => {
+    const round = roundBracketOf.get(foldPiece(piece));
     changed ||= round !== undefined;
-    return round ?? character;
+    return round ?? piece;
   });
   return changed ? result.join("") : "";
 }

@@ -112,12 +112,16 @@ function fit(
 ): Block | null {
   const block = render(shown);
   if (block.tokens_T.length > maxTokens) return null;
-  // Each passage is clean by itself; this catches a tag that forms where two of them, or passage and template, meet.
   const bare = render(shown.map(() => ({ title: "", text: "" })));
-  const sameTags = sanitizer.countTags(block.text) === sanitizer.countTags(bare.text);
+  // Each passage is clean by itself; this catches a tag that forms where two of them, or passage and template, meet.
+  if (sanitizer.countTags(block.text) !== sanitizer.countTags(bare.text)) return null;
   const specials = new Set(tokenizer.specialTokens.values());
-  const count = (tokens: readonly number[]): number => tokens.filter((token) => specials.has(token)).length;
-  return sameTags && count(block.tokens_T) === count(bare.tokens_T) ? block : null;
+  const count = ({ tokens_T }: Block): number => tokens_T.filter((token) => specials.has(token)).length;
+  if (count(block) !== count(bare)) return null;
+  // What the tokenizer makes of it is what the model reads: bytes spelled out, or word pieces, may come together to a tag.
+  const read = tokenizer.decode(block.tokens_T);
+  if (read === block.text) return block;
+  return sanitizer.countTags(read) === sanitizer.countTags(tokenizer.decode(bare.tokens_T)) ? block : null;
 }
 
 /** The first tokens of a block; its closing tag is lost, as in Search-R1's code (generation.py:77-91). */
