@@ -36,7 +36,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files of src/ itself that everybody may import. */
-const shared = ["types", "errors", "random", "async", "lru", "telemetry"];
+const shared = ["types", "errors", "random", "async", "lru", "telemetry", "printable"];
 
 interface Arrow {
   from: string;

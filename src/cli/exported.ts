@@ -1,12 +1,12 @@
 /** @file What `sleuth export` hands back: a run's model, a checkpoint, an adapter or any model; and the records of the run that made it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { locateBase } from "../engine/io/adapter-base.js";
 import { isAdapterFolder } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../files/manifest.js";
-import type { BestScore, TrainState } from "../train/checkpoint.js";
+import { requireWhole, stepsBehind } from "../train/checkpoint.js";
 import type { Config } from "../train/config/config.js";
 import { modelFolder } from "../train/model-folder.js";
 import { readResult, type TestReports } from "../train/result.js";
@@ -56,7 +56,10 @@ async function modelAt(place: string, given: string): Promise<string> {
     if (problem === null) return policy;
     throw new UserError(`The checkpoint ${place} is damaged (${problem}). Name another one, or the run.`);
   }
-  if (existsSync(place)) return place;
+  if (existsSync(place)) {
+    await requireWhole(place);
+    return place;
+  }
   throw new UserError(
     `There is nothing at ${given}. Name a run folder, a checkpoint, an adapter folder, a model folder or a .gguf file.`,
   );
@@ -84,7 +87,7 @@ export async function readExportedRun(folder: string, location: string): Promise
   const { kind = "train", starts } = await readStarts(folder);
   const config = await readRunConfig(folder);
   const result = await readResult(folder);
-  const step = stepOf(location);
+  const step = await stepsBehind(location);
   const ended = result !== null && result.status !== "interrupted";
   // Tests are of the best checkpoint, or of the last one where there is none.
   const isTested = ended && (result.best?.step ?? result.steps) === step;
@@ -110,15 +113,7 @@ async function comingFrom(start: string): Promise<Pick<ExportedRun, "earlier" | 
     seen.add(run);
     const { kind = "train" } = await readStarts(run);
     const config = await readRunConfig(run);
-    earlier.unshift({ kind, config, step: stepOf(model) });
+    earlier.unshift({ kind, config, step: await stepsBehind(model) });
     model = config.model.folder;
   }
-}
-
-/** Steps behind a checkpoint, as the file beside it says. */
-function stepOf(location: string): number | undefined {
-  const files = [path.join(location, "best.json"), path.join(location, "..", "state.json")];
-  const file = files.find((name) => existsSync(name));
-  if (file === undefined) return undefined;
-  return (JSON.parse(readFileSync(file, "utf8")) as BestScore | TrainState).step;
 }

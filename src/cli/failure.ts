@@ -1,6 +1,7 @@
 /** @file How a failure ends the process: what is printed, and the exit status. */
 import { CommanderError } from "commander";
 import { UserError } from "../errors.js";
+import { printableMessage } from "../printable.js";
 import { SearchError } from "../search/engine.js";
 import { Interrupted, interruptedStatus } from "./interrupt.js";
 
@@ -26,8 +27,16 @@ const systemErrors: Readonly<Record<string, string>> = {
   EMFILE: "Too many open files. Raise the limit with ulimit -n.",
 };
 
-/** Sorts what was thrown; undefined when it was no failure at all (help or version were asked for). */
+/**
+ * Sorts what was thrown; undefined when it was no failure at all (help or version were asked for). Messages quote files, servers and command
+ * lines: what is printed of them is printable and of bounded length.
+ */
 export function classify(error: unknown): Failure | undefined {
+  const failure = sort(error);
+  return failure && { ...failure, message: printableMessage(failure.message) };
+}
+
+function sort(error: unknown): Failure | undefined {
   if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : { kind: "usage", message: "" };
   if (error instanceof Interrupted) return { kind: "interrupted", message: "Interrupted." };
   if (error instanceof UserError || error instanceof SearchError) return { kind: "user", message: error.message };

@@ -1,6 +1,7 @@
 /** @file The `sleuth` command: the list of verbs, and how a failure ends it. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { jsonLine, printableMessage } from "../printable.js";
 import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
@@ -78,7 +79,8 @@ function buildProgram(host: VerbHost): Command {
     .showHelpAfterError("Add --help for options and examples.")
     .configureOutput({
       writeOut: (text) => host.stdout.write(text),
-      writeErr: (text) => host.stderr.write(text),
+      // Its messages quote arguments.
+      writeErr: (text) => host.stderr.write(printableMessage(text)),
     })
     .addHelpText("after", "\nStart with: sleuth demo (a few minutes). Each verb has its own --help with examples.");
   for (const verb of verbs) addVerb(program, verb, host);
@@ -91,8 +93,8 @@ function report(error: unknown, json: boolean, { stdout, stderr }: { stdout: Sin
   const failure = classify(error);
   if (!failure) return 0;
   if (failure.message !== "") stderr.write(`${failure.message}\n`);
-  const message = failure.message || (error as Error).message;
-  if (json) stdout.write(`${JSON.stringify({ error: { kind: failure.kind, message } })}\n`);
+  const message = failure.message || printableMessage((error as Error).message);
+  if (json) stdout.write(jsonLine({ error: { kind: failure.kind, message } }));
   return exitStatus[failure.kind];
 }
 

@@ -7,6 +7,7 @@ import { collect, integer } from "./run-options.js";
 import { count, percent, table } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
+import { printable } from "../printable.js";
 import type { Verb } from "./verb.js";
 
 interface Options {
@@ -168,9 +169,9 @@ function printDisagreement(terminal: Terminal, rescored: Rescored, { before, aft
   terminal.print(
     paint(`  ${before} ${score(rescored.before)} → ${after} ${score(rescored.after)}`) + dim(`  ${rescored.place}`),
   );
-  terminal.print(`    question  ${printable(rescored.question)}`);
-  terminal.print(`    expected  ${rescored.expected.map(printable).join(" | ")}`);
-  terminal.print(`    answer    ${rescored.answer === null ? dim("none") : printable(rescored.answer)}`);
+  terminal.print(`    question  ${inLine(rescored.question)}`);
+  terminal.print(`    expected  ${rescored.expected.map(inLine).join(" | ")}`);
+  terminal.print(`    answer    ${rescored.answer === null ? dim("none") : inLine(rescored.answer)}`);
 }
 
 function score(value: number): string {
@@ -178,8 +179,10 @@ function score(value: number): string {
 }
 
 /** On one line and without escape sequences; what is long is cut. */
-function printable(text: string): string {
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
+function inLine(text: string): string {
+  const line = printable(text)
+    .replace(/[\s\ufffd]+/g, " ")
+    .trim();
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 

@@ -1,6 +1,7 @@
 /** @file What engines found, for people: one list, or several side by side. Nothing that was found can steer the terminal. */
 import { Analyzer } from "../search/text/analyzer.js";
-import { highlightMatches, printable, snippet } from "../search/text/highlight.js";
+import { printable } from "../printable.js";
+import { highlightMatches, snippet } from "../search/text/highlight.js";
 import type { Passage } from "../types.js";
 import type { Column } from "./search.js";
 import { duration, fitColumns, visibleWidth } from "./terminal/format.js";

@@ -1,5 +1,6 @@
 /** @file What an evaluation found: one record per question, and the numbers computed from them with their intervals. */
 import type { FinishReason, Question, Trajectory } from "../types.js";
+import { z } from "zod";
 import { bootstrapMean, mean, wilson, type Estimate } from "./intervals.js";
 
 /** One question's attempt, as it stands in the per-question JSONL. */
@@ -94,6 +95,29 @@ export function toEvaluation(records: EvaluationRecord[], run: { temperature: nu
 
 /** An evaluation without its records, small enough for result.json and events. */
 export type EvaluationReport = Omit<Evaluation, "records">;
+
+// JSON has null for what is no number, such as the mean of nothing.
+const number = z.number().nullable();
+const estimate = z.object({ value: number, low: number, high: number });
+const summary = {
+  n: z.int().nonnegative(),
+  exactMatch: estimate,
+  // Reports of older versions have none.
+  squadMatch: estimate.optional(),
+  reward: estimate,
+  answered: estimate,
+  searchesPerQuestion: estimate,
+  searchesToNeeded: number,
+  failedSearches: number,
+  finish: z.record(z.string(), number),
+};
+/** A report as it stands in a file. */
+export const reportSchema = z.looseObject({
+  ...summary,
+  temperature: z.number(),
+  seconds: number,
+  perHop: z.array(z.looseObject({ hops: z.number(), summary: z.looseObject(summary) })),
+}) as unknown as z.ZodType<EvaluationReport>;
 
 /** Leaves the records out. */
 export function toReport(evaluation: Evaluation): EvaluationReport {

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { balancedSample, type AtlasQuestion } from "../data/atlas/questions.js";
 import { saveModelFolder } from "../engine/io/model-folder.js";
@@ -12,6 +13,7 @@ import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import type { Datum } from "../types.js";
 import { recoverFolder, removeUnfinished, writeError, replaceFolder } from "../files/durable.js";
+import { readJsonAs } from "../files/json-file.js";
 import { takeLock } from "../files/lock.js";
 import { manifestProblem, writeManifest } from "../files/manifest.js";
 import { checkBase, type BaseCheck } from "./check.js";
@@ -82,6 +84,9 @@ interface PretrainState {
   tokens: number;
   sequences: number;
 }
+
+const count = z.int().nonnegative();
+const stateSchema: z.ZodType<PretrainState> = z.object({ step: count, tokens: count, sequences: count });
 
 interface PretrainResult {
   /** The finished model; null when the run was stopped. */
@@ -254,7 +259,9 @@ async function prepare(folder: string, world: Atlas, settings: PretrainSettings)
         `${folder} holds a pretraining run with other settings. Name another folder, delete this one, or use the settings in ${path.join(start, "pretrain.json")}.`,
       );
     }
-    return JSON.parse(await readFile(path.join(start, "tokenizer.json"), "utf8")) as TokenizerJson;
+    const schema = z.looseObject({ model: z.looseObject({ vocab: z.record(z.string(), z.int()) }) });
+    const file = path.join(start, "tokenizer.json");
+    return (await readJsonAs(file, schema, `Delete ${folder} to begin anew.`)) as unknown as TokenizerJson;
   }
   const tokenizer = atlasTokenizerJson(world, settings.vocabSize);
   const config = modelConfig(settings, tokenizer);
@@ -313,5 +320,5 @@ async function resume(policy: Policy, checkpoint: string): Promise<PretrainState
     throw new UserError(`The checkpoint ${checkpoint} is damaged: ${problem}. Delete it to begin anew.`);
   }
   await policy.load(path.join(checkpoint, "policy"));
-  return JSON.parse(await readFile(path.join(checkpoint, "state.json"), "utf8")) as PretrainState;
+  return readJsonAs(path.join(checkpoint, "state.json"), stateSchema, `Delete ${checkpoint} to begin anew.`);
 }

@@ -2,6 +2,7 @@
 import picocolors from "picocolors";
 import { z } from "zod";
 import { UserError } from "../errors.js";
+import { printable } from "../printable.js";
 import type { Question, Trajectory } from "../types.js";
 
 /** What one line of a trace file holds. */
@@ -149,9 +150,4 @@ function highlight(text: string, content: string, paint: (text: string) => strin
   const start = content === "" ? -1 : text.lastIndexOf(content);
   if (start < 0) return text;
   return text.slice(0, start) + paint(content) + text.slice(start + content.length);
-}
-
-/** Neither a model nor a document may send escape sequences to the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }

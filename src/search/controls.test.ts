@@ -1,7 +1,8 @@
 /** @file The controls, and what a terminal shows. */
 import { describe, expect, it } from "vitest";
 import { Analyzer } from "./text/analyzer.js";
-import { highlightMatches, printable, snippet } from "./text/highlight.js";
+import { printable } from "../printable.js";
+import { highlightMatches, snippet } from "./text/highlight.js";
 import { EmptyEngine, RandomEngine } from "./controls.js";
 
 describe("random", () => {

@@ -3,13 +3,15 @@
  * the seed and the step, so besides the policy (weights and optimizer) only a few numbers need keeping.
  */
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import type { AlgorithmState } from "../algorithms/algorithm.js";
 import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import { writeError, writeFileDurably, replaceFolder } from "../files/durable.js";
-import { manifestProblem, writeManifest } from "../files/manifest.js";
+import { readJsonAs } from "../files/json-file.js";
+import { hasManifest, manifestProblem, writeManifest } from "../files/manifest.js";
 import type { Config } from "./config/config.js";
 import { truncateMetrics } from "./metrics-file.js";
 import type { MetricValues } from "./metrics.js";
@@ -21,6 +23,10 @@ export interface BestScore {
   step: number;
   score: number;
 }
+
+const bestSchema = z.object({ step: z.int().nonnegative(), score: z.number() });
+/** The watch keeps a healthy policy without a score. */
+const keptSchema = bestSchema.partial({ score: true });
 
 /** Everything a run knows besides its policy and its configuration. */
 export interface TrainState {
@@ -38,6 +44,17 @@ export interface TrainState {
   /** Metrics of the last step until it is evaluated and written; a run that stops before that begins with it when it continues. */
   pending: MetricValues | null;
 }
+
+/** What the algorithm and the watch remember is theirs. JSON has null for metrics that are no numbers. */
+const stateSchema = z.looseObject({
+  step: z.int().nonnegative(),
+  drawn: z.int().nonnegative(),
+  seconds: z.number().nonnegative(),
+  algorithm: z.record(z.string(), z.unknown()).nullable(),
+  best: bestSchema.nullable(),
+  watch: z.looseObject({ lines: z.array(z.unknown()), rollbacks: z.array(z.unknown()) }).optional(),
+  pending: z.record(z.string(), z.number().nullable()).nullable(),
+}) as unknown as z.ZodType<TrainState>;
 
 /** Where a new run begins: before its first step, with the evaluation of the untrained policy still to come. */
 const startState: TrainState = { step: 0, drawn: 0, seconds: 0, algorithm: null, best: null, pending: {} };
@@ -142,18 +159,28 @@ export async function saveCheckpoint(
 export async function findCheckpoint(runFolder: string, warn: (message: string) => void): Promise<Checkpoint | null> {
   const folders = await checkpointFolders(runFolder);
   for (const folder of folders) {
-    const problem = await manifestProblem(folder);
-    if (problem === null) {
-      const state = JSON.parse(await readFile(path.join(folder, "state.json"), "utf8")) as TrainState;
-      return { folder, policyFolder: path.join(folder, "policy"), state };
-    }
-    warn(`The checkpoint ${folder} is damaged (${problem}) and is passed over.`);
+    const read = await readCheckpoint(folder);
+    if (typeof read !== "string") return read;
+    warn(`The checkpoint ${folder} is damaged (${read}) and is passed over.`);
   }
   if (folders.length === 0) return null;
   throw new UserError(
     `Every checkpoint in ${path.join(runFolder, "checkpoints")} is damaged, so the run cannot continue. ` +
       "Start it again in another folder (run.folder), or delete the checkpoints to begin this one from its first step.",
   );
+}
+
+/** The checkpoint, or what is wrong with it. */
+async function readCheckpoint(folder: string): Promise<Checkpoint | string> {
+  const problem = await manifestProblem(folder);
+  if (problem !== null) return problem;
+  try {
+    const state = await readJsonAs(path.join(folder, "state.json"), stateSchema, "It is passed over.");
+    return { folder, policyFolder: path.join(folder, "policy"), state };
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
 }
 
 /** Checkpoint folders, newest first. */
@@ -209,5 +236,40 @@ export async function copyBest(runFolder: string, name: "healthy"): Promise<void
 export async function readBest(runFolder: string, name: "best" | "healthy" = "best"): Promise<BestScore | null> {
   const folder = path.join(runFolder, name);
   if (!existsSync(folder) || (await manifestProblem(folder)) !== null) return null;
-  return JSON.parse(await readFile(path.join(folder, "best.json"), "utf8")) as BestScore;
+  const kept = await readJsonAs(path.join(folder, "best.json"), keptSchema, "Train again.").catch((error: unknown) => {
+    if (error instanceof UserError) return null;
+    throw error;
+  });
+  return kept as BestScore | null;
+}
+
+/**
+ * Steps behind the model of a checkpoint (`RUN/best`, `RUN/checkpoints/step-N/policy`), as the file beside it says; undefined for other models.
+ * @throws UserError when that file is damaged
+ */
+export async function stepsBehind(model: string): Promise<number | undefined> {
+  const files = [path.join(model, "best.json"), path.join(model, "..", "state.json")];
+  const file = files.find((name) => existsSync(name));
+  if (file === undefined) return undefined;
+  const advice = "The checkpoint is damaged: name another one, or train again.";
+  return (await readJsonAs(file, z.looseObject({ step: z.int().nonnegative() }), advice)).step;
+}
+
+/** `RUN/best` and `RUN/checkpoints/step-N/policy`; the manifest of the second lies above it. */
+const modelOfCheckpoint = /[\\/](?:(?:best|healthy)|checkpoints[\\/]step-\d+[\\/](policy))$/;
+
+/**
+ * Refuses the model of a run's checkpoint whose files are not those that were written. Other models, copies of a checkpoint's too, are taken as
+ * they are.
+ * @throws UserError
+ */
+export async function requireWhole(model: string): Promise<void> {
+  const found = modelOfCheckpoint.exec(path.resolve(model));
+  if (found === null) return;
+  const folder = found[1] === undefined ? model : path.dirname(path.resolve(model));
+  const problem = (await hasManifest(folder)) ? await manifestProblem(folder) : null;
+  if (problem === null) return;
+  throw new UserError(
+    `The checkpoint ${folder} is damaged (${problem}). Name another checkpoint of its run, or train again.`,
+  );
 }

@@ -2,11 +2,11 @@
  * @file The evaluations of a run. Validation questions draw the curve and choose the checkpoint that is kept; test questions judge the
  * policy before and after training, with every attempt on file.
  */
-import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { toReport, type Evaluation, type EvaluationReport } from "../eval/evaluation.js";
+import { reportSchema, toReport, type Evaluation, type EvaluationReport } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
+import { readOptionalJsonAs } from "../files/json-file.js";
 import { writeError, writeFileDurably } from "../files/durable.js";
 import { traceToLine } from "../rollout/trace.js";
 import { keepPolicy, type BestScore, type TrainState } from "./checkpoint.js";
@@ -122,5 +122,5 @@ export async function savedReports(run: Run, when: "before" | "after"): Promise<
 
 async function savedReport(run: Run, name: string): Promise<EvaluationReport | null> {
   const file = path.join(run.folder, "evaluations", `${name}.json`);
-  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as EvaluationReport) : null;
+  return (await readOptionalJsonAs(file, reportSchema, "Delete it: the evaluation is made again.")) ?? null;
 }

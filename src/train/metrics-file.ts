@@ -1,8 +1,9 @@
 /** @file `metrics.jsonl`: one line per step, on the disk before the next step begins. */
-import { existsSync } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { writeError, writeFileDurably } from "../files/durable.js";
+import { readOptionalText } from "../files/json-file.js";
 import { parseJsonLines, toJsonLines } from "../files/lines.js";
 import type { MetricLine } from "./metrics.js";
 
@@ -30,12 +31,21 @@ export async function appendMetrics(runFolder: string, line: MetricLine): Promis
 /** Metrics that had another name in older runs. */
 const renamed: Readonly<Record<string, keyof MetricLine>> = { "passages/neutralised": "passages/sanitized" };
 
-/** All lines of a run, oldest first; a torn last line, as a crash leaves it, is left out. */
+/** JSON has null for numbers that are not finite. */
+const lineSchema = z.record(z.string(), z.number().nullable()).and(z.looseObject({ step: z.int() }));
+
+/**
+ * All lines of a run, oldest first; a torn last line, as a crash leaves it, is left out, and so is what is no line of metrics.
+ * @throws UserError when the file cannot be read
+ */
 export async function readMetrics(runFolder: string): Promise<MetricLine[]> {
   const file = path.join(runFolder, fileName);
-  if (!existsSync(file)) return [];
-  const lines = parseJsonLines(await readFile(file, "utf8")) as (MetricLine | undefined)[];
-  return lines.filter((line) => line !== undefined).map(withNewNames);
+  const text = await readOptionalText(file);
+  if (text === undefined) return [];
+  return parseJsonLines(text).flatMap((line) => {
+    const parsed = lineSchema.safeParse(line);
+    return parsed.success ? [withNewNames(parsed.data as MetricLine)] : [];
+  });
 }
 
 /** Drops the lines after `step` (all of them for −1), which the continued run writes again. */

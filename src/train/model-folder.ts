@@ -11,6 +11,7 @@ import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
+import { requireWhole } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
@@ -36,6 +37,7 @@ export async function locateModel(
   const model = modelFolder(location);
   if (!existsSync(model)) throw noModel(nameOrPath);
   if (existsSync(path.join(model, "run.json"))) throw runAsModel(model);
+  await requireWhole(model);
   if (!isAdapterFolder(model)) return { model, baseName: nameOfModel(name, model) };
   const { base: named } = await readAdapterConfig(model);
   const base = await locateBase(model, named && modelFolder(named), options);

@@ -1,8 +1,8 @@
 /** @file What a run ends with: `result.json`. */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
-import type { EvaluationReport } from "../eval/evaluation.js";
+import { z } from "zod";
+import { reportSchema, type EvaluationReport } from "../eval/evaluation.js";
+import { readOptionalJsonAs } from "../files/json-file.js";
 import type { BestScore } from "./checkpoint.js";
 import { writeFileDurably } from "../files/durable.js";
 import type { WatchState } from "./watch/watch.js";
@@ -41,12 +41,37 @@ export async function saveResult(result: { folder: string }): Promise<void> {
   await writeFileDurably(path.join(result.folder, "result.json"), JSON.stringify(result, null, 2) + "\n");
 }
 
-/** The result of a run that ended; null for one that did not. */
+/** Of `sleuth train` and `sleuth sft`; what only one of them has is optional. */
+const testSchema = z.object({ greedy: reportSchema, sampled: reportSchema.optional() }).nullable().optional();
+const resultSchema = z.looseObject({
+  status: z.enum(["finished", "out-of-time", "interrupted", "stopped"]),
+  steps: z.int().nonnegative(),
+  seconds: z.number().nonnegative(),
+  best: z.object({ step: z.int().nonnegative(), score: z.number() }).nullable(),
+  watch: z
+    .looseObject({
+      rollbacks: z.array(z.looseObject({ step: z.number(), to: z.number(), cause: z.string() })),
+      learningRateScale: z.number(),
+      stopped: z.string().nullable(),
+    })
+    .optional(),
+  before: testSchema,
+  after: testSchema,
+  transcripts: z.object({ training: z.number(), validation: z.number(), leftOut: z.number() }).optional(),
+  validation: z.object({ before: z.number().nullable(), best: z.number().nullable() }).optional(),
+  peakMemoryMb: z.number(),
+});
+
+/**
+ * The result of a run that ended; null for one that did not.
+ * @throws UserError when it is damaged
+ */
 export async function readResult<Result extends { folder: string } = TrainResult>(
   folder: string,
 ): Promise<Result | null> {
-  const file = path.join(folder, "result.json");
-  return existsSync(file) ? { ...(JSON.parse(await readFile(file, "utf8")) as Result), folder } : null;
+  const advice = "Delete it: the same command goes on from the run's last checkpoint and writes it again.";
+  const result = await readOptionalJsonAs(path.join(folder, "result.json"), resultSchema, advice);
+  return result === undefined ? null : ({ ...result, folder } as unknown as Result);
 }
 
 /** Largest resident memory of this process so far, in MB. */

@@ -4,16 +4,18 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
 import { configDifferences, parseConfig, type Config } from "./config/config.js";
 import { recoverFolder, removeUnfinished, writeError, writeFileDurably } from "../files/durable.js";
+import { parseJson, readOptionalJsonAs, readOptionalText } from "../files/json-file.js";
 import { isLockOf, takeLock, type Unlock } from "../files/lock.js";
 
 const configName = "config.json";
@@ -142,24 +144,18 @@ function lockRun(folder: string): Promise<Unlock> {
   );
 }
 
-/** The configuration a run was started with. */
+/**
+ * The configuration a run was started with.
+ * @throws UserError when the folder is no run's, and when its configuration is damaged
+ */
 export async function readRunConfig(folder: string): Promise<Config> {
   const file = path.join(folder, configName);
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (cause) {
+  const text = await readOptionalText(file);
+  if (text === undefined)
     throw new UserError(
       `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train, sft or demo made.`,
-      { cause },
     );
-  }
-  try {
-    return parseConfig(JSON.parse(text), file);
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError(`${file} is damaged: ${(cause as Error).message}. Restore it or start a new run.`, { cause });
-  }
+  return parseConfig(parseJson(text, file, "Restore it or start a new run."), file);
 }
 
 /** The configuration is what makes a folder a run's; it is there whole, or not at all. The lock is held. */
@@ -225,10 +221,31 @@ interface Starts {
   starts: Start[];
 }
 
-/** What `run.json` holds; no starts where there is no such file. */
+const startsSchema: z.ZodType<Starts> = z.object({
+  kind: z.enum(["train", "sft"]).optional(),
+  starts: z.array(
+    z.looseObject({
+      startedAt: z.string(),
+      command: z.array(z.string()),
+      sleuth: z.string(),
+      commit: z.string().nullable().optional(),
+      node: z.string(),
+      runtime: z.string(),
+      platform: z.string(),
+      cpu: z.string(),
+      cores: z.number(),
+    }),
+  ),
+});
+
+/**
+ * What `run.json` holds; no starts where there is no such file.
+ * @throws UserError when it is damaged
+ */
 export async function readStarts(folder: string): Promise<Starts> {
-  const file = path.join(folder, "run.json");
-  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Starts) : { starts: [] };
+  const advice =
+    'It only records when the run was started: where it cannot be restored, write {"kind":"train","starts":[]} (or "sft") into it.';
+  return (await readOptionalJsonAs(path.join(folder, "run.json"), startsSchema, advice)) ?? { starts: [] };
 }
 
 async function recordStart(folder: string, kind: RunKind): Promise<void> {

@@ -6,7 +6,7 @@ import { countWords } from "../../search/documents/chunk.js";
 import { findSources } from "../../search/documents/find.js";
 import { largestDocument } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
-import { printable } from "../../search/text/highlight.js";
+import { printable } from "../../printable.js";
 import type { IndexOptions } from "./corpus.js";
 import { count } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";

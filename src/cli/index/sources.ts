@@ -7,7 +7,7 @@ import { UserError } from "../../errors.js";
 import { findSources } from "../../search/documents/find.js";
 import { checkGatheringFolder, gatherPassages } from "../../search/documents/gather.js";
 import type { Gathered, GatherProgress } from "../../search/documents/gather.js";
-import { printable } from "../../search/text/highlight.js";
+import { printable } from "../../printable.js";
 import type { IndexOptions } from "./corpus.js";
 import { PassageRate } from "./progress.js";
 import { count } from "../terminal/format.js";

@@ -1,8 +1,9 @@
 /**
  * @file Everything that a verb writes goes through here. Results go to stdout (to stderr under `--json`, where stdout holds one JSON
- * object and nothing else); progress goes to stderr: redrawn in place on a terminal, a plain line every few seconds elsewhere.
+ * object and nothing else); what strangers wrote can colour it at most; progress goes to stderr: redrawn in place on a terminal, a plain line every few seconds elsewhere.
  */
 import picocolors from "picocolors";
+import { jsonLine, printable, printableInColour } from "../../printable.js";
 import { fitColumns } from "./format.js";
 
 type Colors = ReturnType<typeof picocolors.createColors>;
@@ -68,13 +69,13 @@ export class Terminal {
   /** A line of the result. */
   print(text = ""): void {
     this.#erase();
-    this.#resultSink.write(`${text}\n`);
+    this.#resultSink.write(`${printableInColour(text)}\n`);
   }
 
   /** A line about what is going on: never part of the result. */
   note(text: string): void {
     this.#erase();
-    this.#stderr.write(`${text}\n`);
+    this.#stderr.write(`${printableInColour(text)}\n`);
   }
 
   /** Shows a moment of a long task; too frequent calls are dropped, and then `picture` is not even drawn. */
@@ -95,7 +96,7 @@ export class Terminal {
 
   /** The machine's answer: the last line of stdout, one JSON object. */
   answer(value: object): void {
-    this.#stdout.write(`${JSON.stringify(value)}\n`);
+    this.#stdout.write(jsonLine(value));
   }
 
   get #resultSink(): Sink {
@@ -105,12 +106,12 @@ export class Terminal {
   #show(picture: ProgressPicture): void {
     this.#lastShown = this.#now();
     if (!this.#redraws) {
-      this.#stderr.write(`${picture.plain}\n`);
+      this.#stderr.write(`${printable(picture.plain)}\n`);
       return;
     }
     this.#erase();
     // One column is left free: a full line would wrap and spoil the count of lines to erase.
-    const lines = picture.lines.map((line) => fitColumns(line, this.columns - 1));
+    const lines = picture.lines.map((line) => fitColumns(printableInColour(line), this.columns - 1));
     this.#stderr.write(lines.map((line) => `${line}\n`).join(""));
     this.#drawnLines = lines.length;
   }

@@ -169,20 +169,19 @@ export class AnswerStore {
 
   /** False for what is no record. */
   #take(text: string, place: Place): boolean {
-    let line: Partial<PassageLine & AnswerLine>;
     try {
-      line = JSON.parse(text) as Partial<PassageLine & AnswerLine>;
+      const line = JSON.parse(text) as Partial<PassageLine & AnswerLine>;
+      // Its text is compared with its hash when it is read.
+      if (typeof line.hash === "string") return (this.#places.set(line.hash, place), true);
+      const { engine, query, k, found, sum } = line;
+      if (typeof engine !== "string" || typeof query !== "string" || typeof k !== "number") return false;
+      if (!Array.isArray(found) || !found.every(isFound)) return false;
+      if (sum !== sumOf(engine, query, { k, found })) return false;
+      this.#keep(engine, query, { k, found });
+      return true;
     } catch {
       return false;
     }
-    if (typeof line !== "object" || line === null) return false;
-    // Its text is compared with its hash when it is read.
-    if (typeof line.hash === "string") return (this.#places.set(line.hash, place), true);
-    const { engine, query, k, found, sum } = line;
-    if (typeof engine !== "string" || typeof query !== "string" || typeof k !== "number") return false;
-    if (!Array.isArray(found) || sum !== sumOf(engine, query, { k, found })) return false;
-    this.#keep(engine, query, { k, found });
-    return true;
   }
 
   #inLine<T>(read: () => Promise<T>): Promise<T> {
@@ -261,6 +260,10 @@ class Writer {
     this.#end = byte;
     return places;
   }
+}
+
+function isFound(entry: unknown): boolean {
+  return Array.isArray(entry) && entry.length === 2 && typeof entry[0] === "string" && typeof entry[1] === "number";
 }
 
 /** The passage of a line; undefined where it is not the one that the hash is of. */

@@ -1,5 +1,6 @@
 /** @file Passages for a terminal: the words that match a query stand out, and nothing in them can steer the terminal. */
 import pc from "picocolors";
+import { printable } from "../../printable.js";
 import type { Analyzer } from "./analyzer.js";
 
 interface HighlightOptions {
@@ -71,11 +72,4 @@ function cutAtSpaces(text: string, start: number, maxLength: number): string {
     if (space > from) end = space;
   }
   return `${from > 0 ? "…" : ""}${text.slice(from, end).trim()}${end < text.length ? "…" : ""}`;
-}
-
-/** Without anything a terminal obeys: escape sequences, other controls, and characters that reorder what is shown. */
-export function printable(text: string): string {
-  return text
-    .replace(/\r\n/g, "\n")
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }

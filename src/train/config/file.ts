@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../errors.js";
+import { readRequiredJson } from "../../files/json-file.js";
 import type { ConfigInput } from "./config.js";
 
 /** Names that are looked for when no file is given, in this order. */
@@ -33,12 +34,7 @@ export async function loadConfig(file: string): Promise<ConfigInput> {
 }
 
 async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, "utf8");
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new UserError(`${file} is not valid JSON: ${(cause as Error).message}.`, { cause });
-  }
+  return readRequiredJson(file, "Write a JSON object of groups such as train and search.");
 }
 
 /** TypeScript runs through tsx, as everywhere in Sleuth: Node 20 cannot read types by itself. */

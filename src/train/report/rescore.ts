@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { protocolNamed, type Protocol } from "../../prompts/protocol.js";
 import { combineRewards, type CombinedScore } from "../../rewards/combine.js";
@@ -12,6 +13,7 @@ import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 import { readLines } from "../../files/lines.js";
 import type { Question } from "../../types.js";
 import { applySets, configSchema, parseConfig, type Config, type ConfigInput } from "../config/config.js";
+import { readOptionalJsonAs } from "../../files/json-file.js";
 import { namedRewards, openJudge } from "../open-reward.js";
 
 interface RescoreOptions {
@@ -158,14 +160,8 @@ type LabConfig = Pick<Config, "rollout" | "reward" | "faithful">;
 /** The part of a run's configuration that rewards depend on; keys of other versions are ignored, since rescoring needs no more. */
 async function lenientConfig(run: string, sets: readonly string[]): Promise<LabConfig> {
   const file = path.join(run, "config.json");
-  let saved: Record<string, Record<string, unknown> | undefined> = {};
-  if (existsSync(file)) {
-    try {
-      saved = JSON.parse(await readFile(file, "utf8")) as typeof saved;
-    } catch (cause) {
-      throw new UserError(`${file} is damaged: ${(cause as Error).message}. Restore it.`, { cause });
-    }
-  }
+  const groups = z.record(z.string(), z.record(z.string(), z.unknown()));
+  const saved = (await readOptionalJsonAs(file, groups, "Restore it.")) ?? {};
   const known = (["rollout", "reward", "faithful"] as const).map((group) => {
     const keys = Object.keys(configSchema.shape[group].unwrap().shape);
     return [group, Object.fromEntries(Object.entries(saved[group] ?? {}).filter(([key]) => keys.includes(key)))];

@@ -13,6 +13,7 @@ import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
 import { encoderOptional, optionalFiles, selectFiles, type ListedFile } from "./selection.js";
 import { hubSettings, type HubSettings } from "./settings.js";
+import { parseJson } from "../../../files/json-file.js";
 import { HubError, HubTransport, type TransportOptions } from "./transport.js";
 
 /** A moment of a download. What was there before it began counts neither as done nor in the total. */
@@ -270,13 +271,11 @@ async function freeBytes(folder: string): Promise<number> {
 }
 
 async function readJson(file: string, { path }: ListedFile, { repository }: HubName): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, "utf8")) as unknown;
-  } catch (error) {
-    throw new UserError(
-      `${path} of ${repository} is not JSON: ${(error as Error).message}. Tell its owners, or choose another revision.`,
-    );
-  }
+  return parseJson(
+    await readFile(file, "utf8"),
+    `${path} of ${repository}`,
+    "Tell its owners, or choose another revision.",
+  );
 }
 
 function megabytes(bytes: number): string {
