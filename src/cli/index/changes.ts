@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { UserError } from "../../errors.js";
 import { addToIndex, deleteFromIndex, mergeIndex } from "../../search/bm25/change.js";
 import { readCorpus } from "../../search/documents/corpus.js";
-import type { Encoder } from "../../search/dense/encoder.js";
+import { asNamed, type Encoder } from "../../search/dense/encoder.js";
 import { LanceTable } from "../../search/dense/lancedb/build.js";
 import { LancePassages } from "../../search/dense/lancedb/passages.js";
 import { openEncoder } from "../../search/dense/open-encoder.js";
@@ -107,13 +107,13 @@ const changers = {
 
 /** The encoder that was named, else the one that the table remembers. */
 async function encoderFor(folder: string, options: IndexOptions): Promise<Encoder> {
-  if (options.encoder !== undefined) return openEncoder(encoderSource(options));
   const passages = await LancePassages.open({ address: folder, table: lanceTable });
-  const source = passages.encoderSource;
+  const { encoderSource: source, encoder: name } = passages;
   await passages.close();
+  if (options.encoder !== undefined) return openEncoder(asNamed(encoderSource(options), name));
   if (source === undefined)
     throw new UserError(`The table in ${folder} does not say what made its vectors. Name it with --encoder.`);
-  return openEncoder(source, { isFromIndex: true });
+  return openEncoder(asNamed(source, name), { isFromIndex: true });
 }
 
 /** @throws UserError where there is no index */

@@ -8,7 +8,7 @@ import { Refused } from "../../http/chunks.js";
 import type { StoredPassage } from "../../types.js";
 import { formatContents } from "../text/contents.js";
 import type { SearchOptions } from "../engine.js";
-import type { Pooling } from "../text-model/model-folder.js";
+import type { Pooling } from "../text-model/sentence-folder.js";
 
 /** Encoders of the E5 kind read queries and passages differently. */
 export type TextKind = "query" | "passage";
@@ -19,12 +19,12 @@ export interface EncoderSource {
   location: string;
   /** The model's name at an endpoint; elsewhere which ONNX file of several: "fp16", "quantized", "int8", "q4". Default "". */
   model?: string;
-  /** Put before queries and passages. Default: as the model's name calls for. */
+  /** Put before queries and passages. Default: as the model's files say, else as its name calls for. */
   queryPrefix?: string;
   passagePrefix?: string;
   /** Default: as the model's files say, else by its name. */
-  pooling?: "mean" | "cls";
-  /** Default: as the model's files say, else 512. */
+  pooling?: "mean" | "cls" | "model";
+  /** Default: as the model's files say, else as many as it has positions for, else 512. */
   maxTokens?: number;
 }
 
@@ -94,9 +94,13 @@ export function joined(vectors: readonly Float32Array[]): Float32Array {
   return matrix;
 }
 
-/** What is put before texts: as the source says, else by the model's name. */
-export function prefixesFor({ queryPrefix, passagePrefix }: EncoderSource, name: string): Record<TextKind, string> {
-  const usual = prefixesOf(name);
+/** What is put before texts: as the source says, else as the model's files say, else by its name. */
+export function prefixesFor(
+  { queryPrefix, passagePrefix }: EncoderSource,
+  name: string,
+  files?: Record<TextKind, string>,
+): Record<TextKind, string> {
+  const usual = files ?? prefixesOf(name);
   return { query: queryPrefix ?? usual.query, passage: passagePrefix ?? usual.passage };
 }
 
@@ -135,4 +139,20 @@ export function modelNameOf(location: string): string {
   if (cached !== undefined) return cached.slice("models--".length).replace("--", "/");
   const own = parts.filter((part) => part !== "onnx" && !part.endsWith(".onnx"));
   return own[own.length - 1] ?? "";
+}
+
+const quoted = String.raw`("(?:[^"\\]|\\.)*")`;
+const namePattern = new RegExp(
+  String.raw`^onnx [0-9a-f]{12}, (\w+) pooling, .*?(\d+) tokens, query ${quoted}, passage ${quoted}$`,
+);
+
+/**
+ * The source of an encoder in this process, with what its name says about pooling, length and prefixes. Indexes of earlier versions keep these in the name alone; their
+ * queries are encoded as their passages were, whatever the model's files say.
+ */
+export function asNamed<Source extends Partial<EncoderSource>>(source: Source, name: string | undefined): Source {
+  const parts = namePattern.exec(name ?? "");
+  if (parts === null) return source;
+  const [queryPrefix, passagePrefix] = parts.slice(3).map((text) => JSON.parse(text) as string);
+  return { pooling: parts[1] as Pooling, maxTokens: Number(parts[2]), queryPrefix, passagePrefix, ...source };
 }

@@ -2,7 +2,7 @@
 import { UserError } from "../../errors.js";
 import { locateIndex } from "../locate-index.js";
 import { isAddress, timesOf, type EngineContext, type EngineSettings } from "../settings.js";
-import type { Encoder, EncoderSource } from "./encoder.js";
+import { asNamed, type Encoder, type EncoderSource } from "./encoder.js";
 import { DenseEngine, type NearestPassages } from "./engine.js";
 import { openDenseIndex } from "./index/open.js";
 import { parseCollection } from "./lancedb/columns.js";
@@ -16,7 +16,7 @@ export async function openDense(settings: EngineSettings, context: EngineContext
       "dense needs an index. Make one with `sleuth index CORPUS.jsonl --engine dense --encoder ENCODER --out FOLDER` and name it with --index FOLDER.",
     );
   const { nearest, encoderSource } = await openDenseIndex(settings.index);
-  return withEncoder("dense", nearest, () => openQueryEncoder(settings, encoderSource, context));
+  return withEncoder("dense", nearest, () => openQueryEncoder(settings, encoderSource, nearest.encoder, context));
 }
 
 /**
@@ -29,7 +29,9 @@ export async function openLance(settings: EngineSettings, context: EngineContext
   const { environment = process.env } = context;
   const address = index === "" ? "" : await locateIndex(index, "lancedb");
   const passages = await LancePassages.open({ address, ...parseCollection(collection), environment, timeoutMs });
-  return withEncoder("lancedb", passages, () => openQueryEncoder(settings, passages.encoderSource, context));
+  return withEncoder("lancedb", passages, () =>
+    openQueryEncoder(settings, passages.encoderSource, passages.encoder, context),
+  );
 }
 
 /** The engine over opened passages. They are closed when the encoder cannot be opened or does not fit them. */
@@ -50,11 +52,13 @@ async function withEncoder(
 
 /**
  * The encoder for queries: the one that the settings name, else the one that the index or table remembers.
+ * @param name the name of the encoder that made the vectors, where it was recorded
  * @throws UserError when neither names one
  */
 async function openQueryEncoder(
   settings: EngineSettings,
   remembered: EncoderSource | undefined,
+  name: string | undefined,
   { environment, http }: EngineContext,
 ): Promise<Encoder> {
   const { encoder: location, encoderModel } = settings;
@@ -62,14 +66,15 @@ async function openQueryEncoder(
   if (location !== "") {
     // Prefixes, pooling and lengths that the index was built with stay, when it is the same model elsewhere.
     const kept = remembered !== undefined && isAddress(remembered.location) === isAddress(location) ? remembered : {};
-    return openEncoder({ ...kept, location, ...(encoderModel === "" ? {} : { model: encoderModel }) }, options);
+    const settled = isAddress(location) ? kept : asNamed(kept, name);
+    return openEncoder({ ...settled, location, ...(encoderModel === "" ? {} : { model: encoderModel }) }, options);
   }
   if (remembered === undefined)
     throw new UserError(
       "The index does not say which encoder made its vectors. Name it with --encoder (search.encoder in a run file).",
     );
   try {
-    return await openEncoder(remembered, { ...options, isFromIndex: true });
+    return await openEncoder(asNamed(remembered, name), { ...options, isFromIndex: true });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(

@@ -2,7 +2,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema, TensorProto_DataLocation, TensorProto_DataType } from "onnx-buf";
+import {
+  AttributeProto_AttributeType,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+} from "onnx-buf";
 import { writeSafetensors } from "../../engine/io/safetensors.js";
 import { Random } from "../../random.js";
 
@@ -86,12 +91,21 @@ export interface BagOptions {
   isBroken?: boolean;
   /** Weights in a file beside the graph. */
   isExternal?: boolean;
+  /** A second output, `sentence_embedding`: the largest number of each column. */
+  hasOwnPooling?: boolean;
 }
 
 /** An ONNX file as exporters write it (int64 inputs): each token's hidden state is its own embedding, so texts that share words are near. */
 export function writeBagModel(
   folder: string,
-  { variant = "", dimensions = 24, seed = 3, isBroken = false, isExternal = false }: BagOptions = {},
+  {
+    variant = "",
+    dimensions = 24,
+    seed = 3,
+    isBroken = false,
+    isExternal = false,
+    hasOwnPooling = false,
+  }: BagOptions = {},
 ): string {
   const file = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
   const random = new Random(seed);
@@ -127,7 +141,10 @@ export function writeBagModel(
       input: ["input_ids", "attention_mask"].map((name) =>
         tensor(name, TensorProto_DataType.INT64, ["batch", "tokens"]),
       ),
-      output: [tensor("last_hidden_state", TensorProto_DataType.FLOAT, ["batch", "tokens", dimensions])],
+      output: [
+        tensor("last_hidden_state", TensorProto_DataType.FLOAT, ["batch", "tokens", dimensions]),
+        ...(hasOwnPooling ? [tensor("sentence_embedding", TensorProto_DataType.FLOAT, ["batch", dimensions])] : []),
+      ],
       initializer: [
         {
           name: "table",
@@ -141,7 +158,22 @@ export function writeBagModel(
             : { rawData: new Uint8Array(table.buffer) }),
         },
       ],
-      node: [{ opType: "Gather", input: ["table", "input_ids"], output: ["last_hidden_state"] }],
+      node: [
+        { opType: "Gather", input: ["table", "input_ids"], output: ["last_hidden_state"] },
+        ...(hasOwnPooling
+          ? [
+              {
+                opType: "ReduceMax",
+                input: ["last_hidden_state"],
+                output: ["sentence_embedding"],
+                attribute: [
+                  { name: "axes", type: AttributeProto_AttributeType.INTS, ints: [1n] },
+                  { name: "keepdims", type: AttributeProto_AttributeType.INT, i: 0n },
+                ],
+              },
+            ]
+          : []),
+      ],
     },
   });
   mkdirSync(path.join(folder, "onnx"), { recursive: true });

@@ -28,7 +28,7 @@ export async function openOnnxPairScorer(
   const { variant = "", activation = "none", hub, ...modelOptions } = options;
   const files = await readModelFolder(location, variant, hub);
   const probe = { pairs: [{ query: "a", passage: "b" }] };
-  const model = await TextModel.open("rerank", files, "cls", probe, modelOptions);
+  const model = await TextModel.open("rerank", files, undefined, probe, modelOptions);
   const { width, maxTokens } = model;
   if (width > 2) {
     await model.close();

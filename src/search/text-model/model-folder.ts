@@ -8,8 +8,12 @@ import { readOptionalJson, type Json } from "../../files/json-file.js";
 import { indexFile, weightsFile } from "../../engine/io/safetensors-set.js";
 import { tokenizerFile } from "../../engine/io/tokenizer-files.js";
 import { UserError } from "../../errors.js";
+import { readTextLimits, transformerFolder } from "./sentence-folder.js";
 
 export interface ModelFolder {
+  /** The folder that was named: `modules.json` and the prompts lie there. */
+  root: string;
+  /** The transformer's: weights, tokenizer and config.json. The same as `root`, but in old folders of sentence-transformers. */
   folder: string;
   /** The ONNX file; undefined where the graph is made from `model.safetensors`. */
   onnx: string | undefined;
@@ -18,17 +22,14 @@ export interface ModelFolder {
   maxTokens: number;
   /** Most tokens that the model has positions for; undefined where its files do not say. */
   positions: number | undefined;
-  /** As `1_Pooling/config.json` says; undefined where it says nothing. */
-  pooling: Pooling | undefined;
+  /** Whether texts become lower case before they are tokenized. */
+  isLowerCase: boolean;
   padId: number;
   /** Twelve hexadecimal digits over weights and tokenizer: the same model elsewhere has the same ones. */
   fingerprint: string;
 }
 
-/** How the vectors of tokens become one: their mean, or that of the first token. */
-export type Pooling = "mean" | "cls";
-
-/** Without anything said, encoders are taken to have been trained on texts of this many tokens. */
+/** Without anything said, not even how many positions there are, encoders are taken to have been trained on texts of this many tokens. */
 const usualMaxTokens = 512;
 
 /**
@@ -41,7 +42,7 @@ export async function readModelFolder(location: string, variant: string, hub?: P
   const place = isHubName(location)
     ? await (await import("../../engine/io/hub/pull.js")).resolveEncoder(location, variant, hub)
     : location;
-  const { folder, onnx } = await findFiles(place, variant);
+  const { root, folder, onnx } = await findFiles(place, variant);
   const config = (await readOptionalJson(path.join(folder, "config.json"))) ?? {};
   const tokenizer = path.join(folder, tokenizerFile);
   if (!(await isFile(tokenizer)))
@@ -49,19 +50,22 @@ export async function readModelFolder(location: string, variant: string, hub?: P
       `${folder} has no ${tokenizerFile}, and without it no text can be read as the model reads it. Copy it from the model's source.`,
     );
   const weights = onnx === undefined ? await weightsIn(folder) : await withExternalData(onnx);
+  const { maxTokens, isLowerCase } = await readTextLimits(folder);
+  const positions = positionsOf(config);
   return {
+    root,
     folder,
     onnx,
     config,
-    maxTokens: Math.min(await trainedTokens(folder), positionsOf(config) ?? Infinity),
-    positions: positionsOf(config),
-    pooling: await poolingOf(folder),
+    maxTokens: Math.min(maxTokens ?? positions ?? usualMaxTokens, positions ?? Infinity),
+    positions,
+    isLowerCase,
     padId: typeof config.pad_token_id === "number" ? config.pad_token_id : 0,
     fingerprint: await fingerprintOf([...weights, tokenizer]),
   };
 }
 
-async function findFiles(location: string, variant: string): Promise<{ folder: string; onnx: string | undefined }> {
+async function findFiles(location: string, variant: string): Promise<Pick<ModelFolder, "root" | "folder" | "onnx">> {
   const stats = await stat(location).catch(() => undefined);
   if (stats === undefined) throw new UserError(`There is no model folder ${location}. Check the path.`);
   if (stats.isFile()) {
@@ -70,13 +74,15 @@ async function findFiles(location: string, variant: string): Promise<{ folder: s
     const around = path.dirname(path.dirname(path.resolve(location)));
     const isInside =
       path.basename(path.dirname(location)) === "onnx" && (await isFile(path.join(around, tokenizerFile)));
-    return { folder: isInside ? around : path.dirname(location), onnx: location };
+    const root = isInside ? around : path.dirname(location);
+    return { root, folder: await transformerFolder(root), onnx: location };
   }
+  const folder = await transformerFolder(location);
   const name = variant === "" ? "model.onnx" : `model_${variant}.onnx`;
-  for (const place of [path.join(location, "onnx", name), path.join(location, name)])
-    if (await isFile(place)) return { folder: location, onnx: place };
-  const hasWeights = (await isFile(path.join(location, weightsFile))) || (await isFile(path.join(location, indexFile)));
-  if (variant === "" && hasWeights) return { folder: location, onnx: undefined };
+  for (const place of [folder, location].flatMap((where) => [path.join(where, "onnx", name), path.join(where, name)]))
+    if (await isFile(place)) return { root: location, folder, onnx: place };
+  const hasWeights = (await isFile(path.join(folder, weightsFile))) || (await isFile(path.join(folder, indexFile)));
+  if (variant === "" && hasWeights) return { root: location, folder, onnx: undefined };
   const others = await onnxFiles(location);
   throw new UserError(
     `${location} has no onnx/${name}${variant === "" ? ` and no ${weightsFile}` : ""}; ` +
@@ -92,27 +98,10 @@ async function onnxFiles(folder: string): Promise<string[]> {
   return [...inside.map((name) => `onnx/${name}`), ...beside].filter((name) => name.endsWith(".onnx")).slice(0, 8);
 }
 
-async function trainedTokens(folder: string): Promise<number> {
-  const trained = (await readOptionalJson(path.join(folder, "sentence_bert_config.json")))?.max_seq_length;
-  return typeof trained === "number" && trained > 0 ? trained : usualMaxTokens;
-}
-
 function positionsOf({ max_position_embeddings: positions, model_type }: Json): number | undefined {
   // RoBERTa counts positions from 2.
   const reserved = /roberta/.test(String(model_type)) ? 2 : 0;
   return typeof positions === "number" && positions > reserved ? positions - reserved : undefined;
-}
-
-async function poolingOf(folder: string): Promise<Pooling | undefined> {
-  const file = path.join(folder, "1_Pooling", "config.json");
-  const config = await readOptionalJson(file);
-  if (config === undefined) return undefined;
-  const modes = Object.keys(config).filter((key) => key.startsWith("pooling_mode") && config[key] === true);
-  if (modes.length === 1 && modes[0] === "pooling_mode_mean_tokens") return "mean";
-  if (modes.length === 1 && modes[0] === "pooling_mode_cls_token") return "cls";
-  throw new UserError(
-    `${file} asks for ${modes.join(" and ") || "no pooling at all"}; Sleuth can mean_tokens and cls_token. Choose another encoder.`,
-  );
 }
 
 async function weightsIn(folder: string): Promise<string[]> {
@@ -133,8 +122,8 @@ async function withExternalData(onnx: string): Promise<string[]> {
 const sampleBytes = 1 << 16;
 const samples = 64;
 
-/** Over size and pieces spread over each file: other weights differ in all of them, and gigabytes are known in milliseconds. */
-async function fingerprintOf(files: readonly string[]): Promise<string> {
+/** Twelve hexadecimal digits over size and pieces spread over each file: other weights differ in all of them, and gigabytes are known in milliseconds. */
+export async function fingerprintOf(files: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const file of files) {
     const handle = await open(file, "r");

@@ -7,8 +7,9 @@ import { UserError } from "../../errors.js";
 import { WorkerPool } from "../../workers/pool.js";
 import { WorkerGone } from "../../workers/thread.js";
 import { SearchError, checkSignal, type SearchOptions } from "../engine.js";
-import type { ModelFolder, Pooling } from "./model-folder.js";
-import type { ModelAnswer, ModelTask, TextModelData } from "./worker.js";
+import type { ModelFolder } from "./model-folder.js";
+import type { Pooling } from "./sentence-folder.js";
+import type { ModelAnswer, ModelTask, TextModelData, VectorRecipe } from "./worker.js";
 
 export interface TextModelOptions {
   /** Threads of JavaScript, each with a copy of the weights: for encoding a corpus, as many as there are cores. Default 1. */
@@ -28,6 +29,8 @@ export class TextModel {
   readonly maxTokens: number;
   /** Numbers in a vector, or logits of a pair. */
   readonly width: number;
+  /** How vectors are pooled; undefined for models that score pairs. */
+  readonly pooling: Pooling | undefined;
   readonly #engine: string;
   readonly #pool: WorkerPool<ModelTask, ModelAnswer>;
   readonly #workers: number;
@@ -35,25 +38,27 @@ export class TextModel {
 
   private constructor(
     pool: WorkerPool<ModelTask, ModelAnswer>,
-    facts: { engine: string; workers: number; width: number; maxTokens: number },
+    facts: { engine: string; workers: number; width: number; maxTokens: number; pooling?: Pooling },
   ) {
     this.#pool = pool;
     this.#engine = facts.engine;
     this.#workers = facts.workers;
     this.width = facts.width;
+    this.pooling = facts.pooling;
     this.maxTokens = facts.maxTokens;
   }
 
   /**
    * Starts the workers and runs the model once.
    * @param engine for errors: "dense", "rerank"
+   * @param recipe how texts become vectors; undefined for models that score pairs
    * @param probe what to run it on
    * @throws UserError when the model's files cannot be used
    */
   static async open(
     engine: string,
     model: ModelFolder,
-    pooling: Pooling,
+    recipe: VectorRecipe | undefined,
     probe: ModelTask,
     options: TextModelOptions = {},
   ): Promise<TextModel> {
@@ -65,24 +70,24 @@ export class TextModel {
         `maxTokens is ${maxTokens}, but the model in ${model.folder} has positions for ${model.positions} tokens. Choose no more.`,
       );
     const { threads = Math.max(1, Math.floor(availableParallelism() / workers)) } = options;
-    const data: TextModelData = { model, threads, pooling, maxTokens };
+    const data: TextModelData = { model, threads, recipe, maxTokens };
     const module = new URL("./worker", import.meta.url);
     const pool = await WorkerPool.open<ModelTask, ModelAnswer>({ name: `${engine} model`, module, workers, data });
     try {
-      const { width } = await pool.run(probe);
-      return new TextModel(pool, { engine, workers, width, maxTokens });
+      const { width, pooling } = await pool.run(probe);
+      return new TextModel(pool, { engine, workers, width, maxTokens, pooling });
     } catch (error) {
       await pool.close();
       throw error;
     }
   }
 
-  /** Unit vectors, [texts × width]. */
-  embed(texts: readonly string[], options: SearchOptions = {}): Promise<Float32Array> {
+  /** Unit vectors, [texts × width]. `prompt` is put before each text. */
+  embed(texts: readonly string[], prompt: string, options: SearchOptions = {}): Promise<Float32Array> {
     return this.#each(
       texts,
       (text) => text.length,
-      (some) => ({ texts: some }),
+      (some) => ({ texts: some, prompt }),
       options,
     );
   }

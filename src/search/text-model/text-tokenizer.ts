@@ -34,6 +34,13 @@ export class TextTokenizer {
     return fill(this.#template.single, [this.#firstTokens(text, room).slice(0, room)]);
   }
 
+  /** How many of a text's tokens are those of its beginning `prefix` and what stands before it: the prefix alone, without what the tokenizer puts at the end. */
+  prefixLength(prefix: string, maxTokens: number): number {
+    const { single } = this.#template;
+    const { ids } = this.text(prefix, maxTokens);
+    return ids.length - (single.length - 1 - single.findIndex((item) => "text" in item));
+  }
+
   /** A pair of at most `maxTokens` tokens; the longer of the two is cut first ("longest_first"). */
   pair(first: string, second: string, maxTokens: number): TokenizedText {
     const room = Math.max(0, maxTokens - addedBy(this.#template.pair));
@@ -55,6 +62,26 @@ export class TextTokenizer {
       if (isWhole || ids.length >= count + 16) return ids;
     }
   }
+}
+
+/** A `tokenizer.json` that makes texts lower case before whatever else it does to them, where it does not already. */
+export function lowerCased(json: Record<string, unknown>): object {
+  const { normalizer } = json as { normalizer?: Normalizer | null };
+  if (isLowering(normalizer)) return json;
+  const others = normalizer?.normalizers ?? (normalizer ? [normalizer] : []);
+  return { ...json, normalizer: { type: "Sequence", normalizers: [{ type: "Lowercase" }, ...others] } };
+}
+
+interface Normalizer {
+  type: string;
+  lowercase?: boolean;
+  normalizers?: Normalizer[];
+}
+
+function isLowering(normalizer: Normalizer | null | undefined): boolean {
+  if (normalizer === null || normalizer === undefined) return false;
+  const { type, lowercase, normalizers = [] } = normalizer;
+  return type === "Lowercase" || (type === "BertNormalizer" && lowercase === true) || normalizers.some(isLowering);
 }
 
 /** The nearest white space from `length` on, unless that is far away. */

@@ -6,30 +6,57 @@ import { ModelSession, type ModelOutput } from "../../engine/runtime/model-sessi
 import type { Feed } from "../../engine/runtime/session.js";
 import { UserError } from "../../errors.js";
 import { serveTasks } from "../../workers/serve-tasks.js";
-import type { ModelFolder, Pooling } from "./model-folder.js";
-import { batchesOf, TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
+import { openHeads } from "./heads.js";
+import type { ModelFolder } from "./model-folder.js";
+import type { Pooling, SentenceModules } from "./sentence-folder.js";
+import { batchesOf, lowerCased, TextTokenizer, type TokenizedText } from "./text-tokenizer.js";
 
 export interface TextModelData {
   model: ModelFolder;
   threads: number;
-  pooling: Pooling;
+  /** How texts become vectors; absent for models that score pairs. */
+  recipe?: VectorRecipe;
   maxTokens: number;
 }
 
-export type ModelTask = { texts: string[] } | { pairs: Pair[] };
+/** From the vectors of a text's tokens to its own. */
+export interface VectorRecipe extends SentenceModules {
+  /** As a person or an index says: it counts before what the files say. */
+  given: Pooling | undefined;
+  /** Where neither they nor the files say, and the graph does not pool on its own. */
+  usual: Pooling;
+}
+
+/** Texts, with what is put before each of them; or pairs. */
+export type ModelTask = { texts: string[]; prompt?: string } | { pairs: Pair[] };
 
 /** Row-major, [texts or pairs × width]: unit vectors of texts, logits of pairs. */
 export interface ModelAnswer {
   values: Float32Array;
   width: number;
+  /** How the vectors were pooled. */
+  pooling?: Pooling;
 }
 
 /** Tokens that go through the model at once, padding included. More is no faster on processors and takes more memory. */
 const tokensPerBatch = 2048;
 
-await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) => {
+/** The output of a graph that was exported with its pooling. */
+const ownPooling = "sentence_embedding";
+
+await serveTasks(async ({ model, threads, recipe, maxTokens }: TextModelData) => {
   const session = await openSession(model, threads);
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model);
+  const encode = recipe && (await openRecipe(recipe, session.outputs, model));
+
+  async function embed(texts: readonly string[], prompt: string): Promise<ModelAnswer> {
+    if (encode === undefined) throw new Error("internal: a model for pairs is asked for vectors");
+    const rows = texts.map((text) => tokenizer.text(prompt + text, maxTokens));
+    const skipped = encode.includesPrompt || prompt === "" ? 0 : tokenizer.prefixLength(prompt, maxTokens);
+    const read = (output: ModelOutput, row: number, tokens: number): Float32Array =>
+      encode.vector(output, row, skipped, tokens);
+    return { ...(await run(rows, encode.output, read)), pooling: encode.pooling };
+  }
 
   /** What the model says about each row of tokens: [rows × width]. */
   async function run(
@@ -56,11 +83,7 @@ await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) =
 
   return {
     run(task: ModelTask): Promise<ModelAnswer> {
-      if ("texts" in task) {
-        const output = hiddenOutput(session.outputs);
-        const rows = task.texts.map((text) => tokenizer.text(text, maxTokens));
-        return run(rows, output, (result, row, tokens) => unitVector(pooled(result, row, tokens, pooling)));
-      }
+      if ("texts" in task) return embed(task.texts, task.prompt ?? "");
       const output = session.outputs.includes("logits") ? "logits" : session.outputs[0];
       const rows = task.pairs.map(({ query, passage }) => tokenizer.pair(query, passage, maxTokens));
       return run(rows, output, logitsOf);
@@ -69,9 +92,41 @@ await serveTasks(async ({ model, threads, pooling, maxTokens }: TextModelData) =
   };
 });
 
-async function openTokenizer(folder: string): Promise<TextTokenizer> {
+async function openTokenizer({ folder, isLowerCase }: ModelFolder): Promise<TextTokenizer> {
   const file = path.join(folder, "tokenizer.json");
-  return new TextTokenizer(await readRequiredJson(file, "Copy it from the model's source."), file);
+  const json = await readRequiredJson(file, "Copy it from the model's source.");
+  return new TextTokenizer(isLowerCase ? lowerCased(json) : json, file);
+}
+
+interface Recipe {
+  output: string;
+  pooling: Pooling;
+  includesPrompt: boolean;
+  /** The unit vector of a row, whose first `skipped` tokens do not count. */
+  vector(output: ModelOutput, row: number, skipped: number, tokens: number): Float32Array;
+}
+
+/** Which output of the graph is read, and how. A graph that pools on its own has the modules behind the pooling inside, too. */
+async function openRecipe(recipe: VectorRecipe, outputs: readonly string[], { root }: ModelFolder): Promise<Recipe> {
+  const { given, usual, heads, includesPrompt } = recipe;
+  const hasOwn = outputs.includes(ownPooling);
+  const own = hasOwn && (given ?? recipe.pooling) === undefined;
+  const output = given === "model" || own ? ownPooling : hiddenOutput(outputs);
+  if (given === "model" && !hasOwn)
+    throw new UserError(
+      `The graph in ${root} has no output ${ownPooling}: it does not pool on its own. Choose mean or cls.`,
+    );
+  const isPooled = output === ownPooling;
+  if (isPooled && !includesPrompt)
+    throw new UserError(
+      `The graph in ${root} pools on its own, and 1_Pooling leaves the tokens of prompts out: that cannot be done from outside. Export the model with an output last_hidden_state.`,
+    );
+  const pooling = given ?? (isPooled ? "model" : (recipe.pooling ?? usual));
+  const apply = await openHeads(isPooled ? [] : heads);
+  return {
+    ...{ output, pooling, includesPrompt },
+    vector: (result, row, skipped, tokens) => unitVector(apply(pooled(result, row, skipped, tokens, pooling))),
+  };
 }
 
 async function openSession({ onnx, folder, config }: ModelFolder, threads: number): Promise<ModelSession> {
@@ -110,24 +165,31 @@ function feedsOf(batch: readonly number[], rows: readonly TokenizedText[], padId
 
 /** The output with a vector for each token, or else one that is pooled already. */
 function hiddenOutput(outputs: readonly string[]): string {
-  const known = ["last_hidden_state", "token_embeddings", "sentence_embedding", "pooler_output"];
+  const known = ["last_hidden_state", "token_embeddings", ownPooling, "pooler_output"];
   const name = known.find((candidate) => outputs.includes(candidate)) ?? outputs[0];
   if (name === "logits")
     throw new UserError("The model has logits and no vectors: it is a classifier or cross-encoder. Name an encoder.");
   return name;
 }
 
-function pooled({ data, dims }: ModelOutput, row: number, tokens: number, pooling: Pooling): Float32Array {
+function pooled(
+  { data, dims }: ModelOutput,
+  row: number,
+  skipped: number,
+  tokens: number,
+  pooling: Pooling,
+): Float32Array {
   const width = dims[dims.length - 1];
   if (dims.length === 2) return Float32Array.from(data.subarray(row * width, (row + 1) * width) as Float32Array);
   if (dims.length !== 3)
     throw new UserError(`The model's output has ${dims.length} axes instead of 2 or 3: it is no encoder.`);
   const start = row * dims[1] * width;
   const sum = new Float64Array(width);
-  const counted = pooling === "cls" ? 1 : tokens;
-  for (let token = 0; token < counted; token++)
+  const first = Math.min(skipped, tokens - 1);
+  const end = pooling === "cls" ? first + 1 : tokens;
+  for (let token = first; token < end; token++)
     for (let index = 0; index < width; index++) sum[index] += Number(data[start + token * width + index]);
-  return Float32Array.from(sum, (value) => value / counted);
+  return Float32Array.from(sum, (value) => value / (end - first));
 }
 
 /** @throws Error for a vector without direction */

@@ -117,12 +117,22 @@ function isGguf(path: string): boolean {
   return /\.gguf$/i.test(path) && isSafePath(path);
 }
 
-/** Taken where they exist: how long texts may be, and how vectors are pooled. */
+/** Where sentence-transformers keeps how long texts may be, in the order in which it looks. */
+export const sentenceConfigFiles = "bert roberta distilbert camembert albert xlm-roberta xlnet"
+  .split(" ")
+  .map((kind) => `sentence_${kind}_config.json`);
+
+/** What sentence-transformers puts before queries and passages. */
+export const sentencePromptsFile = "config_sentence_transformers.json";
+
+/** Taken where they exist: how long texts may be, what is put before them, how vectors are pooled and what comes behind. */
 export const encoderOptional = [
   settingsFile,
+  sentencePromptsFile,
+  ...sentenceConfigFiles,
   "modules.json",
-  "sentence_bert_config.json",
   "1_Pooling/config.json",
+  ...["2_Dense", "3_Dense"].flatMap((folder) => [`${folder}/${configFile}`, `${folder}/${weightsFile}`]),
   "README.md",
 ];
 
