@@ -4,11 +4,12 @@
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { isSafePath } from "../../engine/io/hub/name.js";
+import { z } from "zod";
 import { sentenceConfigFiles, sentencePromptsFile } from "../../engine/io/hub/selection.js";
-import { readOptionalJson, readOptionalText, readRequiredJson, type Json } from "../../engine/io/json-file.js";
 import { weightsFile } from "../../engine/io/safetensors-set.js";
 import { UserError } from "../../errors.js";
+import { readOptionalJson, readOptionalJsonAs, readRequiredJson, type Json } from "../../files/json-file.js";
+import { isSafePath } from "../../files/safe-path.js";
 
 /** How the vectors of tokens become one: their mean, that of the first token, or as the graph itself pools (its output `sentence_embedding`). */
 export type Pooling = "mean" | "cls" | "model";
@@ -80,22 +81,15 @@ export async function readSentenceModules(root: string): Promise<SentenceModules
   return found;
 }
 
+const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string() }));
+
 /** Undefined without a `modules.json`. */
 async function readModules(root: string): Promise<[Module, ...Module[]] | undefined> {
   const file = path.join(root, modulesFile);
-  const text = await readOptionalText(file);
-  if (text === undefined) return undefined;
+  const listed = await readOptionalJsonAs(file, modulesSchema, advice);
+  if (listed === undefined) return undefined;
   const damaged = (why: string): UserError => new UserError(`${file} ${why}. ${advice}`);
-  let listed: unknown;
-  try {
-    listed = JSON.parse(text);
-  } catch (error) {
-    throw damaged(`is not valid JSON (${(error as Error).message})`);
-  }
-  if (!Array.isArray(listed)) throw damaged("holds no list of modules");
-  const modules = listed.map((one: unknown): Module => {
-    const { type, path: place } = (one ?? {}) as { type?: unknown; path?: unknown };
-    if (typeof type !== "string" || typeof place !== "string") throw damaged("has a module without type or path");
+  const modules = listed.map(({ type, path: place }): Module => {
     if (place !== "" && !isSafePath(place)) throw damaged("names a folder outside the model's own");
     // Classes of the library have moved within it; classes of others are programs that come with the model.
     const kind = /^sentence_transformers\.(?:\w+\.)*(\w+)$/.exec(type)?.[1] ?? type;
