@@ -8,6 +8,7 @@ import type { ModelType } from "../model/config.js";
 import type { GgufFields } from "./gguf-file.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 import { addedToken, bpeModel, byteLevel, byteLevelDecoder } from "./tokenizer-json.js";
+import { unicodeDigit, wordsAndDigits } from "./tokenizer-patterns.js";
 
 /** llama.cpp's kinds of tokens, as `tokenizer.ggml.token_type` numbers them. */
 const tokenTypes = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -43,16 +44,11 @@ const split = (pattern: string) => ({
   behavior: "Isolated",
   invert: false,
 });
-/** Words with the one character before them, digits in runs of at most `digits`, punctuation, line ends, spaces. */
-const wordsAndDigits = (digits: string): string =>
-  "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" +
-  `${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
-
 const gpt2: Cutting = { names: ["gpt-2", "gpt2", "mpt", "olmo"], preTokenizers: [byteLevel(true)] };
 const qwen: Cutting = {
   names: ["qwen2", "deepseek-r1-qwen"],
   normalizer: { type: "NFC" },
-  preTokenizers: [split(wordsAndDigits("\\p{N}")), byteLevel(false)],
+  preTokenizers: [split(wordsAndDigits(unicodeDigit)), byteLevel(false)],
 };
 const cuttings: readonly Cutting[] = [
   gpt2,

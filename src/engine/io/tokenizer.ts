@@ -1,10 +1,10 @@
 /** @file Loads a Hugging Face `tokenizer.json` as a `Tokenizer`. */
 import path from "node:path";
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../../errors.js";
 import { Lru } from "../../lru.js";
 import type { ChatTemplate, Tokenizer } from "../../types.js";
 import { chatTemplateOf, tokenText } from "./chat-template.js";
+import { limitedTokenizer, type LimitedTokenizer } from "./limited-tokenizer.js";
 import { readOptionalJson } from "../../files/json-file.js";
 import { isGguf, readTokenizerFiles, tokenizerFile, type TokenizerFiles } from "./tokenizer-files.js";
 
@@ -108,7 +108,7 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   const ids = new Map(namedTokens(json));
   const idOf = (token: string | number): number => idIn(ids, token, source);
   const eosIds = [...new Set(settings.eos.map(idOf))];
-  const inner = hugging(json, source);
+  const inner = limitedTokenizer(json, source);
   return cachingTokenizer(inner, {
     vocabSize: largestId(json) + 1,
     eosIds,
@@ -119,44 +119,16 @@ export function createTokenizer(json: object, settings: TokenizerSettings, sourc
   });
 }
 
-function hugging(json: object, source: string): HuggingFaceTokenizer {
-  try {
-    const { pre_tokenizer } = json as { pre_tokenizer?: PreTokenizer | null };
-    return new HuggingFaceTokenizer({ ...json, pre_tokenizer: pre_tokenizer && withAllDigits(pre_tokenizer) }, {});
-  } catch (error) {
-    throw new UserError(
-      `${source} cannot be used: ${(error as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is ` +
-        "not supported has to be converted there.",
-      { cause: error },
-    );
-  }
-}
-
-interface PreTokenizer {
-  type?: string;
-  individual_digits?: boolean;
-  pretokenizers?: PreTokenizer[];
-}
-
-/** The library's `Digits` knows 0 to 9 only, but the models that use it were trained with a cut at every digit of Unicode, ² and ½ included. */
-function withAllDigits(cutting: PreTokenizer): object {
-  const { type, individual_digits, pretokenizers } = cutting;
-  if (type === "Sequence") return { ...cutting, pretokenizers: pretokenizers?.map(withAllDigits) };
-  if (type !== "Digits") return cutting;
-  const pattern = { Regex: individual_digits === true ? "\\p{N}" : "\\p{N}+" };
-  return { type: "Split", pattern, behavior: "Isolated", invert: false };
-}
-
 /** What stands before a text's own tokens when the tokenizer encodes it with everything that belongs to it. */
 function startIdsOf(
-  inner: HuggingFaceTokenizer,
+  inner: LimitedTokenizer,
   { bos, addBos }: TokenizerSettings,
   idOf: (token: string) => number,
 ): number[] {
   if (addBos === false) return [];
   if (addBos === true && bos !== undefined) return [idOf(bos)];
-  const own: number[] = inner.encode("a", { add_special_tokens: false }).ids;
-  const all: number[] = inner.encode("a", { add_special_tokens: true }).ids;
+  const own = inner.encode("a", { add_special_tokens: false });
+  const all = inner.encode("a", { add_special_tokens: true });
   const start = all.findIndex((_, index) => own.every((id, offset) => all[index + offset] === id));
   return own.length === 0 || start < 0 ? [] : all.slice(0, start);
 }
@@ -164,20 +136,19 @@ function startIdsOf(
 /** Texts kept in the cache; a rollout encodes the same prompts and passages over and over. */
 const cacheSize = 20_000;
 
-function cachingTokenizer(inner: HuggingFaceTokenizer, facts: Omit<Tokenizer, "encode" | "decode">): Tokenizer {
+function cachingTokenizer(inner: LimitedTokenizer, facts: Omit<Tokenizer, "encode" | "decode">): Tokenizer {
   const cache = new Lru<string, readonly number[]>(cacheSize);
   return {
     ...facts,
     encode(text) {
       const known = cache.get(text);
       if (known) return [...known];
-      const ids: number[] = inner.encode(text, { add_special_tokens: false }).ids;
+      const ids = inner.encode(text, { add_special_tokens: false });
       cache.set(text, ids);
       return [...ids];
     },
     decode(tokens) {
-      if (tokens.length === 0) return "";
-      return inner.decode([...tokens], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+      return tokens.length === 0 ? "" : inner.decode(tokens);
     },
   };
 }

@@ -2,7 +2,7 @@
  * @file Texts and pairs as an encoder reads them: token ids with what the model's tokenizer puts around them, cut to a length. The ids
  * are those of Hugging Face's tokenizers with `truncation=True` (golden numbers in `testdata/`). And which texts go through a model together.
  */
-import { Tokenizer } from "@huggingface/tokenizers";
+import { limitedTokenizer, type LimitedTokenizer } from "../../engine/io/limited-tokenizer.js";
 import { UserError } from "../../errors.js";
 
 /** One text, ready for a model. */
@@ -16,7 +16,7 @@ export interface TokenizedText {
 const charactersPerToken = 12;
 
 export class TextTokenizer {
-  readonly #inner: Tokenizer;
+  readonly #inner: LimitedTokenizer;
   readonly #template: Template;
 
   /**
@@ -57,7 +57,7 @@ export class TextTokenizer {
     for (let length = Math.max(1024, count * charactersPerToken); ; length *= 4) {
       const isWhole = length >= text.length;
       const beginning = isWhole ? text : text.slice(0, endAtSpace(text, length));
-      const ids: number[] = this.#inner.encode(beginning, { add_special_tokens: false }).ids;
+      const ids = this.#inner.encode(beginning, { add_special_tokens: false });
       // What is cut in the middle of a word may be tokenized otherwise: the last tokens do not count.
       if (isWhole || ids.length >= count + 16) return ids;
     }
@@ -117,21 +117,13 @@ function shares(a: number, b: number, room: number): [number, number] {
   return a > b ? [keepLong, keepShort] : [keepShort, keepLong];
 }
 
-function open(json: object, source: string): Tokenizer {
+function open(json: object, source: string): LimitedTokenizer {
   const { model } = json as { model?: { type?: string; vocab?: unknown } };
   if (model?.vocab === undefined)
     throw new UserError(`${source} has no model vocabulary. Is it a Hugging Face tokenizer.json?`);
   // Unigram models (SentencePiece) take a run of unknown characters for one token.
   const isUnigram = model.type === "Unigram" || Array.isArray(model.vocab);
-  try {
-    return new Tokenizer(isUnigram ? { ...json, model: { ...model, fuse_unk: true } } : json, {});
-  } catch (cause) {
-    throw new UserError(
-      `${source} cannot be used: ${(cause as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is not ` +
-        "supported has to be converted there.",
-      { cause },
-    );
-  }
+  return limitedTokenizer(isUnigram ? { ...json, model: { ...model, fuse_unk: true } } : json, source);
 }
 
 /** A special token, or the place of the first (0) or second (1) text; with the token type of what stands there. */
