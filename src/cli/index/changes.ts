@@ -6,6 +6,7 @@ import { readCorpus } from "../../search/documents/corpus.js";
 import { asNamed, type Encoder } from "../../search/dense/encoder.js";
 import { LanceTable } from "../../search/dense/lancedb/build.js";
 import { LancePassages } from "../../search/dense/lancedb/passages.js";
+import { checkLeftOut, leftOutNotes, type LeftOut } from "../../search/dense/left-out.js";
 import { openEncoder } from "../../search/dense/open-encoder.js";
 import { engineOf, enginesIn, locateIndex } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
@@ -79,7 +80,7 @@ const changers = {
     return changed;
   },
 
-  async lancedb({ options, folder, signal, deleted, corpus }: Change): Promise<Changed> {
+  async lancedb({ terminal, options, folder, signal, deleted, corpus }: Change): Promise<Changed> {
     const encoder = corpus === undefined ? undefined : await encoderFor(folder, options);
     try {
       const table = await LanceTable.open({ address: folder, table: lanceTable, encoder });
@@ -88,14 +89,18 @@ const changers = {
         await table.delete(deleted);
         const left = table.count;
         let seen = 0;
+        const leftOut: LeftOut[] = [];
         if (corpus !== undefined)
           for await (const passages of readCorpus(corpus, { signal })) {
-            await table.add({ passages }, { signal });
+            leftOut.push(...(await table.add({ passages }, { signal })));
             seen += passages.length;
+            checkLeftOut(leftOut, seen);
           }
         if (options.merge === true) await table.optimize();
         const added = table.count - left;
-        return { passages: table.count, deleted: before - left, added, replaced: seen - added };
+        const replaced = seen - leftOut.length - added;
+        for (const note of leftOutNotes(leftOut)) terminal.note(note);
+        return { passages: table.count, deleted: before - left, added, replaced, leftOut };
       } finally {
         await table.close();
       }

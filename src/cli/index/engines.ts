@@ -11,6 +11,7 @@ import { buildDenseIndex } from "../../search/dense/index/build.js";
 import { buildLanceTable } from "../../search/dense/lancedb/build.js";
 import type { LanceRows } from "../../search/dense/lancedb/build.js";
 import { lanceRows } from "../../search/dense/lancedb/rows.js";
+import { leftOutNotes } from "../../search/dense/left-out.js";
 import { openEncoder } from "../../search/dense/open-encoder.js";
 import { openVectors } from "../../search/dense/vectors/open-vectors.js";
 import type { VectorSource } from "../../search/dense/vectors/open-vectors.js";
@@ -136,6 +137,11 @@ const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<B
         ...(vectors === undefined ? { encoder } : { encoderName: named?.name, encoderSource: named?.source }),
       });
       progress.stop();
+      for (const note of leftOutNotes(built.leftOut)) terminal.note(note);
+      if (built.leftOutBefore > 0)
+        terminal.note(
+          `${count(built.leftOutBefore)} passages were left out before this build went on, since the encoder's endpoint refuses them.`,
+        );
       return { out, ...built };
     } finally {
       await vectors?.close();

@@ -1,5 +1,5 @@
 /** @file An encoder for tests: texts that share words are near, at once and always the same. */
-import type { SearchOptions } from "../engine.js";
+import { SearchError, type SearchOptions } from "../engine.js";
 import { serverDimensions, wordVector } from "./embeddings-server.test-support.js";
 import type { Encoder, EncoderSource } from "./encoder.js";
 
@@ -49,4 +49,21 @@ export function unitWordVectors(texts: readonly string[]): Float32Array {
     );
   }
   return vectors;
+}
+
+/** The encoder, behind an endpoint that refuses some texts. */
+export function refusing(encoder: Encoder, isRefused: (text: string) => boolean): Encoder {
+  return {
+    name: encoder.name,
+    dimensions: encoder.dimensions,
+    encode: (texts, kind, { onRefused, ...options } = {}) => {
+      const taken = texts.filter((text, place) => {
+        if (!isRefused(text)) return true;
+        onRefused?.(place, new SearchError("too long.", { engine: "dense", isRetryable: false, status: 413 }));
+        return false;
+      });
+      return encoder.encode(taken, kind, options);
+    },
+    close: () => encoder.close(),
+  };
 }

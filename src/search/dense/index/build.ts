@@ -9,7 +9,7 @@ import { writeError } from "../../../files/durable.js";
 import { readCorpus } from "../../documents/corpus.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import type { Encoder, EncoderSource } from "../encoder.js";
-import { passageText } from "../encoder.js";
+import { checkLeftOut, encodePassages, leftOutNotes, type LeftOut } from "../left-out.js";
 import { placeVectors, type VectorSource } from "../vectors/open-vectors.js";
 import { formatName, formatVersion, progressName } from "./format.js";
 import type { DenseManifest, FileName } from "./format.js";
@@ -62,9 +62,11 @@ export interface DenseSummary {
   resumedFrom: number;
   /** Vectors made elsewhere that were not of unit length, and are now. */
   normalised: number;
+  /** Passages that the index lacks, since the encoder's endpoint refuses them; `notes` say so. */
+  leftOut: LeftOut[];
   /** Size of the index on disk. */
   bytes: number;
-  /** What the user should know: that another kind of index would serve better. */
+  /** What the user should know: passages left out; that another kind of index would serve better. */
   notes: string[];
 }
 
@@ -81,11 +83,19 @@ interface Encoded {
   lines: Line[];
   /** [lines × dimensions] */
   vectors: Float32Array;
+  leftOut: LeftOut[];
+}
+
+/** Passages of one call of the encoder, and the place of the first among all. */
+interface Call {
+  passages: StoredPassage[];
+  first: number;
 }
 
 /**
  * Builds an index. One that stood in `out` stays whole and usable until the new one replaces it in one step. With an encoder, what was
- * committed survives a stop, a crash and `kill -9`: the same call goes on behind it.
+ * committed survives a stop, a crash and `kill -9`: the same call goes on behind it. A passage that the encoder's endpoint refuses is left out
+ * and named; when it is more than a tenth of them, the build ends.
  * @throws UserError for a malformed or empty corpus, vectors that do not fit, a folder that is no dense index, an unfinished build of another
  *   corpus or encoder; SearchError when the encoder fails; the signal's reason
  */
@@ -119,15 +129,19 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
   makeFolder(folder);
   const writer = new DenseWriter(folder, earlier?.progress);
   const resumedFrom = earlier?.progress.rows ?? 0;
+  const leftOut = [...(earlier?.progress.leftOut ?? [])];
   const started = performance.now();
   const read = { bytes: 0, totalBytes: 0 };
   let committed = resumedFrom;
 
   const commit = (): void => {
-    writer.commit(encoder.name, encoder.dimensions);
+    writer.commit(encoder.name, encoder.dimensions, leftOut);
     committed = writer.rows;
   };
-  const write = ({ lines, vectors }: Encoded): void => {
+  const write = ({ lines, vectors, leftOut: refused }: Encoded): void => {
+    leftOut.push(...refused);
+    checkLeftOut(leftOut, writer.rows + lines.length + leftOut.length);
+    if (lines.length === 0) return;
     if (earlier !== undefined && encoder.dimensions !== earlier.progress.dimensions)
       throw otherBuild(out, earlier.progress, encoder);
     for (const line of lines) writer.add(line);
@@ -138,29 +152,35 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
   };
 
   /** What is not encoded yet, in calls. */
-  async function* unwritten(): AsyncGenerator<StoredPassage[], void, undefined> {
-    let call: StoredPassage[] = [];
+  async function* unwritten(): AsyncGenerator<Call, void, undefined> {
+    const done = resumedFrom + leftOut.length;
+    const wasLeftOut = new Map(leftOut.map(({ place, id }) => [place, id]));
+    let place = 0;
+    let call: Call = { passages: [], first: done };
     for await (const batch of batchesOf(options, read)) {
       for (const passage of batch) {
-        if (writer.rows < resumedFrom) {
-          writer.skip(lineOf(passage));
-          if (writer.rows === resumedFrom && !writer.matches(earlier!.progress)) throw otherCorpus(out);
+        if (place < done) {
+          const id = wasLeftOut.get(place);
+          if (id === undefined) writer.skip(lineOf(passage));
+          if (id !== undefined && id !== passage.id) throw otherCorpus(out);
+          if (++place === done && !writer.matches(earlier!.progress)) throw otherCorpus(out);
           continue;
         }
-        call.push(passage);
-        if (call.length < rowsPerCall) continue;
+        place++;
+        call.passages.push(passage);
+        if (call.passages.length < rowsPerCall) continue;
         yield call;
-        call = [];
+        call = { passages: [], first: place };
       }
       signal?.throwIfAborted();
     }
-    if (writer.rows < resumedFrom) throw otherCorpus(out);
-    if (call.length > 0) yield call;
+    if (place < done) throw otherCorpus(out);
+    if (call.passages.length > 0) yield call;
   }
-  const encode = async (passages: readonly StoredPassage[], inner: AbortSignal): Promise<Encoded> => ({
-    lines: passages.map(lineOf),
-    vectors: await encoder.encode(passages.map(passageText), "passage", { signal: inner }),
-  });
+  const encode = async ({ passages, first }: Call, inner: AbortSignal): Promise<Encoded> => {
+    const encoded = await encodePassages(encoder, passages, first, { signal: inner });
+    return { lines: encoded.passages.map(lineOf), vectors: encoded.vectors, leftOut: encoded.leftOut };
+  };
 
   try {
     for await (const encoded of mapAhead(unwritten(), callsAtOnce, encode, { signal })) write(encoded);
@@ -168,7 +188,8 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     const dimensions = encoder.dimensions || earlier!.progress.dimensions;
     const facts = { encoder: encoder.name, encoderSource: encoder.source, passages: writer.rows, dimensions };
     const checksums = writer.finish();
-    return { ...commitIndex(out, generation, facts, checksums), resumedFrom, normalised: 0 };
+    const built = commitIndex(out, generation, facts, checksums);
+    return { ...built, resumedFrom, normalised: 0, leftOut, notes: [...leftOutNotes(leftOut), ...built.notes] };
   } catch (error) {
     // What was encoded before a failure is paid for: it is committed, where the disk allows.
     try {
@@ -205,7 +226,7 @@ async function takeAll(options: BuildDenseOptions, source: VectorSource): Promis
       dimensions: source.dimensions,
     };
     const checksums = writer.finish();
-    return { ...commitIndex(out, generation, facts, checksums), resumedFrom: 0, normalised };
+    return { ...commitIndex(out, generation, facts, checksums), resumedFrom: 0, normalised, leftOut: [] };
   } catch (error) {
     writer.abandon();
     removeQuietly(folder);
@@ -232,7 +253,7 @@ function commitIndex(
   generation: string,
   facts: Pick<DenseManifest, "encoder" | "encoderSource" | "passages" | "dimensions">,
   files: Record<FileName, FileChecksum>,
-): Omit<DenseSummary, "resumedFrom" | "normalised"> {
+): Omit<DenseSummary, "resumedFrom" | "normalised" | "leftOut"> {
   const manifest: DenseManifest = { format: formatName, version: formatVersion, generation, ...facts, files };
   commitManifest(out, manifest);
   removeQuietly(join(out, generation, progressName));

@@ -9,7 +9,7 @@ import { dieAsLockHolder, onFailingDisk } from "../../../files/failing-disk.test
 import { SearchError } from "../../engine.js";
 import { passageText } from "../encoder.js";
 import type { VectorSource } from "../vectors/open-vectors.js";
-import { WordEncoder, unitWordVectors } from "../word-encoder.test-support.js";
+import { WordEncoder, refusing, unitWordVectors } from "../word-encoder.test-support.js";
 import { buildDenseIndex, type BuildDenseOptions } from "./build.js";
 import { parseChecksummed, withChecksum } from "../../../files/checksummed-json.js";
 import { readDenseManifest, type DenseManifest } from "./format.js";
@@ -107,6 +107,53 @@ describe("buildDenseIndex", () => {
     expect(texts(encoder.calls)).toEqual(thousand.slice(summary.resumedFrom).map(passageText));
     expect(manifestOf(out).files).toEqual(manifestOf(whole).files);
     expect(readdirSync(out).sort()).toEqual([manifestOf(out).generation, "index.json"]);
+  });
+
+  it("leaves out and names passages that the encoder's endpoint refuses; stopped and gone on, the index is the same", async () => {
+    const lacking = [5, 6, 255, 256, 700, 999].map((row) => thousand[row]);
+    const isRefused = (text: string): boolean => lacking.some((passage) => text === passageText(passage));
+    const once = fresh();
+    const summary = await build(once, { encoder: refusing(new WordEncoder(), isRefused) });
+    expect(summary.passages).toBe(994);
+    expect(summary.leftOut).toEqual(lacking.map(({ id }) => ({ id, place: Number(id.slice(1)), why: "too long." })));
+    expect(summary.notes[0]).toMatch(
+      /^6 passages are not in the index.*refuses them: "p5" \(too long\), "p6", "p255", "p256", "p700", "p999"\./,
+    );
+    const others = fresh();
+    await build(others, { passages: batched(thousand.filter((passage) => !lacking.includes(passage))) });
+    expect(manifestOf(once).files).toEqual(manifestOf(others).files);
+
+    const out = fresh();
+    const failing = new WordEncoder({
+      before: (given) => {
+        if (given.includes(passageText(thousand[800])))
+          throw new SearchError("down", { engine: "dense", isRetryable: true });
+      },
+    });
+    await failureOf(build(out, { encoder: refusing(failing, isRefused) }));
+    const changed = thousand.with(6, { ...thousand[6], id: "other" });
+    expect((await failureOf(build(out, { passages: batched(changed) }))).message).toMatch(/of another corpus/);
+    const encoder = new WordEncoder();
+    const again = await build(out, { encoder: refusing(encoder, isRefused) });
+    expect(again).toMatchObject({ passages: 994, resumedFrom: 763, leftOut: summary.leftOut });
+    expect(texts(encoder.calls)).toHaveLength(231);
+    expect(manifestOf(out).files).toEqual(manifestOf(once).files);
+  });
+
+  it("ends, in words, when an endpoint refuses more than a tenth, or all", async () => {
+    const out = fresh();
+    const most = refusing(new WordEncoder(), (text) => text.length % 3 === 0);
+    const failure = await failureOf(build(out, { encoder: most }));
+    expect(failure).toBeInstanceOf(UserError);
+    expect(failure.message).toMatch(
+      /refuses \d+ of the first 256 passages, among them "p\d+" \(too long\).* and \d+ more.*--chunk/,
+    );
+    const one = build(out, {
+      passages: batched(thousand.slice(0, 1)),
+      encoder: refusing(new WordEncoder(), () => true),
+    });
+    expect((await failureOf(one)).message).toMatch(/refuses 1 of the first 1 passages, among them "p0" \(too long\)/);
+    expect(existsSync(path.join(out, "index.json"))).toBe(false);
   });
 
   it("keeps what was encoded when the encoder fails or the caller stops", async () => {

@@ -10,6 +10,7 @@ import { checkNumber } from "../../passages.js";
 import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import { fileNames, type FileName, progressName } from "./format.js";
+import type { LeftOut } from "../left-out.js";
 import type { StoredPassage } from "../../../types.js";
 import { generationPrefix, manifestName } from "../../index-folder.js";
 
@@ -75,13 +76,16 @@ export class DenseWriter {
     this.#vectors.write(new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength));
   }
 
-  /** Makes durable what was written so far: as many vectors as passages. */
-  commit(encoder: string, dimensions: number): void {
+  /**
+   * Makes durable what was written so far: as many vectors as passages.
+   * @param leftOut of the passages read so far
+   */
+  commit(encoder: string, dimensions: number, leftOut: readonly LeftOut[] = []): void {
     this.#passages.sync();
     this.#vectors.sync();
     const rows = this.rows;
     const [passageBytes, digest] = [this.#offsets[rows], this.#digest];
-    const progress: Progress = { encoder, dimensions, rows, passageBytes, digest };
+    const progress: Progress = { encoder, dimensions, rows, passageBytes, digest, leftOut: [...leftOut] };
     replaceFile(join(this.#folder, progressName), JSON.stringify(progress));
   }
 
@@ -129,6 +133,8 @@ const progressSchema = z.object({
   passageBytes: z.int().positive(),
   /** Over the check numbers of these passages' lines: tells this corpus from another. */
   digest: z.int().nonnegative(),
+  /** Passages that the encoder's endpoint refused, among those read so far. */
+  leftOut: z.array(z.object({ place: z.int().nonnegative(), id: z.string(), why: z.string() })).default([]),
 });
 export type Progress = z.infer<typeof progressSchema>;
 

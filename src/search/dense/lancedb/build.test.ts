@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
 import { SearchError } from "../../engine.js";
+import { passageText } from "../encoder.js";
+import { refusing } from "../word-encoder.test-support.js";
 import { LanceTable, buildLanceTable, planIndex } from "./build.js";
 import type { LanceRows } from "./build.js";
 import { childPassages } from "./child.test-support.js";
@@ -60,7 +62,7 @@ describe.skipIf(absent !== "")(`making a table${absent}`, () => {
       indexFrom: 500,
       onProgress: ({ stage, passages }) => progress.push(`${stage} ${passages}`),
     });
-    expect(built).toEqual({ passages: 600, resumedFrom: 0, hasIndex: true });
+    expect(built).toEqual({ passages: 600, resumedFrom: 0, leftOut: [], leftOutBefore: 0, hasIndex: true });
     expect(progress).toEqual(["writing 270", "writing 540", "indexing 600"]);
     const table = await LancePassages.open({ address });
     expect(table).toMatchObject({ count: 600, dimensions: testDimensions, encoder: "words", hasIndex: true });
@@ -74,14 +76,45 @@ describe.skipIf(absent !== "")(`making a table${absent}`, () => {
     const options = { address, encoder, source: "corpus", rowsPerCommit: 10, indexFrom: 1_000 };
     await buildLanceTable({ ...options, rows: inPieces(childPassages(25), 7) });
     const again = await buildLanceTable({ ...options, rows: inPieces(childPassages(25), 4) });
-    expect(again).toEqual({ passages: 25, resumedFrom: 25, hasIndex: false });
+    expect(again).toEqual({ passages: 25, resumedFrom: 25, leftOut: [], leftOutBefore: 0, hasIndex: false });
     const more = await buildLanceTable({ ...options, rows: inPieces(childPassages(40), 9) });
-    expect(more).toEqual({ passages: 40, resumedFrom: 25, hasIndex: false });
+    expect(more).toEqual({ passages: 40, resumedFrom: 25, leftOut: [], leftOutBefore: 0, hasIndex: false });
     expect(await idsOf(address)).toEqual(
       childPassages(40)
         .map(({ id }) => id)
         .sort(),
     );
+  });
+
+  it("leaves out and names what the encoder's endpoint refuses, also when it goes on; the table stays in step", async () => {
+    const address = freshAddress();
+    const passages = childPassages(60);
+    const lacking = new Set(["p3", "p17", "p31", "p59"]);
+    const choosy = refusing(encoder, (text) =>
+      lacking.has(passages.find((passage) => text === passageText(passage))?.id ?? ""),
+    );
+    const options = { address, encoder: choosy, source: "corpus", rowsPerCommit: 10, indexFrom: 1_000 };
+    async function* until(end: number): AsyncGenerator<LanceRows> {
+      yield* inPieces(passages.slice(0, end), 7);
+      if (end < passages.length) throw new Error("stop");
+    }
+    await expect(buildLanceTable({ ...options, rows: until(42) })).rejects.toThrow("stop");
+    const built = await buildLanceTable({ ...options, rows: until(60) });
+    expect(built).toMatchObject({ passages: 56, resumedFrom: 39, leftOutBefore: 3 });
+    expect(built.leftOut.map(({ id, place }) => [id, place])).toEqual([["p59", 59]]);
+    const ids = passages.map(({ id }) => id).filter((id) => !lacking.has(id));
+    expect(await idsOf(address)).toEqual([...ids].sort());
+    const again = await buildLanceTable({ ...options, rows: until(60) });
+    expect(again).toMatchObject({ passages: 56, resumedFrom: 56, leftOutBefore: 3 });
+    expect(again.leftOut.map(({ id }) => id)).toEqual(["p59"]);
+    const table = await LanceTable.open({ address, encoder: choosy });
+    const more = [{ ...passages[4], text: "another" }, passages[3]];
+    expect((await table.add({ passages: more })).map(({ id }) => id)).toEqual(["p3"]);
+    expect(table.count).toBe(56);
+    await table.close();
+    const none = refusing(encoder, () => true);
+    const all = buildLanceTable({ address: freshAddress(), encoder: none, rows: inPieces(passages.slice(0, 3)) });
+    await expect(all).rejects.toThrow(/refuses 3 of the first 3 passages, among them "p0" \(too long\), "p1", "p2"/);
   });
 
   it("takes vectors as they come, whatever their pieces", async () => {
@@ -108,7 +141,11 @@ describe.skipIf(absent !== "")(`making a table${absent}`, () => {
     };
     expect(await failing({ source: "two" })).toMatch(/made with the source one, not two/);
     expect(await failing({ encoder: wordEncoder("other") })).toMatch(/made with the encoder words, not other/);
-    expect(await failing({ rows: inPieces(childPassages(30).reverse()) })).toMatch(/last with id "p19".*"p10"/);
+    const reversed = () => ({ rows: inPieces(childPassages(30).reverse()) });
+    expect(await failing(reversed())).toMatch(/last with id "p19", but the source has no passage with this id there/);
+    expect(await failing({ ...reversed(), source: undefined })).toMatch(/last with id "p19".*"p10"/);
+    const later = [...childPassages(19), ...childPassages(120).slice(60), ...childPassages(20).slice(19)];
+    expect(await failing({ rows: inPieces(later) })).toMatch(/last with id "p19", but the source has no passage/);
     expect(await failing({ rows: inPieces(childPassages(3)) })).toMatch(/holds 20 passages, and the source only 3/);
     expect(await idsOf(address)).toHaveLength(20);
   });

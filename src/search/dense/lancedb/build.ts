@@ -5,7 +5,8 @@ import { UserError } from "../../../errors.js";
 import type { StoredPassage } from "../../../types.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import type { SearchOptions } from "../../engine.js";
-import { passageText, type Encoder, type EncoderSource } from "../encoder.js";
+import type { Encoder, EncoderSource } from "../encoder.js";
+import { checkLeftOut, encodePassages, mayLack, type LeftOut } from "../left-out.js";
 import type { TableNotes } from "./columns.js";
 import { loadArrow, loadLance } from "./library.js";
 import { lanceError, lancePlace, type Environment, type LancePlace } from "./storage.js";
@@ -60,6 +61,10 @@ interface LanceBuilt {
   passages: number;
   /** How many were there already. */
   resumedFrom: number;
+  /** Passages that the table lacks, since the encoder's endpoint refuses them: those of this call. */
+  leftOut: LeftOut[];
+  /** How many passages the calls before have left out. */
+  leftOutBefore: number;
   hasIndex: boolean;
 }
 
@@ -67,7 +72,8 @@ const rowsPerTask = 2_000;
 
 /**
  * Writes passages and vectors into a table, commits every `rowsPerCommit` rows, and makes the index. What was committed survives
- * everything; the same call goes on after it. Memory: about two commits of rows.
+ * everything; the same call goes on after it. A passage that the encoder's endpoint refuses is left out and named; when it is more than a tenth
+ * of them, the build ends. Memory: about two commits of rows.
  * @throws UserError for vectors that do not fit (with the passage's number and id), another source or encoder than the table was begun
  * with; SearchError when storage or the encoder fails; the signal's reason
  */
@@ -77,19 +83,30 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
   try {
     const resumedFrom = table.count;
     const last = resumedFrom > 0 ? await table.idAt(resumedFrom - 1) : "";
+    // Of a recorded source some passages may have been left out.
+    const end = { rows: resumedFrom, last, mayLack: options.source !== undefined && options.encoder !== undefined };
+    const leftOut: LeftOut[] = [];
+    let leftOutBefore = 0;
+    let isBehind = resumedFrom > 0;
     let seen = 0;
     let pending = 0;
     for await (const rows of options.rows) {
       for (const some of slices(rows, rowsPerTask)) {
         signal?.throwIfAborted();
-        const skipped = Math.min(some.passages.length, Math.max(0, resumedFrom - seen));
-        if (skipped > 0 && seen + skipped === resumedFrom)
-          checkResumed(table.name, some.passages[skipped - 1].id, last, resumedFrom);
+        let skipped = 0;
+        if (isBehind) {
+          const place = lastRowIn(some.passages, seen, table.name, end);
+          isBehind = place === undefined;
+          skipped = place === undefined ? some.passages.length : place + 1;
+          if (!isBehind) leftOutBefore = seen + skipped - resumedFrom;
+        }
         if (skipped < some.passages.length) {
-          await table.gather(slice(some, skipped, some.passages.length), seen + skipped, { signal });
-          pending += some.passages.length - skipped;
+          const refused = await table.gather(slice(some, skipped, some.passages.length), seen + skipped, { signal });
+          leftOut.push(...refused);
+          pending += some.passages.length - skipped - refused.length;
         }
         seen += some.passages.length;
+        checkLeftOut(leftOut, seen);
         if (pending < rowsPerCommit) continue;
         await table.append();
         pending = 0;
@@ -102,6 +119,7 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
       throw new UserError(
         `The LanceDB table "${table.name}" holds ${resumedFrom} passages, and the source only ${seen}: it is a table of something else, or was added to. Choose another table name.`,
       );
+    if (isBehind) throw otherSource(table.name, end, "the source has no passage with this id there");
     if (table.count === 0) throw new UserError("There are no passages to write: the source is empty.");
     onProgress({ stage: "indexing", passages: table.count });
     if (table.count >= indexFrom && table.unindexed > 0) {
@@ -109,7 +127,7 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
       if (table.hasIndex && table.unindexed < table.count / 5) await table.optimize({ signal });
       else await table.index(options.index, { signal });
     }
-    return { passages: table.count, resumedFrom, hasIndex: table.hasIndex };
+    return { passages: table.count, resumedFrom, leftOut, leftOutBefore, hasIndex: table.hasIndex };
   } finally {
     const closed = table.close();
     // A caller that gives up does not wait for an index that LanceDB goes on making.
@@ -191,11 +209,14 @@ export class LanceTable {
 
   /**
    * Adds passages; one whose id is there already takes the old one's place. Durable and to be found when this returns.
+   * @returns those that the encoder's endpoint refuses: they are not added, and what was there under their ids stays
    * @throws as `buildLanceTable`
    */
-  async add(rows: LanceRows, options: SearchOptions = {}): Promise<void> {
-    for (const some of slices(rows, rowsPerTask)) await this.gather(some, this.count, options);
-    await this.#run({ do: "replace" }, "adding passages");
+  async add(rows: LanceRows, options: SearchOptions = {}): Promise<LeftOut[]> {
+    const leftOut: LeftOut[] = [];
+    for (const some of slices(rows, rowsPerTask)) leftOut.push(...(await this.gather(some, this.count, options)));
+    if (this.#state.exists) await this.#run({ do: "replace" }, "adding passages");
+    return leftOut;
   }
 
   /** Deletes passages; ids that are not there are no error. Durable when this returns. */
@@ -219,11 +240,19 @@ export class LanceTable {
     return ((await this.#ask({ do: "id", row }, "reading")) as { id: string }).id;
   }
 
-  /** Takes rows in; they are durable after `append`. `first`: number of the first, for messages. */
-  async gather({ passages, vectors_N_E }: LanceRows, first: number, options: SearchOptions = {}): Promise<void> {
-    if (passages.length === 0) return;
+  /**
+   * Takes rows in; they are durable after `append`.
+   * @param first number of the first, for messages
+   * @returns passages that the encoder's endpoint refuses
+   */
+  async gather(given: LanceRows, first: number, options: SearchOptions = {}): Promise<LeftOut[]> {
+    if (given.passages.length === 0) return [];
     // A copy: the buffer goes to the worker.
-    const vectors = vectors_N_E === undefined ? await this.#encode(passages, options) : vectors_N_E.slice();
+    const { passages, vectors, leftOut } =
+      given.vectors_N_E === undefined
+        ? await this.#encode(given.passages, first, options)
+        : { passages: given.passages, vectors: given.vectors_N_E.slice(), leftOut: [] };
+    if (passages.length === 0) return leftOut;
     if (!this.#state.exists) {
       const dimensions = vectors.length / passages.length;
       if (!Number.isSafeInteger(dimensions) || dimensions === 0)
@@ -233,6 +262,7 @@ export class LanceTable {
     await this.#ask({ do: "gather", passages, vectors_N_E: vectors, first }, "taking in passages", {}, [
       vectors.buffer as ArrayBuffer,
     ]);
+    return leftOut;
   }
 
   async append(): Promise<void> {
@@ -245,11 +275,15 @@ export class LanceTable {
     await this.#pool.close();
   }
 
-  async #encode(passages: readonly StoredPassage[], options: SearchOptions): Promise<Float32Array> {
+  async #encode(
+    passages: readonly StoredPassage[],
+    first: number,
+    options: SearchOptions,
+  ): ReturnType<typeof encodePassages> {
     const { encoder } = this.#options;
     if (encoder === undefined)
       throw new UserError("Passages without vectors need an encoder: name one with --encoder, or give the vectors.");
-    return encoder.encode(passages.map(passageText), "passage", options);
+    return encodePassages(encoder, passages, first, options);
   }
 
   async #run(task: WriterTask, doing: string, options: SearchOptions = {}): Promise<void> {
@@ -322,10 +356,36 @@ function checkSame(
   );
 }
 
-function checkResumed(table: string, id: string, last: string, rows: number): void {
-  if (id !== last)
-    throw new UserError(
-      `The LanceDB table "${table}" holds ${rows} passages, the last with id "${last}", but passage ${rows} of the source is "${id}": ` +
-        "the source or the table was changed since. Choose another table name, or remove the table.",
-    );
+/** Where an earlier build ended. */
+interface TableEnd {
+  rows: number;
+  /** Id of the last row. */
+  last: string;
+  /** Whether passages of the source may have been left out. */
+  mayLack: boolean;
+}
+
+/**
+ * The table's last row among some passages of the source; undefined where it comes later.
+ * @param seen passages before these
+ * @throws UserError when the source has another passage in its place
+ */
+function lastRowIn(passages: readonly StoredPassage[], seen: number, table: string, end: TableEnd): number | undefined {
+  const place = end.rows - 1 - seen;
+  if (place >= passages.length) return undefined;
+  if (!end.mayLack) {
+    if (passages[place].id === end.last) return place;
+    throw otherSource(table, end, `passage ${end.rows} of the source is "${passages[place].id}"`);
+  }
+  const found = passages.findIndex(({ id }, index) => index >= place && id === end.last);
+  const read = seen + (found < 0 ? passages.length : found + 1);
+  if (mayLack(read - end.rows, read)) return found < 0 ? undefined : found;
+  throw otherSource(table, end, "the source has no passage with this id there");
+}
+
+function otherSource(table: string, { rows, last }: TableEnd, why: string): UserError {
+  return new UserError(
+    `The LanceDB table "${table}" holds ${rows} passages, the last with id "${last}", but ${why}: ` +
+      "the source or the table was changed since. Choose another table name, or remove the table.",
+  );
 }

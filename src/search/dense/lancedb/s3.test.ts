@@ -42,7 +42,7 @@ describe.skipIf(reason !== "")(`LanceDB on object storage${reason}`, () => {
     const options = { address, encoder, source: "s3", rowsPerCommit: 100, indexFrom: 500 };
     await buildLanceTable({ ...options, rows: inPieces(childPassages(250), 50) });
     const built = await buildLanceTable({ ...options, rows: inPieces(childPassages(600), 50) });
-    expect(built).toEqual({ passages: 600, resumedFrom: 250, hasIndex: true });
+    expect(built).toEqual({ passages: 600, resumedFrom: 250, leftOut: [], leftOutBefore: 0, hasIndex: true });
 
     const open = await LancePassages.open({ address, refreshSeconds: 0 });
     expect(open).toMatchObject({ count: 600, encoder: "words", hasIndex: true });
