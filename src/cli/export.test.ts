@@ -197,6 +197,35 @@ describe("a run that trained an adapter", () => {
     expect(json("complete", "generation_config.json")).toEqual({ eos_token_id: [1, 0] });
   });
 
+  it("leaves out how the base would sample, and names the class that reads tokenizer.json as it stands", async () => {
+    cpSync(base.folder, file("spoken"), { recursive: true });
+    const generation = { bos_token_id: 2, pad_token_id: 0, repetition_penalty: 1.1, do_sample: true, top_p: 0.8 };
+    writeFileSync(file("spoken", "generation_config.json"), JSON.stringify(generation));
+    const settings = { tokenizer_class: "LlamaTokenizer", eos_token: "<eos>", legacy: true };
+    writeFileSync(file("spoken", "tokenizer_config.json"), JSON.stringify(settings));
+    const { status, stderr } = await sleuthExport(file("spoken"), "--out", file("measured"));
+    expect(status, stderr).toBe(0);
+    const kept = { bos_token_id: 2, pad_token_id: 0, eos_token_id: [1, 0] };
+    expect(json("measured", "generation_config.json")).toEqual(kept);
+    expect(json("measured", "tokenizer_config.json")).toEqual({
+      ...settings,
+      tokenizer_class: "PreTrainedTokenizerFast",
+    });
+    const card = readFileSync(file("measured", "README.md"), "utf8");
+    expect(card).toMatch(/`generation_config.json` holds the ids that begin, end and pad a text and nothing else/);
+  });
+
+  it("brings an adapter's own tokenizer and template in place of the base's", async () => {
+    cpSync(file("adapted", "best"), file("talking"), { recursive: true });
+    writeFileSync(file("talking", "chat_template.jinja"), "of the adapter");
+    writeFileSync(file("talking", "generation_config.json"), JSON.stringify({ eos_token_id: 4 }));
+    for (const as of ["merged", "adapter"]) {
+      const { status, stderr } = await sleuthExport(file("talking"), "--as", as, "--out", file(`talking-${as}`));
+      expect(status, stderr).toBe(0);
+      expect(readFileSync(file(`talking-${as}`, "chat_template.jinja"), "utf8")).toBe("of the adapter");
+    }
+  });
+
   it("comes with a card: base, licence, recipe, data, scores, commit, prompt, how to load it", async () => {
     await sleuthExport(file("adapted", "best"), "--out", file("carded"), "--as", "adapter");
     const card = readFileSync(file("carded", "README.md"), "utf8");
@@ -219,6 +248,7 @@ describe("a run that trained an adapter", () => {
       "as a user's message through the chat template",
       "You must conduct reasoning inside <think>",
       "PeftModel.from_pretrained(base,",
+      "model.generation_config = GenerationConfig.from_pretrained(",
       "--set rollout.protocol=search-r1",
       '"topK": 2',
     ])

@@ -227,17 +227,22 @@ function isInside(place: string, folder: string): boolean {
 }
 
 /**
- * What the source has, and two things that transformers needs and small models lack: the tokens that end a text, and which class reads
- * `tokenizer.json` as it stands (others build a tokenizer of their own kind from its vocabulary).
+ * What the source has, but for two things. The class is the one that reads `tokenizer.json` as it stands; others, `LlamaTokenizer` of transformers 5
+ * among them, build a tokenizer of their own kind from its vocabulary. Of the generation settings only the ids remain: what was measured was
+ * sampled without the base's penalties, temperature and top-p.
  */
 function tokenizerToWrite({ config, tokenizer }: ModelSource): TokenizerFiles {
-  const { eosTokenIds } = config;
+  const { eosTokenIds, vocabSize } = config;
   const [first, ...more] = eosTokenIds;
-  const eos = first === undefined ? {} : { eos_token_id: more.length > 0 ? eosTokenIds : first };
+  const isRow = (id: unknown): boolean => typeof id === "number" && id < vocabSize;
+  const ids = ["bos_token_id", "pad_token_id"].map((name) => [name, tokenizer.generation[name]] as const);
   return {
     ...tokenizer,
-    settings: { tokenizer_class: "PreTrainedTokenizerFast", ...tokenizer.settings },
-    generation: { ...tokenizer.generation, ...eos },
+    settings: { ...tokenizer.settings, tokenizer_class: "PreTrainedTokenizerFast" },
+    generation: {
+      ...Object.fromEntries(ids.filter(([, id]) => isRow(id))),
+      ...(first === undefined ? {} : { eos_token_id: more.length > 0 ? eosTokenIds : first }),
+    },
   };
 }
 

@@ -184,11 +184,12 @@ function loading({ kind, base, run }: CardFacts): string {
   const python =
     kind === "adapter"
       ? `from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 tokenizer = AutoTokenizer.from_pretrained("${folder}")
 base = AutoModelForCausalLM.from_pretrained(${pythonBase(base)})
-model = PeftModel.from_pretrained(base, "${folder}")`
+model = PeftModel.from_pretrained(base, "${folder}")
+model.generation_config = GenerationConfig.from_pretrained("${folder}")`
       : `from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("${folder}")
@@ -201,6 +202,9 @@ In Python:
 \`\`\`python
 ${python}
 \`\`\`
+
+\`generation_config.json\` holds the ids that begin, end and pad a text and nothing else: text is written greedily unless you ask otherwise, without the
+penalties, temperature or top-p that the base may recommend.${kind === "adapter" ? " The last line puts it in the place of the base's." : ""}
 
 In Sleuth:
 
