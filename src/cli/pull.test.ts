@@ -3,7 +3,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { commit, HubServer, laterCommit, modelFiles, noise } from "../engine/io/hub/hub-server.test-support.js";
+import {
+  adapterConfig,
+  commit,
+  HubServer,
+  laterCommit,
+  modelConfig,
+  modelFiles,
+  noise,
+} from "../engine/io/hub/hub-server.test-support.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { lastJson, sleuth, sleuthHere } from "../../test/run-sleuth.js";
 
@@ -37,9 +45,9 @@ describe("sleuth pull", () => {
     expect(first.status, first.stderr).toBe(0);
     expect(first.stdout).toMatch(/org\/tiny commit c0ffee000000\n/);
     expect(first.stdout).toMatch(/^ {2}model\.safetensors +293\.0 kB +Hub$/m);
-    expect(first.stdout).toMatch(/Fetched 312\.6 kB in .* → .*snapshots/);
+    expect(first.stdout).toMatch(/Fetched 312\.9 kB in .* → .*snapshots/);
     expect(first.stdout).toContain("sleuth train --model hf:org/tiny …");
-    expect(first.stderr).toMatch(/Fetching org\/tiny: .*312\.6 kB/);
+    expect(first.stderr).toMatch(/Fetching org\/tiny: .*312\.9 kB/);
     const second = await sleuthHere(["pull", "hf:org/tiny", "--json"]);
     expect(lastJson(second)).toEqual({
       model: `hf:org/tiny@${commit}`,
@@ -47,7 +55,7 @@ describe("sleuth pull", () => {
       commit,
       folder: path.join(home, "hub", "models--org--tiny", "snapshots", commit),
       files: expect.any(Array),
-      bytes: 320_072,
+      bytes: 320_433,
       downloadedBytes: 0,
       seconds: expect.any(Number),
     });
@@ -57,22 +65,44 @@ describe("sleuth pull", () => {
   });
 
   it("fetches the base of an adapter with it", async () => {
-    const adapterConfig = {
-      peft_type: "LORA",
-      r: 4,
-      lora_alpha: 8,
-      target_modules: ["q_proj"],
-      base_model_name_or_path: "org/tiny",
-      revision: commit,
-    };
     const files = {
-      "adapter_config.json": Buffer.from(JSON.stringify(adapterConfig)),
+      "adapter_config.json": adapterConfig({ revision: commit }),
       "adapter_model.safetensors": noise(2000, 9),
     };
     hub.repositories["org/adapter"] = { revisions: { main: laterCommit }, files };
     const pulled = await sleuthHere(["pull", "org/adapter", "--json"]);
     expect(lastJson(pulled)).toMatchObject({ commit: laterCommit, base: { repository: "org/tiny", commit } });
     expect(pulled.stderr).toContain("adapter_model.safetensors");
+  });
+
+  it("ends with 1 for a model that Sleuth cannot open, and for an adapter of one", async () => {
+    const repository = (change: Record<string, unknown>) => ({
+      revisions: { main: commit },
+      files: { ...modelFiles(), "config.json": modelConfig(change) },
+    });
+    hub.repositories["org/gpt"] = repository({ model_type: "gpt2" });
+    const other = await sleuthHere(["pull", "org/gpt", "--json"]);
+    expect(other.status).toBe(1);
+    expect(lastJson(other)).toMatchObject({
+      error: { kind: "user", message: expect.stringMatching(/org\/gpt, field "model_type" is "gpt2", but only llama/) },
+    });
+    hub.repositories["org/tiny-bnb-4bit"] = repository({ quantization_config: { quant_method: "bitsandbytes" } });
+    hub.repositories["org/packed"] = {
+      revisions: { main: commit },
+      files: {
+        "adapter_config.json": adapterConfig({ base_model_name_or_path: "org/tiny-bnb-4bit" }),
+        "adapter_model.safetensors": noise(2000, 31),
+      },
+    };
+    hub.takeAsked();
+    const packed = await sleuthHere(["pull", "org/packed"]);
+    expect(packed.status).toBe(1);
+    expect(packed.stderr).toMatch(
+      /hf:org\/packed was trained over hf:org\/tiny-bnb-4bit, whose weights are quantized.*export hf:org\/packed --base MODEL/,
+    );
+    expect(hub.takeAsked().some(({ url }) => url.includes("tiny-bnb-4bit") && url.includes("model.safetensors"))).toBe(
+      false,
+    );
   });
 
   it("ends with 1 and advice", async () => {

@@ -1,4 +1,5 @@
 /** @file `sleuth pull`: a model of the Hub, into the cache that all Hugging Face tools share. */
+import { baseProblem } from "../engine/io/adapter-base.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { isHubName } from "../engine/io/hub/name.js";
 import { pullModel, type PulledFile, type PullOptions, type PullResult } from "../engine/io/hub/pull.js";
@@ -55,7 +56,12 @@ async function pullWithBase(
   const pulled = await pullModel(model, options);
   if (!isAdapterFolder(pulled.folder)) return [pulled];
   const base = await baseOf(pulled.folder, terminal);
-  return base === undefined ? [pulled] : [pulled, await pullModel(base, options)];
+  if (base === undefined) return [pulled];
+  try {
+    return [pulled, await pullModel(base, options)];
+  } catch (error) {
+    throw baseProblem(`hf:${pulled.repository}`, base, error);
+  }
 }
 
 async function baseOf(folder: string, terminal: Terminal): Promise<string | undefined> {

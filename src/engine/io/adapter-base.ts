@@ -35,7 +35,7 @@ export async function locateBase(adapter: string, given?: string, options: PullO
     if (!isGguf(location)) await loadModelConfig(location);
     return { name: nameOfModel(name, location), location };
   } catch (error) {
-    throw error instanceof QuantizedModel ? quantizedBase(adapter, named, error) : error;
+    throw baseProblem(adapter, named, error);
   }
 }
 
@@ -57,11 +57,13 @@ function adapterItself(adapter: string, base: string): UserError {
   );
 }
 
-function quantizedBase(adapter: string, base: string, cause: Error): UserError {
+/** What went wrong with a base, in words that know of the adapter. */
+export function baseProblem(adapter: string, base: string, error: unknown): unknown {
+  if (!(error instanceof QuantizedModel)) return error;
   return new UserError(
     `${adapter} was trained over ${base}, whose weights are quantized, and Sleuth does not read those. The adapter fits the model that was ` +
       `quantized, too: ${mergeCommand(adapter)}`,
-    { cause },
+    { cause: error },
   );
 }
 

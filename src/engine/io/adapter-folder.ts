@@ -173,7 +173,12 @@ const harmlessStarts = ["gaussian", "eva", "orthogonal"];
  */
 export async function readAdapterConfig(folder: string): Promise<{ lora: LoraConfig; base?: string }> {
   const file = path.join(folder, adapterConfigFile);
-  const parsed = schema.safeParse(await readRequiredJson(file, "Is the folder a PEFT adapter? Check the path."));
+  return parseAdapterConfig(await readRequiredJson(file, "Is the folder a PEFT adapter? Check the path."), file);
+}
+
+/** The same for a parsed file, which `file` names in messages. */
+export function parseAdapterConfig(json: unknown, file: string): { lora: LoraConfig; base?: string } {
+  const parsed = schema.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);

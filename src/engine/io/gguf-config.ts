@@ -1,14 +1,17 @@
 /** @file The metadata of a GGUF file as a `ModelConfig`, and where llama.cpp keeps the tensors that Hugging Face names otherwise. */
 import { UserError } from "../../errors.js";
 import { modelTypes, type ModelConfig, type ModelType, rotaryFrequencies, type RopeScaling } from "../model/config.js";
-import type { GgufFile } from "./gguf-file.js";
-import type { StoredTensor, TensorSet } from "./tensor-set.js";
+import type { GgufFile, GgufHeader } from "./gguf-file.js";
+import { checkTensors, type StoredTensor, type TensorSet } from "./tensor-set.js";
 
 /** The divisors of the rotary frequencies, where the converter stored them as a tensor (Llama 3). */
 const ropeDivisors = "rope_freqs.weight";
 
-/** @throws UserError naming the field that is missing, malformed or not supported */
-export async function readGgufConfig(gguf: GgufFile): Promise<ModelConfig> {
+/**
+ * The configuration that the metadata describe. Of a header alone stored divisors of the rotary positions cannot be read, and are left out.
+ * @throws UserError naming the field that is missing, malformed or not supported
+ */
+export async function readGgufConfig(gguf: GgufFile | GgufHeader): Promise<ModelConfig> {
   const { fields, file, tensors } = gguf;
   const modelType = architecture(gguf);
   const key = (name: string) => `${modelType}.${name}`;
@@ -61,7 +64,7 @@ function shortest(value: number): number {
   return value;
 }
 
-function architecture({ fields }: GgufFile): ModelType {
+function architecture({ fields }: GgufHeader): ModelType {
   const field = "general.architecture";
   const name = fields.required(field, "string");
   const known = modelTypes.find((type) => type === name);
@@ -91,7 +94,7 @@ const unsupported: Readonly<Record<string, string>> = {
 };
 
 /** Refuses a model rather than compute something else than its makers meant. */
-function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
+function refuseUnsupported({ fields }: GgufHeader, modelType: ModelType): void {
   const refuse = (name: string, why: string) => {
     throw fields.problem(`${modelType}.${name}`, `it asks for ${why}, which is not supported. Choose another model.`);
   };
@@ -104,7 +107,7 @@ function refuseUnsupported({ fields }: GgufFile, modelType: ModelType): void {
   }
 }
 
-function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
+function checkHeads({ fields }: GgufHeader, config: ModelConfig): void {
   const { modelType, heads, kvHeads, headDim } = config;
   if (kvHeads === 0 || heads % kvHeads !== 0) {
     throw fields.damaged(
@@ -129,7 +132,7 @@ function checkHeads({ fields }: GgufFile, config: ModelConfig): void {
 }
 
 /** As llama.cpp reads them: a factor without a type is linear, and old files have it under another name. */
-function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScaling | undefined {
+function scalingOfFields({ fields }: GgufHeader, modelType: ModelType): RopeScaling | undefined {
   const key = `${modelType}.rope.scaling.type`;
   const [factorKey, oldKey] = [`${modelType}.rope.scaling.factor`, `${modelType}.rope.scale_linear`];
   const factor = fields.number(factorKey) ?? fields.number(oldKey);
@@ -150,8 +153,8 @@ function scalingOfFields({ fields }: GgufFile, modelType: ModelType): RopeScalin
  * The converter stores divisors, not the settings they come from. Every Llama 3 so far was made with the same settings but
  * for `factor`, which is the largest divisor; what they give must be what is stored.
  */
-async function scalingOfTensor(gguf: GgufFile, config: ModelConfig): Promise<RopeScaling | undefined> {
-  if (!gguf.tensors.has(ropeDivisors)) return undefined;
+async function scalingOfTensor(gguf: GgufFile | GgufHeader, config: ModelConfig): Promise<RopeScaling | undefined> {
+  if (!gguf.tensors.has(ropeDivisors) || !("read" in gguf)) return undefined;
   const divisors = await gguf.read(ropeDivisors);
   const factor = shortest(divisors.reduce((most, divisor) => Math.max(most, divisor), 0));
   const ropeScaling: RopeScaling = {
@@ -192,6 +195,20 @@ const otherNames: Record<string, string> = {
 
 /** The file's tensors under Hugging Face's names, their rows in Hugging Face's order. */
 export function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
+  const { stored, ...places } = tensorPlaces(gguf);
+  return {
+    ...places,
+    read: (name, target) => gguf.read(stored.get(name) ?? name, target, rowPlaces(name, config)),
+    close: () => gguf.close(),
+  };
+}
+
+/** @throws UserError when a header does not place every tensor that the configuration calls for, and no others */
+export function checkGgufTensors(header: GgufHeader, config: ModelConfig): void {
+  checkTensors(tensorPlaces(header), config);
+}
+
+function tensorPlaces(gguf: GgufHeader): Omit<TensorSet, "read" | "close"> & { stored: ReadonlyMap<string, string> } {
   const tensors = new Map<string, StoredTensor>();
   const stored = new Map<string, string>();
   for (const [ggufName, { shape }] of gguf.tensors) {
@@ -209,8 +226,7 @@ export function ggufTensors(gguf: GgufFile, config: ModelConfig): TensorSet {
     described: `${gguf.file} (its metadata)`,
     location: gguf.file,
     tensors,
-    read: (name, target) => gguf.read(stored.get(name) ?? name, target, rowPlaces(name, config)),
-    close: () => gguf.close(),
+    stored,
   };
 }
 

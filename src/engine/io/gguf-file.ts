@@ -21,8 +21,15 @@ interface GgufTensor {
   end: number;
 }
 
+/** What stands before the numbers: the metadata, and where each tensor is. */
+export interface GgufHeader {
+  readonly file: string;
+  readonly fields: GgufFields;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+}
+
 /** An open file whose metadata and tensor places have been checked. Close it. */
-export class GgufFile {
+export class GgufFile implements GgufHeader {
   readonly file: string;
   readonly fields: GgufFields;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -35,8 +42,8 @@ export class GgufFile {
     });
     try {
       const { size } = await handle.stat();
-      const parsed = await parse(file, handle, size);
-      return new GgufFile(file, handle, new GgufFields(file, parsed.metadata), placeTensors(file, parsed, size));
+      const { fields, tensors } = checkedHeader(file, await parse(file, handle, size), size);
+      return new GgufFile(file, handle, fields, tensors);
     } catch (error) {
       await handle.close();
       throw error;
@@ -88,6 +95,29 @@ export class GgufFile {
   close(): Promise<void> {
     return this.#handle.close();
   }
+}
+
+/**
+ * The header of a file that is elsewhere.
+ * @param file names it in messages
+ * @param size of the whole file in bytes
+ * @param fetch asked for ranges from the file's beginning on
+ * @returns undefined where it cannot be read
+ * @throws UserError when it is damaged or of a kind that is not supported
+ */
+export async function readGgufHeader(
+  url: string,
+  file: string,
+  size: number,
+  fetch: typeof globalThis.fetch,
+): Promise<GgufHeader | undefined> {
+  let parsed: Parsed;
+  try {
+    parsed = (await gguf(url, { fetch })) as unknown as Parsed;
+  } catch {
+    return undefined;
+  }
+  return checkedHeader(file, parsed, size);
 }
 
 /** The metadata, by key, each value of the kind that is asked for. */
@@ -186,6 +216,14 @@ async function parse(file: string, handle: FileHandle, size: number): Promise<Pa
   } catch (error) {
     throw damaged(file, `its metadata cannot be read (${(error as Error).message})`, error);
   }
+  return parsed;
+}
+
+function checkedHeader(
+  file: string,
+  parsed: Parsed,
+  size: number,
+): { file: string; fields: GgufFields; tensors: Map<string, GgufTensor> } {
   // What lies beyond the end of a file reads as zeros.
   if (parsed.tensorInfoByteRange[1] > size) throw damaged(file, `it ends at byte ${size}, inside its metadata`);
   if (!parsed.littleEndian) {
@@ -200,7 +238,7 @@ async function parse(file: string, handle: FileHandle, size: number): Promise<Pa
         "Join them first: llama-gguf-split --merge FIRST-PIECE OUTPUT.gguf.",
     );
   }
-  return parsed;
+  return { file, fields: new GgufFields(file, parsed.metadata), tensors: placeTensors(file, parsed, size) };
 }
 
 function placeTensors(file: string, { tensorInfos, tensorDataOffset }: Parsed, size: number): Map<string, GgufTensor> {

@@ -47,8 +47,10 @@ export interface ModelSource {
  * Every parameter that `config` calls for is there, in its shape and readable, and nothing else.
  * @throws UserError naming file, tensor and what to do
  */
-export function checkTensors(set: TensorSet, config: ModelConfig): void {
-  const { described, location, tensors } = set;
+export function checkTensors(
+  { described, location, tensors }: Pick<TensorSet, "described" | "location" | "tensors">,
+  config: ModelConfig,
+): void {
   const shapes = parameterShapes(config);
   const names = new Set(shapes.map(({ name }) => name));
   const unknown = [...tensors.keys()].filter((name) => !names.has(name) && !isIgnorable(name, config));

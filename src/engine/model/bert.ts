@@ -25,11 +25,15 @@ interface BertShape {
  * @throws UserError for other architectures, and naming a tensor that is missing
  */
 export async function bertGraph(config: Json, weights: TensorSet, source: string): Promise<EncodedModel> {
-  const shape = readShape(config, source);
+  const shape = bertShape(config, source);
   return new BertBuilder(shape, weights, source).build();
 }
 
-function readShape(config: Json, source: string): BertShape {
+/**
+ * What a `config.json` says of the graph; a config alone tells whether a model can be run from its weights.
+ * @throws UserError for other architectures
+ */
+export function bertShape(config: Json, source: string): BertShape {
   const refuse = (why: string): UserError =>
     new UserError(
       `${source} has no ONNX file, and without one Sleuth runs plain BERT models only: ${why}. Export it, for example with ` +

@@ -5,6 +5,8 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tinyConfig } from "../../model/tiny-config.test-support.js";
+import { toConfigJson } from "../config-json.js";
 
 export interface ServedRepository {
   /** Branches and tags. */
@@ -167,11 +169,12 @@ export class HubServer {
 
   #send(response: ServerResponse, asked: Asked, file: Buffer, etag: string, trouble: Trouble = {}): void {
     const content = trouble.body ?? file;
-    const start = trouble.ignoreRange ? 0 : Number(/^bytes=(\d+)-$/.exec(asked.range ?? "")?.[1] ?? 0);
-    const rest = content.subarray(start);
+    const [, first, last] = (!trouble.ignoreRange && /^bytes=(\d+)-(\d*)$/.exec(asked.range ?? "")) || [];
+    const start = Number(first ?? 0);
+    const rest = content.subarray(start, last ? Number(last) + 1 : content.length);
     const headers: Record<string, string | number> = { etag: `"${etag}"`, "content-length": rest.length };
-    if (start > 0) headers["content-range"] = `bytes ${start}-${content.length - 1}/${content.length}`;
-    response.writeHead(start > 0 ? 206 : 200, headers);
+    if (first) headers["content-range"] = `bytes ${start}-${start + rest.length - 1}/${content.length}`;
+    response.writeHead(first ? 206 : 200, headers);
     const { cutAfter, silentAfter } = trouble;
     if (asked.method === "HEAD") response.end();
     else if (cutAfter !== undefined) {
@@ -207,12 +210,29 @@ export function noise(length: number, seed = 1): Buffer {
   return Buffer.from(Uint8Array.from({ length }, () => (state = (state * 1103515245 + 12345) % 2 ** 31) >> 16));
 }
 
+/** The `config.json` of a model that Sleuth opens, as `change` has it. */
+export function modelConfig(change: Record<string, unknown> = {}): Buffer {
+  return Buffer.from(JSON.stringify({ ...toConfigJson(tinyConfig()), ...change }));
+}
+
+/** The `adapter_config.json` of an adapter that Sleuth opens, as `change` has it. */
+export function adapterConfig(change: Record<string, unknown> = {}): Buffer {
+  const usual = {
+    peft_type: "LORA",
+    r: 4,
+    lora_alpha: 8,
+    target_modules: ["q_proj"],
+    base_model_name_or_path: "org/tiny",
+  };
+  return Buffer.from(JSON.stringify({ ...usual, ...change }));
+}
+
 /** The files of a small model as the Hub would list them, with others that nobody wants. */
 export function modelFiles(): Record<string, Buffer> {
   return {
     ".gitattributes": Buffer.from("*.safetensors filter=lfs"),
     "README.md": Buffer.from("# A model"),
-    "config.json": Buffer.from('{"model_type":"llama"}'),
+    "config.json": modelConfig(),
     "generation_config.json": Buffer.from('{"eos_token_id":2}'),
     "model.safetensors": noise(300_000),
     "onnx/model.onnx": noise(5_000, 2),

@@ -16,20 +16,25 @@ import {
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { GGUFValueType } from "@huggingface/gguf";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
+import { readTestGguf, testGgufBytes, type TestGguf, type TestTensor } from "../gguf.test-support.js";
 import { placeFile } from "./cache.js";
 import {
+  adapterConfig,
   commit,
   etagOf,
   HubServer,
   laterCommit,
+  modelConfig,
   modelFiles,
   noise,
   sha256,
   type Asked,
 } from "./hub-server.test-support.js";
-import { pinModel, pullModel, resolveModel, type PullOptions, type PullProgress } from "./pull.js";
+import { pinModel, pullModel, resolveEncoder, resolveModel, type PullOptions, type PullProgress } from "./pull.js";
 
 const name = "hf:org/tiny";
 const wanted = [
@@ -115,7 +120,7 @@ describe("a pull", () => {
   it("fetches only what another commit changed, and keeps both", async () => {
     const first = await resolveModel(name, options);
     const repository = hub.repositories["org/tiny"];
-    const changed = { ...repository.files, "config.json": Buffer.from('{"model_type":"qwen2"}') };
+    const changed = { ...repository.files, "config.json": modelConfig({ model_type: "qwen2" }) };
     hub.repositories["org/tiny"] = { revisions: { main: laterCommit, v1: commit }, files: changed };
     const second = await pullModel(name, options);
     expect(second.downloadedBytes).toBe(changed["config.json"].length);
@@ -128,7 +133,9 @@ describe("a pull", () => {
   it("reports bytes that add up to what was announced", async () => {
     const moments: PullProgress[] = [];
     const { downloadedBytes } = await pullModel(name, { ...options, onProgress: (moment) => moments.push(moment) });
-    expect(moments[0]).toMatchObject({ repository: "org/tiny", done: 0, total: downloadedBytes });
+    // What was read first, to judge the model, is there already.
+    const { length } = modelFiles()["config.json"];
+    expect(moments[0]).toMatchObject({ repository: "org/tiny", done: length, total: downloadedBytes });
     expect(moments.at(-1)).toMatchObject({ done: downloadedBytes, total: downloadedBytes });
     for (const [index, { done }] of moments.entries())
       expect(done).toBeGreaterThanOrEqual(moments[index - 1]?.done ?? 0);
@@ -171,7 +178,7 @@ describe("a pull", () => {
     hub.repositories["org/adapter"] = {
       revisions: { main: commit },
       files: {
-        "adapter_config.json": Buffer.from("{}"),
+        "adapter_config.json": adapterConfig(),
         "adapter_model.safetensors": noise(2000, 9),
         "optimizer.pt": noise(2000, 10),
       },
@@ -299,7 +306,7 @@ describe("a wrong checksum", () => {
     expect(readdirSync(path.join(cache, "blobs")).filter((file) => file.startsWith(sha256(weights())))).toEqual([]);
     rmSync(path.join(home, "hub"), { recursive: true });
     hub.fault = ({ url }) =>
-      url.includes("/cached/") && url.endsWith("config.json") ? { body: noise(22, 5) } : undefined;
+      url.includes("/cached/") && url.endsWith("config.json") ? { body: noise(modelConfig().length, 5) } : undefined;
     expect((await failureOf(resolveModel(name, options))).message).toMatch(/config\.json is not what .* lists/);
   });
 
@@ -460,11 +467,115 @@ describe("offline", () => {
   });
 });
 
+describe("a model that cannot be opened", () => {
+  const fetched = (): string[] => downloads(hub.takeAsked()).map(({ url }) => url.replace(/.*\//, ""));
+
+  it.each<[Record<string, unknown>, RegExp]>([
+    [
+      { model_type: "gpt2", hidden_size: undefined },
+      /config.json of org\/tiny, field "model_type" is "gpt2", but only/,
+    ],
+    [{ model_type: "bert" }, /an encoder/],
+    [{ model_type: "qwen2_vl" }, /a model of images/],
+    [{ architectures: ["LlamaForSequenceClassification"] }, /only models that write text/],
+    [{ quantization_config: { quant_method: "awq" } }, /weights are quantized \(awq\)/],
+    [{ model_type: "qwen2", use_sliding_window: true }, /sliding-window/],
+    [{ rope_scaling: { rope_type: "yarn", factor: 4 } }, /rotary positions \(yarn\)/],
+  ])("is refused before its weights are fetched: %j", async (change, message) => {
+    hub.repositories["org/tiny"].files["config.json"] = modelConfig(change);
+    for (const ask of [resolveModel, pullModel]) {
+      expect((await failureOf(ask(name, options))).message).toMatch(message);
+      expect(fetched().filter((file) => file !== "config.json")).toEqual([]);
+    }
+    expect(existsSync(path.join(cache, "snapshots"))).toBe(false);
+    // The Hub's index of shards is small, too.
+    const { "model.safetensors": single, ...rest } = hub.repositories["org/tiny"].files;
+    const index = Buffer.from(JSON.stringify({ weight_map: { a: "model-00001-of-00001.safetensors" } }));
+    const shards = { "model.safetensors.index.json": index, "model-00001-of-00001.safetensors": single };
+    hub.repositories["org/tiny"].files = { ...rest, ...shards };
+    expect((await failureOf(resolveModel(name, options))).message).toMatch(message);
+    expect(fetched()).toEqual(["model.safetensors.index.json"]);
+  });
+
+  it("may be an adapter", async () => {
+    const files = {
+      "adapter_config.json": adapterConfig({ use_dora: true }),
+      "adapter_model.safetensors": noise(2000, 9),
+    };
+    hub.repositories["org/adapter"] = { revisions: { main: commit }, files };
+    const { message } = await failureOf(resolveModel("hf:org/adapter", options));
+    expect(message).toMatch(/adapter_config.json of org\/adapter, field "use_dora" asks for .*DoRA/);
+    expect(fetched().filter((file) => file !== "adapter_config.json")).toEqual([]);
+  });
+
+  it("may be one that writes, named as an encoder", async () => {
+    delete hub.repositories["org/tiny"].files["onnx/model.onnx"];
+    const { message } = await failureOf(resolveEncoder(name, "", options));
+    expect(message).toMatch(/org\/tiny has no ONNX file, and .* plain BERT models only: .* model_type "llama"/);
+    expect(fetched().filter((file) => file !== "config.json")).toEqual([]);
+  });
+});
+
+describe("a GGUF file", () => {
+  let content: TestGguf;
+  const serve = (change: Record<string, string>, tensors = content.tensors): Buffer => {
+    const metadata = { ...content.metadata };
+    for (const [key, value] of Object.entries(change)) metadata[key] = { type: GGUFValueType.STRING, value };
+    const file = Buffer.from(testGgufBytes({ metadata, tensors }));
+    hub.repositories["org/gguf"] = { revisions: { main: commit }, files: { "model.gguf": file } };
+    return file;
+  };
+  /** Behind the metadata stand three megabytes that a refusal should not cost. */
+  const padding = (): TestTensor => ({ name: "x", shape: [750_000], type: 0, data: new Uint8Array(3_000_000) });
+  beforeAll(async () => {
+    content = await readTestGguf(fileURLToPath(new URL("../../../../test/golden/llama/model.gguf", import.meta.url)));
+  });
+
+  it.each<[string, () => Buffer, RegExp]>([
+    [
+      "architecture",
+      () => serve({ "general.architecture": "mamba" }, [...content.tensors, padding()]),
+      /model.gguf of org\/gguf, metadata field "general.architecture": it is "mamba"/,
+    ],
+    [
+      "tensor",
+      () => serve({}, [...content.tensors, padding()]),
+      /model.gguf of org\/gguf has the unexpected tensor "x"/,
+    ],
+    [
+      "tokenizer",
+      () => serve({ "tokenizer.ggml.model": "t5" }, [...content.tensors, padding()]),
+      /metadata field "tokenizer.ggml.model": it is "t5"/,
+    ],
+  ])("is refused by its header alone, for its %s", async (_, make, message) => {
+    const { length } = make();
+    expect((await failureOf(resolveModel("hf:org/gguf/model.gguf", options))).message).toMatch(message);
+    const asked = hub.takeAsked().filter(({ host }) => host === "cdn");
+    expect(asked.map(({ range }) => range)).toEqual(["bytes=0-1999999"]);
+    expect(length).toBeGreaterThan(3_000_000);
+    expect(readdirSync(path.join(home, "hub", "models--org--gguf", "blobs"))).toEqual([]);
+  });
+
+  it("is fetched when its header is right, and where nobody can tell beforehand", async () => {
+    const file = serve({});
+    const place = await resolveModel("hf:org/gguf/model.gguf", options);
+    expect(readFileSync(place).equals(file)).toBe(true);
+    rmSync(path.join(home, "hub"), { recursive: true });
+    const refused = serve({ "general.architecture": "mamba" }, [
+      ...content.tensors,
+      { ...padding(), data: noise(6e6) },
+    ]);
+    hub.fault = ({ host }) => (host === "cdn" ? { ignoreRange: true } : undefined);
+    expect(readFileSync(await resolveModel("hf:org/gguf/model.gguf", options)).equals(refused)).toBe(true);
+  });
+});
+
 describe("the disk", () => {
   it("is asked for room before anything is fetched", async () => {
     const error = await failureOf(resolveModel(name, { ...options, freeBytes: () => Promise.resolve(1000) }));
     expect(error.message).toMatch(/needs 0\.3 MB more, and only 0\.0 MB are free at .*HF_HOME/);
-    expect(downloads(hub.asked)).toEqual([]);
+    // The configuration, which says whether the model is worth the room.
+    expect(downloads(hub.asked).map(({ url }) => path.basename(url))).toEqual(["config.json"]);
   });
 
   it.skipIf(!existsSync("/dev/full"))("may be full all the same (needs Linux's /dev/full)", async () => {

@@ -9,6 +9,7 @@ import { writeError } from "../../../files/durable.js";
 import { withLock } from "../../../files/lock.js";
 import { fileSize, ModelCache } from "./cache.js";
 import { downloadBlob, isIntact, unfinishedBytes } from "./download.js";
+import { judgeFiles, judgeGguf } from "./judge.js";
 import { commitOf, fileUrl, listRepository } from "./listing.js";
 import { isCommit, isHubName, parseHubName, pinnedName, type HubName } from "./name.js";
 import { encoderOptional, optionalFiles, selectFiles, type ListedFile } from "./selection.js";
@@ -191,11 +192,15 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
     return await withLock(cache.lockFile, { signal, onWait }, async () => {
       await mkdir(cache.blobs, { recursive: true });
       const early: PulledFile[] = [];
-      const chosen = await selectFiles(listed, name, async (index) => {
-        early.push(...(await fetchBlobs({ ...fetching, options: { ...options, onProgress: undefined } }, [index])));
-        return readJson(await cache.placeOf(commit, index), index, name);
-      });
-      const late = await fetchBlobs(fetching, chosen);
+      const readSmall = async (file: ListedFile): Promise<unknown> => {
+        early.push(...(await fetchBlobs({ ...fetching, options: { ...options, onProgress: undefined } }, [file])));
+        return readJson(await cache.placeOf(commit, file), file, name);
+      };
+      const chosen = await selectFiles(listed, name, readSmall);
+      if (name.file === undefined) await judgeFiles(chosen, name, readSmall);
+      else if (!(await isThere(fetching, chosen[0]))) await judgeGguf(transport, name, commit, chosen[0]);
+      const small = early.reduce((sum, { downloadedBytes }) => sum + downloadedBytes, 0);
+      const late = await fetchBlobs(fetching, chosen, small);
       for (const file of chosen) await cache.place(commit, file);
       if (name.file === undefined) {
         const paths = new Set(listed.map((file) => file.path));
@@ -215,16 +220,20 @@ async function fetchFiles(fetching: Fetch): Promise<PulledFile[]> {
   }
 }
 
-/** Downloads those of the files that are not there. */
-async function fetchBlobs(fetching: Fetch, files: readonly ListedFile[]): Promise<PulledFile[]> {
+/**
+ * Downloads those of the files that are not there.
+ * @param before bytes that were fetched for the same model, which count as progress
+ */
+async function fetchBlobs(fetching: Fetch, files: readonly ListedFile[], before = 0): Promise<PulledFile[]> {
   const { transport, cache, name, commit, options } = fetching;
   const missing: ListedFile[] = [];
   for (const file of files) if (!(await isThere(fetching, file))) missing.push(file);
   const sizes = await Promise.all(missing.map(async (file) => file.size - (await leftOver(cache, file))));
-  const total = sizes.reduce((sum, size) => sum + size, 0);
-  if (total > 0) await requireSpace(fetching, total);
+  const needed = sizes.reduce((sum, size) => sum + size, 0);
+  if (needed > 0) await requireSpace(fetching, needed);
   const downloaded = new Map<string, number>();
-  let done = 0;
+  const total = before + needed;
+  let done = before;
   for (const file of missing) {
     const url = fileUrl(transport, name, commit, file.path);
     const report = (): void => options.onProgress?.({ repository: name.repository, file: file.path, done, total });
