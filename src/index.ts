@@ -25,6 +25,7 @@ export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft
 export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config/config.js";
 export type { GivenParts } from "./train/parts.js";
 export type { OnEvent, TrainEvent } from "./train/run.js";
+export type { Notice, OnNotice } from "./train/notices.js";
 export type { TestReports, TrainResult } from "./train/result.js";
 export { readMetrics } from "./train/metrics-file.js";
 export { metricCatalogue, type MetricLine, type MetricName } from "./train/metrics.js";

@@ -49,8 +49,10 @@ export type FinishReason = "answered" | "out-of-turns" | "out-of-tokens" | "malf
 export interface SearchCall {
   query: string;
   passages: Passage[];
-  /** Passages that did not fit the observation budget: left out whole, never cut. */
+  /** Passages that did not fit the observation budget: left out whole, never cut. Those that took their places are in `passages`. */
   omittedPassages: number;
+  /** Passages were left out because the row was nearly full: its limit, and not the observation budget, was the smaller one. */
+  rowWasFull?: true;
   /** Places in the passages where protocol tags or control characters were sanitized. */
   sanitized: number;
   /** Milliseconds between asking and having the result. */
@@ -67,6 +69,8 @@ export interface Trajectory {
   /** What the policy put between its answer tags; null when it never answered. */
   answer: string | null;
   finishReason: FinishReason;
+  /** Turns that were cut at the most tokens of a turn, before the policy had written a search or an answer; absent where there was none. */
+  cutTurns?: number;
   /** Text of each segment, for people and for rewards; never re-tokenized into training data. */
   texts: string[];
   /** Milliseconds spent waiting for the policy and for the search engine. */

@@ -38,7 +38,7 @@ interface StepTime {
 export async function ppoOverGrpo({ report, note, quick }: BenchContext): Promise<void> {
   const [warmUp, measured] = quick ? [0, 1] : [1, 5];
   const policy = await openPolicy(configs.ppo);
-  const task = await openTask(configs.ppo);
+  const task = await openTask(configs.ppo, {}, { questions: [] });
   const splits = await loadSplits(configs.ppo);
   const runOf = (config: Config): Run => ({
     config,

@@ -97,7 +97,7 @@ export interface AlgorithmConfig {
   algorithm: Settings<typeof algorithmFields>;
   critic: Settings<typeof criticFields>;
   faithful: Settings<typeof faithfulFields>;
-  rollout: { maxTokens: number };
+  rollout: { maxTokens: "auto" | number };
   train: { steps: number };
 }
 
@@ -110,7 +110,9 @@ export function overridesOf({ algorithm, rollout, faithful }: AlgorithmConfig): 
   const overrides = Object.fromEntries(
     Object.entries(chosen).filter(([key, value]) => key in choices && value !== "auto"),
   ) as Partial<Choices>;
-  return { ...overrides, constantTokens: rollout.maxTokens, ...faithfulChoices(faithful) };
+  // While it is `auto`, a run has not begun, and nothing is divided by it.
+  const constantTokens = rollout.maxTokens === "auto" ? 1 : rollout.maxTokens;
+  return { ...overrides, constantTokens, ...faithfulChoices(faithful) };
 }
 
 /** What the faithful mode chooses differently; nothing where it is off. */

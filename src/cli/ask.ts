@@ -1,5 +1,6 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
 import { renderTrace } from "../rollout/trace.js";
+import type { OnNotice } from "../train/notices.js";
 import { openPolicy, openTask } from "../train/parts.js";
 import type { Trajectory } from "../types.js";
 import { newestRun } from "./run-models.js";
@@ -44,12 +45,14 @@ export const askVerb: Verb = {
   async run(terminal, given, [words]) {
     const options = given as unknown as Options;
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
-    const config = await fetchModel(terminal, await configOfModel({ ...options, run }));
-    await warnAboutPrompt(config, terminal);
-    terminal.note(terminal.progressColors.dim(`Model: ${config.model.folder}`));
+    const asked = await fetchModel(terminal, await configOfModel({ ...options, run }));
+    await warnAboutPrompt(asked, terminal);
+    terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
     const started = performance.now();
-    const task = await openTask(config);
+    const onNotice: OnNotice = (notice) => terminal.notice(notice);
+    const task = await openTask(asked, {}, { questions: [question], onNotice });
+    const { config } = task;
     let trajectory: Trajectory;
     let memory: MemoryPlan | undefined;
     try {

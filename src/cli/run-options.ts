@@ -116,16 +116,6 @@ export function configOver(base: ConfigInput, options: RunOptions, flags: Config
   return parseConfig(applySets(merged, options.set ?? []));
 }
 
-/** Says so when own questions would be asked of the built-in world's passages: most likely a flag was forgotten. */
-export function warnAboutCorpus({ data, search }: Config, terminal: Terminal): void {
-  const isForgotten =
-    data.questions !== "atlas" && data.corpus === "atlas" && data.index === "" && search.engine === "bm25";
-  if (isForgotten)
-    terminal.note(
-      "The questions are yours, but the passages are the built-in world's. Give yours with --corpus, --index or --search-url.",
-    );
-}
-
 /** Says so when a run's model would read another prompt than the one it was trained with: most likely a setting was forgotten. */
 export async function warnAboutPrompt({ model, rollout }: Config, terminal: Terminal): Promise<void> {
   const run = runAround(model.folder);

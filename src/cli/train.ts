@@ -15,7 +15,6 @@ import {
   configOver,
   keyOption,
   presetHelp,
-  warnAboutCorpus,
   warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
@@ -74,7 +73,6 @@ export const trainVerb: Verb = {
   async run(terminal, given) {
     const options = given as Options;
     const config = await fetchModel(terminal, await configFor(options));
-    warnAboutCorpus(config, terminal);
     await warnAboutPrompt(config, terminal);
     let memory: MemoryPlan | undefined;
     const result = await runTraining(terminal, config, (plan) => {

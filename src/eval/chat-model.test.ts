@@ -29,7 +29,7 @@ describe("a model folder with a chat template", () => {
       run: { threads: 1 },
       train: { evalModes: "greedy", keepBest: "greedy" },
     });
-    const task = await openTask(config);
+    const task = await openTask(config, {}, { questions: [] });
     const { value: policy, close } = await openPolicy(config);
     try {
       const asked = await task.value.environment(question, { policy, temperature: 0, seed: 0 });

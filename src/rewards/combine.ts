@@ -14,7 +14,7 @@ import {
   searchCost,
   type LengthOptions,
 } from "./penalties.js";
-import type { Reward, RewardMoment } from "./reward.js";
+import { checkedReward, type Reward, type RewardMoment } from "./reward.js";
 
 /** A weighted sum and what it is made of. */
 interface CombinedReward {
@@ -78,7 +78,7 @@ export function combineRewards(
   const parts = Object.entries(weights).map(([name, weight]) => {
     if (!Object.hasOwn(available, name)) throw unknownReward(name, Object.keys(available));
     if (!Number.isFinite(weight)) throw new UserError(`The weight of reward ${name} is ${weight}. Give it a number.`);
-    return { name, weight, reward: available[name] };
+    return { name, weight, reward: checkedReward(name, available[name]) };
   });
   if (parts.length === 0) {
     throw new UserError(`No reward is named, so there is nothing to learn from. Name one of ${list(available)}.`);

@@ -1,6 +1,7 @@
-/** @file One search, with a deadline: whatever goes wrong becomes a recorded error, never an exception. */
+/** @file One search, with a deadline: a search that fails becomes a recorded error, never an exception. An engine that breaks its promise is one. */
 import { withDeadline } from "../async.js";
-import { checkLists } from "../search/engine.js";
+import { UserError } from "../errors.js";
+import { BrokenEngineError, checkLists } from "../search/engine.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Passage } from "../types.js";
 
@@ -17,7 +18,10 @@ interface AskSearchOptions {
   signal?: AbortSignal;
 }
 
-/** The best `topK` passages of a query. An empty query finds nothing and does not bother the engine. */
+/**
+ * The best `topK` passages of a query. An empty query finds nothing and does not bother the engine.
+ * @throws UserError naming an engine whose answer is no list of passages for each query: all further ones would be as useless
+ */
 export async function askSearch(
   engine: SearchEngine,
   query: string,
@@ -31,11 +35,18 @@ export async function askSearch(
       timeoutMs,
       signal,
     });
-    const [passages] = checkLists(lists, 1, "the engine");
+    const [passages] = checkLists(lists, 1, engine.name);
     const { refused } = passages;
     const error = refused === undefined ? {} : { error: `${engine.name}: ${refused}` };
     return { passages: passages.slice(0, topK), waitedMs: performance.now() - started, ...error };
   } catch (error) {
+    if (error instanceof BrokenEngineError) {
+      throw new UserError(
+        `The search engine ${error.message} Its searchBatch(queries, k) has to resolve to an array with one array of passages ` +
+          '({"id", "title", "text", "score"}) for each query, in their order. Mend the engine, then start again.',
+        { cause: error },
+      );
+    }
     const message = error instanceof Error ? error.message : String(error);
     return { passages: [], waitedMs: performance.now() - started, error: `${engine.name}: ${message}` };
   }

@@ -16,7 +16,7 @@ interface Shown {
   tokens_T: number[];
   /** The passages shown, as the engine gave them. */
   passages: Passage[];
-  /** Passages left out whole: too long, or impossible to make harmless. */
+  /** Of the first `most` passages, those left out whole: too long, or impossible to make harmless. */
   omittedPassages: number;
   /** Places sanitized in the passages found, shown or not; those far too long to be shown are not looked through. */
   sanitized: number;
@@ -27,6 +27,8 @@ interface ShowOptions {
   sanitizer: Sanitizer;
   /** Most tokens of the block. */
   maxTokens: number;
+  /** Most passages to show; those behind them stand in for what does not fit. Default: all that were found. */
+  most?: number;
   /** The block with these passages in it, possibly none. */
   render: (shown: readonly ShownPassage[]) => Block;
   /** Faithful mode: a block that is too long is cut, instead of leaving passages out. */
@@ -56,26 +58,30 @@ export function makeObservation(
 }
 
 /**
- * The passages found, best first. One that does not fit is left out whole and the next one is tried, so the block is always closed. Null
- * when not even the block without passages fits.
+ * The passages found, best first. One that does not fit is left out whole and the next one that fits is taken, so the block is always
+ * closed. Null when not even the block without passages fits.
  */
 export function showPassages(found: readonly Passage[], options: ShowOptions): Shown | null {
+  const { most = found.length, sanitizer } = options;
   const longest = options.maxTokens * charactersPerToken;
   let sanitized = 0;
-  const clean = ofLength(found, longest, options.cut).map(({ passage, ...given }) => {
-    const title = options.sanitizer.sanitize(given.title);
-    const text = options.sanitizer.sanitize(given.text);
+  const cleaned = ({ passage, ...given }: CleanPassage): CleanPassage => {
+    const title = sanitizer.sanitize(given.title);
+    const text = sanitizer.sanitize(given.text);
     sanitized += title.count + text.count;
     return { passage, title: title.text, text: text.text };
-  });
-  const finish = (shown: readonly CleanPassage[], block: Block): Shown => ({
+  };
+  const first = found.slice(0, most);
+  const finish = (shown: readonly CleanPassage[], block: Block, spares = 0): Shown => ({
     ...block,
     passages: shown.map(({ passage }) => passage),
-    omittedPassages: found.length - shown.length,
+    omittedPassages: first.length - (shown.length - spares),
     sanitized,
   });
 
-  const whole = fit(clean, options, options.cut ? Infinity : options.maxTokens);
+  const clean = ofLength(first, longest, options.cut).map(cleaned);
+  const mayStandIn = clean.length < first.length && found.length > most;
+  const whole = mayStandIn ? null : fit(clean, options, options.cut ? Infinity : options.maxTokens);
   if (whole !== null) {
     if (whole.tokens_T.length <= options.maxTokens) return finish(clean, whole);
     const block = cutBlock(whole, options);
@@ -84,13 +90,18 @@ export function showPassages(found: readonly Passage[], options: ShowOptions): S
   let shown: CleanPassage[] = [];
   let block = fit(shown, options);
   if (block === null) return null;
-  for (const candidate of clean) {
-    const larger = fit([...shown, candidate], options);
+  let spares = 0;
+  for (const [index, candidate] of [...clean, ...ofLength(found.slice(most), longest)].entries()) {
+    if (shown.length === most) break;
+    const isSpare = index >= clean.length;
+    const passage = isSpare ? cleaned(candidate) : candidate;
+    const larger = fit([...shown, passage], options);
     if (larger === null) continue;
-    shown = [...shown, candidate];
+    shown = [...shown, passage];
     block = larger;
+    if (isSpare) spares++;
   }
-  return finish(shown, block);
+  return finish(shown, block, spares);
 }
 
 /** The passages that could fit; with `cut`, their beginnings that could. */

@@ -5,15 +5,17 @@
  *  3. Only the policy's words of this turn are parsed.
  *  4. After the last allowed search there is one more turn; another search there ends the row as `out-of-turns`.
  *  5. A malformed turn is answered with the protocol's complaint and counts as a turn, or ends the row as `malformed`.
- *  6. Passages that do not fit are left out whole and counted; the information block is always closed.
+ *  6. Passages that do not fit are left out whole and counted, and the next ones take their places; the information block is always closed.
  *  7. A row that is full ends as `out-of-tokens`; nothing is cut off its beginning or its end.
- *  8. A failed search is an empty, marked observation; only too many in a row end the row as `search-failed`.
+ *  8. A failed search is an empty, marked observation; only too many in a row end the row as `search-failed`. An engine that answers what is no
+ *     answer is an error that names it.
  *  9. Every wait ends: a policy past its deadline, or an abort, ends the row as `cancelled`.
  * 10. A prompt without room to write is the user's error and names question, tokens and limit.
  * 11. Whatever a passage says, roles, masks, actions and reward stay the same.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { UserError } from "../errors.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { hostileText } from "../prompts/hostile.test-support.js";
@@ -131,6 +133,38 @@ describe("budgets", () => {
     expect(trajectory.segments[2].tokens_T.length).toBeLessThanOrEqual(100);
   });
 
+  it("asks for those behind a passage that does not fit, and shows the next ones that do (6)", async () => {
+    const [long, first, second] = [passage("l".repeat(500)), passage("first"), passage("second")];
+    const asked: number[] = [];
+    const search: SearchEngine = {
+      name: "ranked",
+      searchBatch: (queries, k) => {
+        asked.push(k);
+        return Promise.resolve(queries.map(() => [first, long, second, passage("third")].slice(0, k)));
+      },
+      close: () => Promise.resolve(),
+    };
+    const setup = options([searchText, answerText], { search, topK: 2, maxObservationTokens: 100 });
+    const trajectory = await rollout(question, setup);
+    expect(trajectory.searches[0]).toMatchObject({ omittedPassages: 1, passages: [first, second] });
+    expect(trajectory.searches[0].rowWasFull).toBeUndefined();
+    expect(asked[0]).toBe(2);
+    expect(asked[1]).toBeGreaterThan(2);
+    asked.length = 0;
+    await rollout(question, options([searchText, answerText], { search, topK: 2, maxObservationTokens: 600 }));
+    expect(asked).toEqual([2]);
+  });
+
+  it("says when the row was too full, and which turns were cut (6, 7)", async () => {
+    const search = engineOf(() => [passage("l".repeat(300))]);
+    const full = await rollout(question, options([searchText, answerText], { search, maxTokens: 150 }));
+    expect(full.searches[0]).toMatchObject({ omittedPassages: 1, rowWasFull: true });
+    const setup = { protocol: searchR1, maxTokensPerTurn: 5, maxSearches: 1 };
+    const cut = await rollout(question, options(["a long thought", "hm"], setup));
+    expect(cut.cutTurns).toBe(1);
+    expect((await rollout(question, options([searchText, answerText]))).cutTurns).toBeUndefined();
+  });
+
   it("never exceeds the row and never cuts it (6, 7)", async () => {
     const search = engineOf(() => [passage("a".repeat(60)), passage("b".repeat(20))]);
     for (let maxTokens = 30; maxTokens < 160; maxTokens++) {
@@ -176,17 +210,24 @@ describe("faults of the search engine (8)", () => {
       }),
       /fake: boom/,
     ],
-    ["answers too few lists", nonsense([]), /odd: the engine answered 1 queries with 0 results/],
-    ["answers too many lists", nonsense([[], []]), /odd: .* 2 results/],
-    ["answers nothing", nonsense(undefined), /odd: .* undefined/],
-    ["answers text", nonsense("<html>"), /odd: .* string/],
-    ["answers odd passages", nonsense([[{ id: 1 }]]), /odd: .* passages/],
   ];
   it.each(faults)("%s: an empty marked observation, and the row goes on", async (_name, search, error) => {
     const trajectory = await rollout(question, options([searchText, answerText], { search, searchTimeoutMs: 20 }));
     expect(trajectory.texts[2]).toBe("<information> Search failed.</information>\n");
     expect(trajectory.searches).toMatchObject([{ query: "q", passages: [], error: expect.stringMatching(error) }]);
     expect(trajectory.finishReason).toBe("answered");
+  });
+
+  it.each([
+    ["too few lists", [], /search engine odd answered 1 queries with 0 results/],
+    ["too many lists", [[], []], /odd .* 2 results/],
+    ["nothing", undefined, /odd .* undefined/],
+    ["text", "<html>", /odd .* string/],
+    ["odd passages", [[{ id: 1 }]], /odd .* passages/],
+  ])("answers %s: it is broken, and the rollout ends with an error that names it", async (_name, value, message) => {
+    const asked = rollout(question, options([searchText, answerText], { search: nonsense(value) }));
+    await expect(asked).rejects.toThrow(UserError);
+    await expect(rollout(question, options([searchText], { search: nonsense(value) }))).rejects.toThrow(message);
   });
 
   it("is slow but in time: it is waited for", async () => {

@@ -4,8 +4,8 @@
  * Departures from the released code:
  * 1. Decoding stops at `</search>` or `</answer>`; nothing is sampled and thrown away.
  * 2. Sampled ids are kept and observation ids appended; text is never tokenized again.
- * 3. Passages are left out whole when they do not fit; `</information>` is always there. Neither the beginning nor the
- *    end of a row is ever cut off.
+ * 3. Passages are left out whole when they do not fit, and the next ones that fit take their places; `</information>` is always there.
+ *    Neither the beginning nor the end of a row is ever cut off.
  * 4. Passages are sanitized, and only what the policy wrote is parsed.
  * 5. Every wait has a deadline; a failed search becomes an empty, marked observation.
  * 6. Every trajectory says why it ended.
@@ -26,11 +26,11 @@ import type { Protocol } from "../prompts/protocol.js";
 import { renderFailedSearch, renderObservation, renderPassages, renderPrompt } from "../prompts/render.js";
 import { deriveSeed } from "../random.js";
 import type { SearchEngine } from "../search/engine.js";
-import type { Question, TemplateVariables, Tokenizer, Trajectory } from "../types.js";
+import type { Passage, Question, TemplateVariables, Tokenizer, Trajectory } from "../types.js";
 import { askSearch, type SearchOutcome } from "./ask-search.js";
 import { makeObservation, showPassages } from "./observation.js";
 import { TrajectoryBuilder } from "./trajectory-builder.js";
-import { rolloutDefaults, type faithfulRolloutFields } from "./settings.js";
+import { rolloutDefaults, type Budgets, type faithfulRolloutFields } from "./settings.js";
 
 export interface RolloutOptions {
   policy: Pick<Policy, "sample" | "tokenizer" | "contextLength">;
@@ -126,6 +126,7 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
     if (action.kind === "answer") return row.finish("answered", action.answer);
     const isLastTurn = turn >= settings.maxSearches;
     if (action.kind === "malformed") {
+      if (text.isCut) row.cutTurns++;
       const ended = addComplaint(row, text.stopReason, isLastTurn, settings);
       if (ended !== null) return row.finish(ended);
       continue;
@@ -145,6 +146,20 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
  */
 export function requireRoom(question: Question, options: RolloutOptions): void {
   promptOf(question, settle(options));
+}
+
+/**
+ * Tokens of a question's prompt, without passages.
+ * @throws UserError when it cannot go through a chat template as it should
+ */
+export function promptTokens(
+  question: Question,
+  { policy, ...options }: Omit<RolloutOptions, keyof Budgets | "policy"> & { policy: { tokenizer: Tokenizer } },
+): number {
+  const unbounded = { maxTokens: Infinity, maxObservationTokens: Infinity };
+  const sample = (): Promise<never> => Promise.reject(new Error("internal: a prompt is measured, and nothing sampled"));
+  const settings = settle({ ...options, ...unbounded, policy: { sample, contextLength: Infinity, ...policy } });
+  return promptOf(question, settings)().tokens_T.length;
 }
 
 function settle(options: RolloutOptions): Settings {
@@ -253,22 +268,23 @@ async function addContextPrompt(
   prompt: PromptMaker,
   settings: Settings,
 ): Promise<SearchEnd> {
-  const { protocol, policy, sanitizer, maxObservationTokens, limit } = settings;
+  const { protocol, policy, sanitizer, maxObservationTokens, limit, topK: most } = settings;
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   const empty = prompt(renderPassages(protocol, []));
+  const room = limit - 1 - empty.tokens_T.length;
+  const show: Show = (passages) =>
+    showPassages(passages, {
+      tokenizer: policy.tokenizer,
+      sanitizer,
+      most,
+      maxTokens: empty.tokens_T.length + Math.min(maxObservationTokens, room),
+      render: (shown) => prompt(renderPassages(protocol, shown)),
+    });
+  const shown = error === undefined ? await showBest(row, query, { found, show }, settings) : null;
   if (settings.signal?.aborted) {
     row.addPrompt(empty.text, empty.tokens_T);
     return "failed";
   }
-  const shown =
-    error === undefined
-      ? showPassages(found, {
-          tokenizer: policy.tokenizer,
-          sanitizer,
-          maxTokens: Math.min(empty.tokens_T.length + maxObservationTokens, limit - 1),
-          render: (passages) => prompt(renderPassages(protocol, passages)),
-        })
-      : null;
   const { text, tokens_T } = shown ?? (error === undefined ? empty : prompt(protocol.failedSearch));
   const { passages = [], omittedPassages = found.length, sanitized = 0 } = shown ?? {};
   row.addPrompt(text, tokens_T);
@@ -276,6 +292,7 @@ async function addContextPrompt(
     query,
     passages,
     omittedPassages,
+    ...(omittedPassages > 0 && room < maxObservationTokens ? { rowWasFull: true as const } : {}),
     sanitized,
     waitedMs,
     ...(error === undefined ? {} : { error }),
@@ -286,6 +303,8 @@ async function addContextPrompt(
 interface Turn {
   written: string;
   stopReason: Sample["stopReason"];
+  /** The most tokens of a turn, and not those of the row, ended it. */
+  isCut: boolean;
 }
 
 /** Samples one turn into the row; null when it was cancelled or its deadline passed. */
@@ -305,7 +324,8 @@ async function takeTurn(row: TrajectoryBuilder, turn: number, settings: Settings
     const sample = keptOf(sampled, settings);
     const written = policy.tokenizer.decode(sample.tokens_T);
     row.addPolicy(written, sample);
-    return { written, stopReason: sample.stopReason };
+    const isCut = sample.stopReason === "length" && maxTokens === settings.maxTokensPerTurn;
+    return { written, stopReason: sample.stopReason, isCut };
   } catch (error) {
     if (error instanceof DeadlineError || signal?.aborted) return null;
     throw error;
@@ -375,6 +395,25 @@ async function search(row: TrajectoryBuilder, query: string, settings: Settings)
   return outcome;
 }
 
+type Show = (found: readonly Passage[]) => ReturnType<typeof showPassages>;
+
+/**
+ * The best passages that fit. Where one of the `topK` best does not, the engine is asked for those behind them, and the next ones that fit take
+ * its place; a search that fails at that leaves it empty.
+ */
+async function showBest(
+  row: TrajectoryBuilder,
+  query: string,
+  { found, show }: { found: readonly Passage[]; show: Show },
+  settings: Settings,
+): Promise<ReturnType<Show>> {
+  const { topK, faithful } = settings;
+  const shown = show(found);
+  if (shown === null || shown.omittedPassages === 0 || found.length < topK || faithful.cutObservations) return shown;
+  const more = await search(row, query, { ...settings, topK: topK + Math.min(3 * topK, 12) });
+  return more.passages.length > found.length ? show(more.passages) : shown;
+}
+
 /** Searches and appends what was found. */
 async function addSearch(row: TrajectoryBuilder, query: string, settings: Settings): Promise<SearchEnd> {
   const { policy, protocol, sanitizer, limit, signal, faithful } = settings;
@@ -382,7 +421,8 @@ async function addSearch(row: TrajectoryBuilder, query: string, settings: Settin
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   if (signal?.aborted) return "failed";
   // One token stays free, so that the policy can at least begin another turn.
-  const maxTokens = Math.min(settings.maxObservationTokens, limit - row.length - 1);
+  const room = limit - row.length - 1;
+  const maxTokens = Math.min(settings.maxObservationTokens, room);
   if (error !== undefined) {
     row.searches.push({ query, passages: [], omittedPassages: 0, sanitized: 0, waitedMs, error });
     const text = renderFailedSearch(protocol);
@@ -392,9 +432,13 @@ async function addSearch(row: TrajectoryBuilder, query: string, settings: Settin
     return "failed";
   }
   const cut = faithful.cutObservations;
-  const observation = makeObservation(found, { protocol, tokenizer, sanitizer, maxTokens, cut });
+  const show: Show = (passages) =>
+    makeObservation(passages, { protocol, tokenizer, sanitizer, maxTokens, most: settings.topK, cut });
+  const observation = await showBest(row, query, { found, show }, settings);
+  if (signal?.aborted) return "failed";
   const { passages = [], omittedPassages = found.length, sanitized = 0 } = observation ?? {};
-  row.searches.push({ query, passages, omittedPassages, sanitized, waitedMs });
+  const full = omittedPassages > 0 && room < settings.maxObservationTokens ? { rowWasFull: true as const } : {};
+  row.searches.push({ query, passages, omittedPassages, ...full, sanitized, waitedMs });
   if (observation === null) return "no-room";
   row.addEnvironment(observation.text, observation.tokens_T);
   return "found";

@@ -19,6 +19,8 @@ const templateVariables = z
     },
   );
 const off = z.boolean().default(false);
+/** Tokens, or what a run's passages need. */
+const tokensOrAuto = z.union([z.literal("auto"), count]).default("auto");
 
 export const rolloutFields = {
   protocol: z
@@ -44,10 +46,12 @@ export const rolloutFields = {
     ),
   maxSearches: countOrZero.default(4).describe("searches the policy may make per question"),
   maxTokensPerTurn: count.default(64).describe("most tokens the policy writes before a search or an answer"),
-  maxTokens: count.default(512).describe("most tokens of a whole trajectory, prompt and passages included"),
-  maxObservationTokens: count
-    .default(160)
-    .describe("room for one search's passages; what does not fit is left out whole"),
+  maxTokens: tokensOrAuto.describe(
+    "most tokens of a whole trajectory, prompt and passages included; auto: what its searches need, at least 512, within the model's context",
+  ),
+  maxObservationTokens: tokensOrAuto.describe(
+    "room for one search's passages; what does not fit is left out whole; auto: what 99 % of the corpus's passages need, at least 160",
+  ),
   temperature: z
     .number()
     .positive()
@@ -63,6 +67,26 @@ export const rolloutFields = {
 };
 
 export const rolloutDefaults = z.object(rolloutFields).parse({});
+
+/** Budgets that depend on the passages, in tokens. */
+export interface Budgets {
+  maxTokens: number;
+  maxObservationTokens: number;
+}
+
+export const budgetKeys = ["maxTokens", "maxObservationTokens"] as const;
+
+/** The least that `auto` stands for, and what it stands for where no passages can be measured. */
+export const leastBudgets: Budgets = { maxTokens: 512, maxObservationTokens: 160 };
+
+/** The budgets of settings in numbers; `auto` is the least that it stands for. */
+export function budgetsOf(given: { [Key in keyof Budgets]: "auto" | number }): Budgets {
+  const numberOf = (key: keyof Budgets): number => {
+    const value = given[key];
+    return value === "auto" ? leastBudgets[key] : value;
+  };
+  return { maxTokens: numberOf("maxTokens"), maxObservationTokens: numberOf("maxObservationTokens") };
+}
 
 /** What the released code does otherwise in a rollout. */
 export const faithfulRolloutFields = {

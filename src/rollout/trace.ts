@@ -43,6 +43,7 @@ const searchSchema = z.preprocess(
     query: z.string(),
     passages: z.array(passageSchema),
     omittedPassages: z.number(),
+    rowWasFull: z.literal(true).optional(),
     sanitized: z.number(),
     waitedMs: z.number(),
     error: z.string().optional(),
@@ -55,6 +56,7 @@ const trajectorySchema = z
     searches: z.array(searchSchema),
     answer: z.string().nullable(),
     finishReason: z.enum(["answered", "out-of-turns", "out-of-tokens", "malformed", "search-failed", "cancelled"]),
+    cutTurns: z.number().optional(),
     texts: z.array(z.string()),
     timing: z.object({ policyMs: z.number(), searchMs: z.number() }),
   })

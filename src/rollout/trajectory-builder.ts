@@ -7,6 +7,8 @@ export class TrajectoryBuilder {
   readonly tokens_T: number[] = [];
   readonly searches: SearchCall[] = [];
   readonly timing = { policyMs: 0, searchMs: 0 };
+  /** Turns that were cut at the most tokens of a turn. */
+  cutTurns = 0;
   readonly #questionId: string;
   readonly #segments: Segment[] = [];
   readonly #texts: string[] = [];
@@ -38,7 +40,8 @@ export class TrajectoryBuilder {
     const searches = this.searches;
     const texts = this.#texts;
     const timing = this.timing;
-    return { questionId, segments, searches, answer, finishReason, texts, timing };
+    const cut = this.cutTurns === 0 ? {} : { cutTurns: this.cutTurns };
+    return { questionId, segments, searches, answer, finishReason, ...cut, texts, timing };
   }
 
   #add(segment: Segment, text: string): void {

@@ -63,6 +63,9 @@ export class SearchError extends Error {
   }
 }
 
+/** An engine that does not keep the promise of `searchBatch`. Neither another try nor another query will help: a run ends with it. */
+export class BrokenEngineError extends SearchError {}
+
 /** @throws RangeError unless `k` is a whole number of at least 1. */
 export function checkCount(k: number): void {
   if (!Number.isSafeInteger(k) || k < 1) throw new RangeError(`k must be a whole number of at least 1, got ${k}.`);
@@ -123,13 +126,13 @@ function refusedList(why: string): PassageList {
 
 /**
  * An engine's answer, when it is one list of passages for each of `count` queries: engines are foreign code, often behind a network.
- * @throws SearchError for an engine that breaks its promise: it has failed like one that throws
+ * @throws BrokenEngineError for an engine that breaks its promise
  */
 export function checkLists(lists: unknown, count: number, name: string): PassageList[] {
   if (Array.isArray(lists) && lists.length === count && lists.every(isPassageList)) return lists;
   const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
   const why = `${name} answered ${count} queries with ${got} instead of one list of passages each.`;
-  throw new SearchError(why, { engine: name, isRetryable: false });
+  throw new BrokenEngineError(why, { engine: name, isRetryable: false });
 }
 
 function isPassageList(list: unknown): list is PassageList {

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { HttpTools } from "../http/request.js";
 import type { StoredPassage } from "../types.js";
+import type { PassageSource } from "./passages.js";
 import { areEngines, engineList } from "./registry.js";
 
 const count = z.int().positive();
@@ -76,6 +77,8 @@ export const defaultEngineSettings: EngineSettings = engineSchema.parse({});
 export interface EngineContext {
   /** The passages of a corpus that has no index folder; absent where an index must be named. */
   passages?: () => Promise<readonly StoredPassage[]>;
+  /** Is told of the passages that an engine has at hand when it is opened: a run measures its budgets by them. They close with the engine. */
+  onPassages?: (passages: Pick<PassageSource, "count" | "isDeleted" | "read">) => void;
   /** Keys of web engines come from here. Default: the environment of this process. */
   environment?: Readonly<Record<string, string | undefined>>;
   /**

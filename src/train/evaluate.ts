@@ -8,9 +8,12 @@ import type { Config, ConfigInput } from "./config/config.js";
 import { settleConfig } from "./model-folder.js";
 import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
 import { requireQuestions } from "./questions.js";
+import type { OnNotice } from "./notices.js";
 import type { MemoryPlan } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
+  /** Is told what was measured, and what looks like a mistake. Default: warnings to the process, as Node's own. */
+  onNotice?: OnNotice;
   /** Most questions; the first ones are taken. Default all. */
   limit?: number;
   /** Told before anything is computed what memory is expected, where the policy computes on this machine. */
@@ -31,10 +34,12 @@ export interface EvaluateResult {
  */
 export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
   const { limit = Infinity, onProgress, signal } = options;
-  const config = await settleConfig(input, options);
-  const questions = (options.questions ?? (await questionsToEvaluate(config))).slice(0, limit);
+  const asked = await settleConfig(input, options);
+  const questions = (options.questions ?? (await questionsToEvaluate(asked))).slice(0, limit);
   requireQuestions(questions, "The set to evaluate");
-  const task = await openTask(config, options);
+  const { onNotice } = options;
+  const task = await openTask(asked, options, { questions, onNotice, signal });
+  const { config } = task;
   try {
     const policy = await openPolicy(config, options, "sampling");
     if (policy.value.memory) options.onMemory?.(policy.value.memory);

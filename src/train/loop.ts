@@ -3,7 +3,6 @@
  * evaluation, collapse watch and checkpoint. All randomness is a function of the seed and the step, so `TrainState` and the
  * policy are everything there is to save, and a run that was stopped anywhere ends like one that was not.
  */
-import type { Group } from "../types.js";
 import { writeCheckpoint, type TrainState } from "./checkpoint.js";
 import { validate } from "./evaluations.js";
 import { appendMetrics } from "./metrics-file.js";
@@ -14,6 +13,7 @@ import { saveTrajectories } from "./run-folder.js";
 import { isAbortOf, type Run } from "./run.js";
 import { isOutOfTime, secondsLeft, stepsToTake } from "./schedule.js";
 import { judgeMetrics, rolloutMetrics, searchMetrics } from "./step-metrics.js";
+import { warnOfStep } from "./step-warnings.js";
 import { learn } from "./update.js";
 import { canUndo, intervene, isStopped, protectTarget, watchRun } from "./watch/act.js";
 import { learningRateScaleAt } from "./watch/watch.js";
@@ -87,7 +87,7 @@ async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
   };
   const shown = groups.slice(0, config.train.saveTrajectories);
   if (shown.length > 0) await saveTrajectories(run.folder, step, shown);
-  if (metrics["searches/failed"] === 1) emit({ kind: "warning", message: allSearchesFailed(step, groups) });
+  warnOfStep(run, step, metrics, groups);
   const steps = stepsToTake(config);
   emit({ kind: "step", step, steps, metrics, groups, secondsLeft: secondsLeft(config, steps, { step, seconds }) });
   return { ...before, step, drawn, seconds, algorithm: update.state, pending: metrics };
@@ -118,13 +118,6 @@ function isLastStep(run: Run, state: TrainState): boolean {
 
 function rollbackCount({ watch }: TrainState): number {
   return watch?.rollbacks.length ?? 0;
-}
-
-/** A dead search engine does not stop the run; the warning says so before the learning curve does. */
-function allSearchesFailed(step: number, groups: readonly Group[]): string {
-  const searches = groups.flatMap(({ trajectories_G }) => trajectories_G.flatMap((trajectory) => trajectory.searches));
-  const reason = searches.find(({ error }) => error !== undefined)?.error ?? "no reason given";
-  return `Every search of step ${step} failed (${reason}). The run goes on without passages: see to the search engine, or stop with Ctrl-C.`;
 }
 
 /** Time inside the runtime's own calls, in seconds. */

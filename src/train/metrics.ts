@@ -44,6 +44,10 @@ export const metricCatalogue = {
     meaning: "estimated cost of the run's requests so far, of earlier starts too, where a price is known",
   },
   "passages/omitted": { unit: "passages", meaning: "passages per search left out because they did not fit" },
+  "passages/omittedShare": {
+    unit: "share",
+    meaning: "passages left out because they did not fit, of those and the ones that were shown",
+  },
   "passages/sanitized": {
     unit: "places",
     meaning: "tags or control characters per search made harmless in passages",
@@ -54,6 +58,10 @@ export const metricCatalogue = {
   "finish/malformed": { unit: "share", meaning: "trajectories ended by a turn that is neither a search nor an answer" },
   "finish/search-failed": { unit: "share", meaning: "trajectories ended by a search that failed" },
   "finish/cancelled": { unit: "share", meaning: "trajectories that were cancelled" },
+  "turns/cut": {
+    unit: "share",
+    meaning: "turns that rollout.maxTokensPerTurn cut before they held a search or an answer",
+  },
   "format/wellFormed": {
     unit: "share",
     meaning:

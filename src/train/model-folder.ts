@@ -5,12 +5,15 @@ import { fileURLToPath } from "node:url";
 import { locateBase, nameOfModel } from "../engine/io/adapter-base.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
+import { readModelConfig } from "../engine/io/open-model.js";
 import { loadTokenizer } from "../engine/io/tokenizer.js";
 import type { Policy } from "../contracts/policy.js";
 import { UserError } from "../errors.js";
 import type { LocalOptions } from "../policy/local/local.js";
+import { contextOf } from "../policy/local/open-model.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
+import type { ModelFacts } from "./budgets.js";
 import { requireWhole } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 
@@ -84,6 +87,15 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   if (config.rollout.protocol !== "auto") return pinned;
   const { model, base } = await locateModel(name, options);
   return withProtocol(pinned, base === undefined ? await loadTokenizer(model) : await loadTokenizer(base, model));
+}
+
+/**
+ * What can be known of a model without opening it: its tokenizer, and the tokens that it can read.
+ * @throws UserError when the model cannot be had or read
+ */
+export async function readModel(nameOrPath: string, options: PullOptions = {}): Promise<ModelFacts> {
+  const { model, base = model } = await locateModel(nameOrPath, options);
+  return { tokenizer: await loadTokenizer(base), contextLength: contextOf(await readModelConfig(base)) };
 }
 
 /** Chooses the protocol, where it is `auto`, that suits the tokenizer's model and whether it can search. */

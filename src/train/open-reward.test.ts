@@ -16,7 +16,7 @@ import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { openReward } from "./open-reward.js";
 import { openTask } from "./parts.js";
-import { tinyConfig, tinyParts } from "./tiny-run.test-support.js";
+import { tinyConfig, tinyParts, tinyQuestions } from "./tiny-run.test-support.js";
 import { train, type TrainOptions } from "./train.js";
 
 let root: string;
@@ -114,7 +114,7 @@ describe("stages", () => {
 describe("faithful.textScoring", () => {
   it("trains on the released scorer, and reports what the policy wrote, compared as SQuAD does", async () => {
     const config = parseConfig({ rollout: { protocol: "search-r1" }, faithful: { textScoring: true } });
-    const task = await openTask(config, { search: tinyParts().search });
+    const task = await openTask(config, { search: tinyParts().search }, { questions: tinyQuestions });
     const prompt = "inside <answer> and </answer>. For example, <answer> a </answer>.";
     const silent = attemptOf(["hm"], null, { prompt });
     expect(task.value.reward(question, silent)).toBe(1);
@@ -122,7 +122,11 @@ describe("faithful.textScoring", () => {
     const numbers = { ...question, answers: ["3.5"] };
     expect(task.value.exactMatch(numbers, attemptOf(["hm"], "35"))).toBe(1);
     await task.close();
-    const ours = await openTask(parseConfig({ rollout: { protocol: "search-r1" } }), { search: tinyParts().search });
+    const ours = await openTask(
+      parseConfig({ rollout: { protocol: "search-r1" } }),
+      { search: tinyParts().search },
+      { questions: tinyQuestions },
+    );
     expect(ours.value.exactMatch(numbers, attemptOf(["hm"], "35"))).toBe(0);
     await ours.close();
   });

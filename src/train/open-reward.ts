@@ -8,6 +8,7 @@ import { rewardsFor, stagedReward } from "../rewards/combine.js";
 import { noCache, openVerdictCache } from "../rewards/judge/cache.js";
 import { Judge, judgeKeyVariable } from "../rewards/judge/judge.js";
 import type { Reward } from "../rewards/reward.js";
+import { budgetsOf } from "../rollout/settings.js";
 import type { Config } from "./config/config.js";
 import type { Opened } from "./parts.js";
 
@@ -31,7 +32,7 @@ export function namedRewards(
 ): Record<string, Reward> {
   return rewardsFor(protocolNamed(rollout.protocol), {
     textScoring: faithful.textScoring,
-    maxTokens: rollout.maxTokens,
+    maxTokens: budgetsOf(rollout).maxTokens,
     overlongBuffer: reward.overlongBuffer === 0 ? undefined : reward.overlongBuffer,
     length: { budget: reward.lengthBudget, perToken: reward.lengthPrice },
     judge,

@@ -23,15 +23,20 @@ import type { Policy } from "../contracts/policy.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { ours, squad } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
-import type { Reward, RewardFunction } from "../rewards/reward.js";
+import { checkedReward, type Reward, type RewardFunction } from "../rewards/reward.js";
 import { requireRoom } from "../rollout/rollout.js";
+import { budgetsOf } from "../rollout/settings.js";
 import { loadCorpus } from "../search/documents/corpus.js";
 import type { SearchEngine } from "../search/engine.js";
+import type { PassageSource } from "../search/passages.js";
 import { openEngine } from "../search/open.js";
 import type { Question, StoredPassage } from "../types.js";
 import { parseConfig, type Config } from "./config/config.js";
-import { locateModel } from "./model-folder.js";
+import { settleBudgets, withLeastBudgets, type ModelFacts } from "./budgets.js";
+import { locateModel, readModel } from "./model-folder.js";
+import { mismatch, noticeToProcess, type OnNotice } from "./notices.js";
 import { openReward } from "./open-reward.js";
+import { rolloutSettings } from "./rollout-settings.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./questions.js";
 
 /** Parts made by the caller. Their `close` stays the caller's business. */
@@ -90,7 +95,8 @@ export async function openPolicy(
 }
 
 function workloadOf(config: Config, algorithm: Algorithm, purpose: Purpose): Workload {
-  const { maxTokens, maxSearches, maxTokensPerTurn } = config.rollout;
+  const { maxSearches, maxTokensPerTurn } = config.rollout;
+  const { maxTokens } = budgetsOf(config.rollout);
   const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
   const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
   if (purpose === "supervision") {
@@ -147,75 +153,112 @@ function loraOf({ model }: Config): LoraConfig {
   return { rank, alpha, targets: allLoraTargets.filter((target) => names.has(target)) };
 }
 
+/** A search engine, with what is known of its passages. */
+export interface OpenedSearch extends Opened<SearchEngine> {
+  /** The passages, where this process has them at hand. */
+  passages?: Pick<PassageSource, "count" | "isDeleted" | "read">;
+  /** They are the built-in world's. */
+  isBuiltIn: boolean;
+}
+
 /**
  * The search engine of a configuration, or the one given.
  * @throws UserError for corpora and indexes that cannot be read
  */
-export async function openSearch(config: Config, given: GivenParts = {}): Promise<Opened<SearchEngine>> {
-  if (given.search !== undefined) return { value: given.search, close: () => Promise.resolve() };
-  const engine = await makeEngine(config);
-  return { value: engine, close: () => engine.close() };
-}
-
-async function makeEngine({ data, search, train, run }: Config): Promise<SearchEngine> {
-  const passages = async (): Promise<readonly StoredPassage[]> =>
-    data.corpus === "atlas" ? buildAtlas({ seed: data.worldSeed }).passages : loadCorpus([data.corpus]);
+export async function openSearch({ data, search, train, run }: Config, given: GivenParts = {}): Promise<OpenedSearch> {
+  if (given.search !== undefined) return { value: given.search, isBuiltIn: false, close: () => Promise.resolve() };
+  let isBuiltIn = false;
+  const loadPassages = async (): Promise<readonly StoredPassage[]> => {
+    if (data.corpus !== "atlas") return loadCorpus([data.corpus]);
+    isBuiltIn = true;
+    return buildAtlas({ seed: data.worldSeed }).passages;
+  };
+  let passages: OpenedSearch["passages"];
   // A run with a folder records its requests there: the budget is the run's, however often it is started.
   const requestsFile =
     run.folder !== "" && existsSync(run.folder) ? path.join(run.folder, "search-requests.jsonl") : undefined;
-  return openEngine({ ...search, index: data.index, seed: train.seed }, { passages, requestsFile });
+  const engine = await openEngine(
+    { ...search, index: data.index, seed: train.seed },
+    { passages: loadPassages, onPassages: (source) => (passages ??= source), requestsFile },
+  );
+  return { value: engine, passages, isBuiltIn, close: () => engine.close() };
+}
+
+/** A task, and the configuration as it is run: budgets that were `auto` have become numbers. */
+export interface OpenedTask extends Opened<Task> {
+  config: Config;
+}
+
+/** What a task will be used for, as far as its budgets and its warnings depend on it. */
+interface Occasion {
+  questions: readonly Question[];
+  /** Is told what was measured, and what looks like a mistake. Default: warnings to the process, as Node's own. */
+  onNotice?: OnNotice;
+  signal?: AbortSignal;
 }
 
 /** The task: what is attempted, and how it is scored. Opens the search engine unless an environment is given. */
-export async function openTask(config: Config, given: GivenParts = {}): Promise<Opened<Task>> {
-  const protocol = protocolNamed(config.rollout.protocol);
+export async function openTask(given: Config, parts: GivenParts, occasion: Occasion): Promise<OpenedTask> {
+  if (parts.environment !== undefined) {
+    const config = withLeastBudgets(given);
+    const { value: scores, close } = await openScores(config, parts);
+    return { value: { environment: parts.environment, ...scores }, config, close };
+  }
+  const search = await openSearch(given, parts);
+  try {
+    const config = await settle(given, parts, search, occasion);
+    const scores = await openScores(config, parts);
+    const close = async (): Promise<void> => {
+      await scores.close();
+      await search.close();
+    };
+    return { value: { ...searchTask(config, parts, search.value), ...scores.value }, config, close };
+  } catch (error) {
+    await search.close();
+    throw error;
+  }
+}
+
+/** Measures what is still to be measured, and tells of it. */
+async function settle(
+  config: Config,
+  parts: GivenParts,
+  search: OpenedSearch,
+  { questions, onNotice = noticeToProcess, signal }: Occasion,
+): Promise<Config> {
+  const doubt = await mismatch(config, questions, search);
+  if (doubt !== null) onNotice({ kind: "warning", message: doubt });
+  const model = async (): Promise<ModelFacts> => parts.policy ?? readModel(config.model.folder, { signal });
+  const settled = await settleBudgets(config, { search, questions, model, signal });
+  if (settled.notice !== undefined) onNotice(settled.notice);
+  return settled.config;
+}
+
+type Scores = Pick<Task, "reward" | "takeJudgeReport" | "exactMatch">;
+
+async function openScores(config: Config, given: GivenParts): Promise<Opened<Scores>> {
   const reward =
     given.reward === undefined
       ? await openReward(config)
-      : { value: { reward: given.reward }, close: () => Promise.resolve() };
+      : {
+          value: { reward: checkedReward("given to train or evaluate", given.reward) },
+          close: () => Promise.resolve(),
+        };
   // A run that chases published numbers is measured as they were.
   const measure = config.faithful.textScoring ? squad : ours;
-  const scores = { ...reward.value, exactMatch: given.exactMatch ?? measure.exactMatch };
-  if (given.environment !== undefined) {
-    return { value: { environment: given.environment, ...scores }, close: reward.close };
-  }
-  const search = await openSearch(config, given);
-  const searchEnabled = given.search !== undefined || config.search.engine !== "none";
-  const options = { ...rolloutSettings(config), search: search.value, searchEnabled };
-  const check: Task["requireRoom"] = (question, policy) => requireRoom(question, { ...options, policy });
-  const task: Task = {
-    environment: searchEnvironment(options),
-    ...scores,
-    isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
-    requireRoom: check,
-    searchCounts: () => search.value.counts?.() ?? {},
-  };
-  const close = async (): Promise<void> => {
-    await reward.close();
-    await search.close();
-  };
-  return { value: task, close };
+  const match = given.exactMatch === undefined ? measure.exactMatch : checkedReward("exactMatch", given.exactMatch);
+  return { value: { ...reward.value, exactMatch: match }, close: reward.close };
 }
 
-/** How a configuration lets a question be attempted: all but the search engine and the policy. */
-export function rolloutSettings({
-  search,
-  rollout,
-  faithful,
-}: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
-  const { cutObservations, searchTagFirst, dropEndOfText, noStartToken } = faithful;
+function searchTask(config: Config, given: GivenParts, search: SearchEngine): Omit<Task, keyof Scores> {
+  const protocol = protocolNamed(config.rollout.protocol);
+  const searchEnabled = given.search !== undefined || config.search.engine !== "none";
+  const options = { ...rolloutSettings(config), search, searchEnabled };
   return {
-    protocol: protocolNamed(rollout.protocol),
-    chat: rollout.chat,
-    templateVariables: rollout.templateVariables,
-    context: rollout.context,
-    topK: search.topK,
-    searchTimeoutMs: search.timeoutMs,
-    maxSearches: rollout.maxSearches,
-    maxTokensPerTurn: rollout.maxTokensPerTurn,
-    maxTokens: rollout.maxTokens,
-    maxObservationTokens: rollout.maxObservationTokens,
-    faithful: { cutObservations, searchTagFirst, dropEndOfText, noStartToken },
+    environment: searchEnvironment(options),
+    isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
+    requireRoom: (question, policy) => requireRoom(question, { ...options, policy }),
+    searchCounts: () => search.counts?.() ?? {},
   };
 }
 

@@ -13,7 +13,7 @@ import { z } from "zod";
 import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
-import { configDifferences, parseConfig, type Config } from "./config/config.js";
+import { configDifferences, parseConfig, withBudgetsOf, type Config } from "./config/config.js";
 import { recoverFolder, removeUnfinished, writeError, writeFileDurably } from "../files/durable.js";
 import { parseJson, readOptionalJsonAs, readOptionalText } from "../files/json-file.js";
 import { isLockOf, takeLock, type Unlock } from "../files/lock.js";
@@ -25,6 +25,8 @@ interface RunFolder {
   folder: string;
   /** Whether the folder was there before. */
   existed: boolean;
+  /** As asked, with the budgets that were measured when the run was begun. */
+  config: Config;
   close(): Promise<void>;
 }
 
@@ -34,18 +36,18 @@ export type RunKind = "train" | "sft";
 /**
  * Works in a run folder under its lock. When nothing came of a new run (a model or file could not be opened), no folder is
  * left behind, so that the corrected command can use it.
- * @param use calls `begin` once the run has begun
+ * @param use calls `begin` once the run has begun; `config` has the budgets that were measured when it was
  */
 export async function inRunFolder<T>(
   config: Config,
   kind: RunKind,
-  use: (begin: () => void) => Promise<T>,
+  use: (begin: () => void, config: Config) => Promise<T>,
 ): Promise<T> {
   const { folder } = config.run;
   const opened = await openRun(folder, config, kind);
   let hasBegun = opened.existed;
   try {
-    return await use(() => (hasBegun = true));
+    return await use(() => (hasBegun = true), opened.config);
   } finally {
     if (!hasBegun) await emptyRun(folder);
     await opened.close();
@@ -113,7 +115,7 @@ export async function openRun(folder: string, config: Config, kind: RunKind = "t
     const existed = existsSync(path.join(folder, configName));
     if (existed) {
       await checkSameKind(folder, kind);
-      await checkSameRun(folder, config);
+      config = await continueRun(folder, config);
     } else await createRun(folder, config);
     for (const part of [".", "checkpoints", "trajectories"]) {
       await mkdir(path.join(folder, part), { recursive: true });
@@ -121,7 +123,7 @@ export async function openRun(folder: string, config: Config, kind: RunKind = "t
     }
     for (const kept of ["best", "healthy"]) await recoverFolder(path.join(folder, kept));
     await recordStart(folder, kind);
-    return { folder, existed, close: unlock };
+    return { folder, existed, config, close: unlock };
   } catch (error) {
     await unlock();
     throw error;
@@ -162,10 +164,15 @@ export async function readRunConfig(folder: string): Promise<Config> {
 async function createRun(folder: string, config: Config): Promise<void> {
   await refuseForeign(folder);
   try {
-    await writeFileDurably(path.join(folder, configName), JSON.stringify(config, null, 2) + "\n");
+    await writeRunConfig(folder, config);
   } catch (error) {
     throw writeError(`the run folder ${folder}`, error, "Choose another place with run.folder.");
   }
+}
+
+/** Replaces the configuration of a run, for example by one whose budgets have been measured. */
+export function writeRunConfig(folder: string, config: Config): Promise<void> {
+  return writeFileDurably(path.join(folder, configName), JSON.stringify(config, null, 2) + "\n");
 }
 
 /** @throws UserError for a folder that is no run's and holds more than the lock and what a killed start has left of its configuration */
@@ -190,8 +197,10 @@ async function checkSameKind(folder: string, kind: RunKind): Promise<void> {
   );
 }
 
-async function checkSameRun(folder: string, config: Config): Promise<void> {
+/** @returns the configuration with the budgets of the run's first start, where they are `auto` */
+async function continueRun(folder: string, asked: Config): Promise<Config> {
   const saved = await readRunConfig(folder);
+  const config = withBudgetsOf(asked, saved);
   const differences = configDifferences(saved, config).filter((key) => !changeable.has(key));
   if (differences.length > 0) {
     throw new UserError(
@@ -199,7 +208,8 @@ async function checkSameRun(folder: string, config: Config): Promise<void> {
         "Choose another run.folder, or restore the settings in its config.json to continue it.",
     );
   }
-  await writeFileDurably(path.join(folder, configName), JSON.stringify(config, null, 2) + "\n");
+  await writeRunConfig(folder, config);
+  return config;
 }
 
 /** One entry of `run.json` per start: when, with what command, on what. */

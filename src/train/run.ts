@@ -7,6 +7,7 @@ import type { Group, Question } from "../types.js";
 import type { CheckpointEvent } from "./checkpoint.js";
 import type { Config } from "./config/config.js";
 import type { MetricValues } from "./metrics.js";
+import type { Notice } from "./notices.js";
 import type { TrainResult } from "./result.js";
 import type { WatchState } from "./watch/watch.js";
 
@@ -42,8 +43,10 @@ export type TrainEvent =
       /** What is expected, where the policy computes on this machine. */
       memory?: MemoryPlan;
     }
-  /** Checkpoints, and warnings: something to know that does not stop the run. */
+  /** Checkpoints. */
   | CheckpointEvent
+  /** Something to know that does not stop the run. */
+  | Notice
   /** Attempts of the current step's rollouts, or of an evaluation. */
   | { kind: "progress"; phase: Phase; step: number; done: number; total: number }
   | {

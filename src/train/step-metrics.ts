@@ -2,7 +2,7 @@
 import { finishShares } from "../eval/evaluation.js";
 import { mean } from "../eval/intervals.js";
 import type { Task } from "../eval/run-evaluation.js";
-import type { Group, Trajectory } from "../types.js";
+import type { Group, SearchCall, Trajectory } from "../types.js";
 import type { MetricValues } from "./metrics.js";
 import type { Run } from "./run.js";
 import { repeatedShare } from "./watch/repetition.js";
@@ -14,6 +14,7 @@ export function rolloutMetrics(
 ): MetricValues {
   const trajectories = groups.flatMap((group) => group.trajectories_G);
   const searches = trajectories.flatMap((trajectory) => trajectory.searches);
+  const turns = trajectories.flatMap(({ segments }) => segments.filter(({ role }) => role === "policy")).length;
   const finish = Object.entries(finishShares(trajectories)).map(([reason, share]) => [`finish/${reason}`, share]);
   const logprobs = trajectories.flatMap(logprobsOf);
   const matches = groups.flatMap((group) =>
@@ -29,8 +30,10 @@ export function rolloutMetrics(
     "searches/failed": mean(searches.map((search) => (search.error === undefined ? 0 : 1))),
     "searches/waitMs": mean(searches.map((search) => search.waitedMs)),
     "passages/omitted": mean(searches.map((search) => search.omittedPassages)),
+    "passages/omittedShare": omittedShare(searches),
     "passages/sanitized": mean(searches.map((search) => search.sanitized)),
     ...(Object.fromEntries(finish) as MetricValues),
+    "turns/cut": sum(trajectories.map(({ cutTurns = 0 }) => cutTurns)) / Math.max(1, turns),
     ...formMetrics(trajectories, task),
     "tokens/policy": logprobs.length / trajectories.length,
     "tokens/total": mean(trajectories.map(tokenCount)),
@@ -41,6 +44,16 @@ export function rolloutMetrics(
     "policy/surprise": -mean(logprobs),
     ...(correctLogprobs.length === 0 ? {} : { "policy/correctLogprob": mean(correctLogprobs) }),
   };
+}
+
+/** Of the passages that came up, those that were left out; 0 where none did. */
+function omittedShare(searches: readonly SearchCall[]): number {
+  const omitted = sum(searches.map(({ omittedPassages }) => omittedPassages));
+  return omitted / Math.max(1, omitted + sum(searches.map(({ passages }) => passages.length)));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** How many keep to the protocol; nothing for an environment without one. */

@@ -111,6 +111,7 @@ describe("train", () => {
     const evaluations = ["evaluation", "evaluation"];
     expect(kinds).toEqual(
       [
+        "note",
         "start",
         evaluations,
         evaluations,
@@ -304,7 +305,10 @@ describe("folders and configurations that do not fit", () => {
       onEvent: (event) => (event.kind === "warning" ? warnings.push(event.message) : undefined),
     });
     expect(result.status).toBe("finished");
-    expect(warnings[0]).toMatch(/Every search of step 1 failed \(down: connect ECONNREFUSED\)/);
+    expect(warnings[0]).toMatch(
+      /could not be measured \(down: .*160 tokens \(rollout.maxObservationTokens\)\. Set it if/,
+    );
+    expect(warnings[1]).toMatch(/Every search of step 1 failed \(down: connect ECONNREFUSED\)/);
     expect(result.before?.sampled?.failedSearches).toBe(1);
     expect(evaluationTable([{ name: "before", report: result.before!.sampled! }])).toMatch(
       /searches that failed +100 %/,

@@ -9,10 +9,12 @@ import type { Config, ConfigInput } from "./config/config.js";
 import { savedReports, testReports } from "./evaluations.js";
 import { runLoop } from "./loop.js";
 import { settleConfig } from "./model-folder.js";
+import { hasAuto } from "./budgets.js";
+import { noticeToProcess, wrongModel, type OnNotice } from "./notices.js";
 import { algorithmOf, loadSplits, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report/report.js";
 import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
-import { inRunFolder, readRunConfig, withRunFolder } from "./run-folder.js";
+import { inRunFolder, readRunConfig, withRunFolder, writeRunConfig } from "./run-folder.js";
 import { isAbortOf, type OnEvent, type Run, type TrainParts } from "./run.js";
 import { isOutOfTime, stepsToTake } from "./schedule.js";
 import { isStopped } from "./watch/act.js";
@@ -32,10 +34,10 @@ export interface TrainOptions extends GivenParts {
  * @throws UserError for configurations, data and folders that cannot be used, and when training diverges
  */
 export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
-  const config = withRunFolder(await settleConfig(input, options));
-  const { folder } = config.run;
-  const emit = options.onEvent ?? (() => undefined);
-  return inRunFolder(config, "train", async (begin) => {
+  const asked = withRunFolder(await settleConfig(input, options));
+  const { folder } = asked.run;
+  const emit = options.onEvent ?? warnProcess;
+  return inRunFolder(asked, "train", async (begin, config) => {
     const earlier = await readResult(folder);
     const isOver =
       earlier?.status === "stopped"
@@ -45,15 +47,22 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
       emit({ kind: "end", result: earlier });
       return earlier;
     }
-    return withParts(config, options, (parts) => {
+    return withParts(config, { ...options, onNotice: emit }, async (parts, settled) => {
+      if (hasAuto(config)) await writeRunConfig(folder, settled);
       begin();
       if (options.algorithm === undefined) {
-        for (const message of algorithmNotes(config)) emit({ kind: "warning", message });
+        for (const message of algorithmNotes(settled)) emit({ kind: "warning", message });
       }
-      return trainIn({ config, parts, folder, emit, signal: options.signal });
+      return trainIn({ config: settled, parts, folder, emit, signal: options.signal });
     });
   });
 }
+
+/** Where nobody listens, warnings are heard all the same. */
+const warnProcess: OnEvent = (event) => {
+  if (event.kind === "warning") noticeToProcess(event);
+  if (event.kind === "watch") for (const message of event.messages) noticeToProcess({ kind: "warning", message });
+};
 
 /** Continues the run of a folder with the configuration it was started with. */
 export async function resume(folder: string, options: TrainOptions = {}): Promise<TrainResult> {
@@ -62,18 +71,26 @@ export async function resume(folder: string, options: TrainOptions = {}): Promis
 }
 
 /** Opens the parts, and closes those that were opened here. */
-async function withParts<T>(config: Config, given: GivenParts, use: (parts: TrainParts) => Promise<T>): Promise<T> {
+async function withParts<T>(
+  asked: Config,
+  given: TrainOptions & { onNotice: OnNotice },
+  use: (parts: TrainParts, config: Config) => Promise<T>,
+): Promise<T> {
   // Before anything that may be large is read: choices can contradict each other.
-  const algorithm = given.algorithm ?? algorithmOf(config);
-  if (given.policy === undefined) await requireOwnLora(config);
-  const splits = await loadSplits(config, given);
-  const task = await openTask(config, given);
+  const early = given.algorithm ?? algorithmOf(asked);
+  if (given.policy === undefined) await requireOwnLora(asked);
+  const splits = await loadSplits(asked, given);
+  const task = await openTask(asked, given, { ...given, questions: splits.questions });
+  const { config } = task;
   try {
+    const algorithm = given.algorithm ?? (hasAuto(asked) ? algorithmOf(config) : early);
     const policy = await openPolicy(config, given);
     try {
+      const wrong = given.policy === undefined ? wrongModel(config, splits.questions, policy.value.tokenizer) : null;
+      if (wrong !== null) given.onNotice({ kind: "warning", message: wrong });
       requireCapabilities(policy.value, algorithm);
       for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
-      return await use({ policy: policy.value, task: task.value, algorithm, ...splits });
+      return await use({ policy: policy.value, task: task.value, algorithm, ...splits }, config);
     } finally {
       await policy.close();
     }

@@ -30,8 +30,9 @@ export class SftPanel {
         this.#activity = "learning";
         this.#announce(event);
         break;
+      case "note":
       case "warning":
-        this.#terminal.note(this.#terminal.progressColors.yellow(event.message));
+        this.#terminal.notice(event);
         break;
       case "progress":
         this.#activity = `validating ${event.done}/${event.total}`;

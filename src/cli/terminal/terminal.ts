@@ -4,6 +4,7 @@
  */
 import picocolors from "picocolors";
 import { jsonLine, printable, printableInColour } from "../../printable.js";
+import type { Notice } from "../../train/notices.js";
 import { fitColumns } from "./format.js";
 
 type Colors = ReturnType<typeof picocolors.createColors>;
@@ -76,6 +77,11 @@ export class Terminal {
   note(text: string): void {
     this.#erase();
     this.#stderr.write(`${printableInColour(text)}\n`);
+  }
+
+  /** What a verb's work tells a person beside its result; a warning in yellow. */
+  notice({ kind, message }: Notice): void {
+    this.note(kind === "warning" ? this.progressColors.yellow(message) : message);
   }
 
   /** Shows a moment of a long task; too frequent calls are dropped, and then `picture` is not even drawn. */

@@ -44,8 +44,9 @@ export class TrainingPanel {
         if (event.resumedFrom !== null)
           this.#terminal.note(`Continuing ${event.folder} after step ${event.resumedFrom}.`);
         break;
+      case "note":
       case "warning":
-        this.#terminal.note(this.#terminal.progressColors.yellow(event.message));
+        this.#terminal.notice(event);
         break;
       case "progress":
         this.#activity = `${activities[event.phase]} ${event.done}/${event.total}`;

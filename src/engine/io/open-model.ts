@@ -39,6 +39,21 @@ export async function openModel(location: string, adapter?: string): Promise<Mod
   return openFolder(location, adapter);
 }
 
+/**
+ * The shape of a model, without its weights.
+ * @param location as for `openModel`
+ * @throws UserError naming the file, the field, and what to do
+ */
+export async function readModelConfig(location: string): Promise<ModelConfig> {
+  if (!isGguf(location)) return loadModelConfig(location);
+  const gguf = await GgufFile.open(location);
+  try {
+    return await readGgufConfig(gguf);
+  } finally {
+    await gguf.close();
+  }
+}
+
 /** Reads and checks `config.json` alone, without what the tokenizer's files add to it. */
 export async function loadModelConfig(folder: string): Promise<ModelConfig> {
   const file = path.join(folder, configFile);

@@ -45,7 +45,7 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
     throw new Error(`internal: the base of the adapter ${options.model} is not given`);
   const source = await openModel(options.base ?? options.model, isAdapter ? options.model : undefined);
   const { config } = source;
-  const contextLength = Math.min(config.maxPositions, options.contextLength ?? longestDefaultContext);
+  const contextLength = contextOf(config, options.contextLength);
   const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };
   try {
     if (isAdapter) {
@@ -64,6 +64,11 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   } finally {
     await source.close();
   }
+}
+
+/** Most tokens of prefix and sample together, in a model of such a shape. */
+export function contextOf({ maxPositions }: Pick<ModelConfig, "maxPositions">, asked = longestDefaultContext): number {
+  return Math.min(maxPositions, asked);
 }
 
 function parameterCount(config: ModelConfig): number {

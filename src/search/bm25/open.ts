@@ -182,10 +182,15 @@ async function openPassages(folder: string, record: SegmentRecord): Promise<Pass
  */
 export async function openBm25({ index, k1, b }: EngineSettings, context: EngineContext): Promise<Bm25Engine> {
   const ranking = { ...(k1 === "auto" ? {} : { k1 }), ...(b === "auto" ? {} : { b }) };
-  if (index !== "") return openIndex(await locateIndex(index, "bm25"), ranking);
+  if (index !== "") return announced(await openIndex(await locateIndex(index, "bm25"), ranking), context);
   if (context.passages === undefined)
     throw new UserError(
       "bm25 needs an index. Make one with `sleuth index CORPUS.jsonl --out FOLDER` and name it with --index FOLDER.",
     );
-  return Bm25Engine.indexed(await context.passages(), ranking);
+  return announced(await Bm25Engine.indexed(await context.passages(), ranking), context);
+}
+
+function announced(engine: Bm25Engine, { onPassages }: EngineContext): Bm25Engine {
+  onPassages?.(engine.passages);
+  return engine;
 }

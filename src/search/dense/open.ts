@@ -15,8 +15,12 @@ export async function openDense(settings: EngineSettings, context: EngineContext
     throw new UserError(
       "dense needs an index. Make one with `sleuth index CORPUS.jsonl --engine dense --encoder ENCODER --out FOLDER` and name it with --index FOLDER.",
     );
-  const { nearest, encoderSource } = await openDenseIndex(settings.index);
-  return withEncoder("dense", nearest, () => openQueryEncoder(settings, encoderSource, nearest.encoder, context));
+  const { nearest, passages, encoderSource } = await openDenseIndex(settings.index);
+  const engine = await withEncoder("dense", nearest, () =>
+    openQueryEncoder(settings, encoderSource, nearest.encoder, context),
+  );
+  context.onPassages?.(passages);
+  return engine;
 }
 
 /**

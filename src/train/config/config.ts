@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { nearest, UserError } from "../../errors.js";
 import { refuseContradictorySettings } from "../../algorithms/contradictions.js";
+import { budgetKeys } from "../../rollout/settings.js";
 import { checkEngineSettings } from "../../search/contradictions.js";
 import { fields } from "./fields.js";
 
@@ -121,7 +122,7 @@ function refuseContradictions(config: Config): void {
         "For RAG set rollout.maxSearches=0 and keep a search engine; for no search at all set rollout.context=none.",
     );
   }
-  if (rollout.maxTokensPerTurn > rollout.maxTokens) {
+  if (rollout.maxTokens !== "auto" && rollout.maxTokensPerTurn > rollout.maxTokens) {
     throw new UserError(
       `rollout.maxTokensPerTurn (${rollout.maxTokensPerTurn}) is larger than rollout.maxTokens (${rollout.maxTokens}): ` +
         "one turn cannot be longer than the trajectory. Lower the first or raise the second.",
@@ -205,6 +206,12 @@ export function mergeConfig(base: ConfigInput, over: ConfigInput): ConfigInput {
   const result: Record<string, unknown> = { ...base };
   for (const [group, keys] of Object.entries(over)) result[group] = { ...(result[group] ?? {}), ...keys };
   return result as ConfigInput;
+}
+
+/** The configuration, where a budget is `auto` with that of another, which may have been measured. */
+export function withBudgetsOf(config: Config, other: Pick<Config, "rollout">): Config {
+  const measured = budgetKeys.flatMap((key) => (config.rollout[key] === "auto" ? [[key, other.rollout[key]]] : []));
+  return { ...config, rollout: { ...config.rollout, ...(Object.fromEntries(measured) as Partial<Config["rollout"]>) } };
 }
 
 /** Paths of the keys in which two configurations differ. */

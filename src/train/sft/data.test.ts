@@ -14,8 +14,8 @@ import { rollout } from "../../rollout/rollout.js";
 import { traceToLine } from "../../rollout/trace.js";
 import type { Passage, Trajectory } from "../../types.js";
 import { parseConfig, type ConfigInput } from "../config/config.js";
-import { rolloutSettings } from "../parts.js";
-import { sequenceOf, toBatch, type SftSequence } from "./data.js";
+import { rolloutSettings } from "../rollout-settings.js";
+import { budgetsNeeded, sequenceOf, toBatch, type Misfit, type SftSequence } from "./data.js";
 import { loadTranscripts, setAside } from "./transcripts.js";
 
 const hostile = [
@@ -54,7 +54,7 @@ async function sequence(
   config = configOf(),
 ) {
   const made = await sequenceOf(of, policy, config);
-  if (typeof made === "string") throw new Error(`misfit: ${made}`);
+  if ("breaks" in made) throw new Error(`misfit: ${made.breaks}`);
   return made;
 }
 
@@ -180,17 +180,39 @@ describe("a transcript as a training sequence", () => {
     [{ maxTokens: 500 }, "rollout.maxTokens"],
     [{ maxTokensPerTurn: 20 }, "rollout.maxTokensPerTurn"],
     [{ maxSearches: 0 }, "rollout.maxSearches"],
-  ] as const)("with %j breaks %s", async (keys, misfit) => {
+  ] as const)("with %j breaks %s, and says what it needs", async (keys, breaks) => {
     const policy = { tokenizer: byteTokenizer(), contextLength: 4096 };
-    expect(await sequenceOf(transcript, policy, configOf(keys))).toBe(misfit);
+    const misfit = await sequenceOf(transcript, policy, configOf(keys));
+    expect(misfit).toMatchObject({ breaks, needed: expect.any(Number) as number });
+    const [, key] = breaks.split(".");
+    const { needed } = misfit as Misfit;
+    expect(await sequenceOf(transcript, policy, configOf({ ...keys, [key]: needed }))).toHaveProperty("datum");
+    if (needed > 1) {
+      const short = await sequenceOf(transcript, policy, configOf({ ...keys, [key]: needed - 1 }));
+      expect(short).toEqual(misfit);
+    }
+  });
+
+  it("breaks the model's context, whatever rollout.maxTokens says; auto budgets are what the longest needs", async () => {
+    const auto = configOf({ maxTokens: "auto", maxObservationTokens: "auto" });
+    const made = await sequence(transcript, undefined, auto);
+    const { maxTokens, maxObservationTokens } = budgetsNeeded([made]);
+    expect(maxTokens).toBe(made.datum.tokens_T.length);
+    expect(maxObservationTokens).toBe(160);
+    const long = { role: "environment", text: "x".repeat(900) } as const;
+    const longer = await sequence({ ...transcript, turns: transcript.turns.with(1, long) }, undefined, auto);
+    expect(budgetsNeeded([made, longer]).maxObservationTokens).toBe(longer.trajectory.segments[2].tokens_T.length);
+    const small = { tokenizer: byteTokenizer(), contextLength: maxTokens - 1 };
+    expect(await sequenceOf(transcript, small, auto)).toEqual({ breaks: "rollout.maxTokens", needed: maxTokens });
   });
 
   it("with less than it shows breaks rollout.maxObservationTokens: its answer would be learned as a guess", async () => {
     const config = configOf({ maxObservationTokens: 60 });
     const policy = { tokenizer: byteTokenizer(), contextLength: 4096 };
-    expect(await sequenceOf(transcript, policy, config)).toBe("rollout.maxObservationTokens");
+    const breaks = { breaks: "rollout.maxObservationTokens" };
+    expect(await sequenceOf(transcript, policy, config)).toMatchObject(breaks);
     const turns = transcript.turns.with(1, { role: "environment", text: "x".repeat(100) });
-    expect(await sequenceOf({ ...transcript, turns }, policy, config)).toBe("rollout.maxObservationTokens");
+    expect(await sequenceOf({ ...transcript, turns }, policy, config)).toMatchObject(breaks);
     const short = transcript.turns.with(1, { role: "environment", text: "Lima." });
     expect(await sequenceOf({ ...transcript, turns: short }, policy, config)).toHaveProperty("datum");
   });

@@ -11,11 +11,12 @@ import { UserError } from "../../errors.js";
 import type { Policy, Sample } from "../../contracts/policy.js";
 import { begunThought } from "../../prompts/chat.js";
 import type { Protocol } from "../../prompts/protocol.js";
-import { PromptTooLong, rollout } from "../../rollout/rollout.js";
+import { rollout } from "../../rollout/rollout.js";
+import { leastBudgets, type Budgets } from "../../rollout/settings.js";
 import type { SearchEngine } from "../../search/engine.js";
-import type { Datum, Passage, Tokenizer, Trajectory } from "../../types.js";
+import type { Datum, Passage, Role, Tokenizer, Trajectory } from "../../types.js";
 import type { Config } from "../config/config.js";
-import { rolloutSettings } from "../parts.js";
+import { rolloutSettings } from "../rollout-settings.js";
 
 /** A transcript as the policy will read it. */
 export interface SftSequence {
@@ -27,17 +28,59 @@ export interface SftSequence {
   policyTokens: number;
 }
 
-/** Why a transcript cannot be a sequence: which budget it breaks. */
-export type Misfit =
+/** The budgets of a rollout that transcripts can break. */
+export type BudgetKey =
   "rollout.maxTokens" | "rollout.maxTokensPerTurn" | "rollout.maxSearches" | "rollout.maxObservationTokens";
 
-/** Replays a transcript; or says which budget is too small for it. */
+/** Why a transcript cannot be a sequence. */
+export interface Misfit {
+  breaks: BudgetKey | "passages";
+  /** What the budget would have to be for this transcript; 0 for passages that cannot be shown at any length. */
+  needed: number;
+}
+
+/** What a transcript needs of the budgets, in tokens and searches. */
+interface Needs {
+  maxTokens: number;
+  maxTokensPerTurn: number;
+  maxSearches: number;
+  maxObservationTokens: number;
+}
+
+/**
+ * Replays a transcript, within the budgets of the configuration and the model's context; `auto` is what the transcript needs. Or says which budget
+ * is too small for it. An answer whose passage was left out would be learned as a guess.
+ */
 export async function sequenceOf(
   transcript: Transcript,
-  policy: Pick<Policy, "tokenizer" | "contextLength">,
+  model: Pick<Policy, "tokenizer" | "contextLength">,
   config: Config,
 ): Promise<SftSequence | Misfit> {
-  const { tokenizer, contextLength } = policy;
+  const trajectory = await replayed(transcript, model.tokenizer, config);
+  const needs = needsOf(trajectory);
+  const { rollout } = config;
+  const cut = config.faithful.cutObservations;
+  const most = { ...rollout, maxTokens: Math.min(numberOr(rollout.maxTokens, Infinity), model.contextLength) };
+  for (const key of ["maxTokensPerTurn", "maxSearches", "maxObservationTokens", "maxTokens"] as const) {
+    if (cut && key === "maxObservationTokens") continue;
+    if (needs[key] > numberOr(most[key], Infinity)) return { breaks: `rollout.${key}`, needed: needs[key] };
+  }
+  if (trajectory.finishReason !== "answered" || trajectory.searches.some(({ omittedPassages }) => omittedPassages > 0))
+    return { breaks: "passages", needed: 0 };
+  const { tokens_T, sampledMask_T } = trajectoryToDatum(trajectory);
+  const policyTokens = sampledMask_T.reduce((sum, value) => sum + value, 0);
+  return { transcript, trajectory, datum: { tokens_T, sampledMask_T }, policyTokens };
+}
+
+/** What sequences need of the budgets that may be `auto`. */
+export function budgetsNeeded(sequences: readonly SftSequence[]): Budgets {
+  const needs = sequences.map(({ trajectory }) => needsOf(trajectory));
+  const largest = (key: keyof Budgets): number => Math.max(leastBudgets[key], ...needs.map((of) => of[key]));
+  return { maxTokens: largest("maxTokens"), maxObservationTokens: largest("maxObservationTokens") };
+}
+
+/** The rollout that the transcript tells of, without any bound on its lengths. */
+async function replayed(transcript: Transcript, tokenizer: Tokenizer, config: Config): Promise<Trajectory> {
   const settings = rolloutSettings(config);
   if (settings.context === "question") {
     throw new UserError(
@@ -46,49 +89,36 @@ export async function sequenceOf(
     );
   }
   const replay = new Replay(transcript, tokenizer, settings.protocol);
-  let trajectory: Trajectory;
-  try {
-    trajectory = await rollout(
-      { id: transcript.id, question: transcript.question, answers: transcript.answers },
-      {
-        ...settings,
-        protocol: replay.speaksText ? asText(settings.protocol) : settings.protocol,
-        // As many as were shown: how many a search brings is the transcript's business.
-        topK: Number.MAX_SAFE_INTEGER,
-        search: replay,
-        policy: { tokenizer, contextLength, sample: (prefix_T, { maxTokens }) => replay.sample(prefix_T, maxTokens) },
-      },
-    );
-  } catch (error) {
-    if (error instanceof PromptTooLong) return "rollout.maxTokens";
-    if (!(error instanceof TurnTooLong)) throw error;
-    return error.limit < config.rollout.maxTokensPerTurn ? "rollout.maxTokens" : "rollout.maxTokensPerTurn";
-  }
-  if (trajectory.finishReason === "out-of-turns") return "rollout.maxSearches";
-  if (trajectory.finishReason !== "answered") return "rollout.maxTokens";
-  const omission = firstOmission(trajectory, Math.min(config.rollout.maxTokens, contextLength), config);
-  if (omission !== null) return omission;
-  const { tokens_T, sampledMask_T } = trajectoryToDatum(trajectory);
-  const policyTokens = sampledMask_T.reduce((sum, value) => sum + value, 0);
-  return { transcript, trajectory, datum: { tokens_T, sampledMask_T }, policyTokens };
+  const cut = config.faithful.cutObservations;
+  return rollout(
+    { id: transcript.id, question: transcript.question, answers: transcript.answers },
+    {
+      ...settings,
+      protocol: replay.speaksText ? asText(settings.protocol) : settings.protocol,
+      // As many as were shown: how many a search brings is the transcript's business.
+      topK: Number.MAX_SAFE_INTEGER,
+      maxSearches: Infinity,
+      maxTokensPerTurn: Infinity,
+      maxTokens: Infinity,
+      maxObservationTokens: cut ? settings.maxObservationTokens : Infinity,
+      search: replay,
+      policy: { tokenizer, contextLength: Infinity, sample: (prefix_T) => replay.sample(prefix_T) },
+    },
+  );
 }
 
-/** What kept a passage from being shown. An answer that was read in it would be learned as a guess. */
-function firstOmission({ searches, segments }: Trajectory, limit: number, { rollout }: Config): Misfit | null {
-  const index = searches.findIndex(({ omittedPassages }) => omittedPassages > 0);
-  if (index < 0) return null;
-  // Prompt and policy stand before the first observation, an observation and the policy before each further one.
-  const before = segments.slice(0, 2 + 2 * index).reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
-  return limit - before - 1 < rollout.maxObservationTokens ? "rollout.maxTokens" : "rollout.maxObservationTokens";
+function needsOf({ segments }: Trajectory): Needs {
+  const lengths = (role: Role): number[] => segments.flatMap((one) => (one.role === role ? [one.tokens_T.length] : []));
+  return {
+    maxTokens: segments.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0),
+    maxTokensPerTurn: Math.max(0, ...lengths("policy")),
+    maxSearches: lengths("policy").length - 1,
+    maxObservationTokens: Math.max(0, ...lengths("environment")),
+  };
 }
 
-class TurnTooLong extends Error {
-  readonly limit: number;
-
-  constructor(limit: number) {
-    super("internal: a turn of a transcript is too long");
-    this.limit = limit;
-  }
+function numberOr(value: "auto" | number, otherwise: number): number {
+  return value === "auto" ? otherwise : value;
 }
 
 /** Plays the parts of policy and search engine. The place in the transcript follows from the policy's turns alone. */
@@ -110,14 +140,13 @@ class Replay implements SearchEngine {
     return this.#transcript.turns.some((turn) => turn.role === "environment" && "text" in turn);
   }
 
-  sample(prefix_T: readonly number[], maxTokens: number): Promise<Sample> {
+  sample(prefix_T: readonly number[]): Promise<Sample> {
     this.#turn += 1;
     const turn = this.#transcript.turns[2 * this.#turn];
     if (turn?.role !== "policy")
       throw new Error(`internal: ${this.#transcript.place} has no policy turn ${this.#turn}`);
     const text = this.#turn === 0 ? this.#continued(turn.text, prefix_T) : turn.text;
     const tokens_T = this.#tokensOf(text, turn.tokens_T);
-    if (tokens_T.length > maxTokens) return Promise.reject(new TurnTooLong(maxTokens));
     return Promise.resolve({ tokens_T, logprobs_T: tokens_T.map(() => 0), stopReason: "stop" });
   }
 

@@ -15,23 +15,26 @@ import {
   type CheckpointEvent,
   type TrainState,
 } from "../checkpoint.js";
-import type { Config, ConfigInput } from "../config/config.js";
+import { hasAuto, type ModelFacts } from "../budgets.js";
+import { withBudgetsOf, type Config, type ConfigInput } from "../config/config.js";
 import { appendMetrics, readMetrics } from "../metrics-file.js";
 import type { MetricValues } from "../metrics.js";
-import { settleConfig } from "../model-folder.js";
+import { readModel, settleConfig } from "../model-folder.js";
+import { noticeToProcess, type Notice } from "../notices.js";
 import { openPolicy, requireOwnLora } from "../parts.js";
 import { drawItems } from "../questions.js";
 import { writePictures } from "../report/report.js";
 import { peakMemoryMb, readResult, saveResult } from "../result.js";
-import { inRunFolder, saveTrajectories, withRunFolder } from "../run-folder.js";
+import { inRunFolder, saveTrajectories, withRunFolder, writeRunConfig } from "../run-folder.js";
 import { isAbortOf, type Run } from "../run.js";
 import { isOutOfTime, learningRateAt, secondsLeft } from "../schedule.js";
 import { requireFinite } from "../update.js";
-import { sequenceOf, toBatch, type Misfit, type SftSequence } from "./data.js";
+import { budgetsNeeded, sequenceOf, toBatch, type BudgetKey, type Misfit, type SftSequence } from "./data.js";
 import { loadTranscripts, setAside, type LoadedTranscripts } from "./transcripts.js";
 
 export type SftEvent =
   | CheckpointEvent
+  | Notice
   | {
       kind: "start";
       folder: string;
@@ -80,10 +83,10 @@ export interface SftOptions {
  * @throws UserError for configurations, transcripts and folders that cannot be used, and when training diverges
  */
 export async function sft(input: ConfigInput, options: SftOptions = {}): Promise<SftResult> {
-  const config = withRunFolder(await settleConfig(input, options));
-  const { folder } = config.run;
-  const emit = options.onEvent ?? (() => undefined);
-  return inRunFolder(config, "sft", async (begin) => {
+  const asked = withRunFolder(await settleConfig(input, options));
+  const { folder } = asked.run;
+  const emit = options.onEvent ?? warnProcess;
+  return inRunFolder(asked, "sft", async (begin, begun) => {
     const earlier = await readResult<SftResult>(folder);
     if (earlier?.status === "finished") {
       emit({ kind: "end", result: earlier });
@@ -91,13 +94,18 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
     }
     const loaded: LoadedTranscripts =
       options.transcripts === undefined
-        ? await loadTranscripts(config)
+        ? await loadTranscripts(begun)
         : { transcripts: [...options.transcripts], notTaken: 0 };
-    if (options.policy === undefined) await requireOwnLora(config);
+    if (options.policy === undefined) await requireOwnLora(begun);
+    const model = options.policy ?? (await readModel(begun.model.folder, { signal: options.signal }));
+    const prepared = await prepare(begun, model, loaded, emit);
+    const config = withBudgetsOf(begun, { rollout: { ...begun.rollout, ...budgetsNeeded(all(prepared)) } });
     const policy = await openPolicy(config, options, "supervision");
     try {
-      const parts = await prepare(config, policy.value, loaded, emit);
+      requireTraining(policy.value);
+      if (hasAuto(begun)) await writeRunConfig(folder, config);
       begin();
+      const parts = { policy: policy.value, ...prepared };
       return await runSft({ config, parts, folder, emit, signal: options.signal });
     } finally {
       await policy.close();
@@ -105,12 +113,30 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
   });
 }
 
-interface SftParts {
-  policy: Policy;
+/** Where nobody listens, warnings are heard all the same. */
+function warnProcess(event: SftEvent): void {
+  if (event.kind === "warning") noticeToProcess(event);
+}
+
+function requireTraining({ capabilities }: Policy): void {
+  if (!capabilities.training) {
+    throw new UserError(`The policy engine ${capabilities.engine} cannot train. Use the local engine.`);
+  }
+}
+
+interface Prepared {
   training: readonly SftSequence[];
   validation: readonly SftSequence[];
   /** Transcripts that do not fit. */
   leftOut: number;
+}
+
+interface SftParts extends Prepared {
+  policy: Policy;
+}
+
+function all({ training, validation }: Prepared): SftSequence[] {
+  return [...training, ...validation];
 }
 
 interface SftRun extends Omit<Run, "parts" | "emit"> {
@@ -121,30 +147,37 @@ interface SftRun extends Omit<Run, "parts" | "emit"> {
 /** Replays every transcript, and warns of those that do not fit. */
 async function prepare(
   config: Config,
-  policy: Policy,
+  model: ModelFacts,
   { transcripts, notTaken }: LoadedTranscripts,
   emit: SftRun["emit"],
-): Promise<SftParts> {
-  if (!policy.capabilities.training) {
-    throw new UserError(`The policy engine ${policy.capabilities.engine} cannot train. Use the local engine.`);
-  }
-  const misfits = new Map<Misfit, string[]>();
+): Promise<Prepared> {
+  const misfits = new Map<Misfit["breaks"], { places: string[]; needed: number }>();
   const sequences = async (of: readonly Transcript[]): Promise<SftSequence[]> => {
     const made: SftSequence[] = [];
     for (const transcript of of) {
-      const sequence = await sequenceOf(transcript, policy, config);
-      if (typeof sequence !== "string") made.push(sequence);
-      else misfits.set(sequence, [...(misfits.get(sequence) ?? []), transcript.place]);
+      const sequence = await sequenceOf(transcript, model, config);
+      if (!("breaks" in sequence)) {
+        made.push(sequence);
+        continue;
+      }
+      const { places, needed } = misfits.get(sequence.breaks) ?? { places: [], needed: 0 };
+      misfits.set(sequence.breaks, {
+        places: [...places, transcript.place],
+        needed: Math.max(needed, sequence.needed),
+      });
     }
     return made;
   };
   const split = setAside(transcripts, config.sft.validation, config.train.seed);
   const training = await sequences(split.training);
   const validation = await sequences(split.validation);
-  const warnings = [...misfits].map(
-    ([key, places]) =>
-      `${places.length} of ${transcripts.length} transcripts break ${key}${ofContext(key, policy)} and are left out, the first at ${places[0]}. Raise it to learn from them.`,
-  );
+  const warnings = [...misfits].map(([breaks, { places, needed }]) => {
+    const which = `${places.length} of ${transcripts.length} transcripts`;
+    const first = `and are left out, the first at ${places[0]}.`;
+    return breaks === "passages"
+      ? `${which} hold passages that cannot be made harmless ${first}`
+      : `${which} break ${breaks}${ofContext(breaks, model)} ${first} ${remedy(breaks, needed, model)}`;
+  });
   if (training.length === 0) {
     throw new UserError(`No transcript fits the budgets of a rollout. ${warnings.join(" ")}`);
   }
@@ -154,11 +187,18 @@ async function prepare(
     );
   }
   for (const message of warnings) emit({ kind: "warning", message });
-  return { policy, training, validation, leftOut: transcripts.length - training.length - validation.length };
+  return { training, validation, leftOut: transcripts.length - training.length - validation.length };
 }
 
-function ofContext(key: Misfit, policy: Policy): string {
-  return key === "rollout.maxTokens" ? ` or the model's context of ${policy.contextLength} tokens` : "";
+function ofContext(key: BudgetKey, { contextLength }: ModelFacts): string {
+  return key === "rollout.maxTokens" ? ` or the model's context of ${contextLength} tokens` : "";
+}
+
+function remedy(key: BudgetKey, needed: number, { contextLength }: ModelFacts): string {
+  const unit = key === "rollout.maxSearches" ? "searches" : "tokens";
+  if (key === "rollout.maxTokens" && needed > contextLength)
+    return `The longest needs ${needed} tokens, more than the model can read: shorten it, or take a model with a longer context.`;
+  return `The longest needs ${needed} ${unit}: set ${key}=${needed} to learn from all of them.`;
 }
 
 async function runSft(run: SftRun): Promise<SftResult> {

@@ -153,6 +153,25 @@ describe("detectors", () => {
     expect(told(detect(lines))).toEqual(["note no signal"]);
   });
 
+  it.each([
+    [{ "searches/failed": 1 }, /Searches fail: see to the search engine/],
+    [{ "turns/cut": 0.9, "finish/out-of-turns": 1 }, /raise rollout.maxTokensPerTurn/],
+    [{ "finish/out-of-tokens": 0.8 }, /raise rollout.maxTokens\b/],
+    [{ "passages/omittedShare": 0.5 }, /raise rollout.maxObservationTokens/],
+    [{ "finish/malformed": 0.8 }, /a warm-up \(sleuth sft\) teaches it/],
+    [{ "finish/out-of-turns": 0.8 }, /a higher rollout.maxSearches/],
+    [{ "finish/answered": 1 }, /answers, and wrongly: give easier questions/],
+  ])("say why nothing is learned, and the remedy, of steps with %j", (metrics, message) => {
+    const lines = Array.from({ length: 12 }, (_, index) => ({
+      step: index + 1,
+      ...{ "em/train": 0, "reward/mean": 0, "groups/zeroVariance": 1, "policy/surprise": 1, gradNorm: 0 },
+      ...metrics,
+    }));
+    const [found] = detect(lines);
+    expect(found.signal).toBe("no signal");
+    expect(found.cause).toMatch(message);
+  });
+
   it("say nothing about the first steps, and nothing about lines without their metrics", () => {
     const random = new Random(1, "watch");
     const lines = Array.from({ length: 5 }, (_, index) => healthyLine(index + 1, random));

@@ -222,9 +222,25 @@ const noSignal: Detector = (lines) => {
   const agreeing = recent.map((line) => line["groups/zeroVariance"] ?? 0);
   const em = recent.map((line) => line["em/train"] ?? 1);
   if (median(agreeing) < 0.95 || Math.max(...em) >= 0.05) return null;
-  const cause = `hardly any group has different rewards (${percent(median(agreeing))} agree, and hardly any answer is right): there is nothing to learn from`;
+  const cause = `hardly any group has different rewards (${percent(median(agreeing))} agree, and hardly any answer is right): there is nothing to learn from. ${whyNothing(recent)}`;
   return { signal: "no signal", severity: "note", cause };
 };
+
+/** The likely reason why no answer is right, and what to do about it: the first of these that most attempts of the steps show. */
+function whyNothing(lines: readonly MetricLine[]): string {
+  const level = (metric: MetricName): number => median(lines.map((line) => line[metric] ?? 0));
+  if (level("searches/failed") >= 0.5) return "Searches fail: see to the search engine";
+  if (level("turns/cut") >= 0.2)
+    return "Turns are cut before they hold a search or an answer: raise rollout.maxTokensPerTurn";
+  if (level("finish/out-of-tokens") >= 0.5) return "Attempts are full before they end: raise rollout.maxTokens";
+  if (level("passages/omittedShare") >= 0.2)
+    return "Passages do not fit and are never read: raise rollout.maxObservationTokens";
+  if (level("finish/malformed") >= 0.5)
+    return "The model writes neither searches nor answers as the prompt asks: a warm-up (sleuth sft) teaches it";
+  if (level("finish/out-of-turns") >= 0.5)
+    return "The model searches until it may not any more, or writes what is neither search nor answer: a warm-up (sleuth sft) teaches it to answer, a higher rollout.maxSearches gives it time";
+  return "The model answers, and wrongly: give easier questions, larger groups (algorithm.groupSize), partial rewards (reward.weights.f1) or a warm-up (sleuth sft), and see that the answers stand in the passages (sleuth search)";
+}
 
 /** A fall of a share below the best level held; noise asks for more. */
 function gradedFall({ highest, now, noise }: Series, warn: number, alarm: number): "warn" | "alarm" | null {

@@ -205,6 +205,13 @@ const watched: readonly MetricName[] = [
   "kl",
   "kl/sampler",
   "watch/diverged",
+  // Why nothing is learned.
+  "searches/failed",
+  "passages/omittedShare",
+  "turns/cut",
+  "finish/out-of-tokens",
+  "finish/malformed",
+  "finish/out-of-turns",
 ];
 
 function watchedPart(line: MetricLine): MetricLine {

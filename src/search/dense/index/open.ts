@@ -3,13 +3,15 @@ import { join } from "node:path";
 import { checkSize, readChecksummed } from "../../../files/checksummed-file.js";
 import { areOffsets } from "../../index-folder.js";
 import { engineOf, enginesIn } from "../../locate-index.js";
-import { PassageFile, SegmentedPassages } from "../../passages.js";
+import { PassageFile, SegmentedPassages, type PassageSource } from "../../passages.js";
 import type { EncoderSource } from "../encoder.js";
 import { ExactPassages, type ExactOptions } from "../exact/exact-passages.js";
 import { denseIndex, fileNames, readDenseManifest, type DenseManifest, type FileName } from "./format.js";
 
 export interface DenseIndex {
   nearest: ExactPassages;
+  /** The passages themselves, which close with `nearest`. */
+  passages: PassageSource;
   /** What opens the encoder that made the vectors; undefined where that was not recorded. */
   encoderSource: EncoderSource | undefined;
 }
@@ -59,7 +61,7 @@ async function openGeneration(folder: string, manifest: DenseManifest, options: 
       remedy: denseIndex.remedy(folder),
     };
     const nearest = await ExactPassages.open({ passages, vectors, dimensions, encoder }, options);
-    return { nearest, encoderSource };
+    return { nearest, passages, encoderSource };
   } catch (error) {
     await passages.close();
     throw error;
