@@ -1,8 +1,10 @@
 /** @file Filling an index of OpenSearch or Elasticsearch with passages, so that it ranks as Search-R1's BM25 does. */
 import { UserError } from "../../errors.js";
+import { isolateRefused, Refused } from "../../http/chunks.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { formatContents } from "../text/contents.js";
 import { SearchError } from "../engine.js";
+import { IdTable } from "../id-table.js";
 import { openSearchServer } from "./opensearch.js";
 import type { OpenSearchSettings } from "./opensearch.js";
 import type { RemoteServer } from "./remote-server.js";
@@ -28,7 +30,7 @@ export interface LoadSettings extends Partial<OpenSearchSettings> {
  * order: it keeps a factor that Lucene has dropped. Passages that are there already under the same id are replaced, so a load that broke off can be
  * repeated; an index that is there keeps its settings.
  * @returns the number of passages written
- * @throws UserError where the server refuses the index or a passage; SearchError where it cannot be asked
+ * @throws UserError where the server refuses the index or a passage, and for an id that occurs twice; SearchError where it cannot be asked
  */
 export async function loadIntoOpenSearch(
   passages: Iterable<StoredPassage> | AsyncIterable<StoredPassage>,
@@ -42,16 +44,25 @@ export async function loadIntoOpenSearch(
   return server.call(signal, async (whole) => {
     await makeIndex(server, index, settings, whole);
     let written = 0;
-    let lines: string[] = [];
+    let lines: BulkLines[] = [];
     const flush = async (): Promise<void> => {
-      await write(server, `${index}/_bulk`, lines, whole);
+      await writeAll(server, `${index}/_bulk`, lines, whole);
       written += lines.length;
       lines = [];
     };
+    const ids = new IdTable();
     for await (const passage of passages) {
+      // The server would put it in the other's place. (Another id with the same hash: one chance in 10⁷ for a million.)
+      if (ids.add(passage.id, 0) !== undefined)
+        throw new UserError(
+          `The id ${JSON.stringify(passage.id)} stands for two passages. OpenSearch keeps one document for an id: give each chunk its own.`,
+        );
       // OpenSearch takes half a surrogate pair without a word and then does not find the document.
       const document = JSON.stringify({ contents: formatContents(passage).toWellFormed() });
-      lines.push(`${JSON.stringify({ index: { _id: passage.id } })}\n${document}\n`);
+      lines.push({
+        id: passage.id,
+        text: `${JSON.stringify({ index: { _id: passage.id } })}\n${document}\n`,
+      });
       if (lines.length >= batch) await flush();
     }
     if (lines.length > 0) await flush();
@@ -83,11 +94,33 @@ async function makeIndex(
   }
 }
 
-async function write(server: RemoteServer, url: string, lines: readonly string[], signal: AbortSignal): Promise<void> {
-  const failure = await server.json({ url, body: lines.join("") }, signal, firstFailure);
-  if (failure === undefined) return;
-  throw new UserError(
-    `The server refused a passage: ${failure}. Those before it are written; loading again replaces them.`,
+/** A passage as `_bulk` takes it. */
+interface BulkLines {
+  id: string;
+  text: string;
+}
+
+/** Requests that are too large for the server are halved. @throws UserError that names a passage which it does not take */
+async function writeAll(
+  server: RemoteServer,
+  url: string,
+  passages: readonly BulkLines[],
+  signal: AbortSignal,
+): Promise<void> {
+  const write = async (some: readonly BulkLines[]): Promise<undefined[]> => {
+    const body = some.map(({ text }) => text).join("");
+    const failure = await server.json({ url, body }, signal, firstFailure);
+    if (failure !== undefined) throw refusal(failure);
+    return some.map(() => undefined);
+  };
+  const answers = await isolateRefused(passages, write, ({ text }) => text.length);
+  for (const [place, answer] of answers.entries())
+    if (answer instanceof Refused) throw refusal(`${JSON.stringify(passages[place].id)}: ${answer.error.message}`);
+}
+
+function refusal(what: string): UserError {
+  return new UserError(
+    `The server refused a passage: ${what}. Those before it are written; loading again replaces them.`,
   );
 }
 

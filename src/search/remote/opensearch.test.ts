@@ -212,6 +212,28 @@ describe("opensearch", () => {
     await expect(failing).rejects.toThrow(/refused a passage: "1": too large/);
     await expect(loading({ status: 500, body: {} })).rejects.toBeInstanceOf(SearchError);
   });
+
+  it("a load halves what is too large for one request, names a passage that is, and refuses an id that occurs twice", async () => {
+    const written: string[] = [];
+    const loading = (texts: readonly string[], ids = texts.map((_, index) => `p${index}`)) =>
+      loadIntoOpenSearch(
+        texts.map((text, index) => ({ id: ids[index], title: "", text })),
+        { url: "http://h", collection: "wiki", retries: 0 },
+        {
+          fetch: async (url, init) => {
+            if (!String(url as string).endsWith("_bulk")) return Response.json({});
+            const body = String(init?.body as string);
+            if (body.length > 500) return new Response("too large", { status: 413 });
+            written.push(...(body.match(/p\d+/g) ?? []));
+            return Response.json({ errors: false });
+          },
+        },
+      );
+    expect(await loading(Array.from({ length: 40 }, () => "lima"))).toBe(40);
+    expect(written).toEqual(Array.from({ length: 40 }, (_, index) => `p${index}`));
+    await expect(loading(["a", "x".repeat(600), "b"])).rejects.toThrow(/refused a passage: "p1": .*413: "too large"/);
+    await expect(loading(["one", "two"], ["doc", "doc"])).rejects.toThrow(/id "doc" stands for two passages/);
+  });
 });
 
 /** Halves of surrogate pairs do not come back from a load as they were. */

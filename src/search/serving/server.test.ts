@@ -84,14 +84,15 @@ describe("POST /retrieve", () => {
     expect((await post(app, error.example)).status).toBe(200);
   });
 
-  it("tells failures that may pass (503) from those that will not (500)", async () => {
-    for (const [isRetryable, status] of [
+  it("tells failures that may pass (503) from those that will not (500), and from queries that the engine's server refuses", async () => {
+    for (const [isRetryable, status, told] of [
       [true, 503],
       [false, 500],
+      [false, 413, 413],
     ] as const) {
       const failing = inProcess(
         engineOf(async () => {
-          throw new SearchError("the disk is gone", { engine: "scripted", isRetryable });
+          throw new SearchError("the disk is gone", { engine: "scripted", isRetryable, status: told });
         }),
       );
       const response = await post(failing, { queries: ["x"] });

@@ -1,6 +1,7 @@
 /** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { nextTurn } from "../../async.js";
+import { isRefusal } from "../../http/chunks.js";
 import { SearchError } from "../engine.js";
 import type { PassageList, SearchEngine } from "../engine.js";
 import { Coalescer } from "../middleware/coalesce.js";
@@ -232,6 +233,8 @@ export class SearchService {
     if (isGone()) return failure(499, id, { message: "The client went away." });
     this.#metrics.failures++;
     const message = error instanceof Error ? error.message : String(error);
+    // The engine's own server does not take these queries: asking again is of no use.
+    if (error instanceof SearchError && isRefusal(error)) return failure(error.status ?? 400, id, { message });
     return error instanceof SearchError && error.isRetryable ? busy(id, message) : failure(500, id, { message });
   }
 }

@@ -110,6 +110,7 @@ describe.skipIf(absent !== "")(`making a table${absent}`, () => {
     const table = await LanceTable.open({ address, encoder: choosy });
     const more = [{ ...passages[4], text: "another" }, passages[3]];
     expect((await table.add({ passages: more })).map(({ id }) => id)).toEqual(["p3"]);
+    await expect(table.add({ passages: [more[0], more[0]] })).rejects.toThrow(/id "p4" stands for two passages/);
     expect(table.count).toBe(56);
     await table.close();
     const none = refusing(encoder, () => true);

@@ -208,11 +208,17 @@ export class LanceTable {
   }
 
   /**
-   * Adds passages; one whose id is there already takes the old one's place. Durable and to be found when this returns.
+   * Adds passages; one whose id is there already takes the old one's place. Durable and to be found when this returns. Where a table was built
+   * with one id for several passages, each of them is replaced.
    * @returns those that the encoder's endpoint refuses: they are not added, and what was there under their ids stays
-   * @throws as `buildLanceTable`
+   * @throws UserError for an id that occurs twice among them; as `buildLanceTable`
    */
   async add(rows: LanceRows, options: SearchOptions = {}): Promise<LeftOut[]> {
+    const ids = new Set<string>();
+    for (const { id } of rows.passages) {
+      if (ids.has(id)) throw new UserError(`The id ${JSON.stringify(id)} stands for two passages. Ids must be unique.`);
+      ids.add(id);
+    }
     const leftOut: LeftOut[] = [];
     for (const some of slices(rows, rowsPerTask)) leftOut.push(...(await this.gather(some, this.count, options)));
     if (this.#state.exists) await this.#run({ do: "replace" }, "adding passages");
