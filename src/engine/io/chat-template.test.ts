@@ -129,8 +129,22 @@ describe("a chat template is Python's", () => {
     ["{{ 'x=' ~ yes ~ nothing }} {{ yes | string + '!' }} {{ nothing | tojson }}", "x=TrueNone True! null"],
     ["{{ [text, '\\\\', 'é\u200b'] }}", `['  a"b\\n', '\\\\', 'é\\u200b']`],
     ["{% for i in list %}{{ loop.first }},{% endfor %}", "True,False,False,"],
+    [
+      "{{ 0 == '' }} {{ 1 == true }} {{ 1 == 1.0 }} {{ [1, 'a'] == [1, 'a'] }} {{ map == {'k': [2]} }}",
+      "False True True True False",
+    ],
+    ["{{ none == false }} {{ '1' != 1 }} {{ missing == none }} {{ map != {'k': [1]} }}", "False True False False"],
+    ["{{ 'a' + 'b' }} {{ [1] + [2] }} {{ 1 + 2.5 }} {{ 1 + 1 + 1 }}", "ab [1, 2] 3.5 3"],
+    [
+      "{% for c in 'aé' %}{{ c }}{{ loop.index }}{% endfor %}{% for c in 'abc' if c != 'b' %}{{ c }}{% endfor %}",
+      "a1é2ac",
+    ],
   ])("%s", (source, expected) => {
     expect(render(source)).toBe(expected);
+  });
+
+  it("a number is not added to a text", () => {
+    expect(() => render("{{ 'x' + 1 }}")).toThrow(/cannot be added/);
   });
 
   it.each(["\r\n", "\r"])("line ends of any kind are one: %j", (end) => {
@@ -174,6 +188,16 @@ describe("a chat template is a stranger's program", () => {
     expect(() => render(source, { milliseconds: 1 })).toThrow(UserError);
     expect(() => render(source, { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
     expect(() => render("{{ 'x' }}".repeat(5000), { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
+    // Once is enough.
+    const template = createChatTemplate(source, {}, { budget: { milliseconds: 1 } });
+    const refusal = (): unknown => {
+      try {
+        return template.render([{ role: "user", content: "Who?" }], { addGenerationPrompt: true });
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(refusal()).toBe(refusal());
   });
 });
 

@@ -6,7 +6,9 @@
  * does not change its prompt at midnight or with the machine's language.
  */
 import { nearest, UserError } from "../../errors.js";
+import { Lru } from "../../lru.js";
 import type { ChatMessage, ChatTemplate } from "../../types.js";
+import { OutOfTime } from "./time-limit.js";
 import { defaultBudget, readJinja, runJinja, type JinjaProgram, type TemplateBudget } from "./jinja.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
@@ -23,6 +25,9 @@ interface ChatTemplateOptions {
   budget?: Partial<TemplateBudget>;
 }
 
+/** Renderings kept: the attempts at a question begin alike. */
+const cacheSize = 1000;
+
 /**
  * A template from its Jinja source. The source is read at the first rendering, so that a model whose template has an error can still be
  * used without it.
@@ -34,10 +39,22 @@ export function createChatTemplate(
 ): ChatTemplate {
   const limits = { ...defaultBudget, ...budget };
   let program: JinjaProgram | undefined;
+  let ended: UserError | undefined;
+  const cache = new Lru<string, string>(cacheSize);
   return {
     source,
     render(messages, { addGenerationPrompt, variables = {} }) {
-      program ??= readProgram(source, name, limits);
+      // What cannot be read, or once ran out of time, is not tried again: the thread waits for it.
+      if (ended !== undefined) throw ended;
+      const key = JSON.stringify([messages, addGenerationPrompt, variables]);
+      const known = cache.get(key);
+      if (known !== undefined) return known;
+      try {
+        program ??= readProgram(source, name, limits);
+      } catch (error) {
+        ended = error as UserError;
+        throw error;
+      }
       requireRead(variables, program, name);
       const given = {
         ...templateGlobals(now),
@@ -50,12 +67,16 @@ export function createChatTemplate(
         documents: null,
       };
       try {
-        return runJinja(program, given, limits);
+        const text = runJinja(program, given, limits);
+        cache.set(key, text);
+        return text;
       } catch (error) {
-        throw new UserError(
+        const refused = new UserError(
           `${name} cannot render a conversation of ${describe(messages)}: ${(error as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
           { cause: error },
         );
+        if (error instanceof OutOfTime) ended = refused;
+        throw refused;
       }
     },
   };

@@ -32,7 +32,10 @@ interface Node {
   operand?: Node;
   filter?: Node;
   args?: Node[];
-  key?: Node;
+  iterable?: Node;
+  lhs?: Node;
+  /** Of a node of type `Evaluated`. */
+  result?: Value;
 }
 interface Value {
   type: string;
@@ -138,6 +141,7 @@ class PythonInterpreter extends LibraryInterpreter {
 
   override evaluate(node: Node | undefined, environment: Scope): Value {
     this.#spend(1);
+    if (node?.result !== undefined) return node.result;
     if (node === undefined) return super.evaluate(node, environment);
     const value = this.#evaluatePython(node, environment) ?? super.evaluate(node, environment);
     const shown = this.#outputs.has(node) && !isText(value) ? makeString(pythonText(value)) : value;
@@ -149,9 +153,8 @@ class PythonInterpreter extends LibraryInterpreter {
   /** What Python does and the library does not; undefined where they agree. */
   #evaluatePython(node: Node, environment: Scope): Value | undefined {
     const text = (of: Node | undefined): string => pythonText(this.evaluate(of, environment));
-    if (node.type === "BinaryExpression" && node.operator?.value === "~") {
-      return makeString(text(node.left) + text(node.right));
-    }
+    if (node.type === "BinaryExpression") return this.#evaluateOperator(node, environment);
+    if (node.type === "For") return this.#evaluateLoop(node, environment);
     if (node.type === "CallExpression" && node.callee?.type === "MemberExpression" && node.callee.computed !== true) {
       const method = String(node.callee.property?.value);
       if (!Object.hasOwn(sides, method)) return undefined;
@@ -166,6 +169,29 @@ class PythonInterpreter extends LibraryInterpreter {
       return makeString(strip(text(node.operand), sides.strip, this.#characters(node.filter?.args, environment)));
     }
     return undefined;
+  }
+
+  #evaluateOperator(node: Node, environment: Scope): Value | undefined {
+    const operator = node.operator?.value ?? "";
+    if (!["~", "+", "==", "!="].includes(operator)) return undefined;
+    const [left, right] = [node.left, node.right].map((side) => this.evaluate(side, environment));
+    if (operator === "~") return makeString(pythonText(left) + pythonText(right));
+    if (operator !== "+") return makeValue(isEqual(left, right) === (operator === "=="));
+    if ((left.type === "StringValue") !== (right.type === "StringValue")) {
+      throw new Error(
+        `a text and a value of type ${left.type === "StringValue" ? right.type : left.type} cannot be added`,
+      );
+    }
+    return super.evaluate({ ...node, left: evaluated(left), right: evaluated(right) }, environment);
+  }
+
+  /** A loop over a text goes through its characters. */
+  #evaluateLoop(node: Node, environment: Scope): Value | undefined {
+    const { iterable } = node;
+    const isFiltered = iterable?.type === "SelectExpression";
+    const over = this.evaluate(isFiltered ? iterable.lhs : iterable, environment);
+    const list = evaluated(over.type === "StringValue" ? makeValue([...(over.value as string)]) : over);
+    return super.evaluate({ ...node, iterable: isFiltered ? { ...iterable, lhs: list } : list }, environment);
   }
 
   /** The one argument of `strip`: the characters that go; undefined for white space. */
@@ -207,12 +233,37 @@ class PythonInterpreter extends LibraryInterpreter {
 }
 
 /** The library does not export its values' classes. */
-const { constructor: StringValue } = (new Environment() as Scope).set("text", "") as unknown as {
-  constructor: new (text: string) => Value;
-};
+function makeValue(of: unknown): Value {
+  return (new Environment() as Scope).set("value", of);
+}
+
+const { constructor: StringValue } = makeValue("") as unknown as { constructor: new (text: string) => Value };
 
 function makeString(text: string): Value {
   return new StringValue(text);
+}
+
+function evaluated(result: Value): Node {
+  return { type: "Evaluated", result };
+}
+
+const numbers = new Set(["IntegerValue", "FloatValue", "BooleanValue"]);
+
+/** Python's `==`. */
+function isEqual(a: Value, b: Value): boolean {
+  if (numbers.has(a.type) && numbers.has(b.type)) return Number(a.value) === Number(b.value);
+  if (a.type !== b.type) return false;
+  if (Array.isArray(a.value)) {
+    const [left, right] = [a.value, b.value] as Value[][];
+    return left.length === right.length && left.every((item, index) => isEqual(item, right[index]));
+  }
+  if (a.type !== "ObjectValue") return a.value === b.value;
+  const [left, right] = [a.value, b.value] as Map<string, Value>[];
+  const isSame = ([key, value]: [string, Value]): boolean => {
+    const other = right.get(key);
+    return other !== undefined && isEqual(value, other);
+  };
+  return left.size === right.size && [...left].every(isSame);
 }
 
 /** A namespace changes, and may hold itself: it is not looked into. */
