@@ -219,9 +219,13 @@ describe("a run that trained an adapter", () => {
     cpSync(file("adapted", "best"), file("talking"), { recursive: true });
     writeFileSync(file("talking", "chat_template.jinja"), "of the adapter");
     writeFileSync(file("talking", "generation_config.json"), JSON.stringify({ eos_token_id: 4 }));
+    writeFileSync(file("talking", "tokenizer.model"), "");
+    cpSync(path.join(base.folder, "model.safetensors"), file("talking", "model.safetensors"));
     for (const as of ["merged", "adapter"]) {
       const { status, stderr } = await sleuthExport(file("talking"), "--as", as, "--out", file(`talking-${as}`));
       expect(status, stderr).toBe(0);
+      expect(stderr).toMatch(/holds an adapter and a whole model \(model.safetensors\). The adapter is used/);
+      expect(stderr).toMatch(/has a tokenizer in tokenizer.model and no tokenizer.json/);
       expect(readFileSync(file(`talking-${as}`, "chat_template.jinja"), "utf8")).toBe("of the adapter");
     }
   });

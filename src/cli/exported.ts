@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { locateBase } from "../engine/io/adapter-base.js";
-import { isAdapterFolder } from "../engine/io/adapter-folder.js";
+import { isAdapterFolder, unreadBesideAdapter } from "../engine/io/adapter-folder.js";
 import { pinModel, type PullOptions } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
 import { manifestProblem } from "../files/manifest.js";
@@ -39,6 +39,7 @@ export async function findExportedModel(
   const location = await modelAt(modelFolder(place), given);
   const run = runAround(location);
   if (isAdapterFolder(location)) {
+    for (const sentence of unreadBesideAdapter(location)) options.onNote?.(sentence);
     const instead = baseGiven === undefined ? undefined : modelFolder(baseGiven);
     return { name, location, base: await locateBase(location, instead, options), run };
   }

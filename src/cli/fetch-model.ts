@@ -1,4 +1,5 @@
 /** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
+import { unreadBesideAdapter } from "../engine/io/adapter-folder.js";
 import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
 import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
@@ -14,7 +15,8 @@ import type { Terminal } from "./terminal/terminal.js";
 export async function fetchModel(terminal: Terminal, config: Config): Promise<Config> {
   return withDownloads(terminal, async (options) => {
     const pinned = await pinConfig(config, options);
-    await locateModel(pinned.model.folder, options);
+    const { model, base } = await locateModel(pinned.model.folder, options);
+    if (base !== undefined) for (const sentence of unreadBesideAdapter(model)) terminal.note(sentence);
     return pinned;
   });
 }

@@ -12,7 +12,9 @@ import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type Lora
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
 import { readRequiredJson } from "../../files/json-file.js";
 import { type FloatType, namedTensors, SafetensorsFile, writeSafetensors } from "./safetensors.js";
+import { indexFile, weightsFile } from "./safetensors-set.js";
 import { checkFinite } from "./tensor-set.js";
+import { tokenizerFile } from "./tokenizer-files.js";
 
 export const adapterConfigFile = "adapter_config.json";
 export const adapterWeightsFile = "adapter_model.safetensors";
@@ -32,6 +34,21 @@ export function isAdapterFolder(location: string): boolean {
   return existsSync(path.join(location, adapterConfigFile));
 }
 
+/** What lies beside an adapter and is not read: a sentence for each that its user may have meant. */
+export function unreadBesideAdapter(folder: string): string[] {
+  const has = (name: string): boolean => existsSync(path.join(folder, name));
+  const weights = [weightsFile, indexFile].find(has);
+  const tokenizer = has(tokenizerFile) ? undefined : ["tokenizer.model", "vocab.json", "added_tokens.json"].find(has);
+  return [
+    ...(weights === undefined
+      ? []
+      : [`${folder} holds an adapter and a whole model (${weights}). The adapter is used, on the base that it names.`]),
+    ...(tokenizer === undefined
+      ? []
+      : [`${folder} has a tokenizer in ${tokenizer} and no ${tokenizerFile}, so the tokenizer of its base is used.`]),
+  ];
+}
+
 /**
  * Loads an adapter for a model of this architecture, checked before anything is computed: no tensor is missing or unknown, every
  * shape fits, all numbers are finite.
@@ -39,7 +56,7 @@ export function isAdapterFolder(location: string): boolean {
  */
 export async function loadAdapterFolder(folder: string, config: ModelConfig): Promise<AdapterFolder> {
   const { lora, base } = await readAdapterConfig(folder);
-  const weights = await SafetensorsFile.open(weightsFile(folder));
+  const weights = await SafetensorsFile.open(adapterWeights(folder));
   try {
     const parameters = createParameterStore(adapterShapes(config, lora));
     checkTensors(weights, parameters.shapes, base);
@@ -245,7 +262,7 @@ function targetsOf(targetModules: unknown, file: string): LoraTarget[] {
   return allLoraTargets.filter((target) => found.has(target));
 }
 
-function weightsFile(folder: string): string {
+function adapterWeights(folder: string): string {
   const file = path.join(folder, adapterWeightsFile);
   if (existsSync(file)) return file;
   const pickled = path.join(folder, "adapter_model.bin");
@@ -253,7 +270,7 @@ function weightsFile(folder: string): string {
     existsSync(pickled)
       ? `${folder} has its weights in ${path.basename(pickled)}, a format that can run code when it is read. ` +
           "Load it with PEFT and save it again (save_pretrained writes safetensors)."
-      : existsSync(path.join(folder, "model.safetensors"))
+      : existsSync(path.join(folder, weightsFile))
         ? `${folder} has no ${adapterWeightsFile}, but the weights of a whole model. If that is meant, delete ${adapterConfigFile} there.`
         : `${folder} has no ${adapterWeightsFile}. Copy it from the adapter's source.`,
   );

@@ -65,6 +65,13 @@ function shortest(value: number): number {
 }
 
 function architecture({ fields }: GgufHeader): ModelType {
+  const kind = fields.string("general.type") ?? "model";
+  if (kind !== "model") {
+    throw fields.problem(
+      "general.type",
+      `it is "${kind}", but only whole models are supported. Take the model, and of an adapter the folder that PEFT wrote.`,
+    );
+  }
   const field = "general.architecture";
   const name = fields.required(field, "string");
   const known = modelTypes.find((type) => type === name);

@@ -171,6 +171,7 @@ describe("a broken GGUF file", () => {
 
   it.each([
     ["general.architecture", "mamba", /"general.architecture": it is "mamba".*llama, qwen2, qwen3/],
+    ["general.type", "adapter", /"general.type": it is "adapter", but only whole models/],
     ["general.architecture", undefined, /lacks the metadata field "general.architecture"/],
     ["llama.block_count", undefined, /lacks the metadata field "llama.block_count"/],
     ["llama.block_count", "two", /"llama.block_count": it is not a whole number/],
