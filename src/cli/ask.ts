@@ -45,7 +45,7 @@ export const askVerb: Verb = {
   async run(terminal, given, [words]) {
     const options = given as unknown as Options;
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
-    const asked = await fetchModel(terminal, await configOfModel({ ...options, run }));
+    const asked = await fetchModel(terminal, await configOfModel({ ...options, run }, terminal));
     await warnAboutPrompt(asked, terminal);
     terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };

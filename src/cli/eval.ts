@@ -50,7 +50,7 @@ export const evalVerb: Verb = {
   },
   async run(terminal, given) {
     const options = given as unknown as Options;
-    const config = await fetchModel(terminal, await configOfModel(options));
+    const config = await fetchModel(terminal, await configOfModel(options, terminal));
     await warnAboutPrompt(config, terminal);
     const questions = await questionsFor(config, options);
     if (questions.length === 0)

@@ -7,6 +7,7 @@ import { evaluationMarkdown } from "../eval/table.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
+import { inlineCode, plainText, pythonText, shellWord, tableCell, yamlText } from "./card-text.js";
 import { runAround } from "./run-models.js";
 import type { ExportedRun } from "./exported.js";
 import { count, duration } from "./terminal/format.js";
@@ -32,7 +33,7 @@ export function modelCard(facts: CardFacts): string {
   const { title, run } = facts;
   const parts = [
     frontMatter(facts),
-    `# ${title}\n`,
+    `# ${plainText(title)}\n`,
     summary(facts),
     ...(run ? [training(facts, run), scores(run), prompt(facts, run)] : []),
     loading(facts),
@@ -52,11 +53,11 @@ function frontMatter(facts: CardFacts): string {
     "search",
   ];
   const lines = [
-    `base_model: ${yaml(shortName(facts.base))}`,
+    `base_model: ${yamlText(shortName(facts.base))}`,
     ...(lora || run ? [`base_model_relation: ${kind === "adapter" ? "adapter" : "finetune"}`] : []),
     `library_name: ${kind === "adapter" ? "peft" : "transformers"}`,
     "pipeline_tag: text-generation",
-    ...(licence === undefined ? [] : [`license: ${yaml(licence)}`]),
+    ...(licence === undefined ? [] : [`license: ${yamlText(licence)}`]),
     "tags:",
     ...tags.map((tag) => `  - ${tag}`),
   ];
@@ -64,7 +65,7 @@ function frontMatter(facts: CardFacts): string {
 }
 
 function summary({ base, kind, dtype, lora, run, sleuth }: CardFacts): string {
-  const adapted = lora ? `a low-rank adapter of ${code(shortName(base))}` : `${code(shortName(base))}`;
+  const adapted = lora ? `a low-rank adapter of ${inlineCode(shortName(base))}` : `${inlineCode(shortName(base))}`;
   const made = {
     train: `It was trained with Search-R1 (arXiv:2503.09516) to answer questions by searching: by reinforcement, rewarded for the final answer alone.`,
     sft: "It was trained on transcripts of an ideal searcher, by cross-entropy on what the searcher writes.",
@@ -73,10 +74,10 @@ function summary({ base, kind, dtype, lora, run, sleuth }: CardFacts): string {
     kind === "adapter"
       ? `This is ${adapted}, in PEFT's format (${dtype}).`
       : lora
-        ? `This is ${code(shortName(base))} with a low-rank adapter merged into its weights (${dtype}).`
+        ? `This is ${inlineCode(shortName(base))} with a low-rank adapter merged into its weights (${dtype}).`
         : run
-          ? `This is ${code(shortName(base))} after training of all its weights (${dtype}).`
-          : `This is ${code(shortName(base))}, converted (${dtype}) and not trained.`;
+          ? `This is ${inlineCode(shortName(base))} after training of all its weights (${dtype}).`
+          : `This is ${inlineCode(shortName(base))}, converted (${dtype}) and not trained.`;
   return `${is} ${run ? `${made[run.kind]} ` : ""}Exported by Sleuth ${sleuth}.\n`;
 }
 
@@ -84,7 +85,7 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
   const { config, kind, outcome, step, starts } = run;
   const { algorithm, data, optimizer, reward, rollout, search, sft, train } = config;
   const rows: [string, string][] = [
-    ["Base model", code(base.startsWith("hf:") ? base.slice("hf:".length) : shortName(base))],
+    ["Base model", inlineCode(base.startsWith("hf:") ? base.slice("hf:".length) : shortName(base))],
     [
       "Trained weights",
       lora ? `low-rank adapter: rank ${lora.rank}, alpha ${short(lora.alpha)}, on ${lora.targets.join(", ")}` : "all",
@@ -128,9 +129,9 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
   const last = starts.at(-1);
   if (last) {
     const commit = last.commit ? `, commit ${last.commit}` : "";
-    rows.push(["Trained by", `Sleuth ${last.sleuth}${commit}, on ${last.cpu}, ${last.cores} cores`]);
+    rows.push(["Trained by", `Sleuth ${last.sleuth}${commit}, on ${plainText(last.cpu)}, ${last.cores} cores`]);
   }
-  const lines = rows.map(([name, value]) => `| ${name} | ${cell(value)} |`);
+  const lines = rows.map(([name, value]) => `| ${name} | ${tableCell(value)} |`);
   return `## Training\n\n| | |\n| --- | --- |\n${lines.join("\n")}\n`;
 }
 
@@ -161,7 +162,7 @@ function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string
   const protocol = protocolNamed(config.rollout.protocol);
   const { chat, templateVariables } = config.rollout;
   const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
-  const told = Object.entries(templateVariables).map(([name, value]) => code(`${name}=${JSON.stringify(value)}`));
+  const told = Object.entries(templateVariables).map(([name, value]) => inlineCode(`${name}=${JSON.stringify(value)}`));
   const way = isChat
     ? `as a user's message through the chat template${told.length === 0 ? "" : `, which is told ${told.join(", ")}`}`
     : "as plain text, without a chat template";
@@ -171,7 +172,7 @@ function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string
 The prompt (${way}):
 
 ${fence(protocol.prompt)}
-When the model writes ${code(`${open} … ${close}`)}, stop there, search for what stands between, append the following and let it write on, until it closes ${code(protocol.answer[0])}:
+When the model writes ${inlineCode(`${open} … ${close}`)}, stop there, search for what stands between, append the following and let it write on, until it closes ${inlineCode(protocol.answer[0])}:
 
 ${fence(protocol.observation)}
 where a passage is written as
@@ -220,13 +221,13 @@ function pythonBase(base: string): string {
     const [name, revision] = base.slice("hf:".length).split("@", 2);
     const [organisation, repository, ...file] = name.split("/");
     const options = [
-      ...(file.length > 0 ? [`gguf_file="${file.join("/")}"`] : []),
-      ...(revision === undefined ? [] : [`revision="${revision}"`]),
+      ...(file.length > 0 ? [`gguf_file=${pythonText(file.join("/"))}`] : []),
+      ...(revision === undefined ? [] : [`revision=${pythonText(revision)}`]),
     ];
-    return [`"${organisation}/${repository}"`, ...options].join(", ");
+    return [pythonText(`${organisation}/${repository}`), ...options].join(", ");
   }
-  if (base.endsWith(".gguf")) return `"FOLDER_OF_THE_BASE", gguf_file="${path.basename(base)}"`;
-  return `"${path.basename(base)}"`;
+  if (base.endsWith(".gguf")) return `"FOLDER_OF_THE_BASE", gguf_file=${pythonText(path.basename(base))}`;
+  return pythonText(path.basename(base));
 }
 
 /** BM25's constants, where they are not the index's own. */
@@ -258,7 +259,10 @@ function sleuthFlags(config: Config): string {
   const irrelevant = ["rollout.temperature", "rollout.maxConcurrent"];
   const sets = changedKeys(config)
     .filter(({ key }) => asked.some((prefix) => key.startsWith(prefix)) && !irrelevant.includes(key))
-    .map(({ key, value }) => ` \\\n  --set ${key}=${String(value)}`);
+    .map(
+      ({ key, value }) =>
+        ` \\\n  --set ${shellWord(`${key}=${typeof value === "string" ? value : JSON.stringify(value)}`)}`,
+    );
   return `${passages}${sets.join("")}`;
 }
 
@@ -304,7 +308,7 @@ function shortPath(value: string): string {
 
 function sourceText(source: string, worldSeed: number): string {
   if (source === "atlas") return `Atlas, the world built into Sleuth (held-out countries of seed ${worldSeed})`;
-  return code(shortPath(source));
+  return inlineCode(shortPath(source));
 }
 
 function weightsText(weights: Readonly<Record<string, number>>): string {
@@ -321,22 +325,9 @@ function licenceOf(location: string): string | undefined {
   return /^license:[ \t]*["']?([\w.-]+)/m.exec(front)?.[1];
 }
 
-/** Text that YAML reads as text. */
-function yaml(text: string): string {
-  return /^[A-Za-z][\w./-]*$/.test(text) ? text : JSON.stringify(text);
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
 /** A block as it is, white space at its ends included. */
 function fence(text: string): string {
   return `\`\`\`json\n${JSON.stringify(text)}\n\`\`\`\n`;
-}
-
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
 
 function plural(value: number, one: string, many = `${one}s`): string {

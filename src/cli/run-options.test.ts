@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { Command } from "commander";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { presets, type PresetName } from "../recipes/presets.js";
 import { faithful } from "../recipes/search-r1/faithful.js";
 import { parseConfig } from "../train/config/config.js";
@@ -60,6 +60,23 @@ describe("--preset", () => {
     expect(trainVerb.examples.flat().join("\n")).toMatch(
       /--preset search-r1-ppo .*--preset search-r1-grpo --faithful/s,
     );
+  });
+});
+
+describe("the configuration file of the current folder", () => {
+  it("is code that nobody named: its name is told before it runs", async () => {
+    const here = vi.spyOn(process, "cwd").mockReturnValue(folder);
+    const notes: string[] = [];
+    const terminal = { note: (text: string) => void notes.push(text) };
+    await writeFile(path.join(folder, "sleuth.config.mjs"), "throw new Error('it ran');");
+    await expect(configOf({}, {}, terminal)).rejects.toThrow(/it ran/);
+    expect(notes).toEqual(["Running sleuth.config.mjs of this folder."]);
+    await configOf({ config: await withFile({}) }, {}, terminal);
+    await rm(path.join(folder, "sleuth.config.mjs"));
+    await configOf({}, {}, terminal);
+    expect(notes.slice(1)).toEqual(["Reading sleuth.config.json of this folder."]);
+    await rm(file);
+    here.mockRestore();
   });
 });
 

@@ -1,4 +1,5 @@
 /** @file The options that train, eval, ask and demo share, and the configuration they amount to. */
+import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { z } from "zod";
 import { parseMemory } from "../engine/memory/limit.js";
@@ -96,10 +97,17 @@ export function configHelp(): string {
 
 /**
  * The configuration that preset, file, flags and settings amount to; later ones win: preset, file, the shared flags, `flags`, `--set`.
+ * @param terminal is told before the file of the current folder is read, which nobody named: it is code, unless it ends in .json
  * @throws UserError for unknown keys, wrong values and contradictions
  */
-export async function configOf(options: RunOptions, flags: ConfigInput = {}): Promise<Config> {
+export async function configOf(
+  options: RunOptions,
+  flags: ConfigInput = {},
+  terminal?: Pick<Terminal, "note">,
+): Promise<Config> {
   const file = options.config ?? findConfigFile();
+  if (file !== undefined && options.config === undefined)
+    terminal?.note(`${file.endsWith(".json") ? "Reading" : "Running"} ${path.basename(file)} of this folder.`);
   const preset: ConfigInput = options.preset === undefined ? {} : presets[options.preset].config;
   if (file === undefined) return configOver(preset, options, flags);
   const fromFile = await loadConfig(file);
@@ -207,8 +215,8 @@ export interface ModelOptions extends RunOptions {
  * with, unless flags say otherwise.
  * @throws UserError when a run has no model yet, or its best one is damaged
  */
-export async function configOfModel(options: ModelOptions): Promise<Config> {
-  if (options.run === undefined) return configOf(options);
+export async function configOfModel(options: ModelOptions, terminal?: Pick<Terminal, "note">): Promise<Config> {
+  if (options.run === undefined) return configOf(options, {}, terminal);
   const saved = await readRunConfig(options.run);
   const folder = options.model ?? (await modelOfRun(options.run));
   return configOver(mergeConfig(saved, { model: { folder } }), options);

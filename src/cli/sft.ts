@@ -67,7 +67,7 @@ export const sftVerb: Verb = {
       .addHelpText("after", () => configHelp());
   },
   async run(terminal, given) {
-    const config = await fetchModel(terminal, await configFor(given as Options));
+    const config = await fetchModel(terminal, await configFor(given as Options, terminal));
     await warnAboutPrompt(config, terminal);
     const panel = new SftPanel(terminal);
     let memory: MemoryPlan | undefined;
@@ -92,14 +92,14 @@ export const sftVerb: Verb = {
   },
 };
 
-async function configFor(options: Options): Promise<Config> {
+async function configFor(options: Options, terminal: Terminal): Promise<Config> {
   const { transcripts, count, minReward, epochs, batch, run, seed, resume } = options;
   const flags = withoutUndefined({
     sft: { transcripts, count, minReward, epochs, batch },
     train: { seed },
     run: { folder: run },
   });
-  if (!resume) return configOf(options, flags);
+  if (!resume) return configOf(options, flags, terminal);
   if (run === undefined) throw new UserError("--resume needs the run to go on with: sleuth sft --run runs/… --resume");
   return configOver(mergeConfig(await readRunConfig(run), { run: { folder: run } }), options, flags);
 }

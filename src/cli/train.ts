@@ -72,7 +72,7 @@ export const trainVerb: Verb = {
   },
   async run(terminal, given) {
     const options = given as Options;
-    const config = await fetchModel(terminal, await configFor(options));
+    const config = await fetchModel(terminal, await configFor(options, terminal));
     await warnAboutPrompt(config, terminal);
     let memory: MemoryPlan | undefined;
     const result = await runTraining(terminal, config, (plan) => {
@@ -112,10 +112,10 @@ export async function runTraining(
   }
 }
 
-async function configFor(options: Options): Promise<Config> {
+async function configFor(options: Options, terminal: Terminal): Promise<Config> {
   const { run, steps, seed } = options;
   const flags = withoutUndefined({ train: { steps, seed }, run: { folder: run } });
-  if (!options.resume) return configOf(options, flags);
+  if (!options.resume) return configOf(options, flags, terminal);
   if (run === undefined)
     throw new UserError("--resume needs the run to go on with: sleuth train --run runs/… --resume");
   if (options.preset !== undefined)

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { z } from "zod";
 import { UserError } from "../errors.js";
+import { requireRegular } from "./regular.js";
 
 export type Json = Record<string, unknown>;
 
@@ -69,6 +70,7 @@ export function parseJson(text: string, source: string, advice = usualAdvice): u
 
 /** Undefined when there is no such file. */
 export async function readOptionalText(file: string): Promise<string | undefined> {
+  await requireRegular(file);
   return readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw new UserError(`Cannot read ${file}: ${error.message}. Check what is there, and its permissions.`, {
@@ -77,7 +79,8 @@ export async function readOptionalText(file: string): Promise<string | undefined
   });
 }
 
-function readRequiredText(file: string, advice: string): Promise<string> {
+async function readRequiredText(file: string, advice: string): Promise<string> {
+  await requireRegular(file);
   return readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`Cannot read ${file}: ${error.message}. ${advice}`, { cause: error });
   });

@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../errors.js";
+import { requireRegular } from "./regular.js";
 
 export interface Line {
   text: string;
@@ -57,10 +58,11 @@ export async function* readLines(path: string, options: LinesOptions = {}): Asyn
 
 /**
  * A file cut between lines. Every block has a buffer of its own, which may be handed to a worker.
- * @throws UserError for a file that cannot be read, is cut off (gzip) or has a line above 64 MiB.
+ * @throws UserError for a file that cannot be read, is a pipe or a device, is cut off (gzip) or has a line above 64 MiB.
  */
 export async function* readLineBlocks(path: string, options: BlockOptions = {}): AsyncGenerator<LineBlock> {
   const { blockBytes = chunkBytes, signal } = options;
+  await requireRegular(path);
   const cutter = new BlockCutter(path, blockBytes);
   const stream = openBytes(path, options);
   try {

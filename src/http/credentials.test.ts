@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../errors.js";
-import { checkKey, credentialIn, excerpt, hideSecrets, serviceUrl } from "./credentials.js";
+import { checkKey, credentialIn, excerpt, hideSecrets, serviceUrl, withoutSecrets } from "./credentials.js";
 
 describe("credentialIn", () => {
   it.each([
@@ -11,7 +11,11 @@ describe("credentialIn", () => {
     ["http://host/?key=1", 'a key ("key")'],
     ["http://host/?access_token=1", 'a key ("access_token")'],
     ["http://host/?sig=1", 'a key ("sig")'],
-    ["http://host:80/path?api-version=1&keyword=2&index=3", undefined],
+    ["http://host/?code=1", 'a key ("code")'],
+    ["http://host/?Authorization=1", 'a key ("Authorization")'],
+    ["http://host/?who=sk-abcdef", 'a key ("who")'],
+    ["s3://me:you@bucket/folder", "a password"],
+    ["http://host:80/path?api-version=1&keyword=2&index=3&author=me", undefined],
   ])("%s holds %s", (address, found) => expect(credentialIn(new URL(address))).toBe(found));
 });
 
@@ -33,6 +37,8 @@ describe("serviceUrl", () => {
       "The test's address must not hold a password: errors and files show it. Put it into TEST_KEY.",
     ],
     ["http://host?token=you", /must not hold a key \("token"\)/],
+    ["ftp://me:you@host?a=you", '"ftp://[key]@host?a=…" must begin with http:// or https://.'],
+    ["http//me:you@host?token=you&b=you", '"http//[key]@host?token=…&b=…" is not an address.'],
   ])("refuses %s", (address, message) => {
     const read = (): URL => serviceUrl(address, words);
     expect(read).toThrow(UserError);
@@ -50,6 +56,20 @@ describe("secrets", () => {
 
   it("are taken out as they are, as in an address, and as in JSON", () => {
     expect(hideSecrets('a "b" a%20%22b%22 a \\"b\\"', ['a "b"', ""])).toBe("[key] [key] [key]");
+  });
+
+  it("are taken out of answers, but not what may stand there by chance", () => {
+    const answer = JSON.stringify({
+      text: "you sent s3cret/of-mine",
+      other: "s3cret\\/of-mine",
+      number: 12345678,
+      word: "none",
+    });
+    expect(
+      JSON.parse(withoutSecrets(answer.replace("\\\\/", "\\/"), ["s3cret/of-mine", "12345678", "none", ""])),
+    ).toEqual({
+      ...{ text: "you sent [key]", other: "[key]", number: 12345678, word: "none" },
+    });
   });
 
   it("are taken out before a text is cut", () => {

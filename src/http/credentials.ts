@@ -2,13 +2,21 @@
 import { UserError } from "../errors.js";
 
 /** Names of parameters that carry credentials; "api-version" and "keyword" do not. */
-const secretNames = /key$|token|secret|passw|signature|^sig$/i;
+const secretNames =
+  /key$|token|secret|passw|pwd$|credential|signature|^sig$|^auth(?:$|[-_]|oriz)|bearer|^code$|^jwt$|session|^sas$/i;
+/** How values of keys begin, whatever the parameter is called. */
+const secretValues = /^(?:sk-|pk-|hf_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza|eyJ)/;
 
 /** The credential in an address, in words and without its value: `a password`, `a key ("api_key")`; undefined where nothing is. */
 export function credentialIn(url: URL): string | undefined {
   if (url.username !== "" || url.password !== "") return "a password";
-  const name = [...url.searchParams.keys()].find((name) => secretNames.test(name));
-  return name === undefined ? undefined : `a key (${JSON.stringify(name)})`;
+  const parameter = [...url.searchParams].find(([name, value]) => secretNames.test(name) || secretValues.test(value));
+  return parameter === undefined ? undefined : `a key (${JSON.stringify(parameter[0])})`;
+}
+
+/** An address as messages show it, whether or not it is one: without user, password and the values of its query. */
+export function shownAddress(text: string): string {
+  return text.replace(/\/\/[^/?#]*@/, "//[key]@").replace(/(\?|&)([^=&#]*)=[^&#]*/g, "$1$2=…");
 }
 
 interface AddressWords {
@@ -28,10 +36,10 @@ export function serviceUrl(text: string, { name, example, keyAdvice }: AddressWo
   try {
     url = new URL(text);
   } catch (cause) {
-    throw new UserError(`"${text}" is not an address. ${name} looks like ${example}.`, { cause });
+    throw new UserError(`"${shownAddress(text)}" is not an address. ${name} looks like ${example}.`, { cause });
   }
   if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw new UserError(`"${text}" must begin with http:// or https://. ${name} looks like ${example}.`);
+    throw new UserError(`"${shownAddress(text)}" must begin with http:// or https://. ${name} looks like ${example}.`);
   const credential = credentialIn(url);
   if (credential !== undefined)
     throw new UserError(`${name} must not hold ${credential}: errors and files show it. ${keyAdvice}`);
@@ -57,6 +65,18 @@ export function hideSecrets(text: string, secrets: readonly string[]): string {
     for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
       shown = shown.replaceAll(form, "[key]");
   return shown;
+}
+
+/** Shorter texts, and numbers, are in answers by chance: taking them out would damage the answer. */
+function isTelling(secret: string): boolean {
+  return secret.length >= 8 && !/^\d+$/.test(secret);
+}
+
+/** A server's answer without the secrets that it was asked with: what it says is shown, recorded and trained on. */
+export function withoutSecrets(answer: string, secrets: readonly string[]): string {
+  const telling = secrets.filter(isTelling);
+  // JSON may escape slashes.
+  return hideSecrets(answer, [...telling, ...telling.map((secret) => secret.replaceAll("/", "\\/"))]);
 }
 
 /** More of an answer is not looked at for its beginning. UTF-16 units. */

@@ -86,6 +86,11 @@ describe("failures", () => {
     expect(inspect(closed, { depth: 9 })).not.toContain("s3cret");
   });
 
+  it("of addresses show no values of the query", async () => {
+    const { ask } = serving(() => busy(400), { url: "http://service.test/ask?index=mine#part" });
+    expect((await failureOf(ask())).message).toContain("http://service.test/ask?index=…#part: the server answered 400");
+  });
+
   it("hide secrets, in headers too, in every form in which a server may quote them", async () => {
     const secret = 'pass"w/rd+';
     const quote = `${secret} ${encodeURIComponent(secret)} ${JSON.stringify(secret)} t0ken ${"x".repeat(100)} ${secret}`;
@@ -96,6 +101,14 @@ describe("failures", () => {
     const { message } = await failureOf(ask());
     expect(message).not.toMatch(/pass|w%2Frd|t0ken/);
     expect(message).toContain("[key] [key]");
+  });
+
+  it("keys are taken out of answers before these are read: passages, caches and traces hold none", async () => {
+    const key = "s3cret-0f-mine";
+    const { ask } = serving(() => Response.json([{ text: `You asked with Bearer ${key}.` }]), {
+      settings: { headers: { authorization: `Bearer ${key}` } },
+    });
+    expect(await ask()).toEqual([{ text: "You asked with Bearer [key]." }]);
   });
 
   it.each<[string, string, RegExp]>([

@@ -4,7 +4,7 @@
  */
 import { withDeadline } from "../async.js";
 import { CircuitBreaker, defaultBreaker, type BreakerSettings } from "./breaker.js";
-import { excerpt, hideSecrets, secretsIn } from "./credentials.js";
+import { excerpt, hideSecrets, secretsIn, shownAddress, withoutSecrets } from "./credentials.js";
 import {
   realTools,
   send,
@@ -96,13 +96,14 @@ export class Service {
   }
 
   /**
-   * Sends a request, again after failures that may pass, and reads the answer's text. The request must be safe to repeat.
+   * Sends a request, again after failures that may pass, and reads the answer's text, keys taken out. The request must be safe to repeat.
    * @param read throws `ServiceFailure` for an answer that cannot be used
    * @throws the owner's error; the signal's reason once it aborts
    */
   async text<T>(request: ServiceRequest, signal: AbortSignal, read: (text: string) => T): Promise<T> {
     let tries = 0;
-    const attempt = async (): Promise<T> => read(await this.#breaker.run(() => this.#send(request, tries++, signal)));
+    const send = (): Promise<string> => this.#breaker.run(() => this.#send(request, tries++, signal));
+    const attempt = async (): Promise<T> => read(withoutSecrets(await send(), this.#secrets));
     const { settings } = this.#options;
     try {
       return await withRetries(attempt, { settings, tools: this.#tools, waitAsked: retryAfterOf, signal });
@@ -161,7 +162,8 @@ export class Service {
   }
 
   #errorOf(failure: ServiceFailure, tries: number): Error {
-    const { title, url, advice, error } = this.#options;
+    const { title, advice, error } = this.#options;
+    const url = shownAddress(this.url);
     const why = hideSecrets(failure.message, this.#secrets);
     const tried = tries > 1 ? ` (tried ${tries} times)` : "";
     const what = advice?.(failure) ?? "";

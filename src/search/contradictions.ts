@@ -8,6 +8,7 @@ import type { EngineSettings } from "./settings.js";
 
 /** Where the credentials for an address go. */
 const keyVariables = {
+  index: "the environment, as the storage names it (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …)",
   url: "the environment: SLEUTH_SEARCH_TOKEN for http, OPENSEARCH_API_KEY or OPENSEARCH_PASSWORD, QDRANT_API_KEY",
   encoder: "the environment variable EMBEDDINGS_API_KEY",
   rerank: "the environment variable RERANK_API_KEY",
@@ -83,11 +84,12 @@ const checks: readonly Check[] = [
 
   /** Before anything is written: settings end up in run folders. Where a key goes instead, the message says. */
   function credentials(settings) {
-    for (const key of ["url", "encoder", "rerank"] as const) {
-      const credential = URL.canParse(settings[key]) ? credentialIn(new URL(settings[key])) : undefined;
+    for (const key of ["index", "url", "encoder", "rerank"] as const) {
+      const address = settings[key] ?? "";
+      const credential = URL.canParse(address) ? credentialIn(new URL(address)) : undefined;
       if (credential !== undefined)
         throw new UserError(
-          `search.${key} holds ${credential}, and settings are written into run folders. Take it out, and put it into ${keyVariables[key]}.`,
+          `${key === "index" ? "The address of the index" : `search.${key}`} holds ${credential}, and settings are written into run folders. Take it out, and put it into ${keyVariables[key]}.`,
         );
     }
   },

@@ -257,6 +257,8 @@ describe("openEngine", () => {
     [{ ...http, b: 0.75 }, /search.b is 0.75, but search.engine is http/],
     [{ engine: "bm25", rerank: "folder", topK: 30 }, /search.rerankFrom \(20\) is below search.topK \(30\)/],
     [{ ...http, url: "http://search.test/?api_key=5ecret" }, /^search.url holds a key \("api_key"\)(?!.*5ecret)/],
+    [{ ...http, url: "http://search.test/?who=sk-5ecret" }, /^search.url holds a key \("who"\)(?!.*5ecret)/],
+    [{ engine: "lancedb", index: "s3://me:5ecret@bucket" }, /^The address of the index holds a password(?!.*5ecret)/],
     [{ ...http, rerank: "http://me:5ecret@rerank.test" }, /^search.rerank holds a password(?!.*5ecret)/],
     [
       { engine: "dense", encoder: "http://x.test/v1?key=5ecret" },

@@ -8,6 +8,7 @@ import { UserError } from "../../errors.js";
 import { elementCount } from "../model/parameters.js";
 import { blockTypes, type BlockType } from "./gguf-blocks.js";
 import { readInto } from "../../files/read-into.js";
+import { requireRegular } from "../../files/regular.js";
 
 /** Bytes unpacked at a time. */
 const pieceBytes = 1 << 20;
@@ -37,6 +38,7 @@ export class GgufFile implements GgufHeader {
 
   /** @throws UserError when the file is missing, truncated, malformed or of a kind that is not supported */
   static async open(file: string): Promise<GgufFile> {
+    await requireRegular(file);
     const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
       throw new UserError(`Cannot open ${file}: ${error.message}. Check the path.`, { cause: error });
     });

@@ -4,6 +4,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, normalize, resolve, sep } from "node:path";
 import { Minimatch } from "minimatch";
 import { UserError } from "../../errors.js";
+import { requireRegularStats } from "../../files/regular.js";
 import { documentEndings, documentKind, type DocumentKind } from "./read.js";
 
 export interface FoundDocument {
@@ -35,7 +36,7 @@ interface FoundSources {
 /**
  * Folders are searched to any depth, in the order of names. Hidden files and folders and node_modules are left out, and links are not
  * followed where they lead out of the folder or to another folder.
- * @throws UserError for what cannot be read, a folder without documents, and two documents with one path
+ * @throws UserError for what cannot be read, pipes and devices, a folder without documents, and two documents with one path
  */
 export async function findSources(paths: readonly string[], options: FindOptions = {}): Promise<FoundSources> {
   const found: FoundSources = { corpora: [], documents: [] };
@@ -50,6 +51,7 @@ export async function findSources(paths: readonly string[], options: FindOptions
       found.documents.push(...inside);
     } else {
       const kind = documentKind(path);
+      requireRegularStats(path, info);
       if (kind === undefined) found.corpora.push(path);
       else found.documents.push(described(path, nameOf(path), kind, info));
     }

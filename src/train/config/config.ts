@@ -114,8 +114,9 @@ function unknownKey(path: string, source: string): UserError {
 /** Settings that are each valid but make no sense together. */
 function refuseContradictions(config: Config): void {
   refuseContradictorySettings(config);
-  const { search, rollout, reward, train } = config;
-  checkEngineSettings(search);
+  const { data, search, rollout, reward, train } = config;
+  // An index may have an address too. That there has to be one is known when it is opened.
+  checkEngineSettings(data.index === "" ? search : { ...search, index: data.index });
   if (rollout.context === "question" && search.engine === "none") {
     throw new UserError(
       "rollout.context is question, but search.engine is none: there is nothing to search the question in. " +

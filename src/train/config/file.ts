@@ -1,13 +1,13 @@
 /** @file Reads a configuration file: `sleuth.config.ts` (or .js, .mjs) with a default export, or JSON. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../errors.js";
+import { requireRegular } from "../../files/regular.js";
 import { readRequiredJson } from "../../files/json-file.js";
 import type { ConfigInput } from "./config.js";
 
-/** Names that are looked for when no file is given, in this order. */
+/** Names (of code, but for the last) that are looked for when no file is given, in this order. */
 const defaultNames = ["sleuth.config.ts", "sleuth.config.js", "sleuth.config.mjs", "sleuth.config.json"];
 
 /** The configuration file of a folder, or undefined when it has none. */
@@ -24,6 +24,7 @@ export async function loadConfig(file: string): Promise<ConfigInput> {
   if (!existsSync(absolute)) {
     throw new UserError(`${file} does not exist. Give the path of a sleuth.config.ts or a JSON file with --config.`);
   }
+  await requireRegular(absolute);
   const config = absolute.endsWith(".json") ? await readJson(absolute) : await importDefault(absolute);
   if (typeof config !== "object" || config === null) {
     throw new UserError(

@@ -81,5 +81,7 @@ describe("the environment", () => {
     expect(hubSettings({ ...none, HF_HUB_OFFLINE: "0" }).offline).toBe(false);
     expect(hubSettings({ ...none, HF_TOKEN: "hf_x\n" })).toMatchObject({ token: "hf_x", tokenSource: "HF_TOKEN" });
     expect(() => hubSettings({ ...none, HF_ENDPOINT: "huggingface.co" })).toThrow(/HF_ENDPOINT/);
+    const withPassword = { ...none, HF_ENDPOINT: "https://me:s3cret@huggingface.co" };
+    expect(() => hubSettings(withPassword)).toThrow(/^HF_ENDPOINT holds a password(?!.*s3cret)/);
   });
 });

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { UserError } from "../../../errors.js";
+import { credentialIn, shownAddress } from "../../../http/credentials.js";
 
 export interface HubSettings {
   /** Address of the Hub, without a slash at its end. */
@@ -36,9 +37,13 @@ export function hubSettings(environment: Readonly<Record<string, string | undefi
 
 function endpointOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && credentialIn(url) !== undefined)
+    throw new UserError(
+      `HF_ENDPOINT holds ${credentialIn(url)}, and messages show it. Take it out; a token belongs into HF_TOKEN.`,
+    );
   if (url === undefined || !["http:", "https:"].includes(url.protocol))
     throw new UserError(
-      `HF_ENDPOINT is "${text}", which is not the address of a server. It looks like https://huggingface.co.`,
+      `HF_ENDPOINT is "${shownAddress(text)}", which is not the address of a server. It looks like https://huggingface.co.`,
     );
   return text.replace(/\/+$/, "");
 }

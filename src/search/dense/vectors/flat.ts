@@ -6,6 +6,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { float16ToFloat32 } from "../../../engine/io/half-precision.js";
 import { UserError } from "../../../errors.js";
 import { readInto } from "../../../files/read-into.js";
+import { requireRegular } from "../../../files/regular.js";
 import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 const bytesPerPiece = 8 << 20;
@@ -125,6 +126,7 @@ export function endedEarly(path: string): UserError {
 }
 
 export async function openFile(path: string): Promise<FileHandle> {
+  await requireRegular(path);
   return open(path, "r").catch((cause: Error) => {
     throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
   });
