@@ -32,7 +32,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
   train: "contracts files data prompts search rollout rewards algorithms policy engine eval".split(" "),
   eval: ["contracts", "rollout", "rewards"],
   recipes: ["train"],
-  cli: "contracts files data prompts search rollout policy engine pretrain train eval recipes".split(" "),
+  cli: "contracts files workers data prompts search rollout policy engine pretrain train eval recipes".split(" "),
 };
 
 /** Files of src/ itself that everybody may import. */

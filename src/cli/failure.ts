@@ -3,7 +3,7 @@ import { CommanderError } from "commander";
 import { UserError } from "../errors.js";
 import { printableMessage } from "../printable.js";
 import { SearchError } from "../search/engine.js";
-import { Interrupted, interruptedStatus } from "./interrupt.js";
+import { Interrupted, interruptedStatus, isEnding } from "./interrupt.js";
 
 /** Exit statuses besides 0. */
 export const exitStatus = { user: 1, usage: 2, internal: 70, interrupted: interruptedStatus } as const;
@@ -37,6 +37,7 @@ export function classify(error: unknown): Failure | undefined {
 }
 
 function sort(error: unknown): Failure | undefined {
+  if (isEnding()) return { kind: "interrupted", message: "" };
   if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : { kind: "usage", message: "" };
   if (error instanceof Interrupted) return { kind: "interrupted", message: "Interrupted." };
   if (error instanceof UserError || error instanceof SearchError) return { kind: "user", message: error.message };

@@ -1,41 +1,40 @@
-/** @file A process that is stopped at once leaves no temporary weights behind. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { expect, it } from "vitest";
-import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
-import { sleuth } from "../../test/run-sleuth.js";
-import { interruptedStatus } from "./interrupt.js";
+import { spawn } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { sourceArguments } from "../../test/transpiled-sources.js";
 
-it("deletes the frozen weights when Ctrl-C ends it at once", { timeout: 60_000 }, async () => {
-  const model = await makeTinyModel(1, { maxPositions: 1024 });
-  const folder = mkdtempSync(path.join(tmpdir(), "sleuth-interrupt-"));
-  const { TMPDIR, TEMP } = process.env;
-  process.env.TMPDIR = process.env.TEMP = folder;
-  const weights = (): string[] => readdirSync(folder).filter((name) => name.startsWith("sleuth-weights-"));
-  let hadWeights = false;
-  try {
-    const { status } = await sleuth(["ask", "Where?", "--model", model.folder, "--set", "model.adapt=lora"], {
-      onStart: (child) => {
-        void (async () => {
-          while (child.exitCode === null && weights().length === 0) await sleep(5);
-          hadWeights = weights().length > 0;
-          // While the model is opened the first one ends the process; later the second does.
-          child.kill("SIGINT");
-          child.kill("SIGTERM");
-        })();
-      },
+interface Ended {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Sends the signal as soon as the worker is held. */
+function interrupted(heldMs: number, signal: NodeJS.Signals): Promise<Ended> {
+  const child = spawn(process.execPath, [...sourceArguments("cli/interrupt-child.test-support.ts"), `${heldMs}`]);
+  let [stdout, stderr] = ["", ""];
+  child.stderr.on("data", (text) => (stderr += String(text)));
+  child.stdout.on("data", (text) => {
+    if (stdout === "") child.kill(signal);
+    stdout += String(text);
+  });
+  return new Promise((resolve) => child.on("close", (status, by) => resolve({ status, signal: by, stdout, stderr })));
+}
+
+describe("Ctrl-C while a worker is in native code", () => {
+  it("waits until the worker is out of it, and ends with status 130", async () => {
+    expect(await interrupted(500, "SIGTERM")).toEqual({
+      ...{ status: 130, signal: null },
+      ...{ stdout: "busy, waited", stderr: "Interrupted.\n" },
     });
-    expect(hadWeights).toBe(true);
-    expect(status).toBe(interruptedStatus);
-    expect(weights()).toEqual([]);
-  } finally {
-    for (const [name, value] of Object.entries({ TMPDIR, TEMP })) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
-    rmSync(folder, { recursive: true });
-    await model.remove();
-  }
+  });
+
+  it("waits no longer than two seconds, dies of the signal then, and cleans up before", async () => {
+    const started = performance.now();
+    expect(await interrupted(60_000, "SIGINT")).toEqual({
+      ...{ status: null, signal: "SIGINT" },
+      ...{ stdout: "busy, cut off", stderr: "Interrupted.\n" },
+    });
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
 });

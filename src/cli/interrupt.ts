@@ -1,4 +1,5 @@
 /** @file Ctrl-C: the first asks for an orderly end, the second ends the process at once. */
+import { closeNativeWorkers } from "../workers/thread.js";
 import type { Terminal } from "./terminal/terminal.js";
 
 /** What Ctrl-C aborts a task with. */
@@ -12,17 +13,43 @@ export class Interrupted extends Error {
 /** The exit status that shells give to a process ended by Ctrl-C. */
 export const interruptedStatus = 130;
 
+/** Longest wait for workers in native code. */
+const mostWaitMs = 2000;
+
 const signals = ["SIGINT", "SIGTERM"] as const;
 
 /** Tasks that end in order when they are asked to. */
 let orderly = 0;
+
+let ending = false;
+
+/** Whether the process is being ended: what fails from then on, fails because of that. */
+export function isEnding(): boolean {
+  return ending;
+}
 
 /**
  * Ends the process on Ctrl-C also where no task waits for it, for example while a model is opened: as by `process.exit`, so that
  * listeners to its "exit" can delete what is temporary.
  */
 export function exitOnInterrupt(): void {
-  for (const name of signals) process.on(name, () => void (orderly === 0 && process.exit(interruptedStatus)));
+  for (const name of signals) process.on(name, () => void (orderly === 0 && end(name)));
+}
+
+/**
+ * Ends the process as soon as no worker is in native code, which must not be cut off (SIGABRT). Where one stays there for too long, the process dies of the signal, for
+ * which shells have the same status.
+ */
+function end(name: NodeJS.Signals): void {
+  if (ending) return;
+  ending = true;
+  process.stderr.write("Interrupted.\n");
+  setTimeout(() => {
+    process.emit("exit", interruptedStatus);
+    for (const each of signals) process.removeAllListeners(each);
+    process.kill(process.pid, name);
+  }, mostWaitMs).unref();
+  void closeNativeWorkers().finally(() => process.exit(interruptedStatus));
 }
 
 /**
@@ -35,8 +62,8 @@ export async function withInterrupt<T>(
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(interruptedStatus);
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) return end(name);
     terminal.note(`${message} Press Ctrl-C again to stop at once.`);
     controller.abort(new Interrupted());
   };

@@ -9,7 +9,9 @@ export type EchoTask =
   | { die: true }
   | { sum: Float32Array }
   | { untilCancelled: true }
-  | { count: true };
+  | { count: true }
+  /** Holds the thread for so many milliseconds, as native code does, and sets the first of `after` to 1 when it comes out. */
+  | { block: number; after: Int32Array };
 
 interface EchoData {
   prefix: string;
@@ -33,9 +35,14 @@ await serveTasks(({ prefix, refuse, isConcurrent }: EchoData) => {
       if ("wait" in task) await new Promise((resolve) => setTimeout(resolve, task.wait));
       if ("fail" in task)
         throw Object.assign(new (task.isUserError ? UserError : Error)(task.fail), task.code && { code: task.code });
+      if ("block" in task) {
+        Atomics.store(task.after, 0, -1);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, task.block);
+        Atomics.store(task.after, 0, 1);
+      }
       if ("die" in task) process.exit(3);
       if ("sum" in task) return task.sum.reduce((sum, value) => sum + value, 0);
-      return prefix + task.say;
+      return "say" in task ? prefix + task.say : "";
     },
   };
 });

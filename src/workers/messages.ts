@@ -1,4 +1,5 @@
 /** @file What workers and the threads that start them say to each other, and errors as data. */
+import type { MessagePort } from "node:worker_threads";
 import { UserError } from "../errors.js";
 
 /** What a worker is started with. */
@@ -6,6 +7,8 @@ export interface WorkerStart {
   /** Address of the module that calls `serveTasks`. */
   module: string;
   data: unknown;
+  /** Any message here has the worker end itself; absent where it may be ended at any moment. */
+  end?: MessagePort;
 }
 
 /** A task, or the number of a task whose caller no longer waits. */

@@ -44,9 +44,12 @@ export async function serveTasks<Data, Task, Answer>(
 ): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("internal: serveTasks runs in workers only");
+  const { data, end } = workerData as WorkerStart;
+  // Between two turns of the event loop no native code is under way in this thread.
+  end?.on("message", () => process.exit()).unref();
   let handler: Handler<Task, Answer>;
   try {
-    handler = await open((workerData as WorkerStart).data as Data);
+    handler = await open(data as Data);
   } catch (error) {
     port.postMessage([{ id: readyId, failure: toFailure(error) } satisfies Reply]);
     return;

@@ -6,10 +6,10 @@ import { WorkerGone, WorkerThread } from "./thread.js";
 type EchoThread = WorkerThread<EchoTask, string | number, { greeting: string }>;
 const opened: EchoThread[] = [];
 
-function start(data: object = {}, onGone?: () => void): EchoThread {
+function start(data: object = {}, onGone?: () => void, isNative = false): EchoThread {
   const module = new URL("./echo.test-support", import.meta.url);
   const thread: EchoThread = new WorkerThread(
-    { name: "echo", module, data: { prefix: "> ", isConcurrent: true, ...data } },
+    { name: "echo", module, data: { prefix: "> ", isConcurrent: true, ...data }, isNative },
     onGone,
   );
   opened.push(thread);
@@ -89,5 +89,30 @@ describe("WorkerThread", () => {
     const thread = start();
     await expect(thread.run({ say: (() => 1) as unknown as string })).rejects.toThrow(/clone/);
     expect(await thread.run({ say: "on" })).toBe("> on");
+  });
+
+  it.each([
+    [true, 1],
+    [false, -1],
+  ])("closed while native code holds it, it is waited for (%s) or ended in the middle", async (isNative, seen) => {
+    const thread = start({}, undefined, isNative);
+    const after = new Int32Array(new SharedArrayBuffer(4));
+    const held = expect(thread.run({ block: 400, after })).rejects.toBeInstanceOf(WorkerGone);
+    await vi.waitFor(() => expect(Atomics.load(after, 0)).toBe(-1));
+    const waiting = expect(thread.run({ say: "never begun" })).rejects.toBeInstanceOf(WorkerGone);
+    await thread.close();
+    expect(Atomics.load(after, 0)).toBe(seen);
+    await Promise.all([held, waiting]);
+  });
+
+  it("that has native code can be closed before it is open, twice, and after it died", async () => {
+    const early = start({}, undefined, true);
+    await Promise.all([early.close(), early.close()]);
+    const refused = start({ refuse: "no model here" }, undefined, true);
+    await expect(refused.ready).rejects.toThrow("no model here");
+    await refused.close();
+    const dying = start({}, undefined, true);
+    await expect(dying.run({ die: true })).rejects.toBeInstanceOf(WorkerGone);
+    await dying.close();
   });
 });

@@ -1,5 +1,6 @@
 /** @file One worker thread: it is started, given tasks, and ended. */
-import { Worker } from "node:worker_threads";
+import { once } from "node:events";
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
 import "../telemetry.js";
 import { orAborted } from "../async.js";
 import { fromFailure, readyId } from "./messages.js";
@@ -14,6 +15,11 @@ export interface ThreadOptions {
   data: unknown;
   /** Size of the heap's nursery. A worker that allocates much spares its collector time with a larger one. Default: Node's. */
   youngGenerationMb?: number;
+  /**
+   * Whether the worker calls into native code that blocks it. A thread that is terminated in such a call takes the whole process with it (SIGABRT), so this one is
+   * asked to end itself between two calls. Default false: the worker is ended at once, whatever it does.
+   */
+  isNative?: boolean;
 }
 
 export interface RunOptions {
@@ -28,6 +34,14 @@ export interface Receiver {
   reject(reason: unknown): void;
 }
 
+/** Those with native code that have not ended. */
+const nativeThreads = new Set<{ close(): Promise<void> }>();
+
+/** Closes all workers of this process that may be in native code: before it ends, since it would end them in the middle of a call. */
+export async function closeNativeWorkers(): Promise<void> {
+  await Promise.all([...nativeThreads].map((thread) => thread.close()));
+}
+
 /** A worker that died or was closed with tasks under way. */
 export class WorkerGone extends Error {}
 
@@ -37,6 +51,9 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
   readonly #name: string;
   readonly #worker: Worker;
   readonly #onGone: () => void;
+  readonly #exit: Promise<unknown>;
+  /** Asks the worker to end itself; undefined where it may be ended at any moment. */
+  readonly #end: MessagePort | undefined;
   readonly #receivers = new Map<number, Receiver>();
   #nextId = 0;
   #gone: WorkerGone | undefined;
@@ -45,7 +62,14 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
   constructor(options: ThreadOptions, onGone = (): void => {}) {
     this.#name = options.name;
     this.#onGone = onGone;
-    this.#worker = startWorker(options);
+    const channel = options.isNative ? new MessageChannel() : undefined;
+    this.#end = channel?.port1;
+    this.#worker = startWorker(options, channel?.port2);
+    this.#exit = once(this.#worker, "exit").catch(() => {});
+    if (options.isNative) {
+      nativeThreads.add(this);
+      void this.#exit.then(() => nativeThreads.delete(this));
+    }
     this.ready = new Promise((resolve, reject) => {
       this.#receivers.set(readyId, { resolve: resolve as Receiver["resolve"], reject });
     });
@@ -104,7 +128,13 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
   /** Ends the worker and waits for its end; tasks under way fail. */
   async close(): Promise<void> {
     this.#fail(new WorkerGone(`The ${this.#name} worker has stopped: it was closed.`));
-    await this.#worker.terminate();
+    if (this.#end === undefined) await this.#worker.terminate();
+    else {
+      // The worker is waited for, so it keeps the process alive until then.
+      this.#worker.ref();
+      this.#end.postMessage("end");
+      await this.#exit;
+    }
   }
 
   #settle(reply: Reply): void {
@@ -137,10 +167,14 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
 }
 
 /** From the sources, a small file lets the worker read TypeScript: Node 20 does not hand tsx's loader to workers. */
-function startWorker({ module, data, youngGenerationMb }: ThreadOptions): Worker {
+function startWorker({ module, data, youngGenerationMb }: ThreadOptions, end: MessagePort | undefined): Worker {
   const isSource = import.meta.url.endsWith(".ts");
   const address = `${module.href}.${isSource ? "ts" : "js"}`;
   const entry = isSource ? new URL("./boot.mjs", import.meta.url) : new URL(address);
   const resourceLimits = youngGenerationMb === undefined ? {} : { maxYoungGenerationSizeMb: youngGenerationMb };
-  return new Worker(entry, { workerData: { module: address, data } satisfies WorkerStart, resourceLimits });
+  return new Worker(entry, {
+    workerData: { module: address, data, end } satisfies WorkerStart,
+    transferList: end === undefined ? [] : [end],
+    resourceLimits,
+  });
 }

@@ -25,6 +25,7 @@ export async function createLocalPolicy(given: LocalOptions): Promise<Policy> {
     name: "policy",
     module: new URL("./worker", import.meta.url),
     data: options,
+    isNative: true,
     // Each call of the runtime allocates its outputs: a roomy nursery spares the collector a fifth of the time outside the runtime.
     youngGenerationMb: 64,
   });

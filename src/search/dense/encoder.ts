@@ -34,7 +34,7 @@ export const encoderSourceSchema: z.ZodType<EncoderSource> = z.looseObject({
   model: z.string().optional(),
   queryPrefix: z.string().optional(),
   passagePrefix: z.string().optional(),
-  pooling: z.enum(["mean", "cls"]).optional(),
+  pooling: z.enum(["mean", "cls", "model"]).optional(),
   maxTokens: z.int().positive().optional(),
 });
 

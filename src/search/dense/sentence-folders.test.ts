@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
 import { readPrompts } from "../text-model/sentence-folder.js";
-import { asNamed } from "./encoder.js";
+import { asNamed, encoderSourceSchema } from "./encoder.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
@@ -191,6 +191,8 @@ describe("graphs that pool on their own", () => {
     const pooled = writeBagModel(path.join(root, "pooled"), { hasOwnPooling: true });
     const own = await OnnxEncoder.open({ location: pooled }, { threads: 1 });
     expect(own.source.pooling).toBe("model");
+    // As an index keeps it.
+    expect(encoderSourceSchema.parse(own.source)).toEqual(own.source);
     const mean = await OnnxEncoder.open({ location: pooled, pooling: "mean" }, { threads: 1 });
     const [a, b] = [
       await own.encode(["the capital of Peru"], "query"),

@@ -72,7 +72,13 @@ export class TextModel {
     const { threads = Math.max(1, Math.floor(availableParallelism() / workers)) } = options;
     const data: TextModelData = { model, threads, recipe, maxTokens };
     const module = new URL("./worker", import.meta.url);
-    const pool = await WorkerPool.open<ModelTask, ModelAnswer>({ name: `${engine} model`, module, workers, data });
+    const pool = await WorkerPool.open<ModelTask, ModelAnswer>({
+      name: `${engine} model`,
+      module,
+      workers,
+      data,
+      isNative: true,
+    });
     try {
       const { width, pooling } = await pool.run(probe);
       return new TextModel(pool, { engine, workers, width, maxTokens, pooling });
