@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { sleuth, sleuthHere } from "../../test/run-sleuth.js";
 import { listening } from "../search/remote/servers.test-support.js";
 
+const asJson = { "content-type": "application/json" };
+
 describe("sleuth serve search", () => {
   it("answers what is under way when it is told to end, and then ends with 0", async () => {
     // Behind it a server that answers when ours was told to end.
@@ -23,7 +25,7 @@ describe("sleuth serve search", () => {
           const body = JSON.stringify({ queries: ["owls"], return_scores: true });
           void (async () => {
             for (const path of ["/health", "/metrics"]) statuses.push((await fetch(new URL(path, url))).status);
-            const answer = fetch(url, { method: "POST", body }).then((response) => response.json());
+            const answer = fetch(url, { method: "POST", headers: asJson, body }).then((response) => response.json());
             const metric = /sleuth_search_in_flight 1\n/;
             while (!metric.test(await (await fetch(new URL("/metrics", url))).text()));
             child.kill("SIGTERM");
@@ -49,7 +51,7 @@ describe("sleuth serve search", () => {
       onStart: (child) =>
         child.stdout?.once("data", (text: string) => {
           const url = /http:\S+retrieve/.exec(text)?.[0] ?? "";
-          void fetch(url, { method: "POST", body: JSON.stringify({ queries: ["owls"] }) })
+          void fetch(url, { method: "POST", headers: asJson, body: JSON.stringify({ queries: ["owls"] }) })
             .then(async (response) => (reply = [response.status, await response.json()]))
             .finally(() => child.kill("SIGTERM"));
         }),
@@ -83,7 +85,9 @@ describe("sleuth serve search", () => {
         child.stdout?.once("data", (text: string) => {
           const url = /http:\S+retrieve/.exec(text)?.[0] ?? "";
           const ask = async (query: string): Promise<void> => {
-            await (await fetch(url, { method: "POST", body: JSON.stringify({ queries: [query] }) })).text();
+            await (
+              await fetch(url, { method: "POST", headers: asJson, body: JSON.stringify({ queries: [query] }) })
+            ).text();
             order.push(query);
           };
           void (async () => {

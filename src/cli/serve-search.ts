@@ -3,10 +3,11 @@ import { onAbort } from "../async.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open.js";
+import { isLoopback } from "../search/serving/access.js";
 import { serve } from "../search/serving/server.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { withInterrupt } from "./interrupt.js";
-import { integer } from "./run-options.js";
+import { collect, integer } from "./run-options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
 
@@ -17,6 +18,9 @@ interface Options {
   maxTop: number;
   atOnce: number;
   batch: number;
+  maxPassages: number;
+  allowHost?: string[];
+  allowOrigin?: string[];
   /** Of the engine's options: the time of its parts, and here of the whole. */
   timeoutMs?: number;
 }
@@ -51,11 +55,19 @@ export const serveSearchVerb: Verb = {
         "most queries of different requests searched together; none by search services",
         integer(1),
         256,
-      );
+      )
+      .option("--max-passages <number>", "most passages of one request: its queries times topk", integer(1), 25_600)
+      .option(
+        "--allow-host <name>",
+        "answer requests under this name besides localhost, and no others; may be repeated",
+        collect,
+      )
+      .option("--allow-origin <origin>", "let web pages of this origin search; may be repeated", collect);
     addEngineOptions(command);
   },
   async run(terminal, options) {
-    const { port, host, top, maxTop, atOnce, batch, timeoutMs } = options as unknown as Options;
+    const { port, host, top, maxTop, atOnce, batch, maxPassages, timeoutMs, allowHost, allowOrigin } =
+      options as unknown as Options;
     const token = process.env[tokenVariable] ?? "";
     const settings = engineSettings(options);
     const opening = openEngine({ ...settings, topK: top });
@@ -66,6 +78,10 @@ export const serveSearchVerb: Verb = {
       defaultK: top,
       maxK: maxTop,
       maxInFlight: atOnce,
+      maxPassages,
+      maxPassagesInFlight: 16 * maxPassages,
+      allowedHosts: allowHost,
+      allowedOrigins: allowOrigin ?? [],
       ...batchesOf(settings.engine, batch, atOnce),
       token,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -97,8 +113,7 @@ function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: 
 }
 
 function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {
-  const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
-  if (isLocal || token !== "") return;
+  if (isLoopback(host) || token !== "") return;
   terminal.note(`Any client that reaches this machine may search. Set ${tokenVariable} to ask for a token.`);
 }
 

@@ -112,6 +112,11 @@ export class Coalescer<Answer> {
     return (reason) => this.#leave(caller, reason);
   }
 
+  /** Callers that wait for a query that no call has taken yet get the reason; calls under way go on for the others. */
+  abandonWaiting(reason: unknown): void {
+    this.#fail(this.#gathered.splice(0).flat(), reason);
+  }
+
   /** The same as a promise. */
   search(queries: readonly string[], k: number, signal?: AbortSignal): Promise<Answer[]> {
     return new Promise((resolve, reject) => {

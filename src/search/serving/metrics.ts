@@ -3,16 +3,25 @@
 /** Upper bounds of the histogram of request times. Seconds. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+export interface Held {
+  requestBytes: number;
+  unsentBytes: number;
+  /** Requests and answers ended so far because their clients stood still. */
+  cuts: number;
+}
+
 export class ServerMetrics {
   /** Requests that were understood. */
   requests = 0;
   queries = 0;
   /** Requests that the engine could not answer. */
   failures = 0;
-  /** Requests turned away because too many were under way. */
+  /** Requests turned away because too much was under way. */
   overloads = 0;
   /** Requests under way. */
   inFlight = 0;
+  /** What the connections hold. */
+  held: () => Held = () => ({ requestBytes: 0, unsentBytes: 0, cuts: 0 });
   readonly #byStatus = new Map<number, number>();
   readonly #buckets = bounds.map(() => 0);
   #seconds = 0;
@@ -49,6 +58,10 @@ export class ServerMetrics {
       isReady ? 1 : 0,
     );
     one("in_flight", "gauge", "Searches under way.", this.inFlight);
+    const { requestBytes, unsentBytes, cuts } = this.held();
+    one("request_bytes", "gauge", "Bytes of requests that are received or under way.", requestBytes);
+    one("unsent_bytes", "gauge", "Bytes of answers that clients have yet to read, about.", unsentBytes);
+    one("cuts_total", "counter", "Requests and answers ended because their clients stood still.", cuts);
     one("waiting_queries", "gauge", "Queries that wait for the engine.", waiting);
     metric(
       "sleuth_search_requests_total",
@@ -58,7 +71,7 @@ export class ServerMetrics {
     );
     one("queries_total", "counter", "Queries in requests that were understood.", this.queries);
     one("failures_total", "counter", "Searches that the engine could not answer.", this.failures);
-    one("overloads_total", "counter", "Searches turned away because too many were under way.", this.overloads);
+    one("overloads_total", "counter", "Searches turned away because too much was under way.", this.overloads);
     one("batches_total", "counter", "Batches of queries given to the engine.", batches);
     let below = 0;
     metric("sleuth_search_request_seconds", "histogram", "Time from a search's arrival to its answer.", [

@@ -17,6 +17,8 @@ const bm25 = Bm25Engine.fromPassages([
 const post = (app: InProcess, body: unknown) =>
   app.request("/retrieve", { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) });
 
+const asJson = { "content-type": "application/json" };
+
 /** An engine that does what it is told. */
 function engineOf(searchBatch: SearchEngine["searchBatch"]): SearchEngine {
   return { name: "scripted", searchBatch, close: async () => undefined };
@@ -347,7 +349,8 @@ describe("GET /metrics", () => {
 });
 
 describe("serve", () => {
-  const ask = (url: string) => fetch(url, { method: "POST", body: JSON.stringify({ queries: ["owl"], topk: 1 }) });
+  const ask = (url: string) =>
+    fetch(url, { method: "POST", headers: asJson, body: JSON.stringify({ queries: ["owl"], topk: 1 }) });
 
   it("answers on a real port, and refuses one that is taken", async () => {
     const server = await serve({ engine: bm25, port: 0 });
@@ -367,7 +370,7 @@ describe("serve", () => {
     const body = JSON.stringify({ queries: ["x".repeat(60)] });
     const stream = new Blob([body]).stream();
     for (const init of [{ body }, { body: stream, duplex: "half" }] as RequestInit[]) {
-      const response = await fetch(server.url, { method: "POST", ...init });
+      const response = await fetch(server.url, { method: "POST", headers: asJson, ...init });
       expect(response.status).toBe(413);
       expect(await response.text()).toContain("larger than 50 bytes");
     }
@@ -387,7 +390,7 @@ describe("serve", () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const refused = (): Promise<[status?: number, port?: number]> =>
       new Promise((resolve, reject) => {
-        const asked = httpRequest(server.url, { method: "POST", agent }, (response) => {
+        const asked = httpRequest(server.url, { method: "POST", agent, headers: asJson }, (response) => {
           const { localPort } = response.socket;
           response.resume().on("end", () => resolve([response.statusCode, localPort]));
         });
@@ -439,7 +442,7 @@ describe("serve", () => {
       ),
       port: 0,
     });
-    const client = httpRequest(server.url, { method: "POST" });
+    const client = httpRequest(server.url, { method: "POST", headers: asJson });
     client.on("error", () => undefined);
     client.end(JSON.stringify({ queries: ["owl"] }));
     expect(await isCancelled).toBe("cancelled");

@@ -1,15 +1,42 @@
 /** @file Any search engine as a server that speaks Search-R1's `/retrieve`, for any trainer in any language. */
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { UserError } from "../../errors.js";
 import type { SearchEngine } from "../engine.js";
-import { SearchService, TooLarge } from "./service.js";
-import type { SearchServiceSettings, ServiceAnswer } from "./service.js";
+import { isLoopback } from "./access.js";
+import { Budget } from "./budget.js";
+import { Connections } from "./connections.js";
+import { Exchange } from "./exchange.js";
+import type { Shared } from "./exchange.js";
+import { SearchService } from "./service.js";
+import type { SearchServiceSettings } from "./service.js";
 
-export interface ServeOptions extends Partial<SearchServiceSettings> {
+/** What clients may make the server hold, and for how long. */
+export interface ConnectionSettings {
+  /** Connections. A further one ends the one that has waited longest for its client. */
+  maxConnections: number;
+  /** Of all requests together, from their first byte to their answer. Bytes. */
+  maxRequestBytes: number;
+  /** Of all answers that clients have not read yet. Bytes. */
+  maxUnsentBytes: number;
+  /** Longest time from the first byte of a request to the end of its headers, and from there to the end of its body. Milliseconds. */
+  receiveTimeoutMs: number;
+  /** Longest time for a client to read the next 256 kB of its answer. Milliseconds. */
+  stallTimeoutMs: number;
+}
+
+const defaultConnections: ConnectionSettings = {
+  maxConnections: 2048,
+  maxRequestBytes: 256 * 1024 * 1024,
+  maxUnsentBytes: 256 * 1024 * 1024,
+  receiveTimeoutMs: 10_000,
+  stallTimeoutMs: 30_000,
+};
+
+/** Where room is needed, a client that has stood still for so long is cut before its time, or after a quarter of it. Milliseconds. */
+const graceMs = 1_000;
+
+export interface ServeOptions extends Partial<SearchServiceSettings>, Partial<ConnectionSettings> {
   /** One that is still being opened is waited for with 503. */
   engine: SearchEngine | Promise<SearchEngine>;
   /** 0 lets the system choose; the default is the original's 8000. */
@@ -23,101 +50,67 @@ export interface RunningServer {
   url: string;
   port: number;
   /**
-   * Turns new searches away, waits for those under way, then cuts what is left after `drainMs` (default 5 s). The
-   * engine stays open: it belongs to the caller.
+   * Turns away new searches and those that the engine has not begun, waits for those under way, then cuts what is left after `drainMs`
+   * (default 5 s). The engine stays open: it belongs to the caller.
    */
   close(drainMs?: number): Promise<void>;
 }
 
 /**
- * Starts the server.
+ * Starts the server. On a loopback address it answers, unless `allowedHosts` says otherwise, only requests whose `Host` is one, too.
  * @throws UserError when the port is taken or may not be used.
  */
 export async function serve({
   engine,
   port = 8000,
   host = "127.0.0.1",
+  allowedHosts = isLoopback(host) ? [] : "any",
+  maxConnections = defaultConnections.maxConnections,
+  maxRequestBytes = defaultConnections.maxRequestBytes,
+  maxUnsentBytes = defaultConnections.maxUnsentBytes,
+  receiveTimeoutMs = defaultConnections.receiveTimeoutMs,
+  stallTimeoutMs = defaultConnections.stallTimeoutMs,
   ...settings
 }: ServeOptions): Promise<RunningServer> {
-  const service = new SearchService(engine, settings);
-  const server = createServer((request, response) => void answer(service, request, response));
+  const sweepMs = Math.min(1_000, receiveTimeoutMs / 4, stallTimeoutMs / 4);
+  const server = createServer({
+    headersTimeout: receiveTimeoutMs,
+    // Of requests that were answered before their end. Bodies that are read have a time of their own.
+    requestTimeout: 3 * receiveTimeoutMs,
+    connectionsCheckingInterval: sweepMs,
+  });
+  const shared: Shared = {
+    service: new SearchService(engine, { ...settings, allowedHosts }),
+    connections: new Connections(server, maxConnections),
+    requests: new Budget({ limit: maxRequestBytes, graceMs: Math.min(graceMs, receiveTimeoutMs / 4) }),
+    answers: new Budget({ limit: maxUnsentBytes, graceMs: Math.min(graceMs, stallTimeoutMs / 4) }),
+  };
+  const { service, requests, answers } = shared;
+  service.metrics.held = () => ({
+    requestBytes: requests.used,
+    unsentBytes: answers.used,
+    cuts: requests.cuts + answers.cuts,
+  });
+  server.on("request", (request, response) => void new Exchange(shared, request, response).run());
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(error, host, port)));
     server.listen(port, host, resolve);
   });
+  const sweep = setInterval(() => {
+    requests.cutOlderThan(receiveTimeoutMs);
+    answers.cutOlderThan(stallTimeoutMs);
+  }, sweepMs);
+  sweep.unref();
   const { port: actualPort } = server.address() as AddressInfo;
   const shownHost = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
   const url = `http://${shownHost.includes(":") ? `[${shownHost}]` : shownHost}:${actualPort}/retrieve`;
-  const close = (drainMs = 5_000): Promise<void> => {
+  const close = async (drainMs = 5_000): Promise<void> => {
     service.drain();
-    return drain(server, drainMs);
+    requests.cutOlderThan(0);
+    await shared.connections.close(drainMs);
+    clearInterval(sweep);
   };
   return { url, port: actualPort, close };
-}
-
-async function answer(service: SearchService, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  try {
-    const reply = await service.handle({
-      method: request.method ?? "GET",
-      path: (request.url ?? "/").replace(/\?.*$/, ""),
-      header: (name) => request.headers[name]?.toString(),
-      body: (maxBytes) => readBody(request, maxBytes),
-      // Also closed after the end of an answer; then there is no listener left.
-      isGone: () => response.closed,
-      // Every response closes: only one that closes early makes an error, which takes longer to make than a small search.
-      onGone: (leave) =>
-        void response.on("close", () => {
-          if (!response.writableFinished) leave(new Error("the client went away"));
-        }),
-    });
-    await send(reply, response);
-  } catch {
-    // The connection broke: there is no client to answer.
-    response.destroy();
-  }
-}
-
-function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(new TooLarge());
-  return new Promise((resolve, reject) => {
-    const pieces: Buffer[] = [];
-    let bytes = 0;
-    request.on("data", (piece: Buffer) => {
-      bytes += piece.length;
-      if (bytes > maxBytes) reject(new TooLarge());
-      else pieces.push(piece);
-    });
-    request.on("end", () => resolve((pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)).toString("utf8")));
-    request.on("error", reject);
-  });
-}
-
-async function send({ status, headers, body }: ServiceAnswer, response: ServerResponse): Promise<void> {
-  // Node reads what is left of a request that was refused, and keeps the connection; not for as long as this one may be.
-  if (status === 413) response.setHeader("connection", "close");
-  if (body.length > 1) {
-    response.writeHead(status, headers);
-    return pipeline(Readable.from(body), response);
-  }
-  const text = body[0] ?? "";
-  headers["content-length"] = `${Buffer.byteLength(text)}`;
-  response.writeHead(status, headers);
-  // As text: Node then sends it in one piece with the headers.
-  response.end(text);
-}
-
-function drain(server: Server, drainMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
-    // Connections that become idle after `close` would be kept alive otherwise.
-    const sweep = setInterval(() => server.closeIdleConnections(), 20);
-    server.close(() => {
-      clearTimeout(deadline);
-      clearInterval(sweep);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {

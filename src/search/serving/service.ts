@@ -1,28 +1,29 @@
 /** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
-import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
-import { nextTurn } from "../../async.js";
+import { randomUUID } from "node:crypto";
 import { isRefusal } from "../../http/chunks.js";
 import { SearchError } from "../engine.js";
 import type { PassageList, SearchEngine } from "../engine.js";
 import { Coalescer } from "../middleware/coalesce.js";
 import { firstOf, layerOf } from "../middleware/wrap.js";
-import { WireError, fromRequest, toAnswer } from "./wire.js";
+import { foreignness, hasToken, isPlainJson, pageHeaders, preflightHeaders } from "./access.js";
+import type { AccessSettings } from "./access.js";
+import { WireError, fromRequest, toItem } from "./wire.js";
 import type { RequestLimits, RetrieveRequest } from "./wire.js";
 import { ServerMetrics } from "./metrics.js";
 
-export interface SearchServiceSettings extends RequestLimits {
+export interface SearchServiceSettings extends RequestLimits, AccessSettings {
   /** Largest request body. Bytes. */
   maxBodyBytes: number;
-  /** Searches under way beyond which further ones are turned away with 503 and `retry-after`. */
+  /** Searches under way beyond which further ones are turned away with 503 and `retry-after`. Those whose bodies are still read do not count. */
   maxInFlight: number;
+  /** Passages that all searches under way ask for together, beyond which further searches get 503. One search alone may ask for more. */
+  maxPassagesInFlight: number;
   /** Longest time for one search; 503 after that. Milliseconds. */
   timeoutMs: number;
   /** Most queries of requests that are searched together; 1: each request alone. */
   batchQueries: number;
   /** Batches at the engine at once. */
   batchesUnderWay: number;
-  /** Searches and metrics need `authorization: Bearer TOKEN`; empty: no token is needed. */
-  token: string;
 }
 
 const defaultService: SearchServiceSettings = {
@@ -31,12 +32,17 @@ const defaultService: SearchServiceSettings = {
   // The original sends a whole batch at once: 512 prompts × 5 rollouts.
   maxQueries: 8192,
   maxQueryLength: 20_000,
+  // That batch with ten passages each. At 100 words a passage it makes 18 MB.
+  maxPassages: 25_600,
   maxBodyBytes: 16 * 1024 * 1024,
   maxInFlight: 1024,
+  maxPassagesInFlight: 16 * 25_600,
   timeoutMs: 120_000,
   batchQueries: 256,
   batchesUnderWay: 2,
   token: "",
+  allowedHosts: "any",
+  allowedOrigins: [],
 };
 
 interface ServiceRequest {
@@ -45,8 +51,13 @@ interface ServiceRequest {
   path: string;
   /** Of a header by its name in small letters. */
   header: (name: string) => string | undefined;
-  /** Reads the body, at most `maxBodyBytes` of it. */
+  /**
+   * Reads the body.
+   * @throws NotServed when it is larger, comes too slowly, or finds no room
+   */
   body: (maxBytes: number) => Promise<string>;
+  /** Whether an answer of about so many bytes may wait for its client to read it. */
+  reserve: (bytes: number) => boolean;
   /** Whether the client has gone. */
   isGone: () => boolean;
   /** Calls back with the reason when the client goes. */
@@ -56,26 +67,35 @@ interface ServiceRequest {
 export interface ServiceAnswer {
   status: number;
   headers: Record<string, string>;
-  /** In pieces, so that a large answer is not written in one go. */
-  body: readonly string[];
+  /** A large one in pieces, each made when the one before has been sent. */
+  body: string | AnswerPieces;
 }
 
-/** A body larger than allowed. */
-export class TooLarge extends Error {}
+/** JSON whose last piece is returned. */
+export type AnswerPieces = Iterator<string, string>;
 
-/** Milliseconds of writing after which other work on this thread gets its turn. */
-const patienceMs = 8;
+/** A request that is not answered for a reason that lies in it, or in the load. */
+export class NotServed extends Error {
+  readonly status: number;
+
+  constructor(status: 408 | 413 | 503, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
 
 const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
 
 export class SearchService {
   readonly settings: SearchServiceSettings;
   readonly #startedAt = performance.now();
-  readonly #metrics = new ServerMetrics();
+  readonly metrics = new ServerMetrics();
   #engine: SearchEngine | undefined;
   #batches: Coalescer<PassageList> | undefined;
   #failedOpening: unknown;
   #isDraining = false;
+  /** Passages that the searches under way ask for. */
+  #passages = 0;
 
   /** @param engine may still be opening: until then searches are answered with 503 */
   constructor(engine: SearchEngine | Promise<SearchEngine>, given: Partial<SearchServiceSettings> = {}) {
@@ -88,17 +108,27 @@ export class SearchService {
     else this.#open(engine);
   }
 
-  /** From now on searches are turned away; those under way are answered. */
+  /** From now on searches are turned away, those that wait for the engine too; those that it searches are answered. */
   drain(): void {
     this.#isDraining = true;
+    this.#batches?.abandonWaiting(new NotServed(503, unreadyReasons.draining));
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
   }
 
   /** Answers one request; failures are answers too. */
   async handle(request: ServiceRequest): Promise<ServiceAnswer> {
     const given = request.header("x-request-id");
     const id = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+    const foreign = foreignness(request.header, this.settings);
+    if (foreign !== undefined) return failure(403, id, { message: foreign });
+    const origin = request.header("origin");
     try {
-      return await this.#route(request, id);
+      const answer = await this.#route(request, id);
+      if (origin !== undefined) Object.assign(answer.headers, pageHeaders(origin));
+      return answer;
     } catch (error) {
       return failure(500, id, { message: error instanceof Error ? error.message : String(error) });
     }
@@ -128,7 +158,9 @@ export class SearchService {
     if (path === "/health" && isReading(method)) return this.#health(id);
     if (path !== "/retrieve" && path !== "/metrics")
       return failure(404, id, teach("There are only POST /retrieve, GET /health and GET /metrics."));
-    if (!this.#isAllowed(request.header("authorization")))
+    if (method === "OPTIONS" && request.header("origin") !== undefined)
+      return { status: 204, headers: { ...preflightHeaders, "x-request-id": id }, body: "" };
+    if (!hasToken(request.header("authorization"), this.settings.token))
       return failure(
         401,
         id,
@@ -138,19 +170,14 @@ export class SearchService {
     if (path === "/metrics")
       return isReading(method) ? this.#metricsPage(id) : failure(405, id, teach("Ask with GET."), { allow: "GET" });
     if (method !== "POST") return failure(405, id, teach("Ask with POST and a JSON body."), { allow: "POST" });
+    if (!isPlainJson(request.header))
+      return failure(415, id, teach("Send the body as content-type: application/json, without content-encoding."));
     return this.#timedSearch(request, id);
-  }
-
-  #isAllowed(authorization: string | undefined): boolean {
-    const { token } = this.settings;
-    // Digests have one length, and comparing them tells nothing about how much of a guess was right.
-    const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-    return token === "" || timingSafeEqual(digest(authorization ?? ""), digest(`Bearer ${token}`));
   }
 
   #health(id: string): ServiceAnswer {
     const status = this.#status;
-    const { requests, queries, failures, inFlight } = this.#metrics;
+    const { requests, queries, failures, inFlight } = this.metrics;
     const uptimeSeconds = Math.round((performance.now() - this.#startedAt) / 1000);
     const engine = this.#engine?.name ?? "";
     const body = { status, engine, requests, queries, failures, inFlight, uptimeSeconds };
@@ -159,45 +186,58 @@ export class SearchService {
 
   #metricsPage(id: string): ServiceAnswer {
     const { calls: batches = 0, waiting = 0 } = this.#batches ?? {};
-    const text = this.#metrics.render(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {});
+    const text = this.metrics.render(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {});
     return {
       status: 200,
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8", "x-request-id": id },
-      body: [text],
+      body: text,
     };
   }
 
   async #timedSearch(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
-    const metrics = this.#metrics;
     const started = performance.now();
-    metrics.inFlight++;
     let answer: ServiceAnswer;
     try {
       answer = await this.#search(request, id);
     } catch (error) {
       answer = this.#failed(error, request, id);
-    } finally {
-      metrics.inFlight--;
     }
-    metrics.answered(answer.status, performance.now() - started);
+    this.metrics.answered(answer.status, performance.now() - started);
     return answer;
   }
 
   async #search(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
-    const { maxInFlight, maxBodyBytes } = this.settings;
-    const batches = this.#batches;
-    const status = this.#status;
-    if (batches === undefined || status !== "ok") return busy(id, unreadyReasons[status] ?? "The server is not ready.");
-    if (this.#metrics.inFlight > maxInFlight) {
-      this.#metrics.overloads++;
-      return busy(id, `The server answers ${maxInFlight} searches at once, and so many are under way.`);
+    const { maxInFlight, maxPassagesInFlight, maxBodyBytes } = this.settings;
+    this.#readyBatches();
+    const text = await request.body(maxBodyBytes);
+    const batches = this.#readyBatches();
+    const metrics = this.metrics;
+    if (metrics.inFlight >= maxInFlight)
+      throw new NotServed(503, `The server answers ${maxInFlight} searches at once, and so many are under way.`);
+    const asked = fromRequest(parse(text), this.settings);
+    const passages = asked.queries.length * asked.topk;
+    if (this.#passages > 0 && this.#passages + passages > maxPassagesInFlight)
+      throw new NotServed(503, `The searches under way ask for ${this.#passages} of ${maxPassagesInFlight} passages.`);
+    metrics.requests++;
+    metrics.queries += asked.queries.length;
+    if (passages === 0) return json(200, id, { result: [] });
+    metrics.inFlight++;
+    this.#passages += passages;
+    try {
+      const body = bodyOf(await this.#answersTo(asked, batches, request), asked, request);
+      return { ...json(200, id, undefined), body };
+    } finally {
+      metrics.inFlight--;
+      this.#passages -= passages;
     }
-    const asked = fromRequest(parse(await request.body(maxBodyBytes)), this.settings);
-    this.#metrics.requests++;
-    this.#metrics.queries += asked.queries.length;
-    if (asked.queries.length === 0) return json(200, id, { result: [] });
-    const lists = await this.#answersTo(asked, batches, request);
-    return { ...json(200, id, undefined), body: await answerBody(lists, asked) };
+  }
+
+  /** @throws NotServed unless searches are answered */
+  #readyBatches(): Coalescer<PassageList> {
+    const status = this.#status;
+    if (this.#batches === undefined || status !== "ok")
+      throw new NotServed(503, unreadyReasons[status] ?? "The server is not ready.");
+    return this.#batches;
   }
 
   /** @throws SearchError of the engine, or when time is up; the reason for which the client went */
@@ -223,19 +263,20 @@ export class SearchService {
   #failed(error: unknown, { isGone }: ServiceRequest, id: string): ServiceAnswer {
     if (error instanceof WireError)
       return failure(400, id, { message: `${error.message}.`, field: error.field, example });
-    if (error instanceof TooLarge)
-      return failure(
-        413,
-        id,
-        teach(`The request is larger than ${this.settings.maxBodyBytes} bytes. Send fewer queries at once.`),
-      );
+    if (error instanceof NotServed) return this.#refused(error, id);
     // A client that has gone is no failure of ours and reads no answer.
     if (isGone()) return failure(499, id, { message: "The client went away." });
-    this.#metrics.failures++;
+    this.metrics.failures++;
     const message = error instanceof Error ? error.message : String(error);
     // The engine's own server does not take these queries: asking again is of no use.
     if (error instanceof SearchError && isRefusal(error)) return failure(error.status ?? 400, id, { message });
     return error instanceof SearchError && error.isRetryable ? busy(id, message) : failure(500, id, { message });
+  }
+
+  #refused({ status, message }: NotServed, id: string): ServiceAnswer {
+    if (status !== 503) return failure(status, id, teach(message));
+    if (this.#status === "ok") this.metrics.overloads++;
+    return busy(id, message);
   }
 }
 
@@ -257,36 +298,64 @@ function parse(text: string): unknown {
   }
 }
 
-/** The answer as JSON, written list by list with pauses: thousands of queries make tens of megabytes. */
-async function answerBody(
-  lists: readonly PassageList[],
-  { topk, return_scores: withScores }: RetrieveRequest,
-): Promise<string[]> {
-  const pieces: string[] = [];
-  let piece = '{"result":[';
-  let paused = performance.now();
-  for (const [index, list] of lists.entries()) {
-    const [written] = toAnswer([firstOf(list, topk)], withScores).result;
-    piece += (index === 0 ? "" : ",") + JSON.stringify(written);
-    if (piece.length < pieceLength) continue;
-    pieces.push(piece);
-    piece = "";
-    if (performance.now() - paused < patienceMs) continue;
-    await nextTurn();
-    paused = performance.now();
-  }
-  pieces.push(`${piece}]}`);
-  return pieces;
+/** Characters after which a piece of an answer is sent. */
+const pieceLength = 256 * 1024;
+
+/**
+ * The answer as JSON: text where it is small, else pieces, so that no more of it than one piece is in memory beside the passages.
+ * @throws NotServed where there is no room for it
+ */
+function bodyOf(
+  lists: PassageList[],
+  asked: RetrieveRequest,
+  { reserve }: Pick<ServiceRequest, "reserve">,
+): string | AnswerPieces {
+  const pieces = piecesOf(lists, asked);
+  const first = pieces.next();
+  if (!reserve(first.done ? first.value.length : lengthOf(lists)))
+    throw new NotServed(503, "The answers that clients have yet to read fill the room that there is for them.");
+  return first.done ? first.value : following(first.value, pieces);
 }
 
-/** Characters after which a piece of an answer is written. */
-const pieceLength = 256 * 1024;
+function* following(first: string, pieces: AnswerPieces): Generator<string, string> {
+  yield first;
+  for (let next = pieces.next(); ; next = pieces.next()) {
+    if (next.done) return next.value;
+    yield next.value;
+  }
+}
+
+/** Takes the lists out of the array as it writes them. */
+function* piecesOf(lists: PassageList[], { topk, return_scores }: RetrieveRequest): Generator<string, string> {
+  let piece = '{"result":[';
+  for (let query = 0; query < lists.length; query++) {
+    piece += query === 0 ? "[" : ",[";
+    const list = firstOf(lists[query], topk);
+    lists[query] = [];
+    for (let rank = 0; rank < list.length; rank++) {
+      if (rank > 0) piece += ",";
+      piece += JSON.stringify(toItem(list[rank], return_scores));
+      if (piece.length < pieceLength) continue;
+      yield piece;
+      piece = "";
+    }
+    piece += "]";
+  }
+  return `${piece}]}`;
+}
+
+/** Characters of the passages. */
+function lengthOf(lists: readonly PassageList[]): number {
+  let length = 0;
+  for (const list of lists) for (const { title, text } of list) length += title.length + text.length;
+  return length;
+}
 
 function json(status: number, id: string, body: unknown, headers: Record<string, string> = {}): ServiceAnswer {
   return {
     status,
     headers: { "content-type": "application/json", "x-request-id": id, ...headers },
-    body: body === undefined ? [] : [JSON.stringify(body)],
+    body: body === undefined ? "" : JSON.stringify(body),
   };
 }
 

@@ -21,8 +21,10 @@ interface WireDocument {
   contents: string;
 }
 
+type RetrieveItem = { document: WireDocument; score: number } | WireDocument;
+
 interface RetrieveAnswer {
-  result: ({ document: WireDocument; score: number } | WireDocument)[][];
+  result: RetrieveItem[][];
 }
 
 /** What is wrong with a request or an answer, with the path of the field. */
@@ -37,14 +39,13 @@ export class WireError extends Error {
 
 /** Writes passages as the original does. */
 export function toAnswer(results: readonly (readonly Passage[])[], withScores: boolean): RetrieveAnswer {
-  const documentOf = (passage: Passage): WireDocument => ({ id: passage.id, contents: formatContents(passage) });
-  return {
-    result: results.map((passages) =>
-      passages.map((passage) =>
-        withScores ? { document: documentOf(passage), score: passage.score } : documentOf(passage),
-      ),
-    ),
-  };
+  return { result: results.map((passages) => passages.map((passage) => toItem(passage, withScores))) };
+}
+
+/** One passage of an answer. */
+export function toItem(passage: Passage, withScores: boolean): RetrieveItem {
+  const document = { id: passage.id, contents: formatContents(passage) };
+  return withScores ? { document, score: passage.score } : document;
 }
 
 /**
@@ -89,6 +90,8 @@ export interface RequestLimits {
   maxQueries: number;
   /** Characters of one query. */
   maxQueryLength: number;
+  /** Queries times `topk`. */
+  maxPassages: number;
 }
 
 /**
@@ -98,11 +101,16 @@ export interface RequestLimits {
  */
 export function fromRequest(body: unknown, limits: RequestLimits): RetrieveRequest {
   if (!isObject(body)) throw new WireError("body", "must be a JSON object");
-  return {
-    queries: queriesOf(body.queries, limits),
-    topk: askedFor(body.topk) ? topkOf("topk", body.topk, limits) : topkOf("topk_rerank", body.topk_rerank, limits),
-    return_scores: booleanOf(body.return_scores),
-  };
+  const queries = queriesOf(body.queries, limits);
+  const topk = askedFor(body.topk)
+    ? topkOf("topk", body.topk, limits)
+    : topkOf("topk_rerank", body.topk_rerank, limits);
+  if (queries.length * topk > limits.maxPassages)
+    throw new WireError(
+      "queries",
+      `times "topk" may ask for ${limits.maxPassages} passages, got ${queries.length} × ${topk}: send several requests`,
+    );
+  return { queries, topk, return_scores: booleanOf(body.return_scores) };
 }
 
 function queriesOf(queries: unknown, limits: RequestLimits): string[] {
