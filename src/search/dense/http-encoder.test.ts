@@ -181,6 +181,19 @@ describe("HttpEncoder", () => {
       expect(encoder.counts()).toMatchObject({ textsEncoded: 18, textsRefused: 2 });
     });
 
+    it("is told from a batch of too many texts, which are sent in smaller ones from then on", async () => {
+      const most: EmbeddingsServer["misbehave"][number] = ({ input }, response) =>
+        input.length > 4 && void sendData(response, [], 422);
+      server.misbehave.push(...Array.from({ length: 100 }, () => most));
+      const encoder = open({ batchSize: 8 });
+      const texts = Array.from({ length: 16 }, (_, index) => `text ${index}`);
+      const vectors = await encoder.encode(texts, "passage");
+      expect(server.requests.map(({ input }) => input.length).sort()).toEqual([4, 4, 4, 4, 8, 8]);
+      server.requests.length = 0;
+      expect(await encoder.encode(texts, "passage")).toEqual(vectors);
+      expect(server.requests.map(({ input }) => input.length)).toEqual([4, 4, 4, 4]);
+    });
+
     it("without a listener fails the call by its place and words", async () => {
       refusing();
       const error = await failureOf(open().encode(["a", "b", long], "passage"));

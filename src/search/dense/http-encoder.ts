@@ -1,6 +1,6 @@
 /** @file An encoder behind an OpenAI-style `/v1/embeddings` endpoint: OpenAI, vLLM, TEI, Ollama, llama.cpp, LM Studio, … */
 import { UserError } from "../../errors.js";
-import { askChunks, chunksOf, isAnswer } from "../../http/chunks.js";
+import { askChunks, chunksOf, isAnswer, isRefusal } from "../../http/chunks.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import { defaultService, Service, type ServiceSettings } from "../../http/service.js";
@@ -45,11 +45,13 @@ export class HttpEncoder implements Encoder {
   readonly source: EncoderSource;
   readonly #model: string;
   readonly #prefixes: Readonly<Record<TextKind, string>>;
-  readonly #settings: Pick<HttpEncoderSettings, "batchSize" | "concurrency" | "deadlineMs">;
+  readonly #settings: Pick<HttpEncoderSettings, "concurrency" | "deadlineMs">;
   readonly #service: Service;
   #width = 0;
   #encoded = 0;
   #refused = 0;
+  /** Most texts in one request: fewer than were set, once the endpoint has taken a refused batch in parts (text-embeddings-inference: 32). */
+  #batchSize: number;
 
   /** @throws UserError for an invalid address, or one without a model's name */
   constructor(source: EncoderSource, given: Partial<HttpEncoderSettings> = {}, tools: Partial<HttpTools> = {}) {
@@ -69,6 +71,7 @@ export class HttpEncoder implements Encoder {
     const authorization: Record<string, string> =
       settings.key === "" ? {} : { authorization: `Bearer ${settings.key}` };
     this.#settings = settings;
+    this.#batchSize = settings.batchSize;
     this.#service = new Service(
       {
         title: "Embeddings endpoint",
@@ -91,15 +94,28 @@ export class HttpEncoder implements Encoder {
     kind: TextKind,
     { signal, onRefused = (place, error) => this.#fail(place, texts, error) }: EncodeOptions = {},
   ): Promise<Float32Array> {
-    const { batchSize, concurrency, deadlineMs } = this.#settings;
+    const batchSize = this.#batchSize;
+    const { concurrency, deadlineMs } = this.#settings;
     const prefixed = texts.map((text) => this.#prefixes[kind] + text);
     const rounds = Math.max(1, Math.ceil(texts.length / (batchSize * concurrency)));
     const chunking = { concurrency, sizeOf: (text: string) => text.length };
+    let [largest, wasRefused] = [0, false];
+    const ask = async (batch: readonly string[], until: AbortSignal): Promise<Float32Array[]> => {
+      try {
+        const taken = await this.#ask(batch, until);
+        largest = Math.max(largest, batch.length);
+        return taken;
+      } catch (error) {
+        wasRefused ||= isRefusal(error);
+        throw error;
+      }
+    };
     const answers = await this.#service.call(
       signal,
-      (whole) => askChunks(chunksOf(prefixed, batchSize), chunking, whole, (batch, until) => this.#ask(batch, until)),
+      (whole) => askChunks(chunksOf(prefixed, batchSize), chunking, whole, ask),
       rounds * deadlineMs,
     );
+    if (wasRefused && answers.every(isAnswer)) this.#batchSize = largest;
     const vectors: Float32Array[] = [];
     for (const [place, answer] of answers.entries()) {
       if (isAnswer(answer)) {
