@@ -119,13 +119,11 @@ function withoutUnreadPad(files: TokenizerFiles, rows: number): TokenizerFiles {
     files.chatTemplate !== undefined && /pad_token/.test(files.chatTemplate.replaceAll(pad, "pad_token"));
   const ends = [settings.eos_token, settings.bos_token].map(tokenText);
   if (!isUnread || isWritten || ends.includes(pad)) return files;
-  const { pad_token: _, ...specialTokens } = files.specialTokens ?? {};
-  const { pad_token_id: __, ...generation } = files.generation;
   return {
     ...files,
     settings,
-    generation,
-    ...(files.specialTokens && { specialTokens }),
+    generation: without(files.generation, "pad_token_id"),
+    ...(files.specialTokens && { specialTokens: without(files.specialTokens, "pad_token") }),
     tokenizer: {
       ...files.tokenizer,
       added_tokens: added_tokens.filter(({ content }) => content !== pad),
@@ -134,9 +132,8 @@ function withoutUnreadPad(files: TokenizerFiles, rows: number): TokenizerFiles {
   };
 }
 
-function without(vocab: Record<string, number>, token: string): Record<string, number> {
-  if (!Object.hasOwn(vocab, token)) return vocab;
-  return Object.fromEntries(Object.entries(vocab).filter(([name]) => name !== token));
+function without<T>(record: Record<string, T>, key: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
 }
 
 /** Writes the files that are known. Not atomic by itself: for that, write into a temporary folder and rename it. */
