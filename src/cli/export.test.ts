@@ -51,7 +51,8 @@ async function makeRun(
   targets: readonly LoraTarget[] = allLoraTargets,
 ): Promise<{ first: Float32Array; best: Float32Array }> {
   const folder = file(name);
-  const config = parseConfig({ ...input, run: { folder, threads: 1 }, rollout: { protocol: "search-r1" } });
+  const rollout = { protocol: "search-r1", templateVariables: { quiet: true } } as const;
+  const config = parseConfig({ ...input, run: { folder, threads: 1 }, rollout });
   const opened = await openRun(folder, config);
   const { folder: model, adapt, loraRank: rank, loraAlpha: alpha } = config.model;
   // On this thread: a worker takes longer to start than all the rest.
@@ -249,7 +250,8 @@ describe("a run that trained an adapter", () => {
       "| Checkpoint | after 2 steps |",
       "| Run | 3 steps, 6.0 s of training |",
       "| exact match | 0.000 [0.000, 0.658] | 1.000 [0.342, 1.000] |",
-      "as a user's message through the chat template",
+      "as a user's message through the chat template, which is told `quiet=true`",
+      `--set 'rollout.templateVariables={"quiet":true}'`,
       "You must conduct reasoning inside <think>",
       "PeftModel.from_pretrained(base,",
       "model.generation_config = GenerationConfig.from_pretrained(",

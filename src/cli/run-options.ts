@@ -15,6 +15,7 @@ import {
   type ConfigInput,
 } from "../train/config/config.js";
 import { fields, groupHelp } from "../train/config/fields.js";
+import { shellWord } from "./card-text.js";
 import { optionOf } from "./options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
@@ -136,9 +137,9 @@ export async function warnAboutPrompt({ model, rollout }: Config, terminal: Term
   if (trained === undefined) return;
   const sets = (["protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
     const [before, now] = [trained, rollout].map(({ [key]: value }) =>
-      typeof value === "string" ? value : `'${JSON.stringify(value)}'`,
+      typeof value === "string" ? value : JSON.stringify(value),
     );
-    return before === now ? [] : [`--set rollout.${key}=${before}`];
+    return before === now ? [] : [`--set ${shellWord(`rollout.${key}=${before}`)}`];
   });
   if (sets.length > 0)
     terminal.note(`The model was trained with another prompt than it is given now. As it knows it: ${sets.join(" ")}`);
