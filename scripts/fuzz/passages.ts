@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadTokenizer } from "../../src/engine/io/tokenizer.js";
+import { createTokenizer, loadTokenizer } from "../../src/engine/io/tokenizer.js";
 import { byteTokenizer } from "../../src/policy/testing.js";
 import { chatMarkers } from "../../src/prompts/chat.js";
 import { hostileText } from "../../src/prompts/hostile.test-support.js";
@@ -73,7 +73,8 @@ export async function fuzzPassages(options: FuzzPassagesOptions): Promise<FuzzPa
 
 async function openReaders(given?: Sanitizer): Promise<Reader[]> {
   const loaded = families.map(async (family) => [family, await loadTokenizer(path.join(golden, family))] as const);
-  return [["bytes", byteTokenizer(searchR1)] as const, ...(await Promise.all(loaded))].map(([name, tokenizer]) => {
+  const made = [["bytes", byteTokenizer(searchR1)] as const, ["pieces", pieceTokenizer()] as const];
+  return [...made, ...(await Promise.all(loaded))].map(([name, tokenizer]) => {
     const tags = [
       ...protocolTags(searchR1),
       ...tokenizer.specialTokens.keys(),
@@ -83,6 +84,19 @@ async function openReaders(given?: Sanitizer): Promise<Reader[]> {
     const structure = [...new Set(tags.map((tag) => tag.toLowerCase()))].filter((tag) => /[<>[\]]/.test(tag));
     return { name, tokenizer, sanitizer: given ?? makeSanitizer(searchR1, tokenizer), structure };
   });
+}
+
+/** As SentencePiece's unigram models: bytes have pieces that are spelled `<0x3C>`, and a text that is spelled so is read as these bytes. */
+function pieceTokenizer(): Tokenizer {
+  const hex = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+  const bytes = Array.from({ length: 256 }, (_, byte): [string, number] => [hex(byte), 0]);
+  const signs = Array.from({ length: 95 }, (_, index): [string, number] => [String.fromCharCode(32 + index), -3]);
+  const vocab = [["<unk>", 0], ["</s>", 0], ...bytes, ...signs];
+  const model = { type: "Unigram", unk_id: 0, byte_fallback: true, vocab };
+  const decoder = { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] };
+  const added_tokens = [{ id: 1, content: "</s>", special: true }];
+  const none = { normalizer: null, pre_tokenizer: null, post_processor: null };
+  return createTokenizer({ version: "1.0", ...none, model, decoder, added_tokens }, { eos: ["</s>"] });
 }
 
 function tryPassage(text: string, { name, tokenizer, sanitizer, structure }: Reader): PassageFailure[] | "left out" {

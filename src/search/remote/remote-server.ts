@@ -2,6 +2,7 @@
 import { nearest, UserError } from "../../errors.js";
 import type { HttpTools, ServiceRequest } from "../../http/request.js";
 import { askChunks, chunksOf, Refused } from "../../http/chunks.js";
+import { shownAddress } from "../../http/credentials.js";
 import { defaultService, Service, type ErrorDetails, type ServiceSettings } from "../../http/service.js";
 import type { Passage } from "../../types.js";
 import {
@@ -56,7 +57,7 @@ export class RemoteServer extends Service {
     } catch (error) {
       if (!(error instanceof SearchError)) throw error;
       if (error.status === 404) return undefined;
-      if (error.status === 401 || error.status === 403) throw new UserError(`${this.url} ${permission}`);
+      if (error.status === 401 || error.status === 403) throw new UserError(`${shownAddress(this.url)} ${permission}`);
       throw error;
     }
   }
@@ -65,7 +66,9 @@ export class RemoteServer extends Service {
   unknownName(what: string, name: string, known: readonly string[]): UserError {
     const hint = nearest(name, known);
     const there = known.length === 0 ? "There is none at" : `There are ${known.slice(0, 20).join(", ")} at`;
-    return new UserError(`${what} ${there} ${this.url}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`);
+    return new UserError(
+      `${what} ${there} ${shownAddress(this.url)}.${hint === undefined ? "" : ` Did you mean ${hint}?`}`,
+    );
   }
 }
 
