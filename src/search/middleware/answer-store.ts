@@ -41,6 +41,13 @@ interface AnswerLine extends StoredAnswer {
 const namePattern = /^answers-.*\.jsonl$/;
 const lineFeed = 10;
 
+let stores = 0;
+
+/** Files are read in the order of their names, and what stands in a later one counts: also of two made within one millisecond. */
+function nextNumber(): string {
+  return String(stores++).padStart(6, "0");
+}
+
 export class AnswerStore {
   readonly folder: string;
   /** Lines that were no records, and answers whose passages could not be read. */
@@ -55,7 +62,7 @@ export class AnswerStore {
   private constructor(folder: string) {
     this.folder = folder;
     this.#writer = new Writer(
-      path.join(folder, `answers-${Date.now()}-${process.pid}-${randomUUID().slice(0, 8)}.jsonl`),
+      path.join(folder, `answers-${Date.now()}-${process.pid}-${nextNumber()}-${randomUUID().slice(0, 8)}.jsonl`),
     );
   }
 
