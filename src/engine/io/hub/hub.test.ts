@@ -215,7 +215,7 @@ describe("a pull", () => {
       { "config.json": "{}", "tokenizer.json": "{}", "model.safetensors.index.json": '{"weight_map":{"a":"b"}}' },
       /lacks b, /,
     ],
-    [{ "config.json": "{}", "tokenizer.json": "{}", "model.safetensors.index.json": "{" }, /not JSON/],
+    [{ "config.json": "{}", "tokenizer.json": "{}", "model.safetensors.index.json": "{" }, /not valid JSON/],
     [{ "adapter_config.json": "{}" }, /no model\.safetensors/],
   ])("refuses a repository that makes no model: %j", async (contents, message) => {
     const files = Object.entries(contents).map(([file, text]) => [file, Buffer.from(text)]);
