@@ -84,6 +84,36 @@ async function failureOf(judge: Judge, answer = "Lutetia"): Promise<JudgeError> 
 }
 
 describe("asking", () => {
+  it("many answers at once on one signal, also with retries and when it aborts, warn of no listeners", async () => {
+    const warnings: string[] = [];
+    const note = ({ message }: Error): void => void warnings.push(message);
+    process.on("warning", note);
+    try {
+      const { judge } = await judging(
+        (response, request) => {
+          if (request % 10 === 0) response.writeHead(503);
+          says(response, "yes");
+        },
+        { concurrency: 40, retries: 9 },
+      );
+      const { signal } = new AbortController();
+      const judged = (one: AbortSignal, prefix: string): Promise<number>[] =>
+        Array.from({ length: 80 }, (_, index) =>
+          judge.reward(question, answered(`${prefix} ${index}`), { signal: one }),
+        );
+      expect(new Set(await Promise.all(judged(signal, "Lutetia")))).toEqual(new Set([1]));
+      const leaving = new AbortController();
+      const left = Promise.allSettled(judged(leaving.signal, "Paname"));
+      leaving.abort(new Error("changed my mind"));
+      expect((await left).every(({ status }) => status === "rejected")).toBe(true);
+      // Warnings are emitted at the next tick.
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(warnings).toEqual([]);
+    } finally {
+      process.off("warning", note);
+    }
+  });
+
   it("sends question, right answers and answer, and takes yes for 1 and no for 0", async () => {
     const { judge, asked, headers } = await judging(
       (response, _, { messages }) => says(response, messages[0].content.includes("Lutetia") ? "Yes." : "no"),

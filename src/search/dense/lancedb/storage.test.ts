@@ -79,6 +79,10 @@ describe("failures in words", () => {
     ["This CreateIndex transaction was preempted by concurrent transaction. Please retry.", true],
     ["No vector column found to match with the query vector dimension: 5", false],
     ["Server returned non-2xx status code: 403 Forbidden", false],
+    ["Client error with status 403 Forbidden after 3 retries, max_retries: 3, retry_timeout: 20s, timed out", false],
+    ["Error performing PUT in 20s, after 2 retries: connection timeout; status code: 401 Unauthorized", false],
+    ["operation timed out; last answer: AccessDenied", false],
+    ["timeout after 403 ms", true],
     ["Object at location a/b not found", false],
   ])("%s: worth another try: %s", (message, isRetryable) => {
     const error = lanceError("a query", new Error(message), place);

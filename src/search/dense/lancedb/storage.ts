@@ -94,6 +94,9 @@ export function plainMessage(error: unknown, { storageOptions }: Pick<LancePlace
 const passing =
   /timeout|timed out|connection|connect error|error sending request|dns|slowdown|slow down|too many requests|service ?unavailable|internal ?server ?error|status:? (429|5\d\d)|broken pipe|reset by peer|please retry/i;
 
+/** What no other try mends: storage that refuses the caller, also where the library has tried until its own time was up and says so. */
+const final = /status(?: code)?:? 40[13]\b|\b40[13] (?:forbidden|unauthorized)|access ?denied|permission ?denied/i;
+
 /** A failure of LanceDB, as every engine fails. */
 export function lanceError(doing: string, error: unknown, place: Pick<LancePlace, "storageOptions">): Error {
   if (error instanceof SearchError || error instanceof UserError) return error;
@@ -101,6 +104,6 @@ export function lanceError(doing: string, error: unknown, place: Pick<LancePlace
   // Without the cause: its message holds what this one leaves out.
   return new SearchError(`lancedb: ${doing} failed: ${message}`, {
     engine: "lancedb",
-    isRetryable: passing.test(message),
+    isRetryable: passing.test(message) && !final.test(message),
   });
 }
