@@ -64,7 +64,7 @@ const entity = new RegExp(entitySource, "g");
 const entityHere = new RegExp(entitySource, "y");
 
 /** The text with these entities decoded. */
-export function decodeEntities(text: string): string {
+function decodeEntities(text: string): string {
   return text.includes("&") ? text.replace(entity, decodeEntity) : text;
 }
 
