@@ -7,8 +7,11 @@ import type { Connections } from "./connections.js";
 import { NotServed } from "./service.js";
 import type { AnswerPieces, SearchService, ServiceAnswer } from "./service.js";
 
-/** What a piece of a body takes in memory beside its bytes. */
-const pieceOverhead = 256;
+/** What a piece of a body takes in memory beside its bytes, about. */
+const pieceOverhead = 1_024;
+
+/** Most pieces of a body: 16 MiB in packets of a slow network are 12,000. Chunks of a single byte each would cost more time than a search. */
+const maxPieces = 20_000;
 
 /** What the requests of a server have in common. */
 export interface Shared {
@@ -75,13 +78,13 @@ export class Exchange {
       const fail = (reason: Error): void => {
         pieces.length = 0;
         request.off("data", take).off("end", finish);
-        // Without a reader the rest would stay in the connection, and with it the answer.
-        request.resume();
+        // The connection ends with the answer: nothing more is read.
+        request.pause();
         reject(reason);
       };
       const take = (piece: Buffer): void => {
         bytes += piece.length;
-        if (bytes > maxBytes) fail(tooLarge(maxBytes));
+        if (bytes > maxBytes || pieces.length >= maxPieces) fail(tooLarge(maxBytes));
         else if (holding === undefined || !requests.grow(holding, piece.length + pieceOverhead)) fail(noRoom());
         else pieces.push(piece);
       };
@@ -136,7 +139,8 @@ export class Exchange {
 }
 
 function tooLarge(maxBytes: number): NotServed {
-  return new NotServed(413, `The request is larger than ${maxBytes} bytes. Send fewer queries at once.`);
+  const bounds = `${maxBytes} bytes, or comes in more than ${maxPieces} pieces`;
+  return new NotServed(413, `The request is larger than ${bounds}. Send fewer queries at once.`);
 }
 
 function noRoom(): NotServed {

@@ -16,7 +16,10 @@ export interface SearchServiceSettings extends RequestLimits, AccessSettings {
   maxBodyBytes: number;
   /** Searches under way beyond which further ones are turned away with 503 and `retry-after`. Those whose bodies are still read do not count. */
   maxInFlight: number;
-  /** Passages that all searches under way ask for together, beyond which further searches get 503. One search alone may ask for more. */
+  /**
+   * Passages that all searches under way ask for together, beyond which further searches get 503. One search alone may ask for more, and
+   * those for at most `maxPassagesInFlight / maxInFlight` are not turned away for it.
+   */
   maxPassagesInFlight: number;
   /** Longest time for one search; 503 after that. Milliseconds. */
   timeoutMs: number;
@@ -216,7 +219,9 @@ export class SearchService {
       throw new NotServed(503, `The server answers ${maxInFlight} searches at once, and so many are under way.`);
     const asked = fromRequest(parse(text), this.settings);
     const passages = asked.queries.length * asked.topk;
-    if (this.#passages > 0 && this.#passages + passages > maxPassagesInFlight)
+    // One that asks for no more than its share has room in any case.
+    const isLarge = passages > maxPassagesInFlight / maxInFlight;
+    if (isLarge && this.#passages > 0 && this.#passages + passages > maxPassagesInFlight)
       throw new NotServed(503, `The searches under way ask for ${this.#passages} of ${maxPassagesInFlight} passages.`);
     metrics.requests++;
     metrics.queries += asked.queries.length;
