@@ -31,3 +31,14 @@ export function jsonLine(value: unknown): string {
   const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return `${JSON.stringify(value).replace(everyControl, escaped)}\n`;
 }
+
+/** On one line, without controls and direction marks. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, " ");
+}
+
+/** One word of a command line. */
+export function shellWord(text: string): string {
+  const line = oneLine(text);
+  return /^[\w@%+=:,./-]+$/.test(line) ? line : `'${line.replaceAll("'", "'\\''")}'`;
+}

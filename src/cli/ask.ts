@@ -6,14 +6,7 @@ import type { Trajectory } from "../types.js";
 import { newestRun } from "./run-models.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import {
-  addRunOptions,
-  configOfModel,
-  integer,
-  numberOption,
-  warnAboutPrompt,
-  type ModelOptions,
-} from "./run-options.js";
+import { addRunOptions, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
@@ -46,7 +39,6 @@ export const askVerb: Verb = {
     const options = given as unknown as Options;
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
     const asked = await fetchModel(terminal, await configOfModel({ ...options, run }, terminal));
-    await warnAboutPrompt(asked, terminal);
     terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
     const started = performance.now();

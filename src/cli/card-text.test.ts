@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { modelCard } from "./model-card.js";
-import { inlineCode, plainText, pythonText, shellWord, tableCell, yamlText } from "./card-text.js";
+import { shellWord } from "../printable.js";
+import { inlineCode, plainText, pythonText, tableCell, yamlText } from "./card-text.js";
 
 const hostile = "a`b``c\n---\ntags: [x]\u2028| <img src=x> \"); import os #\u202e'$(x)";
 
 describe("names in a model card", () => {
   it("end no line", () => {
-    for (const write of [inlineCode, plainText, pythonText, shellWord, tableCell, yamlText])
+    for (const write of [inlineCode, plainText, pythonText, tableCell, yamlText])
       expect(write(hostile)).not.toMatch(/[\n\r\u2028\u202e]/);
   });
 

@@ -1,9 +1,5 @@
 /** @file Names of files, models and data sets as text of a model card: whatever they hold, they end no line, block or string and begin no markup. */
-
-/** On one line, without controls and direction marks. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, " ");
-}
+import { oneLine } from "../printable.js";
 
 /** Words of Markdown that are no markup. */
 export function plainText(text: string): string {
@@ -33,10 +29,4 @@ export function yamlText(text: string): string {
 /** A string of Python. */
 export function pythonText(text: string): string {
   return JSON.stringify(oneLine(text));
-}
-
-/** One word of a command line. */
-export function shellWord(text: string): string {
-  const line = oneLine(text);
-  return /^[\w@%+=:,./-]+$/.test(line) ? line : `'${line.replaceAll("'", "'\\''")}'`;
 }

@@ -4,7 +4,7 @@ import { atlasDemo } from "../recipes/search-r1/recipe.js";
 import { renderTrace } from "../rollout/trace.js";
 import { mergeConfig, type Config, type ConfigInput } from "../train/config/config.js";
 import { attemptPairs, type AttemptPair } from "../train/report/gain.js";
-import type { TestReports, TrainResult } from "../train/result.js";
+import { isUntrained, type TestReports, type TrainResult } from "../train/result.js";
 import { addFaithful, collect, configOver, keyOption, withoutUndefined } from "./run-options.js";
 import { exitStatusOf, interruptedAnswer, printNext, printGain, printReports, printRun } from "./run-result.js";
 import { count, duration } from "./terminal/format.js";
@@ -72,7 +72,10 @@ export const demoVerb: Verb = {
     await printTranscripts(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [
-      ['npx sleuth ask "What is the capital of Peru?"', "ask the model you have just trained"],
+      [
+        'npx sleuth ask "What is the capital of Peru?"',
+        isUntrained(result) ? "ask the model" : "ask the model you have just trained",
+      ],
       [`npx sleuth eval --run ${result.folder} --split validation`, "other questions"],
       ["npx sleuth demo --no-search", "the control: what is learned without searching"],
       ["npx sleuth train --questions q.jsonl --corpus passages.jsonl", "your own corpus; README.md has the steps"],

@@ -12,7 +12,7 @@ import { loadSplits } from "../train/parts.js";
 import type { Question } from "../types.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, configOfModel, integer, warnAboutPrompt, type ModelOptions } from "./run-options.js";
+import { addRunOptions, configOfModel, integer, type ModelOptions } from "./run-options.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";
@@ -51,7 +51,6 @@ export const evalVerb: Verb = {
   async run(terminal, given) {
     const options = given as unknown as Options;
     const config = await fetchModel(terminal, await configOfModel(options, terminal));
-    await warnAboutPrompt(config, terminal);
     const questions = await questionsFor(config, options);
     if (questions.length === 0)
       throw new UserError(

@@ -10,8 +10,8 @@ import { requireWhole, stepsBehind } from "../train/checkpoint.js";
 import type { Config } from "../train/config/config.js";
 import { modelFolder } from "../train/model-folder.js";
 import { readResult, type TestReports } from "../train/result.js";
-import { readRunConfig, readStarts, type RunKind, type Start } from "../train/run-folder.js";
-import { isRun, modelOfRun, runAround } from "./run-models.js";
+import { readRunConfig, readStarts, type RunKind, type Start, isRun, runAround } from "../train/run-folder.js";
+import { modelOfRun } from "./run-models.js";
 
 export interface ExportedModel {
   /** As it was given; of a model of the Hub with its commit. */

@@ -7,8 +7,9 @@ import { evaluationMarkdown } from "../eval/table.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
-import { inlineCode, plainText, pythonText, shellWord, tableCell, yamlText } from "./card-text.js";
-import { runAround } from "./run-models.js";
+import { shellWord } from "../printable.js";
+import { inlineCode, plainText, pythonText, tableCell, yamlText } from "./card-text.js";
+import { runAround } from "../train/run-folder.js";
 import type { ExportedRun } from "./exported.js";
 import { count, duration } from "./terminal/format.js";
 
@@ -124,7 +125,8 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
       ["Learning rate", `${sft.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
     );
   }
-  if (step !== undefined) rows.push(["Checkpoint", `after ${plural(step, "step")}`]);
+  if (step !== undefined)
+    rows.push(["Checkpoint", step === 0 ? "as before training" : `after ${plural(step, "step")}`]);
   if (outcome) rows.push(["Run", `${plural(outcome.steps, "step")}, ${duration(outcome.seconds * 1000)} of training`]);
   const last = starts.at(-1);
   if (last) {

@@ -1,4 +1,4 @@
-/** @file The models of run folders: a run's best or last one, the newest run that has one, the run that a model was made in. */
+/** @file The models of run folders: a run's best or last one, the newest run that has one. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
@@ -34,17 +34,4 @@ export function newestRun(folder = "runs"): string | undefined {
 
 function bestOf(run: string): string {
   return path.join(run, "best");
-}
-
-/** Whether the folder is that of a run. */
-export function isRun(folder: string): boolean {
-  return existsSync(path.join(folder, "run.json"));
-}
-
-/** The run of `RUN/best` or `RUN/checkpoints/step-N/policy`. */
-export function runAround(location: string): string | undefined {
-  const up = /[\\/](best|checkpoints[\\/]step-\d+[\\/]policy)$/.exec(path.resolve(location));
-  if (!up) return undefined;
-  const run = path.resolve(location).slice(0, up.index);
-  return isRun(run) ? run : undefined;
 }

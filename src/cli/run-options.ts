@@ -15,12 +15,11 @@ import {
   type ConfigInput,
 } from "../train/config/config.js";
 import { fields, groupHelp } from "../train/config/fields.js";
-import { shellWord } from "./card-text.js";
 import { optionOf } from "./options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { modelOfRun, runAround } from "./run-models.js";
+import { modelOfRun } from "./run-models.js";
 
 export interface RunOptions {
   config?: string;
@@ -123,26 +122,6 @@ export async function configOf(
 export function configOver(base: ConfigInput, options: RunOptions, flags: ConfigInput = {}): Config {
   const merged = [runFlags(options), flags].reduce(mergeConfig, base);
   return parseConfig(applySets(merged, options.set ?? []));
-}
-
-/** Says so when a run's model would read another prompt than the one it was trained with: most likely a setting was forgotten. */
-export async function warnAboutPrompt({ model, rollout }: Config, terminal: Terminal): Promise<void> {
-  const run = runAround(model.folder);
-  if (run === undefined) return;
-  const trained = await readRunConfig(run).then(
-    ({ rollout: ofRun }) => ofRun,
-    () => undefined,
-  );
-  // A run whose configuration cannot be read has a model all the same.
-  if (trained === undefined) return;
-  const sets = (["protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
-    const [before, now] = [trained, rollout].map(({ [key]: value }) =>
-      typeof value === "string" ? value : JSON.stringify(value),
-    );
-    return before === now ? [] : [`--set ${shellWord(`rollout.${key}=${before}`)}`];
-  });
-  if (sets.length > 0)
-    terminal.note(`The model was trained with another prompt than it is given now. As it knows it: ${sets.join(" ")}`);
 }
 
 /** What the shared flags set. */

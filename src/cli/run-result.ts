@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { evaluationTable } from "../eval/table.js";
 import { attemptPairs, exactMatchOf, pairedGain } from "../train/report/gain.js";
-import type { TrainResult } from "../train/result.js";
+import { isUntrained, type TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
 import { duration } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -47,12 +47,23 @@ function signed(value: number): string {
 /** How a run ended, and what lies in its folder. */
 export function printRun(terminal: Terminal, result: TrainResult): void {
   const { bold } = terminal.colors;
-  const kept = result.best === null ? "" : `, best checkpoint of step ${result.best.step}`;
+  const { best } = result;
+  const kept =
+    best === null
+      ? ""
+      : isUntrained(result)
+        ? ", no checkpoint better than the model before it"
+        : `, best checkpoint of step ${best.step}`;
   terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
   printWatch(terminal, result);
   printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
-    ["best", "the best model; sleuth export writes it for other tools"],
+    [
+      "best",
+      isUntrained(result)
+        ? "the model as it was before training: no checkpoint was better"
+        : "the best model; sleuth export writes it for other tools",
+    ],
     ["checkpoints", "where the run goes on"],
     ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],

@@ -3,6 +3,7 @@ import path from "node:path";
 import { UserError } from "../errors.js";
 import { mergeConfig, type Config } from "../train/config/config.js";
 import { readRunConfig } from "../train/run-folder.js";
+import { isUntrained } from "../train/result.js";
 import { sft, type SftEvent, type SftResult } from "../train/sft/sft.js";
 import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
@@ -12,7 +13,6 @@ import {
   configOf,
   configOver,
   keyOption,
-  warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
@@ -68,7 +68,6 @@ export const sftVerb: Verb = {
   },
   async run(terminal, given) {
     const config = await fetchModel(terminal, await configFor(given as Options, terminal));
-    await warnAboutPrompt(config, terminal);
     const panel = new SftPanel(terminal);
     let memory: MemoryPlan | undefined;
     const onEvent = (event: SftEvent): void => {
@@ -116,7 +115,12 @@ function finished(terminal: Terminal, config: Config, result: SftResult): VerbAn
     );
   printFiles(terminal, result.folder, [
     ["curve.html", "the loss (curve.svg: the picture alone)"],
-    ["best", "the best model: a model folder, or the adapter where one was trained"],
+    [
+      "best",
+      isUntrained(result)
+        ? "the model as it was before training: no checkpoint was better"
+        : "the best model: a model folder, or the adapter where one was trained",
+    ],
     ["checkpoints", "where the run goes on"],
     ["trajectories", "some transcripts as they were learned, prompt and masks included"],
     ["metrics.jsonl", "every number of every step"],

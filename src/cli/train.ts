@@ -15,7 +15,6 @@ import {
   configOver,
   keyOption,
   presetHelp,
-  warnAboutPrompt,
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
@@ -73,7 +72,6 @@ export const trainVerb: Verb = {
   async run(terminal, given) {
     const options = given as Options;
     const config = await fetchModel(terminal, await configFor(options, terminal));
-    await warnAboutPrompt(config, terminal);
     let memory: MemoryPlan | undefined;
     const result = await runTraining(terminal, config, (plan) => {
       memory = plan;

@@ -92,15 +92,15 @@ export async function settleBudgets(
 }
 
 function describe({ rollout, search }: Config, { fitting, passageTokens }: MeasuredBudgets, count: number): Notice {
-  const many = search.topK === 1 ? "" : ` (${search.topK} of them a search)`;
+  const many = search.topK === 1 ? "" : ` each, ${search.topK} a search`;
   const budgets = `rollout.maxObservationTokens=${rollout.maxObservationTokens}, rollout.maxTokens=${rollout.maxTokens}`;
   if (fitting >= 0.99)
     return {
       kind: "note",
-      message: `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, by ${count} of them: ${budgets}.`,
+      message: `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, measured on ${count}: ${budgets}.`,
     };
   const message =
-    `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, but ${budgets} leaves room for ${Math.floor(100 * fitting)} % of them, by ${count}: the others ` +
+    `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, but ${budgets} leaves room for ${Math.floor(100 * fitting)} % of them (measured on ${count}): the others ` +
     "are never read. Raise rollout.maxTokens where it is set, index shorter passages (sleuth index --chunk), ask for fewer (search.topK), or take a model with a longer context.";
   return { kind: "warning", message };
 }

@@ -8,7 +8,8 @@ import type { Config, ConfigInput } from "./config/config.js";
 import { settleConfig } from "./model-folder.js";
 import { openPolicy, openTask, withinHops, type GivenParts } from "./parts.js";
 import { requireQuestions } from "./questions.js";
-import type { OnNotice } from "./notices.js";
+import { noticeToProcess, warnOf, type OnNotice } from "./notices.js";
+import { tooSmall } from "./step-warnings.js";
 import type { MemoryPlan } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
@@ -37,7 +38,7 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
   const asked = await settleConfig(input, options);
   const questions = (options.questions ?? (await questionsToEvaluate(asked))).slice(0, limit);
   requireQuestions(questions, "The set to evaluate");
-  const { onNotice } = options;
+  const { onNotice = noticeToProcess } = options;
   const task = await openTask(asked, options, { questions, onNotice, signal });
   const { config } = task;
   try {
@@ -53,6 +54,8 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
       });
     try {
       const greedy = await at("greedy");
+      const attempts = greedy.records.map(({ trajectory }) => trajectory);
+      warnOf(onNotice, ...Object.values(tooSmall(config, attempts, "the evaluation")));
       return config.train.evalModes === "greedy" ? { greedy } : { greedy, sampled: await at("sampled") };
     } finally {
       await policy.close();

@@ -87,7 +87,11 @@ async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
   };
   const shown = groups.slice(0, config.train.saveTrajectories);
   if (shown.length > 0) await saveTrajectories(run.folder, step, shown);
-  warnOfStep(run, step, metrics, groups);
+  warnOfStep(
+    run,
+    step,
+    groups.flatMap(({ trajectories_G }) => trajectories_G),
+  );
   const steps = stepsToTake(config);
   emit({ kind: "step", step, steps, metrics, groups, secondsLeft: secondsLeft(config, steps, { step, seconds }) });
   return { ...before, step, drawn, seconds, algorithm: update.state, pending: metrics };

@@ -1,9 +1,11 @@
 /** @file What a run says before it begins: what was measured, and settings that fit together but most likely are a mistake. */
 import { buildAtlas } from "../data/atlas/atlas.js";
+import { shellWord } from "../printable.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Question, Tokenizer } from "../types.js";
 import type { Config } from "./config/config.js";
 import type { OpenedSearch } from "./parts.js";
+import { readRunConfig, runAround } from "./run-folder.js";
 
 /** Something to know that does not stop the work. A warning asks for a decision, a note does not. */
 export interface Notice {
@@ -21,8 +23,10 @@ export const noticeToProcess: OnNotice = ({ kind, message }) => {
 /** How many questions or passages are looked at to know whose they are; one question alone says nothing. */
 const looks = 8;
 
-function areBuiltIn(questions: readonly Question[]): boolean {
-  return questions.slice(0, looks).every(({ source }) => source?.startsWith("atlas-"));
+type Asked = Pick<Question, "id" | "source">;
+
+function areBuiltIn(questions: readonly Asked[]): boolean {
+  return questions.slice(0, looks).every(({ id, source = id }) => /^atlas-(train|validation|test)\b/.test(source));
 }
 
 /**
@@ -31,7 +35,7 @@ function areBuiltIn(questions: readonly Question[]): boolean {
  */
 export async function mismatch(
   { data }: Pick<Config, "data">,
-  questions: readonly Question[],
+  questions: readonly Asked[],
   { passages, isBuiltIn }: Pick<OpenedSearch, "passages" | "isBuiltIn">,
 ): Promise<string | null> {
   const isLocal = isBuiltIn || data.index !== "" || passages !== undefined;
@@ -53,10 +57,35 @@ function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, number) => number);
 }
 
+/** A run's model that would read another prompt than the one it was trained with: most likely a setting was forgotten. Null where it does not. */
+export async function otherPrompt({ model, rollout }: Pick<Config, "model" | "rollout">): Promise<string | null> {
+  const run = runAround(model.folder);
+  if (run === undefined) return null;
+  const trained = await readRunConfig(run).then(
+    ({ rollout: ofRun }) => ofRun,
+    () => undefined,
+  );
+  // A run whose configuration cannot be read has a model all the same.
+  if (trained === undefined) return null;
+  const sets = (["protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
+    const [before, now] = [trained, rollout].map(({ [key]: value }) =>
+      typeof value === "string" ? value : JSON.stringify(value),
+    );
+    return before === now ? [] : [`--set ${shellWord(`rollout.${key}=${before}`)}`];
+  });
+  if (sets.length === 0) return null;
+  return `The model was trained with another prompt than it is given now. As it knows it: ${sets.join(" ")}`;
+}
+
+/** Tells of everything that is not null. */
+export function warnOf(onNotice: OnNotice, ...messages: readonly (string | null)[]): void {
+  for (const message of messages) if (message !== null) onNotice({ kind: "warning", message });
+}
+
 /** The shipped model, or what was trained from it, on other questions than the built-in world's; null where it is not. */
 export function wrongModel(
   { model }: Pick<Config, "model">,
-  questions: readonly Question[],
+  questions: readonly Asked[],
   tokenizer: Tokenizer,
 ): string | null {
   if (protocolFor(tokenizer) !== "atlas" || areBuiltIn(questions)) return null;

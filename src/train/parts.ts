@@ -34,7 +34,7 @@ import type { Question, StoredPassage } from "../types.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { settleBudgets, withLeastBudgets, type ModelFacts } from "./budgets.js";
 import { locateModel, readModel } from "./model-folder.js";
-import { mismatch, noticeToProcess, type OnNotice } from "./notices.js";
+import { mismatch, noticeToProcess, otherPrompt, warnOf, type OnNotice } from "./notices.js";
 import { openReward } from "./open-reward.js";
 import { rolloutSettings } from "./rollout-settings.js";
 import { requireQuestions, splitQuestions, type QuestionSplits } from "./questions.js";
@@ -226,8 +226,7 @@ async function settle(
   search: OpenedSearch,
   { questions, onNotice = noticeToProcess, signal }: Occasion,
 ): Promise<Config> {
-  const doubt = await mismatch(config, questions, search);
-  if (doubt !== null) onNotice({ kind: "warning", message: doubt });
+  warnOf(onNotice, await mismatch(config, questions, search), parts.policy ? null : await otherPrompt(config));
   const model = async (): Promise<ModelFacts> => parts.policy ?? readModel(config.model.folder, { signal });
   const settled = await settleBudgets(config, { search, questions, model, signal });
   if (settled.notice !== undefined) onNotice(settled.notice);

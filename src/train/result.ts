@@ -36,6 +36,17 @@ export interface TrainResult {
   peakMemoryMb: number;
 }
 
+/** Whether what a run keeps as its best checkpoint is the model that it began with: no evaluation found that training made it better. */
+export function isUntrained({ best }: Pick<TrainResult, "best">): boolean {
+  return best?.step === 0;
+}
+
+/** What is kept, for tables. */
+export function bestInWords(best: BestScore | null): string {
+  if (best === null) return "none";
+  return best.step === 0 ? "none better than the model before training, which is kept" : `step ${best.step}`;
+}
+
 /** Writes `result.json`. */
 export async function saveResult(result: { folder: string }): Promise<void> {
   await writeFileDurably(path.join(result.folder, "result.json"), JSON.stringify(result, null, 2) + "\n");

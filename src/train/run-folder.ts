@@ -320,3 +320,16 @@ export async function saveTrajectories(folder: string, step: number, groups: rea
     throw writeError(file, error, "Make room, then start the same run again: it continues from its last checkpoint.");
   }
 }
+
+/** Whether the folder is that of a run. */
+export function isRun(folder: string): boolean {
+  return existsSync(path.join(folder, "run.json"));
+}
+
+/** The run of `RUN/best` or `RUN/checkpoints/step-N/policy`. */
+export function runAround(location: string): string | undefined {
+  const up = /[\\/](best|checkpoints[\\/]step-\d+[\\/]policy)$/.exec(path.resolve(location));
+  if (!up) return undefined;
+  const run = path.resolve(location).slice(0, up.index);
+  return isRun(run) ? run : undefined;
+}

@@ -14,7 +14,6 @@ export function rolloutMetrics(
 ): MetricValues {
   const trajectories = groups.flatMap((group) => group.trajectories_G);
   const searches = trajectories.flatMap((trajectory) => trajectory.searches);
-  const turns = trajectories.flatMap(({ segments }) => segments.filter(({ role }) => role === "policy")).length;
   const finish = Object.entries(finishShares(trajectories)).map(([reason, share]) => [`finish/${reason}`, share]);
   const logprobs = trajectories.flatMap(logprobsOf);
   const matches = groups.flatMap((group) =>
@@ -33,7 +32,7 @@ export function rolloutMetrics(
     "passages/omittedShare": omittedShare(searches),
     "passages/sanitized": mean(searches.map((search) => search.sanitized)),
     ...(Object.fromEntries(finish) as MetricValues),
-    "turns/cut": sum(trajectories.map(({ cutTurns = 0 }) => cutTurns)) / Math.max(1, turns),
+    "turns/cut": cutShare(trajectories),
     ...formMetrics(trajectories, task),
     "tokens/policy": logprobs.length / trajectories.length,
     "tokens/total": mean(trajectories.map(tokenCount)),
@@ -46,8 +45,14 @@ export function rolloutMetrics(
   };
 }
 
+/** Of the policy's turns, those that were cut at the most tokens of a turn; 0 where there are none. */
+export function cutShare(trajectories: readonly Trajectory[]): number {
+  const turns = trajectories.flatMap(({ segments }) => segments.filter(({ role }) => role === "policy")).length;
+  return sum(trajectories.map(({ cutTurns = 0 }) => cutTurns)) / Math.max(1, turns);
+}
+
 /** Of the passages that came up, those that were left out; 0 where none did. */
-function omittedShare(searches: readonly SearchCall[]): number {
+export function omittedShare(searches: readonly SearchCall[]): number {
   const omitted = sum(searches.map(({ omittedPassages }) => omittedPassages));
   return omitted / Math.max(1, omitted + sum(searches.map(({ passages }) => passages.length)));
 }

@@ -31,7 +31,7 @@ function warningsOf(...steps: Group[]): string[] {
   const config = parseConfig({ rollout: { maxObservationTokens: 160, maxTokens: 700 } });
   const run = { config, emit } as unknown as Run;
   for (const [index, group] of steps.entries()) {
-    warnOfStep(run, index + 1, rolloutMetrics([group], { exactMatch: () => 0 }), [group]);
+    warnOfStep(run, index + 1, group.trajectories_G);
   }
   return warnings;
 }

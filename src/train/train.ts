@@ -10,10 +10,10 @@ import { savedReports, testReports } from "./evaluations.js";
 import { runLoop } from "./loop.js";
 import { settleConfig } from "./model-folder.js";
 import { hasAuto } from "./budgets.js";
-import { noticeToProcess, wrongModel, type OnNotice } from "./notices.js";
+import { noticeToProcess, warnOf, wrongModel, type OnNotice } from "./notices.js";
 import { algorithmOf, loadSplits, openPolicy, openTask, requireOwnLora, type GivenParts } from "./parts.js";
 import { writeReport } from "./report/report.js";
-import { peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
+import { isUntrained, peakMemoryMb, readResult, saveResult, type TrainResult } from "./result.js";
 import { inRunFolder, readRunConfig, withRunFolder, writeRunConfig } from "./run-folder.js";
 import { isAbortOf, type OnEvent, type Run, type TrainParts } from "./run.js";
 import { isOutOfTime, stepsToTake } from "./schedule.js";
@@ -86,8 +86,8 @@ async function withParts<T>(
     const algorithm = given.algorithm ?? (hasAuto(asked) ? algorithmOf(config) : early);
     const policy = await openPolicy(config, given);
     try {
-      const wrong = given.policy === undefined ? wrongModel(config, splits.questions, policy.value.tokenizer) : null;
-      if (wrong !== null) given.onNotice({ kind: "warning", message: wrong });
+      if (given.policy === undefined)
+        warnOf(given.onNotice, wrongModel(config, splits.questions, policy.value.tokenizer));
       requireCapabilities(policy.value, algorithm);
       for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
       return await use({ policy: policy.value, task: task.value, algorithm, ...splits }, config);
@@ -178,6 +178,10 @@ async function loadBest(run: Run, state: TrainState): Promise<BestScore | null> 
   return best;
 }
 
+const noBetter =
+  "No evaluation on validation questions was better than the first: what is kept in best/ is the model as it was before training. " +
+  "Look at em/train and reward/mean in the curve; more steps, another learning rate or more validation questions (train.evalSize) may show a gain.";
+
 async function finish(
   run: Run,
   state: TrainState,
@@ -195,6 +199,7 @@ async function finish(
     ...reports,
     peakMemoryMb: peakMemoryMb(),
   };
+  if (isUntrained(result) && state.step > 0) run.emit({ kind: "warning", message: noBetter });
   await writeReport(result);
   await saveResult(result);
   run.emit({ kind: "end", result });

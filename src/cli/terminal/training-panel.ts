@@ -12,7 +12,7 @@ const activities: Readonly<Record<Phase, string>> = {
   rollout: "attempting questions",
   validation: "validating",
   before: "testing before training",
-  after: "testing the best checkpoint",
+  after: "testing the checkpoint that is kept",
 };
 
 /** Draws the events of a run. Give `onEvent` to `train`, and call `stop` when it is over. */

@@ -4,7 +4,7 @@ import { formatShare } from "../../eval/table.js";
 import { writeFileDurably } from "../../files/durable.js";
 import { readMetrics } from "../metrics-file.js";
 import { curveHtml, curveSvg } from "./plot.js";
-import type { TestReports, TrainResult } from "../result.js";
+import { bestInWords, type TestReports, type TrainResult } from "../result.js";
 
 /** Draws the curve of a run that ended. */
 export async function writeReport(result: TrainResult): Promise<void> {
@@ -14,7 +14,7 @@ export async function writeReport(result: TrainResult): Promise<void> {
     ...testRows("after", result.after),
     [
       "best checkpoint",
-      result.best === null ? "none" : `step ${result.best.step}, validation score ${result.best.score.toFixed(3)}`,
+      bestInWords(result.best) + (result.best === null ? "" : `, validation score ${result.best.score.toFixed(3)}`),
     ],
     ["peak memory", `${result.peakMemoryMb} MB`],
   ];

@@ -20,11 +20,11 @@ import { withBudgetsOf, type Config, type ConfigInput } from "../config/config.j
 import { appendMetrics, readMetrics } from "../metrics-file.js";
 import type { MetricValues } from "../metrics.js";
 import { readModel, settleConfig } from "../model-folder.js";
-import { noticeToProcess, type Notice } from "../notices.js";
+import { noticeToProcess, otherPrompt, warnOf, wrongModel, type Notice } from "../notices.js";
 import { openPolicy, requireOwnLora } from "../parts.js";
 import { drawItems } from "../questions.js";
 import { writePictures } from "../report/report.js";
-import { peakMemoryMb, readResult, saveResult } from "../result.js";
+import { bestInWords, peakMemoryMb, readResult, saveResult } from "../result.js";
 import { inRunFolder, saveTrajectories, withRunFolder, writeRunConfig } from "../run-folder.js";
 import { isAbortOf, type Run } from "../run.js";
 import { isOutOfTime, learningRateAt, secondsLeft } from "../schedule.js";
@@ -98,6 +98,11 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
         : { transcripts: [...options.transcripts], notTaken: 0 };
     if (options.policy === undefined) await requireOwnLora(begun);
     const model = options.policy ?? (await readModel(begun.model.folder, { signal: options.signal }));
+    if (options.policy === undefined) {
+      const isBuiltIn = options.transcripts === undefined && begun.sft.transcripts === "atlas";
+      const wrong = isBuiltIn ? null : wrongModel(begun, loaded.transcripts, model.tokenizer);
+      warnOf(emit, await otherPrompt(begun), wrong);
+    }
     const prepared = await prepare(begun, model, loaded, emit);
     const config = withBudgetsOf(begun, { rollout: { ...begun.rollout, ...budgetsNeeded(all(prepared)) } });
     const policy = await openPolicy(config, options, "supervision");
@@ -376,7 +381,7 @@ async function draw(result: SftResult): Promise<void> {
     ["transcripts set aside", String(result.transcripts.validation)],
     ["their loss before", nats(result.validation.before)],
     ["their loss at the best checkpoint", nats(result.validation.best)],
-    ["best checkpoint", result.best === null ? "none" : `step ${result.best.step}`],
+    ["best checkpoint", bestInWords(result.best)],
     ["peak memory", `${result.peakMemoryMb} MB`],
   ]);
 }

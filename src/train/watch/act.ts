@@ -1,6 +1,6 @@
 /** @file What the collapse watch does to a run: it reports, it keeps something to go back to, it rolls back, it stops. */
 import path from "node:path";
-import { copyBest, readBest, saveBest, type TrainState } from "../checkpoint.js";
+import { type BestScore, copyBest, readBest, saveBest, type TrainState } from "../checkpoint.js";
 import type { MetricLine, MetricValues } from "../metrics.js";
 import type { Run } from "../run.js";
 import { DivergedError } from "../update.js";
@@ -139,11 +139,16 @@ function stopMessage(run: Run, state: TrainState, { cause, signals }: Decision):
       : rollbacks >= maxRollbacks
         ? ` It was rolled back ${rollbacks} times, which is all that watch.maxRollbacks=${maxRollbacks} allows.`
         : " There is nothing to roll back to.";
-  const kept = state.best === null ? "" : ` The best checkpoint, of step ${state.best.step}, is kept.`;
+  const kept = state.best === null ? "" : ` ${keptInWords(state.best)}`;
   return (
     `The collapse watch stopped the run after step ${state.step}: ${cause}.${because}${kept} ` +
     `Next: start a new run. ${advice[signals[0]]} To go on with this one regardless, set watch.action=warn.`
   );
+}
+
+function keptInWords(best: BestScore): string {
+  if (best.step === 0) return "The model as it was before training is kept: no checkpoint was better.";
+  return `The best checkpoint, of step ${best.step}, is kept.`;
 }
 
 const slower = "Lower optimizer.learningRate, or train.epochs and train.updatesPerBatch.";
