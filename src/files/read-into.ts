@@ -1,7 +1,23 @@
-/** @file Filling a buffer from a place in a file. */
-import type { FileHandle } from "node:fs/promises";
+/** @file Reading a file by places. */
+import { open, type FileHandle } from "node:fs/promises";
+import { UserError } from "../errors.js";
+import { requireRegular } from "./regular.js";
 
-/** Reads `bytes.length` bytes from `position` on; throws `onEnd()` when the file ends before. */
+/**
+ * Opens a file to read from. The caller closes it.
+ * @throws UserError when there is none, or something else in its place: a folder, a pipe, a device
+ */
+export async function openToRead(file: string): Promise<FileHandle> {
+  await requireRegular(file);
+  const handle = await open(file, "r").catch((cause: Error) => {
+    throw new UserError(`Cannot open ${file}: ${cause.message}. Check the path.`, { cause });
+  });
+  if (!(await handle.stat()).isDirectory()) return handle;
+  await handle.close();
+  throw new UserError(`Cannot open ${file}: it is a folder, and a file was expected. Check the path.`);
+}
+
+/** Fills `bytes` from `position` on; throws `onEnd()` when the file ends before. */
 export async function readInto(
   handle: FileHandle,
   bytes: Uint8Array,

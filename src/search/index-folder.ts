@@ -22,8 +22,7 @@ export function areOffsets(offsets: Uint32Array | Float64Array, end: number): bo
   let before = 0;
   if (offsets[0] !== 0 || offsets[offsets.length - 1] !== end) return false;
   for (const offset of offsets) {
-    // NaN is not.
-    if (!(offset >= before)) return false;
+    if (!Number.isInteger(offset) || offset < before) return false;
     before = offset;
   }
   return true;

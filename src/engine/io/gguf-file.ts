@@ -2,13 +2,12 @@
  * @file The GGUF format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata, places of tensors, then packed
  * numbers. Metadata is read at once; tensors are read one by one and unpacked in pieces, so memory stays at what the caller holds.
  */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { gguf, GGMLQuantizationType, type GGUFParseOutput } from "@huggingface/gguf";
 import { UserError } from "../../errors.js";
 import { elementCount } from "../model/parameters.js";
 import { blockTypes, type BlockType } from "./gguf-blocks.js";
-import { readInto } from "../../files/read-into.js";
-import { requireRegular } from "../../files/regular.js";
+import { openToRead, readInto } from "../../files/read-into.js";
 
 /** Bytes unpacked at a time. */
 const pieceBytes = 1 << 20;
@@ -38,10 +37,7 @@ export class GgufFile implements GgufHeader {
 
   /** @throws UserError when the file is missing, truncated, malformed or of a kind that is not supported */
   static async open(file: string): Promise<GgufFile> {
-    await requireRegular(file);
-    const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
-      throw new UserError(`Cannot open ${file}: ${error.message}. Check the path.`, { cause: error });
-    });
+    const handle = await openToRead(file);
     try {
       const { size } = await handle.stat();
       const { fields, tensors } = checkedHeader(file, await parse(file, handle, size), size);

@@ -43,9 +43,10 @@ export function limitedTokenizer(json: object, source: string, milliseconds = de
       );
     }
   };
-  const encode: LimitedTokenizer["encode"] = (text, options) => inner.encode(text, options).ids as number[];
+  const encode: LimitedTokenizer["encode"] = (text, options) =>
+    usable(source, () => inner.encode(text, options).ids as number[]);
   const decode: LimitedTokenizer["decode"] = (ids) =>
-    inner.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    usable(source, () => inner.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false }));
   return {
     encode: isQuick.encode
       ? encode
@@ -73,12 +74,25 @@ function open(json: object, source: string): Opened {
       isQuick: { encode: isQuick, decode: isKnown(decoder) },
     };
   } catch (cause) {
-    throw new UserError(
-      `${source} cannot be used: ${(cause as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is ` +
-        "not supported has to be converted there.",
-      { cause },
-    );
+    throw unusable(source, cause);
   }
+}
+
+/** The library finds out that a part of a file is no such part when it first uses it. */
+function usable<T>(source: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw unusable(source, cause);
+  }
+}
+
+function unusable(source: string, cause: unknown): UserError {
+  return new UserError(
+    `${source} cannot be used: ${(cause as Error).message}. Copy it again from the model's source; a tokenizer of a kind that is ` +
+      "not supported has to be converted there.",
+    { cause },
+  );
 }
 
 /** The library's `Digits` knows 0 to 9 only, but the models that use it were trained with a cut at every digit of Unicode, ² and ½ included. */

@@ -8,8 +8,7 @@ import { z } from "zod";
 import { UserError } from "../../errors.js";
 import { elementCount, parameter, type ParameterStore } from "../model/parameters.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./half-precision.js";
-import { readInto } from "../../files/read-into.js";
-import { requireRegular } from "../../files/regular.js";
+import { openToRead, readInto } from "../../files/read-into.js";
 
 /** The reference implementation's limit. */
 const maxHeaderBytes = 100_000_000;
@@ -56,10 +55,7 @@ export class SafetensorsFile {
 
   /** @throws UserError when the file is missing, truncated or malformed: with the file, the tensor and what to do */
   static async open(file: string): Promise<SafetensorsFile> {
-    await requireRegular(file);
-    const handle = await open(file, "r").catch((error: NodeJS.ErrnoException) => {
-      throw new UserError(`Cannot open ${file}: ${error.message}. Check the path.`, { cause: error });
-    });
+    const handle = await openToRead(file);
     try {
       return await SafetensorsFile.#read(file, handle);
     } catch (error) {

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { ModelConfig } from "../model/config.js";
 import { defaultTemplate, tokenText } from "./chat-template.js";
 import { readGgufConfig } from "./gguf-config.js";
+import { checkTokenizerJson } from "./tokenizer-check.js";
 import { GgufFile } from "./gguf-file.js";
 import { readGgufTokenizer } from "./gguf-tokenizer.js";
 import { readOptionalJson, readOptionalText, readRequiredJson } from "../../files/json-file.js";
@@ -68,10 +69,12 @@ export async function ggufTokenizerFiles(
 }
 
 async function readFolder(folder: string): Promise<TokenizerFiles> {
+  const file = path.join(folder, tokenizerFile);
   const tokenizer = await readRequiredJson(
-    path.join(folder, tokenizerFile),
+    file,
     "A model folder needs the tokenizer.json it was trained with; copy it from the model's source.",
   );
+  checkTokenizerJson(tokenizer, file);
   return { location: folder, tokenizer, settings: {}, generation: {}, ...(await readNeighbours(folder)) };
 }
 
@@ -98,7 +101,10 @@ async function withOwnFiles(files: TokenizerFiles, adapter: string | undefined):
   if (adapter === undefined) return files;
   const own = await readNeighbours(adapter);
   const tokenizer = await readOptionalJson(path.join(adapter, tokenizerFile));
-  if (tokenizer) return { ...files, ...own, tokenizer, location: adapter };
+  if (tokenizer) {
+    checkTokenizerJson(tokenizer, path.join(adapter, tokenizerFile));
+    return { ...files, ...own, tokenizer, location: adapter };
+  }
   return own.chatTemplate === undefined ? files : { ...files, chatTemplate: own.chatTemplate };
 }
 

@@ -72,19 +72,24 @@ export class TextModel {
     const { threads = Math.max(1, Math.floor(availableParallelism() / workers)) } = options;
     const data: TextModelData = { model, threads, recipe, maxTokens };
     const module = new URL("./worker", import.meta.url);
-    const pool = await WorkerPool.open<ModelTask, ModelAnswer>({
-      name: `${engine} model`,
-      module,
-      workers,
-      data,
-      isNative: true,
-    });
+    let pool: WorkerPool<ModelTask, ModelAnswer> | undefined;
     try {
+      pool = await WorkerPool.open<ModelTask, ModelAnswer>({
+        name: `${engine} model`,
+        module,
+        workers,
+        data,
+        isNative: true,
+      });
       const { width, pooling } = await pool.run(probe);
       return new TextModel(pool, { engine, workers, width, maxTokens, pooling });
     } catch (error) {
-      await pool.close();
-      throw error;
+      await pool?.close();
+      if (error instanceof UserError || !(error instanceof Error)) throw error;
+      const why = error.message.replace(/\.$/, "");
+      throw new UserError(`The model in ${model.folder} cannot be used: ${why}. Copy it again from its source.`, {
+        cause: error,
+      });
     }
   }
 

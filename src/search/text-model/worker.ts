@@ -1,6 +1,7 @@
 /** @file The worker behind `TextModel`: tokenizes, batches, runs the model, pools. */
 import path from "node:path";
 import type { Pair } from "../engine.js";
+import { checkTokenizerJson } from "../../engine/io/tokenizer-check.js";
 import { readRequiredJson } from "../../files/json-file.js";
 import { ModelSession, type ModelOutput } from "../../engine/runtime/model-session.js";
 import type { Feed } from "../../engine/runtime/session.js";
@@ -95,6 +96,7 @@ await serveTasks(async ({ model, threads, recipe, maxTokens }: TextModelData) =>
 async function openTokenizer({ folder, isLowerCase }: ModelFolder): Promise<TextTokenizer> {
   const file = path.join(folder, "tokenizer.json");
   const json = await readRequiredJson(file, "Copy it from the model's source.");
+  checkTokenizerJson(json, file);
   return new TextTokenizer(isLowerCase ? lowerCased(json) : json, file);
 }
 

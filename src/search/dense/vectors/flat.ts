@@ -2,11 +2,10 @@
  * @file Vectors in a flat file: NumPy's `.npy` (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html), versions 1 to 3,
  * float16, float32 or float64 in C order; or raw little-endian float32.
  */
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { float16ToFloat32 } from "../../../engine/io/half-precision.js";
 import { UserError } from "../../../errors.js";
-import { readInto } from "../../../files/read-into.js";
-import { requireRegular } from "../../../files/regular.js";
+import { openToRead, readInto } from "../../../files/read-into.js";
 import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 const bytesPerPiece = 8 << 20;
@@ -20,7 +19,7 @@ interface Layout {
 
 /** @throws UserError for a file that is no such array */
 export async function openNpy(path: string): Promise<VectorSource> {
-  const handle = await openFile(path);
+  const handle = await openToRead(path);
   try {
     return new FlatVectors(path, handle, await readHeader(path, handle));
   } catch (error) {
@@ -33,7 +32,7 @@ export async function openNpy(path: string): Promise<VectorSource> {
 export async function openRaw(path: string, dimensions: number): Promise<VectorSource> {
   if (!Number.isSafeInteger(dimensions) || dimensions < 1)
     throw new UserError(`${path}: raw vectors need their dimensions, a whole number like 768; got ${dimensions}.`);
-  const handle = await openFile(path);
+  const handle = await openToRead(path);
   const { size } = await handle.stat();
   if (size === 0 || size % (4 * dimensions) !== 0) {
     await handle.close();
@@ -123,11 +122,4 @@ async function readHeader(path: string, handle: FileHandle): Promise<Layout> {
 /** The file was cut off while it was open. */
 export function endedEarly(path: string): UserError {
   return new UserError(`${path} ended early while it was read. Copy it again.`);
-}
-
-export async function openFile(path: string): Promise<FileHandle> {
-  await requireRegular(path);
-  return open(path, "r").catch((cause: Error) => {
-    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
-  });
 }

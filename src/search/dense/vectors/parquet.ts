@@ -1,8 +1,8 @@
 /** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { UserError } from "../../../errors.js";
-import { readInto } from "../../../files/read-into.js";
-import { endedEarly, openFile } from "./flat.js";
+import { openToRead, readInto } from "../../../files/read-into.js";
+import { endedEarly } from "./flat.js";
 import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 export interface ParquetColumns {
@@ -23,11 +23,13 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
     import("hyparquet"),
     import("hyparquet-compressors"),
   ]);
-  const handle = await openFile(path);
+  const handle = await openToRead(path);
   const { size } = await handle.stat();
   const file: AsyncBuffer = {
     byteLength: size,
     async slice(start, end = size) {
+      // Places come from the file itself.
+      if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
       const bytes = new Uint8Array(end - start);
       await readInto(handle, bytes, start, () => endedEarly(path));
       return bytes.buffer;
@@ -49,6 +51,7 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
         rowStart: first,
         rowEnd: end,
       });
+      if (rows.length !== end - first) throw new Error(`the file has ${rows.length} of them`);
       return rows.map((row) => ({ id: row[id] as unknown, vector: row[vector] as unknown }));
     } catch (cause) {
       if (cause instanceof UserError) throw cause;
@@ -61,12 +64,21 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
     }
   };
   try {
-    const metadata = await parquetMetadataAsync(file).catch((cause: Error) => {
-      throw new UserError(`${path} is no Parquet file (${cause.message}). Check the path, or write it again.`, {
+    const damaged = (cause: unknown): UserError =>
+      new UserError(`${path} is no Parquet file (${(cause as Error).message}). Check the path, or write it again.`, {
         cause,
       });
+    const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
+      throw damaged(cause);
     });
-    const names = parquetSchema(metadata).children.map(({ element }) => element.name);
+    const groups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+    if (groups !== Number(metadata.num_rows)) throw damaged(new Error("its counts of rows differ"));
+    let names: string[];
+    try {
+      names = parquetSchema(metadata).children.map(({ element }) => element.name);
+    } catch (cause) {
+      throw damaged(cause);
+    }
     const id = chosen(path, names, [columns.id ?? "id"]);
     const vector = chosen(path, names, columns.vector === undefined ? usualVectors : [columns.vector]);
     const count = Number(metadata.num_rows);
