@@ -12,6 +12,7 @@ import { sourceCommit } from "../../src/train/run-folder.js";
 import type { Loader } from "./loader.js";
 import { loaders } from "./loaders.js";
 import { fuzzPassages } from "./passages.js";
+import { fuzzServer, serverRssLimitMb } from "./server.js";
 import { runWatched, type WatchedResult } from "./watched.js";
 
 interface Options {
@@ -41,7 +42,7 @@ const usualCount = 5000;
 const passageCount = 10_000;
 
 /** What is tried besides loaders. */
-const others: Readonly<Record<string, (options: Options) => Promise<Row>>> = { passages };
+const others: Readonly<Record<string, (options: Options) => Promise<Row[]>>> = { passages, server };
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -91,20 +92,38 @@ async function fuzzLoader(
   return row;
 }
 
-async function passages({ count = passageCount, seed }: Options): Promise<Row> {
+async function passages({ count = passageCount, seed }: Options): Promise<Row[]> {
   const started = performance.now();
   const { tried, leftOut, failures } = await fuzzPassages({ seed, count });
   for (const { reading, tokenizer, found } of failures.slice(0, 10))
     say(`passages: ${reading} with ${tokenizer}: ${found}`);
   const seconds = (performance.now() - started) / 1000;
-  return {
-    name: "passages",
-    cases: tried,
-    read: tried - leftOut,
-    refused: leftOut,
-    failures: failures.length,
-    seconds,
-  };
+  return [
+    { name: "passages", cases: tried, read: tried - leftOut, refused: leftOut, failures: failures.length, seconds },
+  ];
+}
+
+/** A row for each pattern of load; with a small `--count`, a hundredth of it. */
+async function server({ count = usualCount, seed }: Options): Promise<Row[]> {
+  const rows: Row[] = [];
+  const started = performance.now();
+  const { patterns } = await fuzzServer({ seed, short: count < usualCount });
+  const seconds = (performance.now() - started) / 1000 / patterns.length;
+  for (const { name, tried, failures, peakRssMb } of patterns) {
+    for (const failure of failures.slice(0, 10)) say(`server, ${name}: ${failure}`);
+    const isLarge = peakRssMb > serverRssLimitMb;
+    if (isLarge) say(`server, ${name}: the process took ${peakRssMb} MB`);
+    const failed = failures.length + (isLarge ? 1 : 0);
+    rows.push({
+      name: `server: ${name}`,
+      cases: tried,
+      read: tried - failures.length,
+      refused: 0,
+      failures: failed,
+      seconds,
+    });
+  }
+  return rows;
 }
 
 function cellsOf({ name, cases, read, refused, failures, seconds }: Row): string[] {
@@ -125,7 +144,7 @@ async function main(options: Options): Promise<void> {
     rows.push(await fuzzLoader(loader, options));
     say(cellsOf(rows.at(-1)!).join("  "));
   }
-  for (const [name, run] of Object.entries(others)) if (wanted(name)) rows.push(await run(options));
+  for (const [name, run] of Object.entries(others)) if (wanted(name)) rows.push(...(await run(options)));
   const failures = rows.reduce((sum, row) => sum + row.failures, 0);
   const heading = ["", "cases", "read", "refused", "failures", "time"];
   process.stdout.write(`${table([heading, ...rows.map(cellsOf)]).join("\n")}\n`);

@@ -8,6 +8,7 @@ import { copyFile, link, mkdir, readFile, readdir, rm, stat, utimes, writeFile }
 import os from "node:os";
 import path from "node:path";
 import { sleep } from "../async.js";
+import { UserError } from "../errors.js";
 
 export interface LockOwner {
   pid: number;
@@ -190,7 +191,9 @@ async function examine(
     if (owner === null) return { text, owner: ageMs > writingMs ? null : "unknown" };
     return { text, owner: ageMs <= oldestMs && isAlive(owner) ? owner : null };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "none";
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "none";
+    if (code === "EISDIR") throw new UserError(`${file} is a folder, where a lock file belongs. Remove it.`);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** @file Whether the parsed `tokenizer.json` of a stranger has the shape that its readers rely on. What its parts mean is the library's business. */
 import { z } from "zod";
 import { UserError } from "../../errors.js";
+import { kindOf } from "../../files/lines.js";
 import type { Json } from "../../files/json-file.js";
 
 const id = z.int().nonnegative();
@@ -71,7 +72,7 @@ function wrongVocabulary({ vocab, merges }: Json): string | undefined {
     if (!vocab.every(isPiece)) return '"model.vocab": a piece is no text with a score';
   } else {
     for (const value of Object.values(vocab))
-      if (!Number.isSafeInteger(value) || (value as number) < 0) return `"model.vocab": ${String(value)} is no id`;
+      if (!Number.isSafeInteger(value) || (value as number) < 0) return `"model.vocab": ${kindOf(value)} that is no id`;
   }
   if (merges === undefined || merges === null) return undefined;
   const isMerge = (merge: unknown): boolean =>

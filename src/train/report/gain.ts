@@ -1,7 +1,6 @@
 /** @file What training was worth: the same test questions before and after, question by question. */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { readOptionalText } from "../../files/json-file.js";
 import { bootstrapMean, type Estimate } from "../../eval/intervals.js";
 import { squad } from "../../rewards/answers.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
@@ -36,8 +35,9 @@ export async function attemptPairs(runFolder: string, mode: "greedy" | "sampled"
 
 async function readAttempts(runFolder: string, name: string): Promise<Map<string, TraceRecord> | null> {
   const file = path.join(runFolder, "evaluations", `${name}.jsonl`);
-  if (!existsSync(file)) return null;
-  const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line !== "");
+  const text = await readOptionalText(file);
+  if (text === undefined) return null;
+  const lines = text.split("\n").filter((line) => line !== "");
   const records = lines.map((line, index) => traceFromLine(line, `${file}:${index + 1}`));
   return new Map(records.map((record) => [record.trajectory.questionId, record]));
 }

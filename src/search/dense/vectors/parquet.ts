@@ -27,13 +27,25 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
   const { size } = await handle.stat();
   const file: AsyncBuffer = {
     byteLength: size,
-    async slice(start, end = size) {
-      // Places come from the file itself.
-      if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
-      const bytes = new Uint8Array(end - start);
-      await readInto(handle, bytes, start, () => endedEarly(path));
-      return bytes.buffer;
+    slice(start, end = size) {
+      const bytes = bytesAt(start, end);
+      // The library reads ahead, and gives up what it has not asked for yet when something else fails.
+      bytes.catch(() => undefined);
+      return bytes;
     },
+  };
+  const bytesAt = async (start: number, end: number): Promise<ArrayBuffer> => {
+    // Places come from the file itself.
+    if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
+    const bytes = new Uint8Array(end - start);
+    await readInto(handle, bytes, start, () => endedEarly(path));
+    return bytes.buffer;
+  };
+  /** Of two columns read at once, the failure of the second while the first fails too would reach nobody, and end the process. */
+  const column = async (metadata: FileMetaData, name: string, rowStart: number, rowEnd: number): Promise<unknown[]> => {
+    const rows = await parquetReadObjects({ file, metadata, compressors, columns: [name], rowStart, rowEnd });
+    if (rows.length !== rowEnd - rowStart) throw new Error(`the file has ${rows.length} of them`);
+    return rows.map((row) => row[name] as unknown);
   };
   const read = async (
     metadata: FileMetaData,
@@ -43,16 +55,9 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
     end: number,
   ): Promise<ParquetRow[]> => {
     try {
-      const rows = await parquetReadObjects({
-        file,
-        metadata,
-        compressors,
-        columns: [id, vector],
-        rowStart: first,
-        rowEnd: end,
-      });
-      if (rows.length !== end - first) throw new Error(`the file has ${rows.length} of them`);
-      return rows.map((row) => ({ id: row[id] as unknown, vector: row[vector] as unknown }));
+      const ids = await column(metadata, id, first, end);
+      const vectors = await column(metadata, vector, first, end);
+      return ids.map((own, row) => ({ id: own, vector: vectors[row] }));
     } catch (cause) {
       if (cause instanceof UserError) throw cause;
       throw new UserError(
