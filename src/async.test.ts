@@ -6,6 +6,7 @@ import {
   drain,
   Gate,
   linkedController,
+  mapInSlices,
   mapAhead,
   mapConcurrent,
   nextTurn,
@@ -507,5 +508,31 @@ describe("drain", () => {
     const reason = new Error("enough");
     setTimeout(() => stop.abort(reason), 5);
     await expect(drain(steps(1_000), { signal: stop.signal })).rejects.toBe(reason);
+  });
+});
+
+describe("mapInSlices", () => {
+  const busy = (number: number): number => {
+    for (const began = performance.now(); performance.now() - began < 6;);
+    return 2 * number;
+  };
+
+  it("keeps the order, and lets other work run meanwhile", async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    expect(await mapInSlices([1, 2, 3, 4], busy)).toEqual([2, 4, 6, 8]);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(1);
+  });
+
+  it("ends with the signal's reason", async () => {
+    const controller = new AbortController();
+    const done = mapInSlices(
+      Array.from({ length: 1000 }, (_, index) => index),
+      busy,
+      controller.signal,
+    );
+    setTimeout(() => controller.abort(new Error("enough")), 1);
+    await expect(done).rejects.toThrow("enough");
   });
 });

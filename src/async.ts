@@ -302,6 +302,26 @@ export class TimeSlice {
 }
 
 /**
+ * What `work` makes of each item, one after another, in slices of time.
+ * @throws the signal's reason when it aborts
+ */
+export async function mapInSlices<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Result | Promise<Result>,
+  signal?: AbortSignal,
+): Promise<Result[]> {
+  const slice = new TimeSlice();
+  const results: Result[] = [];
+  for (const item of items) {
+    results.push(await work(item));
+    if (!slice.isOver) continue;
+    await slice.next();
+    signal?.throwIfAborted();
+  }
+  return results;
+}
+
+/**
  * Runs a generator to its end, in slices of time.
  * @param options.onStep called with what the generator yields, once a slice
  * @throws the signal's reason when it aborts

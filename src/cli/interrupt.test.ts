@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { sourceArguments } from "../../test/transpiled-sources.js";
 
@@ -12,12 +12,14 @@ interface Ended {
 /** Sends the signal as soon as the worker is held. */
 function interrupted(heldMs: number, signal: NodeJS.Signals): Promise<Ended> {
   const child = spawn(process.execPath, [...sourceArguments("cli/interrupt-child.test-support.ts"), `${heldMs}`]);
+  child.stdout.once("data", () => child.kill(signal));
+  return ended(child);
+}
+
+function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   let [stdout, stderr] = ["", ""];
   child.stderr.on("data", (text) => (stderr += String(text)));
-  child.stdout.on("data", (text) => {
-    if (stdout === "") child.kill(signal);
-    stdout += String(text);
-  });
+  child.stdout.on("data", (text) => (stdout += String(text)));
   return new Promise((resolve) => child.on("close", (status, by) => resolve({ status, signal: by, stdout, stderr })));
 }
 
@@ -36,5 +38,13 @@ describe("Ctrl-C while a worker is in native code", () => {
       ...{ stdout: "busy, cut off", stderr: "Interrupted.\n" },
     });
     expect(performance.now() - started).toBeLessThan(20_000);
+  });
+});
+
+describe("Ctrl-C while this thread is busy", () => {
+  it("is heard although the work then fails by itself", async () => {
+    const child = spawn(process.execPath, sourceArguments("cli/busy-child.test-support.ts"));
+    const { status, stderr } = await ended(child);
+    expect([status, stderr.split("\n").at(-2)]).toEqual([130, "Interrupted."]);
   });
 });

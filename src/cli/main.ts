@@ -1,6 +1,7 @@
 /** @file The `sleuth` command: the list of verbs, and how a failure ends it. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { nextTurn } from "../async.js";
 import { jsonLine, printableMessage } from "../printable.js";
 import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
@@ -66,6 +67,8 @@ export async function runCommandLine(
     else await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
+    // A Ctrl-C that came while this thread was busy is heard first: signals arrive between two turns.
+    for (let turns = 0; turns < 2; turns++) await nextTurn();
     return report(error, args.includes("--json"), streams);
   }
 }

@@ -86,6 +86,8 @@ describe("sanitize", () => {
       ]),
     });
     expect(odd.sanitize("endofturn EndEndOfTurnOfTurn.").text).toBe("endofturn .");
+    // One in another in another: a sign between ends it, instead of a round for each.
+    expect(odd.sanitize(`${"EndOf".repeat(3000)}${"Turn".repeat(3000)}`).count).toBeLessThan(10);
     // Rounding `<search>` would make another special token: then it goes altogether.
     expect(odd.countTags(odd.sanitize("a <search> b").text)).toBe(0);
   });

@@ -102,12 +102,13 @@ export function makeSanitizer(
         .replace(loneSurrogates, () => (count++, "\ufffd"))
         .replace(unwanted, (run, place: number, whole: string) => (isNeeded(run, place, whole) ? run : (count++, "")))
         .replaceAll("\r\n", "\n");
-      // Rounding brackets cannot make a new tag unless a special token has round brackets; then deleting ends it.
+      // Rounding brackets, and deleting tokens without any, can make another tag of what stood around. Putting a sign between ends that at once, and
+      // deleting in the end, where a tag has that very sign.
       for (let round = 0; ; round++) {
         const ranges = find(clean);
         if (ranges.length === 0) return { text: clean, count };
         count += ranges.length;
-        clean = replaceRanges(clean, ranges, round < 2 ? roundBrackets : () => "");
+        clean = replaceRanges(clean, ranges, round < 2 ? roundBrackets : () => (round < 4 ? "\ufffd" : ""));
       }
     },
   };

@@ -1,4 +1,5 @@
 /** @file What the passages of a corpus need of a rollout's budgets: a sample of them, rendered and tokenized as the policy will read them. */
+import { mapInSlices } from "../async.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { renderObservation, renderPassages } from "../prompts/render.js";
 import type { Passage, Tokenizer } from "../types.js";
@@ -38,21 +39,21 @@ export interface MeasuredBudgets extends Budgets {
  * Budgets with numbers in place of `auto`: room for `topK` of the longest passages but for one in a hundred, and for as many searches
  * as are allowed, within the model's context.
  * @param passages at least one, as they would be found
+ * @throws the signal's reason
  */
-export function measureBudgets(
+export async function measureBudgets(
   passages: readonly Pick<Passage, "title" | "text">[],
   settings: BudgetSettings,
-): MeasuredBudgets {
+  signal?: AbortSignal,
+): Promise<MeasuredBudgets> {
   const { tokenizer, protocol, topK, maxSearches, maxTokensPerTurn, contextLength, promptTokens } = settings;
   const frame = tokenizer.encode(renderObservation(protocol, [])).length;
   const longest = contextLength * charactersPerToken;
-  const lengths = passages
-    .map((passage) =>
-      passage.title.length + passage.text.length > longest
-        ? Infinity
-        : tokenizer.encode(renderPassages(protocol, [passage])).length,
-    )
-    .sort((a, b) => a - b);
+  const lengthOf = (passage: Pick<Passage, "title" | "text">): number =>
+    passage.title.length + passage.text.length > longest
+      ? Infinity
+      : tokenizer.encode(renderPassages(protocol, [passage])).length;
+  const lengths = (await mapInSlices(passages, lengthOf, signal)).sort((a, b) => a - b);
   const needed = frame + topK * (lengths[Math.ceil(share * lengths.length) - 1] + joint);
 
   const row = settings.maxTokens === "auto" ? contextLength : Math.min(settings.maxTokens, contextLength);

@@ -92,6 +92,23 @@ describe("budgets that are auto", () => {
     });
   });
 
+  it("can be given up while they are measured", async () => {
+    const controller = new AbortController();
+    const bytes = byteTokenizer();
+    const encode = (text: string): number[] => {
+      for (const began = performance.now(); performance.now() - began < 6;);
+      return bytes.encode(text);
+    };
+    setTimeout(() => controller.abort(new Error("enough")), 1);
+    const settled = settleBudgets(parseConfig({ rollout: { protocol: "atlas" } }), {
+      search: opened({ passages: source }),
+      questions,
+      model: () => Promise.resolve({ tokenizer: { ...bytes, encode }, contextLength: 4096 }),
+      signal: controller.signal,
+    });
+    await expect(settled).rejects.toThrow("enough");
+  });
+
   it("are measured by what the questions find where an engine cannot list its passages", async () => {
     const asked: string[] = [];
     const value: SearchEngine = {

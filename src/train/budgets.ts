@@ -1,5 +1,5 @@
 /** @file The budgets of a run that are `auto`: measured by its own passages and its model's tokenizer when it begins, then fixed. */
-import { mapConcurrent } from "../async.js";
+import { mapConcurrent, mapInSlices } from "../async.js";
 import { Random } from "../random.js";
 import { askSearch } from "../rollout/ask-search.js";
 import { measureBudgets, type MeasuredBudgets } from "../rollout/budgets.js";
@@ -78,14 +78,16 @@ export async function settleBudgets(
   }
   const { tokenizer, contextLength } = await measuring.model();
   const options = { ...rolloutSettings(config), search: search.value, policy: { tokenizer } };
-  const measured = measureBudgets(found.passages, {
+  const prompts = await mapInSlices(questions, (question) => promptTokens(question, options), signal);
+  const measuredBy = {
     ...config.rollout,
     protocol: protocolNamed(config.rollout.protocol),
     topK: config.search.topK,
     tokenizer,
     contextLength,
-    promptTokens: Math.max(...questions.map((question) => promptTokens(question, options))),
-  });
+    promptTokens: Math.max(...prompts),
+  };
+  const measured = await measureBudgets(found.passages, measuredBy, signal);
   const { maxObservationTokens, maxTokens } = measured;
   const settled = { ...config, rollout: { ...config.rollout, maxObservationTokens, maxTokens } };
   return { config: settled, notice: describe(settled, measured, found.passages.length) };

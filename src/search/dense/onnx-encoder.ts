@@ -79,7 +79,7 @@ function nameOf({ fingerprint, pooling, maxTokens, prefixes }: NameFacts, odd: r
 /** What only few models have, and what changes their vectors. */
 async function oddities(
   { isLowerCase }: ModelFolder,
-  { heads, includesPrompt }: SentenceModules,
+  { heads, includesPrompt, dimensions }: SentenceModules,
   { pooling, prefixes }: NameFacts,
 ): Promise<string[]> {
   const skipsPrompts = !includesPrompt && Object.values(prefixes).some((prefix) => prefix !== "");
@@ -90,6 +90,7 @@ async function oddities(
   return [
     ...(skipsPrompts ? ["without prompts"] : []),
     ...(isOutside ? [`then ${(await Promise.all(named)).join(" and ")}`] : []),
+    ...(dimensions === undefined ? [] : [`the first ${dimensions} numbers`]),
     ...(isLowerCase ? ["lower case"] : []),
   ];
 }

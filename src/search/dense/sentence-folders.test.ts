@@ -2,12 +2,23 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../errors.js";
+import { openComputation, type TextModelData } from "../text-model/computation.js";
 import { readPrompts } from "../text-model/sentence-folder.js";
 import { asNamed, encoderSourceSchema } from "./encoder.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
+
+// A worker for each of thirty encoders would take longer than all else; `onnx-encoder.test.ts` tests them.
+vi.mock("../../workers/pool.js", () => ({
+  WorkerPool: {
+    open: async ({ data }: { data: TextModelData }) => ({
+      ...(await openComputation(data)),
+      close: () => Promise.resolve(),
+    }),
+  },
+}));
 
 interface Golden {
   texts: string[];
@@ -105,6 +116,18 @@ describe("folders of sentence-transformers", () => {
     expect(names.at(-1)).toContain("lower case, 20 tokens");
   });
 
+  it("truncate_dim keeps the beginning of what the last module gives, at length one", async () => {
+    const { query } = golden.cases["mean-dense"];
+    const cut = await vectors(changed("mean-dense", { "config_sentence_transformers.json": { truncate_dim: 5 } }));
+    const expected = query.flatMap((vector) => {
+      const length = Math.hypot(...vector.slice(0, 5));
+      return vector.slice(0, 5).map((value) => value / length);
+    });
+    expect(cut.query.length).toBe(expected.length);
+    expect(furthest(cut.query, expected)).toBeLessThan(1e-5);
+    expect(cut.encoder.name).toContain("the first 5 numbers");
+  });
+
   it.each([
     [{ query: "q: ", passage: "p: ", document: "" }, null, "q: ", "p: "],
     [{ query: "q: ", document: "d: ", passage: "p: " }, null, "q: ", "d: "],
@@ -176,6 +199,11 @@ describe("folders of sentence-transformers", () => {
       "prompts for other tasks",
       { "config_sentence_transformers.json": { prompts: { s2p: "a", s2s: "b" } } },
       /prompts s2p, s2s, and none of them is named query/,
+    ],
+    [
+      "a length that is none",
+      { "config_sentence_transformers.json": { truncate_dim: "64" } },
+      /has the truncate_dim "64", no size/,
     ],
   ] as [string, Record<string, object | undefined>, RegExp][])("refuses %s by name", async (_, changes, message) => {
     const failure = await OnnxEncoder.open({ location: changed("mean-dense", changes) }, { threads: 1 }).catch(

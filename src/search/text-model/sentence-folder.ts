@@ -39,6 +39,8 @@ export interface SentenceModules {
   /** Whether the tokens of what is put before a text count in its vector. */
   includesPrompt: boolean;
   heads: Head[];
+  /** So many numbers from the beginning are kept of what the last module gives; undefined for all. */
+  dimensions: number | undefined;
 }
 
 interface Module {
@@ -66,7 +68,8 @@ export async function readSentenceModules(root: string): Promise<SentenceModules
   const transformer = listed?.[0].folder ?? root;
   await checkTransformer(transformer);
   const modules = listed?.slice(1) ?? [{ kind: "Pooling", folder: path.join(root, "1_Pooling") }];
-  const found: SentenceModules = { pooling: undefined, includesPrompt: true, heads: [] };
+  const dimensions = await readDimensions(root);
+  const found: SentenceModules = { pooling: undefined, includesPrompt: true, heads: [], dimensions };
   for (const [place, { kind, folder }] of modules.entries()) {
     if (kind === "Pooling" && place === 0) Object.assign(found, await readPooling(folder, listed !== undefined));
     else if (kind === "Dense") found.heads.push(await readDense(folder));
@@ -79,6 +82,15 @@ export async function readSentenceModules(root: string): Promise<SentenceModules
       );
   }
   return found;
+}
+
+/** `truncate_dim`: the model was trained so that the beginning of a vector is one, too. */
+async function readDimensions(root: string): Promise<number | undefined> {
+  const file = path.join(root, sentencePromptsFile);
+  const { truncate_dim: kept = null } = (await readOptionalJson(file)) ?? {};
+  if (kept === null) return undefined;
+  if (!isSize(kept)) throw new UserError(`${file} has the truncate_dim ${JSON.stringify(kept)}, no size. ${advice}`);
+  return kept;
 }
 
 const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string() }));
@@ -107,7 +119,7 @@ const promptNames = { query: ["query"], passage: ["document", "passage", "corpus
  * What `config_sentence_transformers.json` has put before queries and passages; undefined where it has nothing but empty prompts. A kind of text without
  * a prompt of its own gets the one that is named as default.
  *
- * Departure from sentence-transformers 5.4 to 6.2, whose `encode_document` takes the prompt "document" only, which the library itself adds and leaves empty where a
+ * Departure from sentence-transformers (5.4.1, 6.2.0), whose `encode_document` takes the prompt "document" only, which the library itself adds and leaves empty where a
  * model has "passage"; and which for a default prompt leaves queries and documents without one.
  * @throws UserError where it has prompts and none of them is for queries or passages
  */

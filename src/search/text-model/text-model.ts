@@ -9,7 +9,7 @@ import { WorkerGone } from "../../workers/thread.js";
 import { SearchError, checkSignal, type SearchOptions } from "../engine.js";
 import type { ModelFolder } from "./model-folder.js";
 import type { Pooling } from "./sentence-folder.js";
-import type { ModelAnswer, ModelTask, TextModelData, VectorRecipe } from "./worker.js";
+import type { ModelAnswer, ModelTask, TextModelData, VectorRecipe } from "./computation.js";
 
 export interface TextModelOptions {
   /** Threads of JavaScript, each with a copy of the weights: for encoding a corpus, as many as there are cores. Default 1. */

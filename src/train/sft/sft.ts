@@ -3,6 +3,7 @@
  * policy's tokens; what the environment wrote is read and never learned. A run is a folder like any other, and a stopped
  * one goes on to the same result.
  */
+import { mapInSlices } from "../../async.js";
 import { UserError } from "../../errors.js";
 import type { Transcript } from "../../data/transcripts.js";
 import type { MemoryPlan, Policy } from "../../contracts/policy.js";
@@ -103,7 +104,7 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
       const wrong = isBuiltIn ? null : wrongModel(begun, loaded.transcripts, model.tokenizer);
       warnOf(emit, await otherPrompt(begun), wrong);
     }
-    const prepared = await prepare(begun, model, loaded, emit);
+    const prepared = await prepare(begun, model, loaded, { emit, signal: options.signal });
     const config = withBudgetsOf(begun, { rollout: { ...begun.rollout, ...budgetsNeeded(all(prepared)) } });
     const policy = await openPolicy(config, options, "supervision");
     try {
@@ -154,25 +155,19 @@ async function prepare(
   config: Config,
   model: ModelFacts,
   { transcripts, notTaken }: LoadedTranscripts,
-  emit: SftRun["emit"],
+  { emit, signal }: { emit: SftRun["emit"]; signal?: AbortSignal },
 ): Promise<Prepared> {
   const misfits = new Map<Misfit["breaks"], { places: string[]; needed: number }>();
-  const sequences = async (of: readonly Transcript[]): Promise<SftSequence[]> => {
-    const made: SftSequence[] = [];
-    for (const transcript of of) {
-      const sequence = await sequenceOf(transcript, model, config);
-      if (!("breaks" in sequence)) {
-        made.push(sequence);
-        continue;
-      }
-      const { places, needed } = misfits.get(sequence.breaks) ?? { places: [], needed: 0 };
-      misfits.set(sequence.breaks, {
-        places: [...places, transcript.place],
-        needed: Math.max(needed, sequence.needed),
-      });
-    }
-    return made;
+  const sequence = async (transcript: Transcript): Promise<SftSequence[]> => {
+    const made = await sequenceOf(transcript, model, config);
+    if (!("breaks" in made)) return [made];
+    const { places, needed } = misfits.get(made.breaks) ?? { places: [], needed: 0 };
+    places.push(transcript.place);
+    misfits.set(made.breaks, { places, needed: Math.max(needed, made.needed) });
+    return [];
   };
+  const sequences = async (of: readonly Transcript[]): Promise<SftSequence[]> =>
+    (await mapInSlices(of, sequence, signal)).flat();
   const split = setAside(transcripts, config.sft.validation, config.train.seed);
   const training = await sequences(split.training);
   const validation = await sequences(split.validation);
