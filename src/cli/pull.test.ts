@@ -103,6 +103,10 @@ describe("sleuth pull", () => {
     expect(hub.takeAsked().some(({ url }) => url.includes("tiny-bnb-4bit") && url.includes("model.safetensors"))).toBe(
       false,
     );
+    delete hub.repositories["org/tiny-bnb-4bit"];
+    const gone = await sleuthHere(["pull", "org/packed"]);
+    expect(gone.status).toBe(1);
+    expect(gone.stderr).toMatch(/org\/tiny-bnb-4bit.*is the base of hf:org\/packed\..* --base MODEL/);
   });
 
   it("ends with 1 and advice", async () => {

@@ -56,9 +56,9 @@ export const answerComparison: Comparison = {
     const words = allWords(text);
     const normalised = spaced(withoutArticles(words));
     let whole: string | undefined;
-    // In "Vitamin A is …" the letter looks like an article.
+    // In "Vitamin A is …" the letter looks like an article, and so does a name that consists of them.
     return (answer) =>
-      holdsWords(normalised, answer) || (answer.endsWith(" a") && holdsWords((whole ??= spaced(words)), answer));
+      holdsWords(normalised, answer) || (/ (a|an|the)$/.test(answer) && holdsWords((whole ??= spaced(words)), answer));
   },
 };
 

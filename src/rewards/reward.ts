@@ -37,5 +37,7 @@ export function checkedReward<R extends Reward>(name: string, reward: R): R {
 
 function shown(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === "number" || value === undefined || value === null ? String(value) : `a ${typeof value}`;
+  return typeof value === "number" || value === undefined || value === null
+    ? String(value)
+    : `a value of type ${typeof value}`;
 }

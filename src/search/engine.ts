@@ -130,7 +130,9 @@ function refusedList(why: string): PassageList {
  */
 export function checkLists(lists: unknown, count: number, name: string): PassageList[] {
   if (Array.isArray(lists) && lists.length === count && lists.every(isPassageList)) return lists;
-  const got = Array.isArray(lists) ? `${lists.length} results` : typeof lists;
+  const inside = (all: unknown[]): string =>
+    all.length === count ? "something that holds no id, title and text" : `${all.length} results`;
+  const got = Array.isArray(lists) ? inside(lists) : typeof lists;
   const why = `${name} answered ${count} queries with ${got} instead of one list of passages each.`;
   throw new BrokenEngineError(why, { engine: name, isRetryable: false });
 }

@@ -1,5 +1,5 @@
 /** @file Adapters and runs given as models: what is meant is found, and what cannot be meant is said before anything is opened. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -9,7 +9,7 @@ import { initAdapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { parseConfig, type ConfigInput } from "./config/config.js";
-import { locateModel } from "./model-folder.js";
+import { locateModel, readModel } from "./model-folder.js";
 import { requireOwnLora } from "./parts.js";
 import { sft } from "./sft/sft.js";
 import { train } from "./train.js";
@@ -34,6 +34,14 @@ async function refusal(failing: Promise<unknown>): Promise<string> {
 describe("an adapter as a model", () => {
   it("brings its base", async () => {
     expect(await locateModel(adapter)).toEqual({ model: adapter, base: base.folder, baseName: base.folder });
+  });
+
+  it("is read with its own tokenizer and template before it is opened", async () => {
+    const talking = path.join(root, "talking");
+    cpSync(adapter, talking, { recursive: true });
+    writeFileSync(path.join(talking, "chat_template.jinja"), "of the adapter");
+    expect((await readModel(adapter)).tokenizer.chatTemplate).toBeUndefined();
+    expect((await readModel(talking)).tokenizer.chatTemplate?.source).toBe("of the adapter");
   });
 
   it("says where its base should be when that has moved, and what can be done", async () => {

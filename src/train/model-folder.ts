@@ -85,8 +85,7 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   const { name } = await pinModel(config.model.folder, options);
   const pinned = { ...config, model: { ...config.model, folder: name } };
   if (config.rollout.protocol !== "auto") return pinned;
-  const { model, base } = await locateModel(name, options);
-  return withProtocol(pinned, base === undefined ? await loadTokenizer(model) : await loadTokenizer(base, model));
+  return withProtocol(pinned, await tokenizerOf(await locateModel(name, options)));
 }
 
 /**
@@ -94,8 +93,14 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
  * @throws UserError when the model cannot be had or read
  */
 export async function readModel(nameOrPath: string, options: PullOptions = {}): Promise<ModelFacts> {
-  const { model, base = model } = await locateModel(nameOrPath, options);
-  return { tokenizer: await loadTokenizer(base), contextLength: contextOf(await readModelConfig(base)) };
+  const located = await locateModel(nameOrPath, options);
+  const config = await readModelConfig(located.base ?? located.model);
+  return { tokenizer: await tokenizerOf(located), contextLength: contextOf(config) };
+}
+
+/** An adapter's own tokenizer and template come before its base's. */
+function tokenizerOf({ model, base }: Pick<LocalOptions, "model" | "base">): Promise<Tokenizer> {
+  return base === undefined ? loadTokenizer(model) : loadTokenizer(base, model);
 }
 
 /** Chooses the protocol, where it is `auto`, that suits the tokenizer's model and whether it can search. */

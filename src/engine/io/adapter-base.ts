@@ -5,6 +5,7 @@ import { UserError } from "../../errors.js";
 import { isAdapterFolder, readAdapterConfig } from "./adapter-folder.js";
 import { QuantizedModel } from "./config-json.js";
 import { pinModel, type PullOptions } from "./hub/pull.js";
+import { HubError } from "./hub/transport.js";
 import { loadModelConfig } from "./open-model.js";
 import { isGguf } from "./tokenizer-files.js";
 
@@ -59,6 +60,10 @@ function adapterItself(adapter: string, base: string): UserError {
 
 /** What went wrong with a base, in words that know of the adapter. */
 export function baseProblem(adapter: string, base: string, error: unknown): unknown {
+  if (error instanceof HubError) {
+    const advice = `It is the base of ${adapter}. To put the adapter on another copy of it: ${mergeCommand(adapter)}`;
+    return new UserError(`${error.message} ${advice}`, { cause: error });
+  }
   if (!(error instanceof QuantizedModel)) return error;
   return new UserError(
     `${adapter} was trained over ${base}, whose weights are quantized, and Sleuth does not read those. The adapter fits the model that was ` +

@@ -188,16 +188,20 @@ describe("a chat template is a stranger's program", () => {
     expect(() => render(source, { milliseconds: 1 })).toThrow(UserError);
     expect(() => render(source, { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
     expect(() => render("{{ 'x' }}".repeat(5000), { milliseconds: 1 })).toThrow(/longer than 0\.001 s/);
-    // Once is enough.
-    const template = createChatTemplate(source, {}, { budget: { milliseconds: 1 } });
-    const refusal = (): unknown => {
+  });
+
+  it.each([{ milliseconds: 1 }, { steps: 200 }])("once: it is not run again with another message, %j", (budget) => {
+    const template = createChatTemplate("{% for i in range(3000) %}{{ i }}{% endfor %}", {}, { budget });
+    const refusal = (content: string): unknown => {
       try {
-        return template.render([{ role: "user", content: "Who?" }], { addGenerationPrompt: true });
+        return template.render([{ role: "user", content }], { addGenerationPrompt: true });
       } catch (error) {
         return error;
       }
     };
-    expect(refusal()).toBe(refusal());
+    const first = refusal("Who?");
+    expect(first).toBeInstanceOf(UserError);
+    expect(refusal("Where?")).toBe(first);
   });
 });
 

@@ -9,7 +9,7 @@ import { nearest, UserError } from "../../errors.js";
 import { Lru } from "../../lru.js";
 import type { ChatMessage, ChatTemplate } from "../../types.js";
 import { OutOfTime } from "./time-limit.js";
-import { defaultBudget, readJinja, runJinja, type JinjaProgram, type TemplateBudget } from "./jinja.js";
+import { defaultBudget, OverBudget, readJinja, runJinja, type JinjaProgram, type TemplateBudget } from "./jinja.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
 /** The special tokens that a template may name; a template can tell one that is undefined from an empty one. */
@@ -44,7 +44,7 @@ export function createChatTemplate(
   return {
     source,
     render(messages, { addGenerationPrompt, variables = {} }) {
-      // What cannot be read, or once ran out of time, is not tried again: the thread waits for it.
+      // What cannot be read, or once spent more than its budget, is not tried again: the thread waits for it.
       if (ended !== undefined) throw ended;
       const key = JSON.stringify([messages, addGenerationPrompt, variables]);
       const known = cache.get(key);
@@ -75,7 +75,7 @@ export function createChatTemplate(
           `${name} cannot render a conversation of ${describe(messages)}: ${(error as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
           { cause: error },
         );
-        if (error instanceof OutOfTime) ended = refused;
+        if (error instanceof OutOfTime || error instanceof OverBudget) ended = refused;
         throw refused;
       }
     },

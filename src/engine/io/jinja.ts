@@ -97,7 +97,7 @@ function visit(node: unknown, outputs: Set<Node>, names: Set<string>): void {
 /**
  * Runs a template.
  * @param variables all that it finds, functions included
- * @throws Error where the template goes wrong or spends more than its budget (OutOfTime: of time)
+ * @throws Error where the template goes wrong or spends more than its budget (OverBudget; of time: OutOfTime)
  */
 export function runJinja(
   { tree, outputs }: JinjaProgram,
@@ -110,7 +110,8 @@ export function runJinja(
   return withTimeLimit(budget.milliseconds, () => String(interpreter.run(tree).value));
 }
 
-class OverBudget extends Error {}
+/** A template took more steps, or made a larger value, than it may. */
+export class OverBudget extends Error {}
 
 /** Reading a variable makes nothing new. */
 const makesNothing = new Set(["Identifier", "StringLiteral", "MemberExpression"]);

@@ -179,6 +179,7 @@ describe("applySets", () => {
     ["learningRate=1", /Did you mean critic.learningRate or optimizer.learningRate or sft.learningRate\?/],
     ["train.steps=lots", /--set train.steps=lots cannot be used: .* Expected integer/],
     ["search.engine=bm25+bing", /must be one of bm25, dense/],
+    ["run.executionProvider=cuda", /cannot be used: only cpu .*, or set it to cpu\. Expected "cpu"\.$/],
     ["train.steps.more=1", /not a known key/],
   ])("refuses --set %s", (set, message) => expect(() => applySets({}, [set])).toThrow(message));
 });

@@ -191,7 +191,8 @@ function readValue(schema: z.ZodDefault<z.ZodType>, text: string, set: string): 
 function checked(schema: z.ZodType, value: unknown, set: string): unknown {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new UserError(`--set ${set} cannot be used: ${result.error.issues[0].message}. Expected ${typeOf(schema)}.`);
+  const why = result.error.issues[0].message.replace(/\.$/, "");
+  throw new UserError(`--set ${set} cannot be used: ${why}. Expected ${typeOf(schema)}.`);
 }
 
 function parseJson(text: string): unknown {
