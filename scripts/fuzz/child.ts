@@ -13,7 +13,17 @@ const loader = loaders.find((one) => one.name === name);
 if (loader === undefined) throw new Error(`internal: no loader ${name}`);
 
 let current = -1;
-const tell = (line: object): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+const tell = (line: object): void => {
+  for (let rest = Buffer.from(`${JSON.stringify(line)}\n`); rest.length > 0;) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      // The reader is behind.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+};
 // What is thrown where nobody waits for it is a failure of the case under way.
 for (const event of ["uncaughtException", "unhandledRejection"] as const)
   process.on(event, (error: unknown) => {

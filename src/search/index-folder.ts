@@ -101,7 +101,7 @@ export class IndexKind {
     const { versions } = this.#kind;
     if (!versions.includes(version as number))
       throw new UserError(
-        `${path} is of version ${String(version)}; this Sleuth reads version ${versions.at(-1)}. ${this.remedy(folder)}`,
+        `${path} is of version ${JSON.stringify(version)}; this Sleuth reads version ${versions.at(-1)}. ${this.remedy(folder)}`,
       );
     if (isWhole !== true) throw damaged(path, "its checksum does not match its content");
     return content;

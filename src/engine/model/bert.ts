@@ -39,8 +39,8 @@ export function bertShape(config: Json, source: string): BertShape {
       `${source} has no ONNX file, and without one Sleuth runs plain BERT models only: ${why}. Export it, for example with ` +
         "`optimum-cli export onnx --model NAME FOLDER`, or choose a repository that has onnx/model.onnx.",
     );
-  if (config.model_type !== "bert") throw refuse(`config.json says model_type "${String(config.model_type)}"`);
-  if (config.hidden_act !== "gelu") throw refuse(`config.json says hidden_act "${String(config.hidden_act)}"`);
+  if (config.model_type !== "bert") throw refuse(`config.json says model_type ${JSON.stringify(config.model_type)}`);
+  if (config.hidden_act !== "gelu") throw refuse(`config.json says hidden_act ${JSON.stringify(config.hidden_act)}`);
   if ((config.position_embedding_type ?? "absolute") !== "absolute" || config.is_decoder === true)
     throw refuse("its positions or its attention are of another kind");
   const number = (field: string): number => {

@@ -100,7 +100,7 @@ async function onnxFiles(folder: string): Promise<string[]> {
 
 function positionsOf({ max_position_embeddings: positions, model_type }: Json): number | undefined {
   // RoBERTa counts positions from 2.
-  const reserved = /roberta/.test(String(model_type)) ? 2 : 0;
+  const reserved = typeof model_type === "string" && model_type.includes("roberta") ? 2 : 0;
   return typeof positions === "number" && positions > reserved ? positions - reserved : undefined;
 }
 

@@ -132,7 +132,7 @@ export async function readPrompts(root: string): Promise<{ query: string; passag
       .map((name) => (Object.hasOwn(texts, name) ? texts[name] : undefined))
       .find((text): text is string => typeof text === "string" && text !== "");
   const [query, passage] = [textOf(promptNames.query), textOf(promptNames.passage)];
-  const isForOneKind = Object.values(promptNames).flat().includes(String(usual));
+  const isForOneKind = typeof usual === "string" && Object.values(promptNames).flat().includes(usual);
   const other = typeof usual === "string" && !isForOneKind ? textOf([usual]) : undefined;
   const named = Object.keys(texts).filter((name) => textOf([name]) !== undefined);
   if (named.length === 0) return undefined;
@@ -182,7 +182,7 @@ async function checkTransformer(folder: string): Promise<void> {
     throw new UserError(`${folder} is a classifier or cross-encoder (transformer_task "${task}"). Name an encoder.`);
   if (task !== "feature-extraction" || method !== "forward" || output !== "last_hidden_state")
     throw new UserError(
-      `${folder} makes its vectors by "${String(task)}", method "${String(method)}" and output "${String(output)}"; Sleuth can feature-extraction, forward and last_hidden_state. Choose another encoder.`,
+      `${folder} makes its vectors by ${JSON.stringify(task)}, method ${JSON.stringify(method)} and output ${JSON.stringify(output)}; Sleuth can feature-extraction, forward and last_hidden_state. Choose another encoder.`,
     );
 }
 
@@ -226,7 +226,7 @@ async function readDense(folder: string): Promise<Head> {
   const activation = activations.find((name) => new RegExp(`^torch\\.nn\\.(\\w+\\.)*${name}$`).test(String(given)));
   if (activation === undefined)
     throw new UserError(
-      `${file} asks for the activation ${String(given)}; Sleuth can ${activations.join(", ")} of torch.nn. Choose another encoder.`,
+      `${file} asks for the activation ${JSON.stringify(given)}; Sleuth can ${activations.join(", ")} of torch.nn. Choose another encoder.`,
     );
   if (!isSize(inputs) || !isSize(outputs))
     throw new UserError(`${file} has no usable in_features and out_features. ${advice}`);
@@ -247,7 +247,9 @@ async function readDense(folder: string): Promise<Head> {
 function checkFeature({ module_input_name: input, module_output_name: output }: Json, file: string): void {
   for (const name of [input, output])
     if (name !== undefined && name !== null && name !== "sentence_embedding")
-      throw new UserError(`${file} works on "${String(name)}"; Sleuth can sentence_embedding. Choose another encoder.`);
+      throw new UserError(
+        `${file} works on ${JSON.stringify(name)}; Sleuth can sentence_embedding. Choose another encoder.`,
+      );
 }
 
 function isSize(value: unknown): value is number {

@@ -64,7 +64,9 @@ export class TextModel {
   ): Promise<TextModel> {
     const { workers = 1, maxTokens = model.maxTokens } = options;
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 4)
-      throw new UserError(`maxTokens must be a whole number of at least 4, got ${maxTokens}.`);
+      throw new UserError(
+        `maxTokens must be a whole number of at least 4, got ${maxTokens} for the model in ${model.folder}.`,
+      );
     if (model.positions !== undefined && maxTokens > model.positions)
       throw new UserError(
         `maxTokens is ${maxTokens}, but the model in ${model.folder} has positions for ${model.positions} tokens. Choose no more.`,

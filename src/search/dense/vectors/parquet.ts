@@ -1,6 +1,7 @@
 /** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { UserError } from "../../../errors.js";
+import { kindOf } from "../../../files/lines.js";
 import { openToRead, readInto } from "../../../files/read-into.js";
 import { endedEarly } from "./flat.js";
 import type { VectorRows, VectorSource } from "./open-vectors.js";
@@ -140,7 +141,7 @@ function numbersOf(path: string, row: number, value: unknown): ArrayLike<number>
     throw new UserError(`${path}: the vector of row ${row} is no list of numbers.`);
   for (let index = 0; index < list.length; index++)
     if (typeof list[index] !== "number")
-      throw new UserError(`${path}: the vector of row ${row} holds ${String(list[index])} at place ${index}.`);
+      throw new UserError(`${path}: the vector of row ${row} holds ${kindOf(list[index])} at place ${index}.`);
   return list as ArrayLike<number>;
 }
 
@@ -149,6 +150,6 @@ function idOf(path: string, row: number, value: unknown): string {
   if (typeof value === "string" && value !== "") return value;
   if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) return String(value);
   throw new UserError(
-    `${path}: the id of row ${row} is ${value === "" ? "empty" : String(value)}; ids are text or whole numbers.`,
+    `${path}: the id of row ${row} is ${value === "" ? "empty" : kindOf(value)}; ids are text or whole numbers.`,
   );
 }
