@@ -78,7 +78,10 @@ describe("budgets that are auto", () => {
     expect((await settle({ rollout }, { passages: source })).config.rollout).toMatchObject(rollout);
     const mixed = await settle({ rollout: { maxObservationTokens: 77 } }, { passages: source });
     expect(mixed.config.rollout.maxObservationTokens).toBe(77);
-    expect(mixed.notice).toMatchObject({ kind: "warning", message: expect.stringMatching(/room for 0 % of them/) });
+    expect(mixed.notice).toMatchObject({
+      kind: "warning",
+      message: expect.stringMatching(/room for 0 % of them.* Raise rollout\.maxObservationTokens, index/),
+    });
   });
 
   it("stay within the context, with a warning that says how many passages are never read", async () => {
@@ -88,8 +91,12 @@ describe("budgets that are auto", () => {
     expect(config.rollout.maxObservationTokens).toBeLessThan(1024 - 2 * 64);
     expect(notice).toMatchObject({
       kind: "warning",
-      message: expect.stringMatching(/but .* leaves room for 3\d % of them .*--chunk/),
+      message: expect.stringMatching(/but .* leaves room for 3\d % of them .*never read\. Index .*--chunk/),
     });
+    const books = passages.map((each, index) => ({ ...each, text: "x".repeat(index < 3 ? 1e6 : 9) }));
+    expect((await settle({}, { passages: new PassagesInMemory(books) })).notice?.message).toMatch(
+      /^More than 1 % of passages are far longer .*, but .* leaves room for 9\d % of them/,
+    );
   });
 
   it("can be given up while they are measured", async () => {

@@ -90,20 +90,26 @@ export async function settleBudgets(
   const measured = await measureBudgets(found.passages, measuredBy, signal);
   const { maxObservationTokens, maxTokens } = measured;
   const settled = { ...config, rollout: { ...config.rollout, maxObservationTokens, maxTokens } };
-  return { config: settled, notice: describe(settled, measured, found.passages.length) };
+  const set = budgetKeys.filter((key) => config.rollout[key] !== "auto").map((key) => `rollout.${key}`);
+  return { config: settled, notice: describe(settled, measured, { count: found.passages.length, set }) };
 }
 
-function describe({ rollout, search }: Config, { fitting, passageTokens }: MeasuredBudgets, count: number): Notice {
+/** @param set the budgets that the user has set */
+function describe(
+  { rollout, search }: Config,
+  { fitting, passageTokens }: MeasuredBudgets,
+  { count, set }: { count: number; set: readonly string[] },
+): Notice {
   const many = search.topK === 1 ? "" : ` each, ${search.topK} a search`;
   const budgets = `rollout.maxObservationTokens=${rollout.maxObservationTokens}, rollout.maxTokens=${rollout.maxTokens}`;
-  if (fitting >= 0.99)
-    return {
-      kind: "note",
-      message: `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, measured on ${count}: ${budgets}.`,
-    };
+  const needs = Number.isFinite(passageTokens)
+    ? `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}`
+    : "More than 1 % of passages are far longer than what the model can read";
+  if (fitting >= 0.99) return { kind: "note", message: `${needs}, measured on ${count}: ${budgets}.` };
+  const raise = set.length === 0 ? "Index" : `Raise ${set.join(" and ")}, index`;
   const message =
-    `99 % of passages fit in ${Math.ceil(passageTokens)} tokens${many}, but ${budgets} leaves room for ${Math.floor(100 * fitting)} % of them (measured on ${count}): the others ` +
-    "are never read. Raise rollout.maxTokens where it is set, index shorter passages (sleuth index --chunk), ask for fewer (search.topK), or take a model with a longer context.";
+    `${needs}, but ${budgets} leaves room for ${Math.floor(100 * fitting)} % of them (measured on ${count}): the others are never read. ` +
+    `${raise} shorter passages (sleuth index --chunk), ask for fewer (search.topK), or take a model with a longer context.`;
   return { kind: "warning", message };
 }
 
