@@ -21,7 +21,10 @@ export async function fetchModel(terminal: Terminal, config: Config): Promise<Co
   });
 }
 
-/** Runs `task` with what a download needs: a bar, notes, and Ctrl-C. */
+/**
+ * Runs `task` with what a download needs: a bar, notes, and Ctrl-C.
+ * @throws Interrupted after Ctrl-C, also where the task has not looked at its signal
+ */
 export async function withDownloads<T>(terminal: Terminal, task: (options: PullOptions) => Promise<T>): Promise<T> {
   let shown: { repository: string; bar: ProgressBar } | undefined;
   const onProgress = ({ repository, file, done, total }: PullProgress): void => {
@@ -33,9 +36,12 @@ export async function withDownloads<T>(terminal: Terminal, task: (options: PullO
     shown.bar.update(done, file);
   };
   try {
-    return await withInterrupt(terminal, "Stopping; the same command goes on where it stops.", (signal) =>
-      task({ signal, onProgress, onNote: (message) => terminal.note(message) }),
-    );
+    return await withInterrupt(terminal, "Stopping; the same command goes on where it stops.", async (signal) => {
+      const answer = await task({ signal, onProgress, onNote: (message) => terminal.note(message) });
+      // What is on this disk is read without a look at the signal, and the verb has only begun.
+      signal.throwIfAborted();
+      return answer;
+    });
   } finally {
     shown?.bar.stop();
   }

@@ -1,6 +1,9 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { sourceArguments } from "../../test/transpiled-sources.js";
+import { withDownloads } from "./fetch-model.js";
+import { Interrupted } from "./interrupt.js";
+import { Terminal } from "./terminal/terminal.js";
 
 interface Ended {
   status: number | null;
@@ -46,5 +49,16 @@ describe("Ctrl-C while this thread is busy", () => {
     const child = spawn(process.execPath, sourceArguments("cli/busy-child.test-support.ts"));
     const { status, stderr } = await ended(child);
     expect([status, stderr.split("\n").at(-2)]).toEqual([130, "Interrupted."]);
+  });
+});
+
+describe("Ctrl-C while a model is looked up", () => {
+  it("ends the verb although the lookup does not heed it", async () => {
+    const sink = { write: () => true };
+    const fetched = withDownloads(new Terminal({ json: false, stdout: sink, stderr: sink }), () => {
+      process.emit("SIGTERM", "SIGTERM");
+      return Promise.resolve("here");
+    });
+    await expect(fetched).rejects.toBeInstanceOf(Interrupted);
   });
 });
