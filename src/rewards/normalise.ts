@@ -18,11 +18,11 @@ const apostrophes = /[\u00b4\u02b9\u02bb\u02bc\u02c8\u2018\u2019\u201b\u2032\uff
 const foldable = /[^\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u207f\u2150-\u215f\u2189]+/g;
 const invisible = /[\p{Default_Ignorable_Code_Point}®©™℠]+/gu;
 const betweenWords = /[\s\x1c-\x1f\x85]+/;
-/** A word in a script that writes none apart: one character and its marks. */
+/** A word in a script that writes none apart: one character and its marks. A mark alone is none: U+0307 is of Tai Le, too, and stands in `İzmir`. */
 const scriptsWithoutSpaces = "Han Hira Kana Bopo Thai Laoo Khmr Mymr Tibt Tale Talu Lana Tavt Java Bali"
   .split(" ")
   .map((name) => `\\p{scx=${name}}`);
-const alone = new RegExp(`[${scriptsWithoutSpaces.join("")}]\\p{M}*`, "gu");
+const alone = new RegExp(`(?!\\p{M})[${scriptsWithoutSpaces.join("")}]\\p{M}*`, "gu");
 
 const date = /(?<![\d.,/-])\d{1,4}([.-])\d{1,2}\1\d{1,4}(?![.,/-]?\d)/g;
 const dividedNumber = /\p{Nd}+(?:[.,]\p{Nd}+)+/gu;

@@ -144,6 +144,8 @@ describe("the comparison of answers", () => {
     ["vitamin A", "It holds vitamin A, and no more", 1, 1 / 4],
     ["vitamin A", "It holds vitamin C", 0, 1 / 3],
     ["A", "a cat", 0, 0],
+    ["İzmir", "in İzmir", 1, 2 / 3],
+    ["zmir", "İzmir", 0, 0],
     ["The The", "songs of The The, a band", 1, 0],
     ["The The", "the song of the band", 0, 0],
   ])("%j in %j: cover %d, F1 %d", (gold, answer, cover, score) => {
