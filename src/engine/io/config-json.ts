@@ -1,7 +1,7 @@
 /** @file Hugging Face's `config.json` to and from a `ModelConfig`; what the builder cannot compute is refused by name. */
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { modelTypes, type ModelConfig, type ModelType } from "../model/config.js";
+import { modelTypes, mostLayers, type ModelConfig, type ModelType } from "../model/config.js";
 import type { RopeScaling } from "../model/config.js";
 import type { FloatType } from "./safetensors.js";
 
@@ -27,7 +27,7 @@ const schema = z.looseObject({
   is_causal: z.boolean().default(true),
   hidden_size: count,
   intermediate_size: count,
-  num_hidden_layers: count,
+  num_hidden_layers: count.max(mostLayers),
   num_attention_heads: count,
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),

@@ -1,6 +1,13 @@
 /** @file The metadata of a GGUF file as a `ModelConfig`, and where llama.cpp keeps the tensors that Hugging Face names otherwise. */
 import { UserError } from "../../errors.js";
-import { modelTypes, type ModelConfig, type ModelType, rotaryFrequencies, type RopeScaling } from "../model/config.js";
+import {
+  modelTypes,
+  mostLayers,
+  type ModelConfig,
+  type ModelType,
+  rotaryFrequencies,
+  type RopeScaling,
+} from "../model/config.js";
 import type { GgufFile, GgufHeader } from "./gguf-file.js";
 import { checkTensors, type StoredTensor, type TensorSet } from "./tensor-set.js";
 
@@ -20,6 +27,8 @@ export async function readGgufConfig(gguf: GgufFile | GgufHeader): Promise<Model
     if (value > 0) return value;
     throw fields.damaged(key(name), "it is 0");
   };
+  const layers = count("block_count");
+  if (layers > mostLayers) throw fields.damaged(key("block_count"), `it is ${layers}, more than any model has`);
   refuseUnsupported(gguf, modelType);
   const hiddenSize = count("embedding_length");
   const heads = count("attention.head_count");
@@ -30,7 +39,7 @@ export async function readGgufConfig(gguf: GgufFile | GgufHeader): Promise<Model
     modelType,
     hiddenSize,
     intermediateSize: count("feed_forward_length"),
-    layers: count("block_count"),
+    layers,
     heads,
     kvHeads: fields.count(key("attention.head_count_kv")) ?? heads,
     headDim: fields.count(key("attention.key_length")) ?? hiddenSize / heads,

@@ -176,6 +176,7 @@ describe("a broken GGUF file", () => {
     ["llama.block_count", undefined, /lacks the metadata field "llama.block_count"/],
     ["llama.block_count", "two", /"llama.block_count": it is not a whole number/],
     ["llama.block_count", 0, /"llama.block_count": it is 0/],
+    ["llama.block_count", 10_001, /"llama.block_count": it is 10001, more than any model has/],
     ["llama.block_count", 3, /lacks the tensor "model.layers.2/],
     ["llama.block_count", 1, /unexpected tensor "model.layers.1/],
     [

@@ -167,6 +167,7 @@ describe("config.json", () => {
     [{ rope_parameters: { rope_type: "default", partial_rotary_factor: 0.5 } }, /rotated in part/],
     [{ hidden_size: "8" }, /"hidden_size"/],
     [{ num_hidden_layers: 0 }, /"num_hidden_layers"/],
+    [{ num_hidden_layers: 10_001 }, /"num_hidden_layers"/],
     [{ num_attention_heads: 3, num_key_value_heads: 2 }, /does not divide the 3/],
     [{ head_dim: 5 }, /"head_dim" is 5/],
     [{ head_dim: null, num_attention_heads: 3 }, /"head_dim" is 2.6/],

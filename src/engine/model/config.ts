@@ -68,3 +68,6 @@ function stretch(scaling: RopeScaling, frequency: number): number {
   const smooth = Math.min(1, Math.max(0, (turns - low) / (high - low)));
   return 1 / ((1 - smooth) / factor + smooth);
 }
+
+/** More layers than any model has: a file that asks for more is damaged, and listing their tensors would take for ever. */
+export const mostLayers = 10_000;
