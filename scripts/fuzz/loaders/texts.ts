@@ -28,7 +28,7 @@ async function document(file: string): Promise<void> {
   const bytes = await readFile(file).catch((cause: Error) => {
     throw new UserError(`${file}: ${cause.message}`);
   });
-  await readDocument(bytes, documentKind(file)!, path.basename(file), { words: 50, overlap: 10 });
+  await readDocument(new Uint8Array(bytes), documentKind(file)!, path.basename(file), { words: 50, overlap: 10 });
 }
 
 const html = `<!doctype html><html><head><meta charset="utf-8"><title>Peru</title><style>p{}</style></head><body><nav>menu</nav>
