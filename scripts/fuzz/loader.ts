@@ -20,6 +20,4 @@ export interface Loader {
   writes?: boolean;
   /** Damage is passed over (a cache asks again, a line is skipped): errors are not expected to name a file. */
   isNameless?: boolean;
-  /** Cases of a full run in place of 5,000, and why. */
-  fewer?: { count: number; why: string };
 }

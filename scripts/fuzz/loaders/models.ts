@@ -186,6 +186,5 @@ export const modelLoaders: readonly Loader[] = [
         await encoder.close();
       }
     },
-    fewer: { count: 300, why: "each case starts a thread and the runtime" },
   },
 ];

@@ -84,6 +84,5 @@ export const textLoaders: readonly Loader[] = [
     make: (folder) => writeFile(path.join(folder, "page.pdf"), makePdf({ pages: [["Lima is the capital of Peru."]] })),
     load: (folder) => document(path.join(folder, "page.pdf")),
     isNameless: true,
-    fewer: { count: 1000, why: "the library takes its time" },
   },
 ];
