@@ -205,7 +205,7 @@ describe("sleuth rescore", () => {
     writeFileSync(file, `${line(1, "Paris", 1)}{"half`);
     expect((await at(broken)).stderr).toMatch(/step-000001\.jsonl:2: not a JSON line/);
     writeFileSync(join(broken, "config.json"), "{");
-    expect((await at(broken)).stderr).toContain("config.json is damaged");
+    expect((await at(broken)).stderr).toContain("config.json is not valid JSON");
     expect((await sleuthHere(["rescore", run])).status).toBe(2);
   });
 });

@@ -48,10 +48,7 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-async function fuzzLoader(
-  loader: Loader,
-  { count = usualCount, seed, from, hang, memory }: Options,
-): Promise<Row> {
+async function fuzzLoader(loader: Loader, { count = usualCount, seed, from, hang, memory }: Options): Promise<Row> {
   const row: Row = { name: loader.name, cases: 0, read: 0, refused: 0, failures: 0, seconds: 0 };
   const started = performance.now();
   let lastSaid = started;
@@ -162,11 +159,7 @@ await new Command("npm run -s fuzz --")
   )
   .option("--loader <name>", "only this one; may be repeated", collect)
   .option("--list", "name all loaders")
-  .option(
-    "--count <number>",
-    `cases of each (default: ${usualCount}; passages: ${passageCount})`,
-    Number,
-  )
+  .option("--count <number>", `cases of each (default: ${usualCount}; passages: ${passageCount})`, Number)
   .option("--from <number>", "the first case", Number, 0)
   .option("--seed <number>", "another seed, other cases", Number, 1)
   .option("--hang <seconds>", "a case that takes longer hangs", Number, 20)

@@ -83,7 +83,7 @@ describe("a run", () => {
     ["Infinity", Infinity],
     ["undefined", undefined],
     ["a list of 4", [1, 0, 1, 0]],
-    ["a string", "1"],
+    ["a value of type string", "1"],
   ])("ends with an error that names the reward when it returns %s", async (shown, value) => {
     const reward = () => value as number;
     const message = new RegExp(`reward given to train or evaluate returned ${shown} for question q\\d+`);

@@ -159,9 +159,9 @@ describe("folders of sentence-transformers", () => {
     [
       "an activation",
       { "2_Dense/config.json": { activation_function: "torch.nn.modules.activation.GELU" } },
-      /activation torch.nn.modules.activation.GELU/,
+      /activation "torch.nn.modules.activation.GELU"/,
     ],
-    ["a class of its own", { "2_Dense/config.json": { activation_function: "mine.Tanh" } }, /activation mine.Tanh/],
+    ["a class of its own", { "2_Dense/config.json": { activation_function: "mine.Tanh" } }, /activation "mine.Tanh"/],
     [
       "weights of another shape",
       { "2_Dense/config.json": { out_features: 9 } },

@@ -226,7 +226,7 @@ async function readDense(folder: string): Promise<Head> {
   const activation = activations.find((name) => new RegExp(`^torch\\.nn\\.(\\w+\\.)*${name}$`).test(String(given)));
   if (activation === undefined)
     throw new UserError(
-      `${file} asks for the activation ${JSON.stringify(given)}; Sleuth can ${activations.join(", ")} of torch.nn. Choose another encoder.`,
+      `${file} asks for the activation ${JSON.stringify(given)}; Sleuth has ${activations.join(", ")} of torch.nn. Choose another encoder.`,
     );
   if (!isSize(inputs) || !isSize(outputs))
     throw new UserError(`${file} has no usable in_features and out_features. ${advice}`);

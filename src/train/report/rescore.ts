@@ -2,7 +2,7 @@
  * @file The reward lab: the recorded attempts of a run scored again. Needs the run's files alone, neither model nor search engine.
  */
 import { existsSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
