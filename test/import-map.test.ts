@@ -36,7 +36,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files of src/ itself that everybody may import. */
-const shared = ["types", "errors", "random", "async", "lru", "telemetry", "printable"];
+const shared = ["types", "errors", "random", "async", "lru", "telemetry", "printable", "python-space"];
 
 interface Arrow {
   from: string;

@@ -6,15 +6,13 @@
  * 1. The articles' word borders know Unicode, as Python's do: JavaScript's `\b` is ASCII-only and turns `día` into `dí`.
  * 2. White space is Python's: with the separators U+001C–U+001F and U+0085, without the byte-order mark.
  */
-import type { Comparison } from "./comparison.js";
-import { holdsWords } from "./comparison.js";
+import { pythonSpace } from "../python-space.js";
+import { holdsWords, type Comparison } from "./comparison.js";
 
 const asciiPunctuation = /[!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]/g;
 const article = /(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu;
-/** What Python's `str.split` and `str.strip` take for white space. */
-const whiteSpace = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
-const betweenWords = new RegExp(whiteSpace);
-const around = new RegExp(`^${whiteSpace}|${whiteSpace}$`, "g");
+const betweenWords = new RegExp(`${pythonSpace}+`);
+const around = new RegExp(`^${pythonSpace}+|${pythonSpace}+$`, "g");
 
 /** What `normalize_answer` returns: `The Peruvian Sol.` → `peruvian sol`. May be empty. */
 export function normaliseLikeSquad(text: string): string {

@@ -1,9 +1,20 @@
 /**
  * @file Jinja as Hugging Face transformers runs it, within a budget. `@huggingface/jinja` interprets; here is what it does otherwise than
- * Python: line ends, `strip` with an argument, and how Python writes True, None, numbers, lists and dictionaries. And a template is a
- * stranger's program: its steps, its values and its time are limited.
+ * Python: line ends, operators, loops over texts, `strip` with an argument. And a template is a stranger's program: its steps, its values and
+ * its time are limited.
  */
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
+import {
+  isEqual,
+  isText,
+  makeString,
+  makeValue,
+  pythonText,
+  sides,
+  strip,
+  type Scope,
+  type Value,
+} from "./jinja-values.js";
 import { withTimeLimit } from "./time-limit.js";
 
 /** What one rendering may take. */
@@ -18,7 +29,7 @@ export interface TemplateBudget {
 /** TRL's templates take up to 1,700 steps for five messages with tools. 300,000 steps take about a second. */
 export const defaultBudget: TemplateBudget = { steps: 300_000, characters: 1_000_000, milliseconds: 5000 };
 
-/** The library's syntax tree and values, as far as they are looked at; its own types do not resolve for NodeNext. */
+/** The library's syntax tree, as far as it is looked at; its own types do not resolve for NodeNext. */
 interface Node {
   type: string;
   value?: unknown;
@@ -37,17 +48,8 @@ interface Node {
   /** Of a node of type `Evaluated`. */
   result?: Value;
 }
-interface Value {
-  type: string;
-  value: unknown;
-}
 
-/** The library's `Environment`. */
-interface Scope {
-  variables: Map<string, Value>;
-  set(name: string, value: unknown): Value;
-}
-
+/** A template that has been read. */
 export interface JinjaProgram {
   tree: Node;
   /** Nodes whose value is written into the text: `{{ … }}`. */
@@ -233,129 +235,11 @@ class PythonInterpreter extends LibraryInterpreter {
   }
 }
 
-/** The library does not export its values' classes. */
-function makeValue(of: unknown): Value {
-  return (new Environment() as Scope).set("value", of);
-}
-
-const { constructor: StringValue } = makeValue("") as unknown as { constructor: new (text: string) => Value };
-
-function makeString(text: string): Value {
-  return new StringValue(text);
-}
-
 function evaluated(result: Value): Node {
   return { type: "Evaluated", result };
-}
-
-const numbers = new Set(["IntegerValue", "FloatValue", "BooleanValue"]);
-
-/** Python's `==`. */
-function isEqual(a: Value, b: Value): boolean {
-  if (numbers.has(a.type) && numbers.has(b.type)) return Number(a.value) === Number(b.value);
-  if (a.type !== b.type) return false;
-  if (Array.isArray(a.value)) {
-    const [left, right] = [a.value, b.value] as Value[][];
-    return left.length === right.length && left.every((item, index) => isEqual(item, right[index]));
-  }
-  if (a.type !== "ObjectValue") return a.value === b.value;
-  const [left, right] = [a.value, b.value] as Map<string, Value>[];
-  const isSame = ([key, value]: [string, Value]): boolean => {
-    const other = right.get(key);
-    return other !== undefined && isEqual(value, other);
-  };
-  return left.size === right.size && [...left].every(isSame);
 }
 
 /** A namespace changes, and may hold itself: it is not looked into. */
 function valuesIn({ type, value }: Value): Value[] | undefined {
   return type === "NamespaceValue" ? undefined : [...(value as Map<string, Value>).values()];
-}
-
-function isText({ type }: Value): boolean {
-  return type === "StringValue" || type === "UndefinedValue";
-}
-
-const sides: Readonly<Record<string, { start: boolean; end: boolean }>> = {
-  strip: { start: true, end: true },
-  lstrip: { start: true, end: false },
-  rstrip: { start: false, end: true },
-};
-
-/** What `str.isspace` says yes to. JavaScript's `trim` knows U+FEFF instead of U+001C to U+001F and U+0085. */
-const pythonSpace = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
-
-/** Python's `strip`. */
-function strip(text: string, { start, end }: { start: boolean; end: boolean }, characters?: string): string {
-  const points = [...text];
-  const set = characters === undefined ? undefined : new Set(characters);
-  const goes = (point: string): boolean => set?.has(point) ?? pythonSpace.test(point);
-  let from = 0;
-  let to = points.length;
-  while (start && from < to && goes(points[from])) from++;
-  while (end && to > from && goes(points[to - 1])) to--;
-  return points.slice(from, to).join("");
-}
-
-/** Python's `str`. */
-function pythonText(value: Value): string {
-  if (value.type === "UndefinedValue") return "";
-  return value.type === "StringValue" ? (value.value as string) : repr(value);
-}
-
-function repr({ type, value }: Value): string {
-  const list = (): string[] => (value as Value[]).map(repr);
-  switch (type) {
-    case "StringValue":
-      return reprString(value as string);
-    case "BooleanValue":
-      return value === true ? "True" : "False";
-    case "NullValue":
-      return "None";
-    case "UndefinedValue":
-      return "Undefined";
-    case "FloatValue":
-      return reprFloat(value as number);
-    case "ArrayValue":
-      return `[${list().join(", ")}]`;
-    case "TupleValue":
-      return `(${list().join(", ")}${(value as Value[]).length === 1 ? "," : ""})`;
-    case "ObjectValue":
-    case "KeywordArgumentsValue":
-      return `{${[...(value as Map<string, Value>)].map(([key, each]) => `${reprString(key)}: ${repr(each)}`).join(", ")}}`;
-    case "IntegerValue":
-      return String(value);
-    default:
-      return `<${type}>`;
-  }
-}
-
-function reprString(text: string): string {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const named: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
-  const hex = (point: string): string => {
-    const code = point.codePointAt(0) as number;
-    const [letter, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
-    return `\\${letter}${code.toString(16).padStart(digits as number, "0")}`;
-  };
-  // Python escapes what cannot be printed: controls, unassigned points, and spaces other than U+0020.
-  const escaped = text.replace(/[\\'"]|(?! )[\p{C}\p{Z}]/gu, (point) => {
-    if (point === "'" || point === '"') return point === quote ? `\\${point}` : point;
-    return named[point] ?? hex(point);
-  });
-  return quote + escaped + quote;
-}
-
-function reprFloat(value: number): string {
-  if (Number.isNaN(value)) return "nan";
-  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-  if (Object.is(value, -0)) return "-0.0";
-  const [digits, exponent = "0"] = value.toExponential().split("e");
-  const power = Number(exponent);
-  if (value !== 0 && (power < -4 || power >= 16)) {
-    return `${digits}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
-  }
-  const text = value.toString();
-  if (text.includes("e")) return value.toFixed(Math.max(1, digits.length - 2 - power));
-  return text.includes(".") ? text : `${text}.0`;
 }
