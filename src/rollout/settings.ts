@@ -74,6 +74,7 @@ export interface Budgets {
   maxObservationTokens: number;
 }
 
+/** The names of these settings. */
 export const budgetKeys = ["maxTokens", "maxObservationTokens"] as const;
 
 /** The least that `auto` stands for, and what it stands for where no passages can be measured. */

@@ -9,13 +9,14 @@ export interface Holding {
   readonly cut: () => void;
 }
 
-export interface BudgetSettings {
+interface BudgetSettings {
   /** Of all holdings together; a single one may be larger. */
   limit: number;
   /** A holding without progress for so long is cut when another needs room. Milliseconds. */
   graceMs: number;
 }
 
+/** What all clients make the server hold, together. */
 export class Budget {
   readonly #settings: BudgetSettings;
   /** That may be cut, the longest without progress first. */
@@ -27,6 +28,7 @@ export class Budget {
     this.#settings = settings;
   }
 
+  /** The amounts of all holdings. */
   get used(): number {
     return this.#used;
   }

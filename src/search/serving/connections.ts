@@ -9,6 +9,7 @@ const quietMs = 50;
 /** Longest time for that. Milliseconds. */
 const partingMs = 1_000;
 
+/** The open connections of a server. */
 export class Connections {
   readonly #server: Server;
   readonly #limit: number;

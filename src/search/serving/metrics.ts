@@ -3,7 +3,7 @@
 /** Upper bounds of the histogram of request times. Seconds. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-export interface Held {
+interface Held {
   requestBytes: number;
   unsentBytes: number;
   /** Requests and answers ended so far because their clients stood still. */

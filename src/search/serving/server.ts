@@ -12,7 +12,7 @@ import { SearchService } from "./service.js";
 import type { SearchServiceSettings } from "./service.js";
 
 /** What clients may make the server hold, and for how long. */
-export interface ConnectionSettings {
+interface ConnectionSettings {
   /** Connections. A further one ends the one that has waited longest for its client. */
   maxConnections: number;
   /** Of all requests together, from their first byte to their answer. Bytes. */

@@ -145,7 +145,7 @@ export async function readPrompts(root: string): Promise<{ query: string; passag
 }
 
 /** How a folder's texts are cut and written. */
-export interface TextLimits {
+interface TextLimits {
   /** Most tokens of a text, those that the tokenizer adds included; undefined where no file says. */
   maxTokens: number | undefined;
   /** Whether texts become lower case before the tokenizer's own normalisation. */
