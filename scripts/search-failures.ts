@@ -13,7 +13,8 @@ import { FailingEngine } from "./failing-engine.js";
 import { mergeConfig, parseConfig, type ConfigInput } from "../src/train/config/config.js";
 import { evaluate } from "../src/train/evaluate.js";
 import { readMetrics } from "../src/train/metrics-file.js";
-import { loadSplits, openSearch } from "../src/train/parts.js";
+import { openSearch } from "../src/train/open-search.js";
+import { loadSplits } from "../src/train/questions.js";
 import { readStarts } from "../src/train/run-folder.js";
 import { train } from "../src/train/train.js";
 

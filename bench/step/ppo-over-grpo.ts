@@ -5,7 +5,10 @@
 import { mean } from "../../src/eval/intervals.js";
 import { atlasDemo } from "../../src/recipes/search-r1/recipe.js";
 import { mergeConfig, parseConfig, type Config, type ConfigInput } from "../../src/train/config/config.js";
-import { algorithmOf, loadSplits, openPolicy, openTask } from "../../src/train/parts.js";
+import { openPolicy } from "../../src/train/open-policy.js";
+import { openTask } from "../../src/train/open-task.js";
+import { algorithmOf } from "../../src/train/parts.js";
+import { loadSplits } from "../../src/train/questions.js";
 import { attemptQuestions } from "../../src/train/rollouts.js";
 import type { Run } from "../../src/train/run.js";
 import { learn } from "../../src/train/update.js";

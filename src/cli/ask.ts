@@ -1,7 +1,8 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
 import { renderTrace } from "../rollout/trace.js";
 import type { OnNotice } from "../train/notices.js";
-import { openPolicy, openTask } from "../train/parts.js";
+import { openPolicy } from "../train/open-policy.js";
+import { openTask } from "../train/open-task.js";
 import type { Trajectory } from "../types.js";
 import { newestRun } from "./run-models.js";
 import { fetchModel } from "./fetch-model.js";

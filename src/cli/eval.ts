@@ -8,7 +8,7 @@ import { traceToLine } from "../rollout/trace.js";
 import { writeFileDurably } from "../files/durable.js";
 import { mergeConfig, type Config } from "../train/config/config.js";
 import { evaluate } from "../train/evaluate.js";
-import { loadSplits } from "../train/parts.js";
+import { loadSplits } from "../train/questions.js";
 import type { Question } from "../types.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";

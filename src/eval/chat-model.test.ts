@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTinyModel, type TinyModel } from "../policy/local/tiny-model.test-support.js";
 import { parseConfig } from "../train/config/config.js";
 import { evaluate } from "../train/evaluate.js";
-import { openPolicy, openTask } from "../train/parts.js";
+import { openPolicy } from "../train/open-policy.js";
+import { openTask } from "../train/open-task.js";
 import type { Question } from "../types.js";
 
 const template =

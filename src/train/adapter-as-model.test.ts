@@ -10,7 +10,7 @@ import { UserError } from "../errors.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { parseConfig, type ConfigInput } from "./config/config.js";
 import { locateModel, readModel } from "./model-folder.js";
-import { requireOwnLora } from "./parts.js";
+import { requireOwnLora } from "./open-policy.js";
 import { sft } from "./sft/sft.js";
 import { train } from "./train.js";
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { buildAtlas } from "../data/atlas/atlas.js";
 import { balancedSample } from "../data/atlas/questions.js";
 import { parseConfig } from "./config/config.js";
-import { loadSplits } from "./parts.js";
+import { loadSplits } from "./questions.js";
 
 const world = buildAtlas();
 const splitsOf = (maxHops: number) =>

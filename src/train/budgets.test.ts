@@ -13,7 +13,7 @@ import { parseConfig, type ConfigInput } from "./config/config.js";
 import { evaluate } from "./evaluate.js";
 import { readMetrics } from "./metrics-file.js";
 import type { Notice } from "./notices.js";
-import type { OpenedSearch } from "./parts.js";
+import type { OpenedSearch } from "./open-search.js";
 import { readRunConfig } from "./run-folder.js";
 import { tinyConfig, tinyParts, tinyQuestions } from "./tiny-run.test-support.js";
 import { train } from "./train.js";

@@ -2,7 +2,7 @@
 import { mapConcurrent, mapInSlices } from "../async.js";
 import { Random } from "../random.js";
 import { askSearch } from "../rollout/ask-search.js";
-import { measureBudgets, type MeasuredBudgets } from "../rollout/budgets.js";
+import { measureBudgets, type MeasuredBudgets } from "../rollout/measure-budgets.js";
 import { promptTokens } from "../rollout/rollout.js";
 import { budgetKeys, budgetsOf } from "../rollout/settings.js";
 import { protocolNamed } from "../prompts/protocol.js";
@@ -11,7 +11,7 @@ import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { Question, StoredPassage, Tokenizer } from "../types.js";
 import type { Config } from "./config/config.js";
 import type { Notice } from "./notices.js";
-import type { OpenedSearch } from "./parts.js";
+import type { OpenedSearch } from "./open-search.js";
 import { rolloutSettings } from "./rollout-settings.js";
 
 /** Passages that are measured, and the UTF-16 units of text at which fewer suffice. */
@@ -67,15 +67,7 @@ export async function settleBudgets(
     search.passages === undefined
       ? await searched(config, search, questions, signal)
       : await drawn(search.passages, seed);
-  if (found.passages.length === 0) {
-    const least = withLeastBudgets(config);
-    const keys = budgetKeys.filter((key) => config.rollout[key] === "auto");
-    const room = keys.map((key) => `${least.rollout[key]} tokens (rollout.${key})`).join(", ");
-    const message =
-      `The passages could not be measured (${found.error ?? "none were found"}). There is room for ${room}. ` +
-      `Set ${keys.length === 1 ? "it" : "both"} if passages are longer.`;
-    return { config: least, notice: { kind: "warning", message } };
-  }
+  if (found.passages.length === 0) return unmeasured(config, found.error);
   const { tokenizer, contextLength } = await measuring.model();
   const options = { ...rolloutSettings(config), search: search.value, policy: { tokenizer } };
   const prompts = await mapInSlices(questions, (question) => promptTokens(question, options), signal);
@@ -92,6 +84,17 @@ export async function settleBudgets(
   const settled = { ...config, rollout: { ...config.rollout, maxObservationTokens, maxTokens } };
   const set = budgetKeys.filter((key) => config.rollout[key] !== "auto").map((key) => `rollout.${key}`);
   return { config: settled, notice: describe(settled, measured, { count: found.passages.length, set }) };
+}
+
+/** The least budgets, and a warning that nothing was measured. */
+function unmeasured(config: Config, why = "none were found"): { config: Config; notice: Notice } {
+  const least = withLeastBudgets(config);
+  const keys = budgetKeys.filter((key) => config.rollout[key] === "auto");
+  const room = keys.map((key) => `${least.rollout[key]} tokens (rollout.${key})`).join(", ");
+  const message =
+    `The passages could not be measured (${why}). There is room for ${room}. ` +
+    `Set ${keys.length === 1 ? "it" : "both"} if passages are longer.`;
+  return { config: least, notice: { kind: "warning", message } };
 }
 
 /** @param set the budgets that the user has set */

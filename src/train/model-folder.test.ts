@@ -5,7 +5,7 @@ import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { configDifferences, parseConfig, type ConfigInput } from "./config/config.js";
 import { locateModel, pinConfig, withProtocol } from "./model-folder.js";
-import { openPolicy } from "./parts.js";
+import { openPolicy } from "./open-policy.js";
 
 const model = await makeTinyModel();
 afterAll(() => model.remove());

@@ -4,7 +4,7 @@ import { shellWord } from "../printable.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Question, Tokenizer } from "../types.js";
 import type { Config } from "./config/config.js";
-import type { OpenedSearch } from "./parts.js";
+import type { OpenedSearch } from "./open-search.js";
 import { readRunConfig, runAround } from "./run-folder.js";
 
 /** Something to know that does not stop the work. A warning asks for a decision, a note does not. */

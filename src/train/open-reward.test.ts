@@ -15,7 +15,7 @@ import type { TrainEvent } from "./run.js";
 import { readMetrics } from "./metrics-file.js";
 import { isMeasuredTime } from "./metrics.js";
 import { openReward } from "./open-reward.js";
-import { openTask } from "./parts.js";
+import { openTask } from "./open-task.js";
 import { tinyConfig, tinyParts, tinyQuestions } from "./tiny-run.test-support.js";
 import { train, type TrainOptions } from "./train.js";
 

@@ -2,9 +2,14 @@
  * @file Which questions a run works on: what is set aside for validation and test, and which come next. The order is a pure function of the
  * seed and of how many have been drawn, so that number is the whole data cursor.
  */
+import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
+import { balancedSample } from "../data/atlas/questions.js";
+import { loadQuestions } from "../data/questions.js";
 import { UserError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Question } from "../types.js";
+import type { Config } from "./config/config.js";
+import type { GivenParts } from "./parts.js";
 
 /** A question together with how often it has come before: one group's identity. */
 export interface Draw {
@@ -43,6 +48,60 @@ export interface QuestionSplits {
   questions: Question[];
   validation: Question[];
   test: Question[];
+}
+
+/**
+ * The questions of a configuration, or those given, divided into training, validation and test.
+ * @throws UserError for files that cannot be read, and when there is nothing to train on
+ */
+export async function loadSplits(config: Config, given: GivenParts = {}): Promise<QuestionSplits> {
+  const { data, train } = config;
+  const atlas = lazyAtlas(data.worldSeed);
+  const sizes = { validation: train.evalSize, test: train.testSize, seed: train.seed };
+  // The same held-out questions for every run in a world, whatever its seed.
+  const ofAtlas = (split: keyof QuestionSplits): Question[] => {
+    const questions = atlas().questions[split === "questions" ? "train" : split].filter(withinHops(data));
+    // A third per number of hops, of three: with fewer hops more are drawn to make up the number.
+    return split === "questions"
+      ? questions
+      : balancedSample(questions, Math.round((sizes[split] * 3) / data.maxHops), data.worldSeed).slice(0, sizes[split]);
+  };
+  const read = (source: string, split: keyof QuestionSplits): Promise<Question[]> =>
+    source === "atlas" ? Promise.resolve(ofAtlas(split)) : loadQuestions(source);
+
+  const isAtlas = given.questions === undefined && data.questions === "atlas";
+  const all = given.questions ?? (await read(data.questions, "questions"));
+  requireQuestions(all, given.questions === undefined ? data.questions : "The list of questions");
+  const validation = given.validation ?? (data.validation === "" ? null : await read(data.validation, "validation"));
+  const test = given.test ?? (data.test === "" ? null : await read(data.test, "test"));
+  if (isAtlas) {
+    return {
+      questions: [...all],
+      validation: [...(validation ?? ofAtlas("validation"))],
+      test: [...(test ?? ofAtlas("test"))],
+    };
+  }
+  const aside = splitQuestions(all, {
+    ...sizes,
+    ...(validation === null ? {} : { validation: 0 }),
+    ...(test === null ? {} : { test: 0 }),
+  });
+  return {
+    questions: aside.questions,
+    validation: [...(validation ?? aside.validation)],
+    test: [...(test ?? aside.test)],
+  };
+}
+
+/** Whether a question of the built-in world is among those that `data.maxHops` admits. */
+export function withinHops({ maxHops }: Config["data"]): (question: Question) => boolean {
+  return ({ hops = 1 }) => hops <= maxHops;
+}
+
+/** Built when first needed, once. */
+function lazyAtlas(seed: number): () => Atlas {
+  let atlas: Atlas | undefined;
+  return () => (atlas ??= buildAtlas({ seed }));
 }
 
 /** Most of the questions that may be set aside; training keeps the rest. */

@@ -22,7 +22,7 @@ import { appendMetrics, readMetrics } from "../metrics-file.js";
 import type { MetricValues } from "../metrics.js";
 import { readModel, settleConfig } from "../model-folder.js";
 import { noticeToProcess, otherPrompt, warnOf, wrongModel, type Notice } from "../notices.js";
-import { openPolicy, requireOwnLora } from "../parts.js";
+import { openPolicy, requireOwnLora } from "../open-policy.js";
 import { drawItems } from "../questions.js";
 import { writePictures } from "../report/report.js";
 import { bestInWords, peakMemoryMb, readResult, saveResult } from "../result.js";

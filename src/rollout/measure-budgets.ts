@@ -12,7 +12,7 @@ const share = 0.99;
 const step = 8;
 
 /** What decides what a rollout needs. */
-export interface BudgetSettings {
+interface BudgetSettings {
   tokenizer: Tokenizer;
   /** Most tokens of a row that the model can read. */
   contextLength: number;

@@ -1,0 +1,104 @@
+/** @file The policy of a configuration: the model, its adapter, and the memory that its purpose needs. */
+import type { Algorithm } from "../algorithms/algorithm.js";
+import { isEngineLoss } from "../algorithms/losses.js";
+import type { Policy } from "../contracts/policy.js";
+import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
+import { parseMemory } from "../engine/memory/limit.js";
+import type { Workload } from "../engine/memory/plan.js";
+import { allLoraTargets, type LoraConfig } from "../engine/model/lora.js";
+import { UserError } from "../errors.js";
+import { createLocalPolicy } from "../policy/local/local.js";
+import { budgetsOf } from "../rollout/settings.js";
+import { parseConfig, type Config } from "./config/config.js";
+import { locateModel } from "./model-folder.js";
+import { algorithmOf, type GivenParts, type Opened } from "./parts.js";
+
+/** What a policy is opened for: memory is planned for that. */
+type Purpose = "reinforcement" | "supervision" | "sampling";
+
+/**
+ * The policy of a configuration, or the one given.
+ * @throws UserError when the model cannot be read or memory does not suffice for the purpose
+ */
+export async function openPolicy(
+  config: Config,
+  given: GivenParts = {},
+  purpose: Purpose = "reinforcement",
+): Promise<Opened<Policy>> {
+  if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
+  const workload = workloadOf(config, given.algorithm ?? algorithmOf(config), purpose);
+  const policy = await createLocalPolicy({
+    ...(await locateModel(config.model.folder)),
+    adapt: config.model.adapt,
+    lora: loraOf(config),
+    seed: config.train.seed,
+    threads: config.run.threads === 0 ? undefined : config.run.threads,
+    provider: config.run.executionProvider,
+    microBatchTokens: config.train.microBatchTokens === 0 ? undefined : config.train.microBatchTokens,
+    maxBatch: config.rollout.maxConcurrent,
+    memoryBytes: config.run.memory === "" ? undefined : parseMemory(config.run.memory, "run.memory"),
+    recompute: config.run.recompute,
+    workload,
+    critic: workload.critic,
+  });
+  return { value: policy, close: () => policy.close() };
+}
+
+function workloadOf(config: Config, algorithm: Algorithm, purpose: Purpose): Workload {
+  const { maxSearches, maxTokensPerTurn } = config.rollout;
+  const { maxTokens } = budgetsOf(config.rollout);
+  const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
+  const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };
+  if (purpose === "supervision") {
+    const logprobs = config.sft.validation > 0 ? "current" : "never";
+    return { ...common, lossTokens: written, groupSize: 1, logprobs, critic: false, entropy: false };
+  }
+  const { needs } = algorithm;
+  const { loss, entropy } = algorithm.objective(algorithm.initialState());
+  const asksForLogprobs = needs.currentLogprobs || !isEngineLoss(loss);
+  return {
+    ...common,
+    lossTokens: config.algorithm.maskRetrieved ? written : maxTokens,
+    groupSize: config.algorithm.groupSize,
+    logprobs: needs.reference ? "reference" : asksForLogprobs ? "current" : "never",
+    critic: purpose === "reinforcement" && needs.values,
+    entropy: purpose === "reinforcement" && entropy !== 0,
+  };
+}
+
+/**
+ * An adapter that training goes on with keeps its shape: other settings than its own would be ignored. A default counts as not asked for.
+ * @throws UserError when the configuration asks for another rank, alpha or other layers
+ */
+export async function requireOwnLora(config: Config): Promise<void> {
+  const { model: folder } = await locateModel(config.model.folder);
+  if (!isAdapterFolder(folder)) return;
+  const { lora: own } = await readAdapterConfig(folder);
+  const [asked, standard] = [loraOf(config), loraOf(parseConfig({}))];
+  for (const [key, name] of [
+    ["loraRank", "rank"],
+    ["loraAlpha", "alpha"],
+    ["loraTargets", "targets"],
+  ] as const) {
+    const [has, wanted, usual] = [own, asked, standard].map((lora) => [lora[name]].flat().sort().join(","));
+    if (wanted === has || wanted === usual) continue;
+    throw new UserError(
+      `model.${key} is ${String(config.model[key])}, but ${folder} is an adapter that has ${has}, and training goes on with it as it is. ` +
+        `Leave model.${key} out, or merge the adapter first (sleuth export ${folder} --out FOLDER) and train a new one over FOLDER.`,
+    );
+  }
+}
+
+/** @throws UserError for a layer that does not exist */
+function loraOf({ model }: Config): LoraConfig {
+  const { loraRank: rank, loraAlpha: alpha, loraTargets } = model;
+  if (loraTargets === "all-linear") return { rank, alpha, targets: allLoraTargets };
+  const names = new Set(loraTargets.split(",").map((name) => name.trim()));
+  const unknown = [...names].find((name) => !(allLoraTargets as readonly string[]).includes(name));
+  if (unknown !== undefined) {
+    throw new UserError(
+      `model.loraTargets names "${unknown}", which is no layer that can be adapted. Use all-linear, or some of ${allLoraTargets.join(",")}.`,
+    );
+  }
+  return { rank, alpha, targets: allLoraTargets.filter((target) => names.has(target)) };
+}
