@@ -164,7 +164,10 @@ describe("OnnxEncoder", () => {
       Array.from({ length: 200 }, () => texts[5]),
       "passage",
     );
-    const failure = expect(waiting).rejects.toSatisfy((error) => error instanceof SearchError && !error.isRetryable);
+    const failure = expect(waiting).rejects.toSatisfy(
+      (error) =>
+        error instanceof SearchError && !error.isRetryable && error.message.includes(`The model in ${bert} failed`),
+    );
     await encoder.close();
     await failure;
   });

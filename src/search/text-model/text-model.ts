@@ -32,16 +32,18 @@ export class TextModel {
   /** How vectors are pooled; undefined for models that score pairs. */
   readonly pooling: Pooling | undefined;
   readonly #engine: string;
+  readonly #folder: string;
   readonly #pool: WorkerPool<ModelTask, ModelAnswer>;
   readonly #workers: number;
   #isClosed = false;
 
   private constructor(
     pool: WorkerPool<ModelTask, ModelAnswer>,
-    facts: { engine: string; workers: number; width: number; maxTokens: number; pooling?: Pooling },
+    facts: { engine: string; folder: string; workers: number; width: number; maxTokens: number; pooling?: Pooling },
   ) {
     this.#pool = pool;
     this.#engine = facts.engine;
+    this.#folder = facts.folder;
     this.#workers = facts.workers;
     this.width = facts.width;
     this.pooling = facts.pooling;
@@ -84,7 +86,7 @@ export class TextModel {
         isNative: true,
       });
       const { width, pooling } = await pool.run(probe);
-      return new TextModel(pool, { engine, workers, width, maxTokens, pooling });
+      return new TextModel(pool, { engine, folder: model.folder, workers, width, maxTokens, pooling });
     } catch (error) {
       await pool?.close();
       if (error instanceof UserError || !(error instanceof Error)) throw error;
@@ -153,7 +155,7 @@ export class TextModel {
     if (error instanceof UserError || error instanceof SearchError || !(error instanceof Error)) return error;
     // A worker that died was replaced; what a model computes is computed again in the same way.
     const isRetryable = error instanceof WorkerGone && !this.#isClosed;
-    return new SearchError(`The model failed: ${error.message.replace(/\.$/, "")}.`, {
+    return new SearchError(`The model in ${this.#folder} failed: ${error.message.replace(/\.$/, "")}.`, {
       engine: this.#engine,
       isRetryable,
       cause: error,
