@@ -49,8 +49,12 @@ export async function readOptionalJsonAs<T>(
 export function parseJsonAs<T>(text: string, source: string, schema: z.ZodType<T>, advice: string): T {
   const parsed = schema.safeParse(parseJson(text, source, advice));
   if (parsed.success) return parsed.data;
-  const [{ path, message }] = parsed.error.issues;
-  throw new UserError(`${source} is damaged: field "${path.join(".") || "(the whole file)"}": ${message}. ${advice}`);
+  throw new UserError(`${source} is damaged: ${firstIssue(parsed.error)}. ${advice}`);
+}
+
+/** The first field that a schema refuses, and why. */
+export function firstIssue({ issues: [{ path, message }] }: z.ZodError): string {
+  return `field "${path.join(".") || "(the whole file)"}": ${message}`;
 }
 
 /**

@@ -13,9 +13,13 @@ import { UserError } from "../errors.js";
 import { parseChecksummed, withChecksum } from "../files/checksummed-json.js";
 import type { Damaged, FileChecksum } from "../files/checksummed-file.js";
 import { replaceFile, syncFolder } from "../files/disk.js";
+import { firstIssue } from "../files/json-file.js";
 import { isLockOf, isRunning, takeLock, type LockOwner } from "../files/lock.js";
 
 export const manifestName = "index.json";
+
+/** Folders of files begin with it. */
+export const generationPrefix = "generation-";
 
 /** Offsets of neighbours in a file: none before the one before it, from 0 to the file's end. */
 export function areOffsets(offsets: Uint32Array | Float64Array, end: number): boolean {
@@ -27,8 +31,6 @@ export function areOffsets(offsets: Uint32Array | Float64Array, end: number): bo
   }
   return true;
 }
-/** Folders of files begin with it. */
-export const generationPrefix = "generation-";
 
 /** A name for a new folder of files. */
 export function newGeneration(): string {
@@ -114,8 +116,7 @@ export class IndexKind {
   parse<T>(folder: string, content: unknown, schema: z.ZodType<T>): T {
     const parsed = schema.safeParse(content);
     if (parsed.success) return parsed.data;
-    const [{ path, message }] = parsed.error.issues;
-    throw this.damagedIn(folder)(join(folder, manifestName), `field "${path.join(".")}": ${message}`);
+    throw this.damagedIn(folder)(join(folder, manifestName), firstIssue(parsed.error));
   }
 
   /**

@@ -10,7 +10,7 @@ import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
-import { readRequiredJson } from "../../files/json-file.js";
+import { firstIssue, readRequiredJson } from "../../files/json-file.js";
 import { type FloatType, namedTensors, SafetensorsFile, writeSafetensors } from "./safetensors.js";
 import { indexFile, weightsFile } from "./safetensors-set.js";
 import { checkFinite } from "./tensor-set.js";
@@ -196,10 +196,7 @@ export async function readAdapterConfig(folder: string): Promise<{ lora: LoraCon
 /** The same for a parsed file, which `file` names in messages. */
 export function parseAdapterConfig(json: unknown, file: string): { lora: LoraConfig; base?: string } {
   const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
-  }
+  if (!parsed.success) throw problem(file, firstIssue(parsed.error));
   const fields = parsed.data;
   refuseUnsupported(fields, file);
   const { r: rank, lora_alpha, use_rslora, base_model_name_or_path, revision } = fields;

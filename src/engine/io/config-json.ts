@@ -1,6 +1,7 @@
 /** @file Hugging Face's `config.json` to and from a `ModelConfig`; what the builder cannot compute is refused by name. */
 import { z } from "zod";
 import { UserError } from "../../errors.js";
+import { firstIssue } from "../../files/json-file.js";
 import { modelTypes, mostLayers, type ModelConfig, type ModelType } from "../model/config.js";
 import type { RopeScaling } from "../model/config.js";
 import type { FloatType } from "./safetensors.js";
@@ -53,8 +54,7 @@ const kindSchema = schema.pick({ model_type: true, architectures: true });
 function check<T>(shape: z.ZodType<T>, json: unknown, file: string): T {
   const parsed = shape.safeParse(json);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw problem(file, `field "${issue.path.join(".") || "(the whole file)"}": ${issue.message}`);
+  throw problem(file, firstIssue(parsed.error));
 }
 
 /** Hugging Face's defaults, for files that leave them out. */

@@ -84,7 +84,7 @@ export function checkTensors(
 export const embeddingsName = "model.embed_tokens.weight";
 export const headName = "lm_head.weight";
 
-/** A copy of tied embeddings (whoever opened the file compared the two), and tables in old files that no program reads. */
+/** A copy of tied embeddings (the two are compared when the file is opened), and tables in old files that no program reads. */
 function isIgnorable(name: string, config: ModelConfig): boolean {
   return (name === headName && config.tieWordEmbeddings) || name.endsWith(".rotary_emb.inv_freq");
 }

@@ -10,5 +10,6 @@ export const wordsAndDigits = (digits: string, endings = contractions): string =
 /** GPT-2's own. */
 export const gpt2Words = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
+/** A digit of any script, and runs of them. */
 export const unicodeDigit = "\\p{N}";
 export const unicodeDigits = "\\p{N}+";

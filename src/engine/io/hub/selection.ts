@@ -2,7 +2,14 @@
 import { UserError } from "../../../errors.js";
 import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
 import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
-import { generationFile, settingsFile, specialTokensFile, templateFile, tokenizerFile } from "../tokenizer-files.js";
+import {
+  generationFile,
+  isGguf,
+  settingsFile,
+  specialTokensFile,
+  templateFile,
+  tokenizerFile,
+} from "../tokenizer-files.js";
 import { isSafePath } from "../../../files/safe-path.js";
 import type { HubName } from "./name.js";
 
@@ -86,7 +93,7 @@ function theGguf(byPath: ReadonlyMap<string, ListedFile>, path: string, name: Hu
 
 function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
   const { repository } = name;
-  if (listed.some(({ path }) => isGguf(path)))
+  if (listed.some(({ path }) => isSafeGguf(path)))
     return new UserError(
       `${repository} has GGUF files and no ${weightsFile}. Name the one that you want. ${ggufList(listed, name)}`,
     );
@@ -104,7 +111,7 @@ function noWeights(listed: readonly ListedFile[], name: HubName): UserError {
 }
 
 function ggufList(listed: readonly ListedFile[], { repository, revision }: HubName): string {
-  const files = listed.filter(({ path }) => isGguf(path));
+  const files = listed.filter(({ path }) => isSafeGguf(path));
   if (files.length === 0) return "It has no GGUF file at all.";
   const suffix = revision === "main" ? "" : `@${revision}`;
   const lines = files.map(
@@ -113,8 +120,8 @@ function ggufList(listed: readonly ListedFile[], { repository, revision }: HubNa
   return `It has:\n${lines.join("\n")}`;
 }
 
-function isGguf(path: string): boolean {
-  return /\.gguf$/i.test(path) && isSafePath(path);
+function isSafeGguf(path: string): boolean {
+  return isGguf(path) && isSafePath(path);
 }
 
 /** Where sentence-transformers keeps how long texts may be, in the order in which it looks. */
