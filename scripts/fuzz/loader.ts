@@ -15,7 +15,7 @@ export interface Loader {
   /** Files carry checksums: what is read must be what was written, or be refused. */
   isChecked?: boolean;
   /** Puts right checksums over what was damaged, as somebody would who means harm. Tried in every other case. */
-  reseal?(folder: string): Promise<void>;
+  writeChecksums?(folder: string): Promise<void>;
   /** It writes into the folder, which is made anew for each case. */
   writes?: boolean;
   /** Damage is passed over (a cache asks again, a line is skipped): errors are not expected to name a file. */

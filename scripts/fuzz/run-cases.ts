@@ -1,10 +1,11 @@
 /** @file Damages files and reads them, in this process. */
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { classify } from "../../src/cli/failure.js";
+import { filesBelow } from "../../src/files/manifest.js";
 import { Random } from "../../src/random.js";
 import type { Loader } from "./loader.js";
 import { mutate } from "./mutate.js";
@@ -43,7 +44,7 @@ export async function runCases(loader: Loader, options: CaseOptions): Promise<vo
     await cp(whole, work, { recursive: true });
     const expected = loader.isChecked ? await loader.load(work) : await loader.load(work).then(() => undefined);
     const files = new Map<string, Buffer>();
-    for (const name of await filesBelow(whole)) files.set(name, await readFile(path.join(whole, name)));
+    for (const name of (await filesBelow(whole)).sort()) files.set(name, await readFile(path.join(whole, name)));
     for (let index = options.from; index < options.to; index++) {
       options.onBegin?.(index);
       const result = await runCase(loader, { whole, work, files, expected, index }, options);
@@ -74,12 +75,12 @@ async function runCase(
   const file = random.choice([...files.keys()].filter((name) => loader.damages?.(name) ?? true));
   const others = [...files].flatMap(([name, content]) => (name === file ? [] : [content]));
   const damaged = mutate(files.get(file)!, others, random);
-  const isResealed = loader.reseal !== undefined && typeof damaged !== "string" && random.integer(2) === 0;
+  const hasNewChecksums = loader.writeChecksums !== undefined && typeof damaged !== "string" && random.integer(2) === 0;
   const place = path.join(work, file);
   await rm(place, { force: true });
   if (damaged === "folder") await mkdir(place);
   else if (damaged !== "missing") await writeFile(place, damaged);
-  if (isResealed) await loader.reseal!(work).catch(() => undefined);
+  if (hasNewChecksums) await loader.writeChecksums!(work).catch(() => undefined);
   const before = process.resourceUsage().maxRSS;
   const judged = (outcome: Outcome, message = ""): CaseResult => {
     const grown = (process.resourceUsage().maxRSS - before) / 1024;
@@ -88,7 +89,7 @@ async function runCase(
   };
   try {
     const value = await loader.load(work);
-    const mustBeSame = loader.isChecked === true && !isResealed;
+    const mustBeSame = loader.isChecked === true && !hasNewChecksums;
     return judged(mustBeSame && !isDeepStrictEqual(value, expected) ? "wrong content" : "read");
   } catch (error) {
     if (!(error instanceof Error) || classify(error)?.kind !== "user")
@@ -111,7 +112,7 @@ async function restore(
     await cp(whole, work, { recursive: true });
     return;
   }
-  const names = loader.reseal === undefined ? [damaged] : [...files.keys()];
+  const names = loader.writeChecksums === undefined ? [damaged] : [...files.keys()];
   for (const name of names) {
     if (name === damaged) await rm(path.join(work, name), { recursive: true, force: true });
     await writeFile(path.join(work, name), files.get(name)!);
@@ -125,15 +126,4 @@ export function openFiles(): number {
   } catch {
     return 0;
   }
-}
-
-export async function filesBelow(folder: string, prefix = ""): Promise<string[]> {
-  const entries = await readdir(path.join(folder, prefix), { withFileTypes: true });
-  const names: string[] = [];
-  for (const entry of entries) {
-    const name = path.join(prefix, entry.name);
-    if (entry.isDirectory()) names.push(...(await filesBelow(folder, name)));
-    else names.push(name);
-  }
-  return names.sort();
 }

@@ -23,6 +23,7 @@ const manifestSchema = z.object({
 export async function writeManifest(folder: string): Promise<void> {
   const entries: ManifestEntry[] = [];
   for (const name of (await filesBelow(folder)).sort()) {
+    if (path.basename(name) === manifestName) continue;
     const file = path.join(folder, name);
     entries.push({ path: name, bytes: (await stat(file)).size, sha256: await sha256OfFile(file) });
   }
@@ -69,7 +70,8 @@ async function readManifest(folder: string): Promise<ManifestEntry[] | string> {
   return parsed.data.files;
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
+/** All files below a folder, relative to it, with forward slashes. */
+export async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const nested = await Promise.all(
     entries.map(async (entry) => {
@@ -77,5 +79,5 @@ async function filesBelow(folder: string): Promise<string[]> {
       return (await filesBelow(path.join(folder, entry.name))).map((name) => `${entry.name}/${name}`);
     }),
   );
-  return nested.flat().filter((name) => name !== manifestName);
+  return nested.flat();
 }

@@ -1,8 +1,8 @@
 /** @file Index folders and vectors that were made elsewhere. */
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { sha256OfFile } from "../../../src/files/checksummed-file.js";
 import { parseChecksummed, withChecksum } from "../../../src/files/checksummed-json.js";
 import { Random } from "../../../src/random.js";
 import { openIndex, verifyIndex } from "../../../src/search/bm25/open.js";
@@ -29,22 +29,19 @@ async function answers(engine: SearchEngine): Promise<unknown> {
 }
 
 /** Sizes and hashes of all files that the manifest names, as they are now; and the manifest's own checksum. */
-async function reseal(folder: string): Promise<void> {
+async function writeChecksums(folder: string): Promise<void> {
   const file = path.join(folder, "index.json");
   const { content } = parseChecksummed(await readFile(file, "utf8"));
-  const sealed = async (record: Record<string, unknown>, generation: unknown): Promise<void> => {
+  const measure = async (record: Record<string, unknown>, generation: unknown): Promise<void> => {
     for (const [name, checksum] of Object.entries((record.files ?? {}) as Record<string, object>)) {
       const place = path.join(folder, String(generation), name);
       if (!existsSync(place)) continue;
-      const sha256 = createHash("sha256")
-        .update(await readFile(place))
-        .digest("hex");
-      Object.assign(checksum, { bytes: (await stat(place)).size, sha256 });
+      Object.assign(checksum, { bytes: (await stat(place)).size, sha256: await sha256OfFile(place) });
     }
   };
   const segments = (content.segments ?? []) as Record<string, unknown>[];
-  for (const segment of segments) await sealed(segment, segment.folder);
-  if (content.generation !== undefined) await sealed(content, content.generation);
+  for (const segment of segments) await measure(segment, segment.folder);
+  if (content.generation !== undefined) await measure(content, content.generation);
   await writeFile(file, withChecksum(content));
 }
 
@@ -79,8 +76,8 @@ export const indexLoaders: readonly Loader[] = [
     make: (folder) => copy(path.join(compatibility, "bm25"), folder),
     load: async (folder) => answers(await openIndex(await locateIndex(folder, "bm25"), {}, { workers: 0 })),
     isChecked: true,
-    reseal,
-    // What hides in resealed files shows as answers, or as damage of a passage.
+    writeChecksums,
+    // What hides in files with new checksums shows as answers, or as damage of a passage.
     isNameless: true,
   },
   {
@@ -95,7 +92,7 @@ export const indexLoaders: readonly Loader[] = [
     load: async (folder) =>
       answers(new DenseEngine(new WordEncoder(), (await openDenseIndex(folder, { threads: 1 })).nearest)),
     isChecked: true,
-    reseal,
+    writeChecksums,
     isNameless: true,
   },
   {

@@ -1,9 +1,9 @@
 /** @file What Sleuth writes for itself: runs, checkpoints, caches, locks. */
-import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { takeLock } from "../../../src/files/lock.js";
+import { sha256OfFile } from "../../../src/files/checksummed-file.js";
 import { parseChecksummed, withChecksum } from "../../../src/files/checksummed-json.js";
 import { cacheKey, openVerdictCache } from "../../../src/rewards/judge/cache.js";
 import { traceFromLine } from "../../../src/rollout/trace.js";
@@ -23,15 +23,12 @@ import { compatibility, copy, textOf } from "./given.js";
 const run = path.join(compatibility, "run");
 
 /** Sizes, hashes and the checksum of a checkpoint's manifest, as its files are now. */
-async function reseal(folder: string): Promise<void> {
+async function writeChecksums(folder: string): Promise<void> {
   const file = path.join(folder, "manifest.json");
   const { content } = parseChecksummed(await readFile(file, "utf8"));
   for (const entry of content.files as { path: string }[]) {
     const place = path.join(folder, entry.path);
-    const sha256 = createHash("sha256")
-      .update(await readFile(place))
-      .digest("hex");
-    Object.assign(entry, { bytes: (await stat(place)).size, sha256 });
+    Object.assign(entry, { bytes: (await stat(place)).size, sha256: await sha256OfFile(place) });
   }
   await writeFile(file, withChecksum(content));
 }
@@ -114,7 +111,7 @@ export const recordLoaders: readonly Loader[] = [
       await requireWhole(path.join(folder, "checkpoints/step-000002/policy"));
       return found?.state;
     },
-    reseal: (folder) => reseal(path.join(folder, "checkpoints/step-000002")),
+    writeChecksums: (folder) => writeChecksums(path.join(folder, "checkpoints/step-000002")),
     // That every checkpoint is damaged is said of all of them.
     isNameless: true,
     damages: (file) => !file.endsWith("latest"),
@@ -128,7 +125,7 @@ export const recordLoaders: readonly Loader[] = [
       await stepsBehind(path.join(folder, "best"));
       return readBest(folder);
     },
-    reseal: (folder) => reseal(path.join(folder, "best")),
+    writeChecksums: (folder) => writeChecksums(path.join(folder, "best")),
     isNameless: true,
   },
   {
