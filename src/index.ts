@@ -5,6 +5,8 @@
 
 // The nouns.
 export type {
+  ChatMessage,
+  ChatTemplate,
   Datum,
   FinishReason,
   Group,
@@ -13,6 +15,7 @@ export type {
   Role,
   SearchCall,
   Segment,
+  TemplateVariables,
   Tokenizer,
   Trajectory,
 } from "./types.js";
@@ -61,11 +64,12 @@ export { IndexBusy } from "./search/index-folder.js";
 export { openIndex, verifyIndex } from "./search/bm25/open.js";
 export type { Bm25Settings } from "./search/bm25/settings.js";
 export { loadCorpus, readCorpus } from "./search/documents/corpus.js";
-export type { Encoder, EncoderSource, TextKind } from "./search/dense/encoder.js";
+export type { EncodeOptions, Encoder, EncoderSource, TextKind } from "./search/dense/encoder.js";
 export { openEncoder, type OpenEncoderOptions } from "./search/dense/open-encoder.js";
 export { DenseEngine } from "./search/dense/engine.js";
 export type { NearestPassages } from "./search/dense/engine.js";
 export { buildDenseIndex, type BuildDenseOptions, type DenseSummary } from "./search/dense/index/build.js";
+export type { LeftOut } from "./search/dense/left-out.js";
 export { openDenseIndex, type DenseIndex } from "./search/dense/index/open.js";
 export { openVectors, type OpenVectorsOptions } from "./search/dense/vectors/open-vectors.js";
 export { LancePassages, type LanceSettings } from "./search/dense/lancedb/passages.js";
