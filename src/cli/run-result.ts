@@ -58,16 +58,16 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
   printWatch(terminal, result);
   printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],
-    [
-      "best",
-      isUntrained(result)
-        ? "the model as it was before training: no checkpoint was better"
-        : "the best model; sleuth export writes it for other tools",
-    ],
+    ["best", bestMeaning(result, "the best model; sleuth export writes it for other tools")],
     ["checkpoints", "where the run goes on"],
     ["evaluations", "every test question with its searches, before and after"],
     ["metrics.jsonl", "every number of every step"],
   ]);
+}
+
+/** What the folder `best` holds. */
+export function bestMeaning(result: Pick<TrainResult, "best">, trained: string): string {
+  return isUntrained(result) ? "the model as it was before training: no checkpoint was better" : trained;
 }
 
 /** What the collapse watch did, where it did anything. */

@@ -3,7 +3,6 @@ import path from "node:path";
 import { UserError } from "../errors.js";
 import { mergeConfig, type Config } from "../train/config/config.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { isUntrained } from "../train/result.js";
 import { sft, type SftEvent, type SftResult } from "../train/sft/sft.js";
 import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
@@ -16,7 +15,7 @@ import {
   withoutUndefined,
   type RunOptions,
 } from "./run-options.js";
-import { printFiles, printNext } from "./run-result.js";
+import { bestMeaning, printFiles, printNext } from "./run-result.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { SftPanel } from "./terminal/sft-panel.js";
@@ -115,12 +114,7 @@ function finished(terminal: Terminal, config: Config, result: SftResult): VerbAn
     );
   printFiles(terminal, result.folder, [
     ["curve.html", "the loss (curve.svg: the picture alone)"],
-    [
-      "best",
-      isUntrained(result)
-        ? "the model as it was before training: no checkpoint was better"
-        : "the best model: a model folder, or the adapter where one was trained",
-    ],
+    ["best", bestMeaning(result, "the best model: a model folder, or the adapter where one was trained")],
     ["checkpoints", "where the run goes on"],
     ["trajectories", "some transcripts as they were learned, prompt and masks included"],
     ["metrics.jsonl", "every number of every step"],

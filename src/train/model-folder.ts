@@ -16,6 +16,7 @@ import type { Tokenizer } from "../types.js";
 import type { ModelFacts } from "./budgets.js";
 import { requireWhole } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
+import { isRun } from "./run-folder.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
 const shippedFolder = fileURLToPath(new URL("../../models", import.meta.url));
@@ -39,7 +40,7 @@ export async function locateModel(
   const { name, location } = await pinModel(nameOrPath, options);
   const model = modelFolder(location);
   if (!existsSync(model)) throw noModel(nameOrPath);
-  if (existsSync(path.join(model, "run.json"))) throw runAsModel(model);
+  if (isRun(model)) throw runAsModel(model);
   await requireWhole(model);
   if (!isAdapterFolder(model)) return { model, baseName: nameOfModel(name, model) };
   const { base: named } = await readAdapterConfig(model);
