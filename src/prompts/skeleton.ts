@@ -7,38 +7,14 @@
 
 /** Left out of skeletons; legitimate elsewhere (accents, joiners in Persian or emoji), so not all of it is removed from texts. */
 const ignorable = /[\s\p{Cf}\p{Mn}\p{Me}\p{Default_Ignorable_Code_Point}]+/gu;
-const looksLike: Readonly<Record<string, string>> = {
-  ...{ "<": "‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">": "›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/": "⁄∕⧸╱⟋", "|": "∣ǀ│❘⏐¦" },
-  // Cyrillic, Greek, Armenian and Latin letters; capitals too, whose small letters look otherwise.
-  ...{
-    a: "аАαΑɑᴀ",
-    b: "ВΒƅЬьʙ",
-    c: "сСςᴄ",
-    d: "ԁɗᴅ",
-    e: "еЕΕҽєᴇ",
-    f: "ƒ",
-    g: "ɡԍɢց",
-    h: "һНΗհʜ",
-    i: "іІιΙıɩӏɪ",
-    j: "јЈϳᴊ",
-  },
-  ...{
-    k: "кКκΚᴋ",
-    l: "Ӏⅼʟ",
-    m: "мМΜᴍ",
-    n: "Νոռпηɴ",
-    o: "оОοΟσօᴏ",
-    p: "рРρΡᴘ",
-    q: "ԛզ",
-    r: "гᴦʀ",
-    s: "ѕЅʂꜱ",
-    t: "тТτΤᴛ",
-  },
-  ...{ u: "υսᴜ", v: "ѵνᴠ", w: "ԝѡᴡ", x: "хХΧχ", y: "уУүγΥʏ", z: "ᴢΖ" },
-};
-const plainOf = new Map(
-  Object.entries(looksLike).flatMap(([plain, others]) => [...others].map((other) => [other, plain] as const)),
-);
+/** A plain sign or letter, and what looks like it: Cyrillic, Greek, Armenian and Latin letters; capitals too, whose small letters look otherwise. */
+const lookAlikes = [
+  ...["<‹〈⟨《⟪❮❬❰⧼ᐸ˂≺⋖«", ">›〉⟩》⟫❯❭❱⧽ᐳ˃≻⋗»", "/⁄∕⧸╱⟋", "|∣ǀ│❘⏐¦"],
+  ...["aаАαΑɑᴀ", "bВΒƅЬьʙ", "cсСςᴄ", "dԁɗᴅ", "eеЕΕҽєᴇ", "fƒ", "gɡԍɢց", "hһНΗհʜ", "iіІιΙıɩӏɪ", "jјЈϳᴊ"],
+  ...["kкКκΚᴋ", "lӀⅼʟ", "mмМΜᴍ", "nΝոռпηɴ", "oоОοΟσօᴏ", "pрРρΡᴘ", "qԛզ", "rгᴦʀ", "sѕЅʂꜱ", "tтТτΤᴛ"],
+  ...["uυսᴜ", "vѵνᴠ", "wԝѡᴡ", "xхХΧχ", "yуУүγΥʏ", "zᴢΖ"],
+];
+const plainOf = new Map(lookAlikes.flatMap(([plain, ...others]) => others.map((other) => [other, plain] as const)));
 const lookAlike = new RegExp(`[${[...plainOf.keys()].join("")}]`, "gu");
 
 /** The entities that HTML has for ASCII signs, white space and invisible characters. */
@@ -93,6 +69,7 @@ interface Skeleton {
   ends: number[];
 }
 
+/** The skeleton, and where its parts stand in the text. */
 export function skeletonOf(text: string): Skeleton {
   const pieces: string[] = [];
   const starts: number[] = [];

@@ -1,4 +1,4 @@
-/** @file What looks like a mistake is told when a run begins, to whoever listens, and to the process where nobody does. */
+/** @file What looks like a mistake is told when a run begins, to the listener, and to the process where there is none. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
