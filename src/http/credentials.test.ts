@@ -56,6 +56,7 @@ describe("secrets", () => {
 
   it("are taken out as they are, as in an address, and as in JSON", () => {
     expect(hideSecrets('a "b" a%20%22b%22 a \\"b\\"', ['a "b"', ""])).toBe("[key] [key] [key]");
+    expect(hideSecrets("a%2Fb%2Bc%3D a/b%2Bc%3D a/b+c=", ["a/b+c="])).toBe("[key] [key] [key]");
   });
 
   it("are taken out of answers, but not what may stand there by chance", () => {

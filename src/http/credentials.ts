@@ -60,11 +60,16 @@ export function secretsIn(headers: Readonly<Record<string, string>>): string[] {
 
 /** The text without the secrets, as they are, as they stand in addresses, and as they stand in JSON. */
 export function hideSecrets(text: string, secrets: readonly string[]): string {
+  const forms = new Set(secrets.filter((secret) => secret !== "").flatMap(formsOf));
   let shown = text;
-  for (const secret of secrets.filter((secret) => secret !== ""))
-    for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
-      shown = shown.replaceAll(form, "[key]");
+  for (const form of forms) shown = shown.replaceAll(form, "[key]");
   return shown;
+}
+
+function formsOf(secret: string): string[] {
+  const encoded = encodeURIComponent(secret);
+  // Slashes may stay as they are in an address. Python's `quote` leaves them.
+  return [secret, encoded, encoded.replaceAll("%2F", "/"), JSON.stringify(secret).slice(1, -1)];
 }
 
 /** Shorter texts, and numbers, are in answers by chance: taking them out would damage the answer. */
