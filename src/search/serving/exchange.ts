@@ -13,6 +13,9 @@ const pieceOverhead = 1_024;
 /** Most pieces of a body: 16 MiB in packets of a slow network are 12,000. Chunks of a single byte each would cost more time than a search. */
 const maxPieces = 20_000;
 
+/** Characters of an answer that is handed to Node as text. */
+const longestText = 16_384;
+
 /** What the requests of a server have in common. */
 export interface Shared {
   service: SearchService;
@@ -120,19 +123,21 @@ export class Exchange {
       response.writeHead(status, headers);
       return pipeline(this.#paced(body), response);
     }
-    if (status !== 204) headers["content-length"] = `${Buffer.byteLength(body)}`;
+    // A short one as text: Node then sends it in one piece with the headers. Of a long text that waits for its client Node would hold three copies.
+    const sent = body.length > longestText ? Buffer.from(body) : body;
+    if (status !== 204) headers["content-length"] = `${Buffer.byteLength(sent)}`;
     response.writeHead(status, headers);
-    // As text: Node then sends it in one piece with the headers.
-    response.end(body);
+    response.end(sent);
   }
 
   /** Goes on when the client has read, and lets other work run in between. */
-  async *#paced(pieces: AnswerPieces): AsyncGenerator<string, void> {
+  async *#paced(pieces: AnswerPieces): AsyncGenerator<Buffer, void> {
     const slice = new TimeSlice(8);
     for (let next = pieces.next(); ; next = pieces.next()) {
-      yield next.value;
+      const piece = Buffer.from(next.value);
+      yield piece;
       if (next.done) return;
-      if (this.#unsent !== undefined) this.#shared.answers.shrink(this.#unsent, next.value.length);
+      if (this.#unsent !== undefined) this.#shared.answers.shrink(this.#unsent, piece.length);
       if (slice.isOver) await slice.next();
     }
   }

@@ -13,6 +13,7 @@ export interface InProcess {
 export function inProcess(
   engine: SearchEngine | Promise<SearchEngine>,
   settings?: Partial<SearchServiceSettings>,
+  reserve: (bytes: number) => boolean = () => true,
 ): InProcess {
   const service = new SearchService(engine, settings);
   const ask = async (input: string, init: RequestInit = {}): Promise<Response> => {
@@ -22,7 +23,7 @@ export function inProcess(
       path: new URL(input).pathname,
       header: (name) => headers.get(name) ?? undefined,
       body: async () => init.body as string,
-      reserve: () => true,
+      reserve,
       isGone: () => init.signal?.aborted === true,
       onGone: (leave) => init.signal?.addEventListener("abort", () => leave(init.signal?.reason)),
     });

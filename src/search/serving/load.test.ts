@@ -125,6 +125,18 @@ describe("answers", () => {
     expect(await metrics()).toContain("unsent_bytes 0\n");
   });
 
+  it("take the room of their bytes, which may be more than their characters", async () => {
+    for (const length of [1_000, 100_000, 500_000]) {
+      const passages = [{ id: "1", title: "", text: "北".repeat(length), score: 1 }];
+      const chinese = { ...large, searchBatch: async (queries: string[]) => queries.map(() => passages) };
+      const reserved: number[] = [];
+      const app = inProcess(chinese, {}, (bytes) => reserved.push(bytes) > 0);
+      await app.request("/retrieve", { method: "POST", body: JSON.stringify(small) });
+      expect(reserved).toHaveLength(1);
+      expect(reserved[0]).toBeGreaterThanOrEqual(3 * length);
+    }
+  });
+
   it("for more passages than the bound are refused with 400, which names it", async () => {
     const app = inProcess(bm25, { maxPassages: 100, maxPassagesInFlight: 100, maxInFlight: 10 });
     const ask = (count: number, topk: number) =>

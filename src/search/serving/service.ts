@@ -315,9 +315,11 @@ function bodyOf(
   asked: RetrieveRequest,
   { reserve }: Pick<ServiceRequest, "reserve">,
 ): string | AnswerPieces {
+  // Counted before the lists are written, which takes them out.
+  const bytes = bytesOf(lists);
   const pieces = piecesOf(lists, asked);
   const first = pieces.next();
-  if (!reserve(first.done ? first.value.length : lengthOf(lists)))
+  if (!reserve(first.done ? Buffer.byteLength(first.value) : bytes))
     throw new NotServed(503, "The answers that clients have yet to read fill the room that there is for them.");
   return first.done ? first.value : following(first.value, pieces);
 }
@@ -349,11 +351,12 @@ function* piecesOf(lists: PassageList[], { topk, return_scores }: RetrieveReques
   return `${piece}]}`;
 }
 
-/** Characters of the passages. */
-function lengthOf(lists: readonly PassageList[]): number {
-  let length = 0;
-  for (const list of lists) for (const { title, text } of list) length += title.length + text.length;
-  return length;
+/** Bytes of the passages' texts in UTF-8. */
+function bytesOf(lists: readonly PassageList[]): number {
+  let bytes = 0;
+  for (const list of lists)
+    for (const { title, text } of list) bytes += Buffer.byteLength(title) + Buffer.byteLength(text);
+  return bytes;
 }
 
 function json(status: number, id: string, body: unknown, headers: Record<string, string> = {}): ServiceAnswer {
