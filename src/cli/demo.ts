@@ -11,6 +11,7 @@ import { count, duration } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { runTraining } from "./train.js";
 import type { Verb, VerbAnswer } from "./verb.js";
+import { shellWord } from "../printable.js";
 
 interface Options {
   seed?: number;
@@ -76,7 +77,7 @@ export const demoVerb: Verb = {
         'npx sleuth ask "What is the capital of Peru?"',
         isUntrained(result) ? "ask the model" : "ask the model you have just trained",
       ],
-      [`npx sleuth eval --run ${result.folder} --split validation`, "other questions"],
+      [`npx sleuth eval --run ${shellWord(result.folder)} --split validation`, "other questions"],
       ["npx sleuth demo --no-search", "the control: what is learned without searching"],
       ["npx sleuth train --questions q.jsonl --corpus passages.jsonl", "your own corpus; README.md has the steps"],
     ]);
@@ -107,13 +108,13 @@ function commandLine(options: Options, folder: string): string {
     ["--seed", options.seed],
     ["--steps", options.steps],
     ...(options.set ?? []).map((set) => ["--set", set]),
-  ].flatMap(([flag, value]) => (value === undefined ? [] : [`${flag} ${value}`]));
+  ].flatMap(([flag, value]) => (value === undefined ? [] : [`${flag} ${shellWord(String(value))}`]));
   if (!options.search) words.push("--no-search");
   if (options.randomRetriever) words.push("--random-retriever");
   if (!options.mask) words.push("--no-mask");
   if (options.quick) words.push("--quick");
   if (options.faithful) words.push("--faithful");
-  return ["npx sleuth demo", ...words, `--run ${folder}`].join(" ");
+  return ["npx sleuth demo", ...words, `--run ${shellWord(folder)}`].join(" ");
 }
 
 /** Says what there is to learn. */

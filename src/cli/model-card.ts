@@ -11,7 +11,7 @@ import { shellWord } from "../printable.js";
 import { inlineCode, plainText, pythonText, tableCell, yamlText } from "./card-text.js";
 import { runAround } from "../train/run-folder.js";
 import type { ExportedRun } from "./exported.js";
-import { count, duration } from "./terminal/format.js";
+import { duration, plural } from "./terminal/format.js";
 
 interface CardFacts {
   /** The heading. */
@@ -330,10 +330,6 @@ function licenceOf(location: string): string | undefined {
 /** A block as it is, white space at its ends included. */
 function fence(text: string): string {
   return `\`\`\`json\n${JSON.stringify(text)}\n\`\`\`\n`;
-}
-
-function plural(value: number, one: string, many = `${one}s`): string {
-  return `${count(value)} ${value === 1 ? one : many}`;
 }
 
 /** At most four decimals. */

@@ -4,6 +4,7 @@ import path from "node:path";
 import { UserError } from "../errors.js";
 import { findCheckpoint } from "../train/checkpoint.js";
 import { manifestProblem } from "../files/manifest.js";
+import { shellWord } from "../printable.js";
 
 /** A run's best model; of a run without validation questions, its last one. */
 export async function modelOfRun(run: string): Promise<string> {
@@ -11,12 +12,13 @@ export async function modelOfRun(run: string): Promise<string> {
   if (problem === null) return bestOf(run);
   const checkpoint = await findCheckpoint(run, () => undefined);
   if (problem !== "missing") {
-    const other = checkpoint === null ? "Train again." : `Name its last one: --model ${checkpoint.policyFolder}`;
+    const other =
+      checkpoint === null ? "Train again." : `Name its last one: --model ${shellWord(checkpoint.policyFolder)}`;
     throw new UserError(`The best checkpoint ${bestOf(run)} is damaged (${problem}). ${other}`);
   }
   if (checkpoint !== null) return checkpoint.policyFolder;
   throw new UserError(
-    `${run} has no model yet: it was stopped before its first checkpoint. Go on with it: sleuth train --run ${run} --resume`,
+    `${run} has no model yet: it was stopped before its first checkpoint. Go on with it: sleuth train --run ${shellWord(run)} --resume`,
   );
 }
 

@@ -5,7 +5,7 @@ import { evaluationTable } from "../eval/table.js";
 import { attemptPairs, exactMatchOf, pairedGain } from "../train/report/gain.js";
 import { isUntrained, type TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
-import { duration } from "./terminal/format.js";
+import { duration, plural } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { VerbAnswer } from "./verb.js";
 
@@ -54,7 +54,9 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
       : isUntrained(result)
         ? ", no checkpoint better than the model before it"
         : `, best checkpoint of step ${best.step}`;
-  terminal.print(`${bold("Run")}  ${result.steps} steps, ${duration(result.seconds * 1000)} of training${kept}`);
+  terminal.print(
+    `${bold("Run")}  ${plural(result.steps, "step")}, ${duration(result.seconds * 1000)} of training${kept}`,
+  );
   printWatch(terminal, result);
   printFiles(terminal, result.folder, [
     ["curve.html", "the learning curve (curve.svg: the picture alone)"],

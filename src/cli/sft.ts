@@ -22,6 +22,7 @@ import { SftPanel } from "./terminal/sft-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb, VerbAnswer } from "./verb.js";
 import type { MemoryPlan } from "../contracts/policy.js";
+import { shellWord } from "../printable.js";
 
 interface Options extends RunOptions {
   transcripts?: string;
@@ -123,14 +124,14 @@ function finished(terminal: Terminal, config: Config, result: SftResult): VerbAn
   const questions =
     config.data.questions === "atlas" && config.sft.transcripts !== "atlas" ? " --questions … --index …" : "";
   printNext(terminal, [
-    [`npx sleuth train --model ${model}${questions}`, "reinforcement from here"],
-    [`npx sleuth eval --run ${result.folder}${questions}`, "how well it answers already"],
+    [`npx sleuth train --model ${shellWord(model)}${questions}`, "reinforcement from here"],
+    [`npx sleuth eval --run ${shellWord(result.folder)}${questions}`, "how well it answers already"],
   ]);
   return { ...result, runDir: result.folder, modelFolder: model };
 }
 
 function interrupted(terminal: Terminal, { folder, status, steps }: SftResult): VerbAnswer {
-  const resume = `npx sleuth sft --run ${folder} --resume`;
+  const resume = `npx sleuth sft --run ${shellWord(folder)} --resume`;
   terminal.print(`Stopped after step ${steps}; everything up to there is saved. Go on with:`);
   terminal.print(`  ${terminal.colors.cyan(resume)}`);
   return { status, steps, runDir: folder, resume, exitStatus: interruptedStatus };

@@ -24,6 +24,7 @@ import { TrainingPanel } from "./terminal/training-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
 import type { MemoryPlan } from "../contracts/policy.js";
+import { shellWord } from "../printable.js";
 
 interface Options extends RunOptions {
   run?: string;
@@ -78,13 +79,13 @@ export const trainVerb: Verb = {
       noteMemory(terminal, plan);
     });
     if (result.status === "interrupted")
-      return interruptedAnswer(terminal, result, `npx sleuth train --run ${result.folder} --resume`);
+      return interruptedAnswer(terminal, result, `npx sleuth train --run ${shellWord(result.folder)} --resume`);
     printReports(terminal, result);
     await printGain(terminal, result.folder);
     printRun(terminal, result);
     printNext(terminal, [
-      [`npx sleuth ask "…" --run ${result.folder}`, "ask it something"],
-      [`npx sleuth eval --run ${result.folder}`, "evaluate it again, or on other questions"],
+      [`npx sleuth ask "…" --run ${shellWord(result.folder)}`, "ask it something"],
+      [`npx sleuth eval --run ${shellWord(result.folder)}`, "evaluate it again, or on other questions"],
     ]);
     return { ...result, memory, runDir: result.folder, exitStatus: exitStatusOf(result) };
   },

@@ -15,6 +15,7 @@ import type { Damaged, FileChecksum } from "../files/checksummed-file.js";
 import { replaceFile, syncFolder } from "../files/disk.js";
 import { firstIssue } from "../files/json-file.js";
 import { isLockOf, isRunning, takeLock, type LockOwner } from "../files/lock.js";
+import { shellWord } from "../printable.js";
 
 export const manifestName = "index.json";
 
@@ -58,7 +59,7 @@ export class IndexKind {
 
   /** A sentence that says how an index is built anew. */
   remedy(folder: string): string {
-    return `Build it with \`sleuth index CORPUS.jsonl${this.#kind.options} --out ${folder}\`.`;
+    return `Build it with \`sleuth index CORPUS.jsonl${this.#kind.options} --out ${shellWord(folder)}\`.`;
   }
 
   /** Makes the errors of files of an index that are not what was written. */

@@ -12,6 +12,7 @@ import { budgetsOf } from "../rollout/settings.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import { algorithmOf, type GivenParts, type Opened } from "./parts.js";
+import { shellWord } from "../printable.js";
 
 /** What a policy is opened for: memory is planned for that. */
 type Purpose = "reinforcement" | "supervision" | "sampling";
@@ -84,7 +85,7 @@ export async function requireOwnLora(config: Config): Promise<void> {
     if (wanted === has || wanted === usual) continue;
     throw new UserError(
       `model.${key} is ${String(config.model[key])}, but ${folder} is an adapter that has ${has}, and training goes on with it as it is. ` +
-        `Leave model.${key} out, or merge the adapter first (sleuth export ${folder} --out FOLDER) and train a new one over FOLDER.`,
+        `Leave model.${key} out, or merge the adapter first (sleuth export ${shellWord(folder)} --out FOLDER) and train a new one over FOLDER.`,
     );
   }
 }

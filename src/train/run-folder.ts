@@ -17,6 +17,7 @@ import { configDifferences, parseConfig, withBudgetsOf, type Config } from "./co
 import { recoverFolder, removeUnfinished, writeError, writeFileDurably } from "../files/durable.js";
 import { parseJson, readOptionalJsonAs, readOptionalText } from "../files/json-file.js";
 import { isLockOf, takeLock, type Unlock } from "../files/lock.js";
+import { shellWord } from "../printable.js";
 
 const configName = "config.json";
 
@@ -193,7 +194,7 @@ async function checkSameKind(folder: string, kind: RunKind): Promise<void> {
   const { kind: saved = "train" } = await readStarts(folder);
   if (saved === kind) return;
   throw new UserError(
-    `${folder} holds a run of sleuth ${saved}, which sleuth ${kind} cannot continue. Choose another folder; to train its model further, name that: --model ${path.join(folder, "best")}.`,
+    `${folder} holds a run of sleuth ${saved}, which sleuth ${kind} cannot continue. Choose another folder; to train its model further, name that: --model ${shellWord(path.join(folder, "best"))}.`,
   );
 }
 

@@ -17,6 +17,7 @@ import { withSources } from "./sources.js";
 import { count } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { VerbAnswer } from "../verb.js";
+import { shellWord } from "../../printable.js";
 
 interface Change {
   terminal: Terminal;
@@ -43,7 +44,7 @@ export async function changeIndexes(
   const changeable = engines.filter((engine) => engine !== "dense");
   if (changeable.length < engines.length)
     throw new UserError(
-      `A dense index does not change: build it anew with \`sleuth index PATHS --engine dense --out ${out}\`. An index of lancedb takes additions and deletions; --engine ${changeable.join(",") || "lancedb"} changes the others.`,
+      `A dense index does not change: build it anew with \`sleuth index PATHS --engine dense --out ${shellWord(out)}\`. An index of lancedb takes additions and deletions; --engine ${changeable.join(",") || "lancedb"} changes the others.`,
     );
   const deleted = (options.delete ?? []).flatMap(idsIn);
   const changeAll = async (corpus?: readonly string[]): Promise<VerbAnswer> => {
@@ -126,7 +127,9 @@ async function enginesAt(out: string): Promise<IndexedEngine[]> {
   const own = await engineOf(out);
   const found = own === undefined ? await enginesIn(out) : [own];
   if (found.length > 0) return found;
-  throw new UserError(`There is no index in ${out} to change. Build it with \`sleuth index PATHS --out ${out}\`.`);
+  throw new UserError(
+    `There is no index in ${out} to change. Build it with \`sleuth index PATHS --out ${shellWord(out)}\`.`,
+  );
 }
 
 /** "17,18" or "@ids.txt". */

@@ -16,6 +16,7 @@ import { collect, integer, numberOption } from "../run-options.js";
 import { count, duration } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { Verb, VerbAnswer } from "../verb.js";
+import { shellWord } from "../../printable.js";
 
 /** The options of `sleuth index`. */
 export interface IndexOptions {
@@ -164,7 +165,9 @@ async function work(terminal: Terminal, options: IndexOptions, signal: AbortSign
     terminal.print(`${count(passages)} passages in ${duration(performance.now() - started)} → ${options.out}`);
     const names = Object.keys(built).join(",");
     const engine = names === "bm25" ? "" : ` --engine ${names}`;
-    terminal.print(terminal.colors.dim(`Try it: sleuth search "your words" --index ${options.out}${engine}`));
+    terminal.print(
+      terminal.colors.dim(`Try it: sleuth search "your words" --index ${shellWord(options.out)}${engine}`),
+    );
     const [only, ...others] = Object.values(built);
     return { ...(others.length === 0 ? only : {}), out: options.out, passages, engines: built, ...gathered };
   });

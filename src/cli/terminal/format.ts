@@ -16,6 +16,11 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
+/** `1 step`, `1,200 steps`. */
+export function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
 /** 12_582_912 → "12.0 MB" (1 MB = 2^20 bytes). */
 export function bytes(value: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -8,6 +8,7 @@ import { pinModel, type PullOptions } from "./hub/pull.js";
 import { HubError } from "./hub/transport.js";
 import { loadModelConfig } from "./open-model.js";
 import { isGguf } from "./tokenizer-files.js";
+import { shellWord } from "../../printable.js";
 
 /** A model by the name that an adapter gives it (`hf:ORG/NAME@COMMIT` or a whole path), and its folder or GGUF file here. */
 interface BaseModel {
@@ -54,7 +55,7 @@ function notHere(adapter: string, base: string): UserError {
 
 function adapterItself(adapter: string, base: string): UserError {
   return new UserError(
-    `The base of ${adapter} is ${base}, which is an adapter itself. Merge that one into its own base first: sleuth export ${base} --out FOLDER`,
+    `The base of ${adapter} is ${base}, which is an adapter itself. Merge that one into its own base first: sleuth export ${shellWord(base)} --out FOLDER`,
   );
 }
 
@@ -73,5 +74,5 @@ export function baseProblem(adapter: string, base: string, error: unknown): unkn
 }
 
 function mergeCommand(adapter: string): string {
-  return `sleuth export ${adapter} --base MODEL --out FOLDER`;
+  return `sleuth export ${shellWord(adapter)} --base MODEL --out FOLDER`;
 }

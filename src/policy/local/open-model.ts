@@ -13,6 +13,7 @@ import type { EngineModel } from "../../engine/model/weights.js";
 import { UserError } from "../../errors.js";
 import type { LocalOptions } from "./protocol.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
+import { shellWord } from "../../printable.js";
 
 const defaultBatch = 128;
 const longestDefaultContext = 4096;
@@ -90,7 +91,7 @@ async function overFrozen(source: ModelSource, { lora, parameters }: Adapter) {
 function adapterInFull(folder: string): UserError {
   return new UserError(
     `${folder} is an adapter, but all weights are to be trained (model.adapt=full). Merge it into its base first ` +
-      `(sleuth export ${folder} --as merged --out FOLDER) and train FOLDER, or leave model.adapt at auto.`,
+      `(sleuth export ${shellWord(folder)} --as merged --out FOLDER) and train FOLDER, or leave model.adapt at auto.`,
   );
 }
 
