@@ -86,6 +86,12 @@ interface Encoded {
   leftOut: LeftOut[];
 }
 
+/** How much of the corpus has been read. */
+interface ReadBytes {
+  bytes: number;
+  totalBytes: number;
+}
+
 /** Passages of one call of the encoder, and the place of the first among all. */
 interface Call {
   passages: StoredPassage[];
@@ -151,39 +157,19 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     onProgress({ passages: writer.rows, total, resumedFrom, perSecond, ...read });
   };
 
-  /** What is not encoded yet, in calls. */
-  async function* unwritten(): AsyncGenerator<Call, void, undefined> {
-    const done = resumedFrom + leftOut.length;
-    const wasLeftOut = new Map(leftOut.map(({ place, id }) => [place, id]));
-    let place = 0;
-    let call: Call = { passages: [], first: done };
-    for await (const batch of batchesOf(options, read)) {
-      for (const passage of batch) {
-        if (place < done) {
-          const id = wasLeftOut.get(place);
-          if (id === undefined) writer.skip(lineOf(passage));
-          if (id !== undefined && id !== passage.id) throw otherCorpus(out);
-          if (++place === done && !writer.matches(earlier!.progress)) throw otherCorpus(out);
-          continue;
-        }
-        place++;
-        call.passages.push(passage);
-        if (call.passages.length < rowsPerCall) continue;
-        yield call;
-        call = { passages: [], first: place };
-      }
-      signal?.throwIfAborted();
-    }
-    if (place < done) throw otherCorpus(out);
-    if (call.passages.length > 0) yield call;
-  }
   const encode = async ({ passages, first }: Call, inner: AbortSignal): Promise<Encoded> => {
     const encoded = await encodePassages(encoder, passages, first, { signal: inner });
     return { lines: encoded.passages.map(lineOf), vectors: encoded.vectors, leftOut: encoded.leftOut };
   };
 
   try {
-    for await (const encoded of mapAhead(unwritten(), callsAtOnce, encode, { signal })) write(encoded);
+    for await (const encoded of mapAhead(
+      unencoded(options, writer, { earlier: earlier?.progress, read }),
+      callsAtOnce,
+      encode,
+      { signal },
+    ))
+      write(encoded);
     if (writer.rows === 0) throw new UserError("The corpus is empty: there is nothing to encode.");
     const dimensions = encoder.dimensions || earlier!.progress.dimensions;
     const facts = { encoder: encoder.name, encoderSource: encoder.source, passages: writer.rows, dimensions };
@@ -200,6 +186,42 @@ async function encodeAll(options: BuildDenseOptions, encoder: Encoder): Promise<
     writer.abandon();
     throw error;
   }
+}
+
+/**
+ * The passages of the corpus that an earlier build has not encoded, in calls of the encoder; the writer skips those that it has.
+ * @throws UserError where the earlier build was of another corpus
+ */
+async function* unencoded(
+  options: BuildDenseOptions,
+  writer: DenseWriter,
+  { earlier, read }: { earlier: Progress | undefined; read: ReadBytes },
+): AsyncGenerator<Call, void, undefined> {
+  const { out, signal } = options;
+  const { rows = 0, leftOut = [] } = earlier ?? {};
+  const done = rows + leftOut.length;
+  const wasLeftOut = new Map(leftOut.map(({ place, id }) => [place, id]));
+  let place = 0;
+  let call: Call = { passages: [], first: done };
+  for await (const batch of batchesOf(options, read)) {
+    for (const passage of batch) {
+      if (place < done) {
+        const id = wasLeftOut.get(place);
+        if (id === undefined) writer.skip(lineOf(passage));
+        if (id !== undefined && id !== passage.id) throw otherCorpus(out);
+        if (++place === done && !writer.matches(earlier!)) throw otherCorpus(out);
+        continue;
+      }
+      place++;
+      call.passages.push(passage);
+      if (call.passages.length < rowsPerCall) continue;
+      yield call;
+      call = { passages: [], first: place };
+    }
+    signal?.throwIfAborted();
+  }
+  if (place < done) throw otherCorpus(out);
+  if (call.passages.length > 0) yield call;
 }
 
 async function takeAll(options: BuildDenseOptions, source: VectorSource): Promise<DenseSummary> {
@@ -236,7 +258,7 @@ async function takeAll(options: BuildDenseOptions, source: VectorSource): Promis
 
 function batchesOf(
   { corpus, passages, signal }: BuildDenseOptions,
-  read: { bytes: number; totalBytes: number },
+  read: ReadBytes,
 ): AsyncIterable<readonly StoredPassage[]> {
   if ((corpus === undefined) === (passages === undefined))
     throw new UserError("A dense index needs either corpus files or passages.");

@@ -78,7 +78,7 @@ const rowsPerTask = 2_000;
  * with; SearchError when storage or the encoder fails; the signal's reason
  */
 export async function buildLanceTable(options: LanceBuildOptions): Promise<LanceBuilt> {
-  const { rowsPerCommit = 20_000, indexFrom = 5_000, signal, onProgress = () => {} } = options;
+  const { rowsPerCommit = 20_000, signal, onProgress = () => {} } = options;
   const table = await LanceTable.open(options, options.source);
   try {
     const resumedFrom = table.count;
@@ -122,17 +122,21 @@ export async function buildLanceTable(options: LanceBuildOptions): Promise<Lance
     if (isBehind) throw otherSource(table.name, end, "the source has no passage with this id there");
     if (table.count === 0) throw new UserError("There are no passages to write: the source is empty.");
     onProgress({ stage: "indexing", passages: table.count });
-    if (table.count >= indexFrom && table.unindexed > 0) {
-      // Few new rows go into the index that there is.
-      if (table.hasIndex && table.unindexed < table.count / 5) await table.optimize({ signal });
-      else await table.index(options.index, { signal });
-    }
+    await indexRows(table, options);
     return { passages: table.count, resumedFrom, leftOut, leftOutBefore, hasIndex: table.hasIndex };
   } finally {
     const closed = table.close();
     // A caller that gives up does not wait for an index that LanceDB goes on making.
     if (signal?.aborted !== true) await closed;
   }
+}
+
+/** Makes the index of a table that is large enough for one. */
+async function indexRows(table: LanceTable, { indexFrom = 5_000, index, signal }: LanceBuildOptions): Promise<void> {
+  if (table.count < indexFrom || table.unindexed === 0) return;
+  // Few new rows go into the index that there is.
+  if (table.hasIndex && table.unindexed < table.count / 5) await table.optimize({ signal });
+  else await table.index(index, { signal });
 }
 
 /** A table open for writing: by one process at a time, while any number search it. */

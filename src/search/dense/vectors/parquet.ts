@@ -1,4 +1,5 @@
 /** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
+import type { FileHandle } from "node:fs/promises";
 import type { AsyncBuffer, FileMetaData } from "hyparquet";
 import { UserError } from "../../../errors.js";
 import { kindOf } from "../../../files/lines.js";
@@ -20,13 +21,85 @@ const rowsPerPiece = 4_096;
 
 /** @throws UserError for a file that is no Parquet or lacks the columns */
 export async function openParquet(path: string, columns: ParquetColumns = {}): Promise<VectorSource> {
-  const [{ parquetMetadataAsync, parquetSchema, parquetReadObjects }, { compressors }] = await Promise.all([
-    import("hyparquet"),
-    import("hyparquet-compressors"),
-  ]);
   const handle = await openToRead(path);
-  const { size } = await handle.stat();
-  const file: AsyncBuffer = {
+  try {
+    const { size } = await handle.stat();
+    const file = bufferOf(path, handle, size);
+    const { metadata, names } = await readMetadata(path, file);
+    const id = chosen(path, names, [columns.id ?? "id"]);
+    const vector = chosen(path, names, columns.vector === undefined ? usualVectors : [columns.vector]);
+    if (Number(metadata.num_rows) === 0) throw new UserError(`${path} holds no rows.`);
+    const table = { path, file, metadata, id, vector };
+    const [first] = await readRows(table, 0, 1);
+    return new ParquetVectors(handle, table, numbersOf(path, 0, first.vector).length);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** An open file, and its two columns. */
+interface ParquetTable {
+  path: string;
+  file: AsyncBuffer;
+  metadata: FileMetaData;
+  id: string;
+  vector: string;
+}
+
+class ParquetVectors implements VectorSource {
+  readonly name: string;
+  readonly dimensions: number;
+  readonly count: number;
+  readonly #handle: FileHandle;
+  readonly #table: ParquetTable;
+
+  constructor(handle: FileHandle, table: ParquetTable, dimensions: number) {
+    this.name = table.path;
+    this.dimensions = dimensions;
+    this.count = Number(table.metadata.num_rows);
+    this.#handle = handle;
+    this.#table = table;
+  }
+
+  async *rows(): AsyncGenerator<VectorRows> {
+    let start = 0;
+    for (const group of this.#table.metadata.row_groups) {
+      const end = start + Number(group.num_rows);
+      for (; start < end; start = Math.min(end, start + rowsPerPiece))
+        yield this.#piece(start, await readRows(this.#table, start, Math.min(end, start + rowsPerPiece)));
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  #piece(start: number, rows: readonly ParquetRow[]): VectorRows {
+    const [path, dimensions] = [this.name, this.dimensions];
+    const vectors = new Float64Array(rows.length * dimensions);
+    for (const [index, row] of rows.entries()) {
+      const numbers = numbersOf(path, start + index, row.vector);
+      if (numbers.length !== dimensions)
+        throw new UserError(
+          `${path}: row ${start + index} has ${numbers.length} numbers where row 0 has ${dimensions}.`,
+        );
+      vectors.set(numbers, index * dimensions);
+    }
+    return { vectors, ids: rows.map((row, index) => idOf(path, start + index, row.id)) };
+  }
+}
+
+/** A file as the library reads it. */
+function bufferOf(path: string, handle: FileHandle, size: number): AsyncBuffer {
+  const bytesAt = async (start: number, end: number): Promise<ArrayBuffer> => {
+    // Places come from the file itself.
+    if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
+    const bytes = new Uint8Array(end - start);
+    await readInto(handle, bytes, start, () => endedEarly(path));
+    return bytes.buffer;
+  };
+  return {
     byteLength: size,
     slice(start, end = size) {
       const bytes = bytesAt(start, end);
@@ -35,90 +108,55 @@ export async function openParquet(path: string, columns: ParquetColumns = {}): P
       return bytes;
     },
   };
-  const bytesAt = async (start: number, end: number): Promise<ArrayBuffer> => {
-    // Places come from the file itself.
-    if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
-    const bytes = new Uint8Array(end - start);
-    await readInto(handle, bytes, start, () => endedEarly(path));
-    return bytes.buffer;
-  };
-  /** Of two columns read at once, the failure of the second while the first fails too would reach nobody, and end the process. */
-  const column = async (metadata: FileMetaData, name: string, rowStart: number, rowEnd: number): Promise<unknown[]> => {
-    const rows = await parquetReadObjects({ file, metadata, compressors, columns: [name], rowStart, rowEnd });
-    if (rows.length !== rowEnd - rowStart) throw new Error(`the file has ${rows.length} of them`);
+}
+
+/** @throws UserError for a file that is no Parquet */
+async function readMetadata(path: string, file: AsyncBuffer): Promise<{ metadata: FileMetaData; names: string[] }> {
+  const { parquetMetadataAsync, parquetSchema } = await import("hyparquet");
+  try {
+    const metadata = await parquetMetadataAsync(file);
+    const groups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+    if (groups !== Number(metadata.num_rows)) throw new Error("its counts of rows differ");
+    return { metadata, names: parquetSchema(metadata).children.map(({ element }) => element.name) };
+  } catch (cause) {
+    throw new UserError(
+      `${path} is no Parquet file (${(cause as Error).message}). Check the path, or write it again.`,
+      { cause },
+    );
+  }
+}
+
+/** Rows from number `first` to before `end`. @throws UserError where they cannot be read */
+async function readRows(
+  { path, file, metadata, id, vector }: ParquetTable,
+  first: number,
+  end: number,
+): Promise<ParquetRow[]> {
+  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+    import("hyparquet"),
+    import("hyparquet-compressors"),
+  ]);
+  const column = async (name: string): Promise<unknown[]> => {
+    const rows = await parquetReadObjects({
+      file,
+      metadata,
+      compressors,
+      columns: [name],
+      rowStart: first,
+      rowEnd: end,
+    });
+    if (rows.length !== end - first) throw new Error(`the file has ${rows.length} of them`);
     return rows.map((row) => row[name] as unknown);
   };
-  const read = async (
-    metadata: FileMetaData,
-    id: string,
-    vector: string,
-    first: number,
-    end: number,
-  ): Promise<ParquetRow[]> => {
-    try {
-      const ids = await column(metadata, id, first, end);
-      const vectors = await column(metadata, vector, first, end);
-      return ids.map((own, row) => ({ id: own, vector: vectors[row] }));
-    } catch (cause) {
-      if (cause instanceof UserError) throw cause;
-      throw new UserError(
-        `${path}: rows ${first} to ${end} cannot be read (${(cause as Error).message}). Write the file again.`,
-        {
-          cause,
-        },
-      );
-    }
-  };
   try {
-    const damaged = (cause: unknown): UserError =>
-      new UserError(`${path} is no Parquet file (${(cause as Error).message}). Check the path, or write it again.`, {
-        cause,
-      });
-    const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
-      throw damaged(cause);
-    });
-    const groups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
-    if (groups !== Number(metadata.num_rows)) throw damaged(new Error("its counts of rows differ"));
-    let names: string[];
-    try {
-      names = parquetSchema(metadata).children.map(({ element }) => element.name);
-    } catch (cause) {
-      throw damaged(cause);
-    }
-    const id = chosen(path, names, [columns.id ?? "id"]);
-    const vector = chosen(path, names, columns.vector === undefined ? usualVectors : [columns.vector]);
-    const count = Number(metadata.num_rows);
-    if (count === 0) throw new UserError(`${path} holds no rows.`);
-    const [first] = await read(metadata, id, vector, 0, 1);
-    const dimensions = numbersOf(path, 0, first.vector).length;
-    return {
-      name: path,
-      dimensions,
-      count,
-      async *rows(): AsyncGenerator<VectorRows> {
-        let start = 0;
-        for (const group of metadata.row_groups) {
-          const end = start + Number(group.num_rows);
-          for (; start < end; start = Math.min(end, start + rowsPerPiece)) {
-            const rows = await read(metadata, id, vector, start, Math.min(end, start + rowsPerPiece));
-            const vectors = new Float64Array(rows.length * dimensions);
-            for (const [index, row] of rows.entries()) {
-              const numbers = numbersOf(path, start + index, row.vector);
-              if (numbers.length !== dimensions)
-                throw new UserError(
-                  `${path}: row ${start + index} has ${numbers.length} numbers where row 0 has ${dimensions}.`,
-                );
-              vectors.set(numbers, index * dimensions);
-            }
-            yield { vectors, ids: rows.map((row, index) => idOf(path, start + index, row.id)) };
-          }
-        }
-      },
-      close: () => handle.close(),
-    };
-  } catch (error) {
-    await handle.close();
-    throw error;
+    // Of two columns read at once, the failure of the second while the first fails too would reach nobody, and end the process.
+    const ids = await column(id);
+    const vectors = await column(vector);
+    return ids.map((own, row) => ({ id: own, vector: vectors[row] }));
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    const why = (cause as Error).message;
+    throw new UserError(`${path}: rows ${first} to ${end} cannot be read (${why}). Write the file again.`, { cause });
   }
 }
 
