@@ -56,29 +56,32 @@ export function createChatTemplate(
         throw error;
       }
       requireRead(variables, program, name);
-      const given = {
-        ...templateGlobals(now),
-        ...specials,
-        ...variables,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: addGenerationPrompt,
-        // Templates tell "no tools" from "not defined".
-        tools: null,
-        documents: null,
-      };
       try {
+        const given = {
+          ...templateGlobals(now),
+          ...specials,
+          ...variables,
+          ...conversation(messages, addGenerationPrompt),
+        };
         const text = runJinja(program, given, limits);
         cache.set(key, text);
         return text;
       } catch (error) {
-        const refused = new UserError(
-          `${name} cannot render a conversation of ${describe(messages)}: ${(error as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
-          { cause: error },
-        );
+        const refused = refusal(name, messages, error);
         if (error instanceof OutOfTime || error instanceof OverBudget) ended = refused;
         throw refused;
       }
     },
+  };
+}
+
+function conversation(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Record<string, unknown> {
+  return {
+    messages: messages.map(({ role, content }) => ({ role, content })),
+    add_generation_prompt: addGenerationPrompt,
+    // Templates tell "no tools" from "not defined".
+    tools: null,
+    documents: null,
   };
 }
 
@@ -142,9 +145,13 @@ function readProgram(source: string, name: string, budget: TemplateBudget): Jinj
   }
 }
 
-function describe(messages: readonly ChatMessage[]): string {
+function refusal(name: string, messages: readonly ChatMessage[], cause: unknown): UserError {
   const roles = messages.map(({ role }) => role).join(", ");
-  return `${messages.length} ${messages.length === 1 ? "message" : "messages"} (${roles})`;
+  const which = `${messages.length} ${messages.length === 1 ? "message" : "messages"} (${roles})`;
+  return new UserError(
+    `${name} cannot render a conversation of ${which}: ${(cause as Error).message}. Set rollout.chat=never to give the model the bare prompt, or mend the template.`,
+    { cause },
+  );
 }
 
 /** Longer lists of numbers are refused before they are made. */

@@ -53,15 +53,21 @@ export async function readGgufConfig(gguf: GgufFile | GgufHeader): Promise<Model
     eosTokenIds: [],
   };
   checkHeads(gguf, config);
+  const ropeScaling = await scalingOf(gguf, config);
+  return ropeScaling ? { ...config, ropeScaling } : config;
+}
+
+async function scalingOf(gguf: GgufFile | GgufHeader, config: ModelConfig): Promise<RopeScaling | undefined> {
+  const { fields } = gguf;
+  const { modelType } = config;
   const [stored, described] = [await scalingOfTensor(gguf, config), scalingOfFields(gguf, modelType)];
   if (stored && described) {
     throw fields.problem(
-      key("rope.scaling.type"),
+      `${modelType}.rope.scaling.type`,
       `rotary positions are scaled twice, by it and by the tensor "${ropeDivisors}", which is not supported. Choose another model.`,
     );
   }
-  const ropeScaling = stored ?? described;
-  return ropeScaling ? { ...config, ropeScaling } : config;
+  return stored ?? described;
 }
 
 /** Metadata numbers are float32: 1e-5 is stored as 0.00000999999975. The shortest decimal that rounds to it is what was meant. */

@@ -10,6 +10,7 @@ interface Held {
   cuts: number;
 }
 
+/** The counts of one server. */
 export class ServerMetrics {
   /** Requests that were understood. */
   requests = 0;
@@ -73,16 +74,25 @@ export class ServerMetrics {
     one("failures_total", "counter", "Searches that the engine could not answer.", this.failures);
     one("overloads_total", "counter", "Searches turned away because too much was under way.", this.overloads);
     one("batches_total", "counter", "Batches of queries given to the engine.", batches);
+    metric(
+      "sleuth_search_request_seconds",
+      "histogram",
+      "Time from a search's arrival to its answer.",
+      this.#histogram(),
+    );
+    for (const [name, value] of Object.entries(engine))
+      metric(`sleuth_engine_${snakeCase(name)}_total`, "counter", `What the engine counts as ${name}.`, [["", value]]);
+    return `${lines.join("\n")}\n`;
+  }
+
+  #histogram(): (readonly [string, number])[] {
     let below = 0;
-    metric("sleuth_search_request_seconds", "histogram", "Time from a search's arrival to its answer.", [
+    return [
       ...bounds.map((bound, bucket) => [`_bucket{le="${bound}"}`, (below += this.#buckets[bucket])] as const),
       ['_bucket{le="+Inf"}', this.#timed],
       ["_sum", this.#seconds],
       ["_count", this.#timed],
-    ]);
-    for (const [name, value] of Object.entries(engine))
-      metric(`sleuth_engine_${snakeCase(name)}_total`, "counter", `What the engine counts as ${name}.`, [["", value]]);
-    return `${lines.join("\n")}\n`;
+    ];
   }
 }
 

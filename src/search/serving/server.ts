@@ -1,5 +1,5 @@
 /** @file Any search engine as a server that speaks Search-R1's `/retrieve`, for any trainer in any language. */
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { UserError } from "../../errors.js";
 import type { SearchEngine } from "../engine.js";
@@ -8,6 +8,7 @@ import { Budget } from "./budget.js";
 import { Connections } from "./connections.js";
 import { Exchange } from "./exchange.js";
 import type { Shared } from "./exchange.js";
+import type { ServerMetrics } from "./metrics.js";
 import { SearchService } from "./service.js";
 import type { SearchServiceSettings } from "./service.js";
 
@@ -86,31 +87,39 @@ export async function serve({
     answers: new Budget({ limit: maxUnsentBytes, graceMs: Math.min(graceMs, stallTimeoutMs / 4) }),
   };
   const { service, requests, answers } = shared;
-  service.metrics.held = () => ({
-    requestBytes: requests.used,
-    unsentBytes: answers.used,
-    cuts: requests.cuts + answers.cuts,
-  });
+  service.metrics.held = () => heldBy(shared);
   server.on("request", (request, response) => void new Exchange(shared, request, response).run());
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, host, port)));
-    server.listen(port, host, resolve);
-  });
+  const actualPort = await listen(server, host, port);
   const sweep = setInterval(() => {
     requests.cutOlderThan(receiveTimeoutMs);
     answers.cutOlderThan(stallTimeoutMs);
   }, sweepMs);
   sweep.unref();
-  const { port: actualPort } = server.address() as AddressInfo;
-  const shownHost = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  const url = `http://${shownHost.includes(":") ? `[${shownHost}]` : shownHost}:${actualPort}/retrieve`;
   const close = async (drainMs = 5_000): Promise<void> => {
     service.drain();
     requests.cutOlderThan(0);
     await shared.connections.close(drainMs);
     clearInterval(sweep);
   };
-  return { url, port: actualPort, close };
+  return { url: addressOf(host, actualPort), port: actualPort, close };
+}
+
+function heldBy({ requests, answers }: Shared): ReturnType<ServerMetrics["held"]> {
+  return { requestBytes: requests.used, unsentBytes: answers.used, cuts: requests.cuts + answers.cuts };
+}
+
+/** @returns the port, which the system may have chosen */
+async function listen(server: Server, host: string, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function addressOf(host: string, port: number): string {
+  const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}/retrieve`;
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
