@@ -7,6 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import setupTranspiled from "../../test/transpiled-sources.js";
+import { collect } from "../../src/cli/run-options.js";
 import { table } from "../../src/cli/terminal/format.js";
 import { sourceCommit } from "../../src/train/run-folder.js";
 import type { Loader } from "./loader.js";
@@ -150,8 +151,6 @@ async function main(options: Options): Promise<void> {
     process.stdout.write(`The files of cases that failed are in ${path.relative(process.cwd(), kept)}.\n`);
   process.exitCode = failures > 0 ? 1 : 0;
 }
-
-const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
 await new Command("npm run -s fuzz --")
   .description(

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { UserError } from "../errors.js";
 import { requireRegular } from "./regular.js";
 
+/** A JSON object. */
 export type Json = Record<string, unknown>;
 
 const usualAdvice = "Copy it again from the model's source.";

@@ -24,7 +24,7 @@ export type Unlock = () => Promise<void>;
 const heartbeatMs = 5_000;
 const abandonedMs = 60_000;
 const pollMs = 250;
-/** Nobody takes longer to write a lock that it has created. Milliseconds. */
+/** Longest time from creating a lock to its being written. Milliseconds. */
 const writingMs = 5_000;
 
 /**

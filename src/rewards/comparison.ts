@@ -1,5 +1,6 @@
 /** @file What a way of comparing answers has to provide: ours is in `normalise.ts`, SQuAD's in `squad.ts`. */
 
+/** A way of comparing answers. */
 export interface Comparison {
   /** An answer as it is compared: words with one space between. May be empty. */
   normalise(text: string): string;

@@ -50,6 +50,7 @@ export function plainWords(text: string): string[] {
   return divide(spaced(divide(text.toLowerCase())));
 }
 
+/** Our comparison of answers. */
 export const answerComparison: Comparison = {
   normalise: normaliseAnswer,
   lookIn(text) {

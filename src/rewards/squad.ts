@@ -20,6 +20,7 @@ export function normaliseLikeSquad(text: string): string {
   return words.filter((word) => word !== "").join(" ");
 }
 
+/** SQuAD's comparison of answers. */
 export const squadComparison: Comparison = {
   normalise: normaliseLikeSquad,
   lookIn(text) {

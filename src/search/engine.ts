@@ -23,7 +23,7 @@ export interface SearchEngine {
   readonly name: string;
   /**
    * The best `k` passages of each query, best first, one list per query in the queries' order. A query without hits has an empty list, and so
-   * has a blank one, which is asked of nobody. A query that a server refuses (too long for it, say) takes no other along: its list is
+   * has a blank one, with which no server is asked. A query that a server refuses (too long for it, say) takes no other along: its list is
    * `refused`; where all queries of a call are, the call fails.
    * @throws SearchError when the engine cannot answer.
    */

@@ -13,9 +13,10 @@ export interface Notice {
   message: string;
 }
 
+/** Is told of notices. */
 export type OnNotice = (notice: Notice) => void;
 
-/** Where nobody listens: warnings go where Node's own go (stderr, once each, silent under `--no-warnings`), and notes nowhere. */
+/** Without a listener: warnings go where Node's own go (stderr, once each, silent under `--no-warnings`), and notes nowhere. */
 export const noticeToProcess: OnNotice = ({ kind, message }) => {
   if (kind === "warning") process.emitWarning(message, "SleuthWarning");
 };

@@ -61,7 +61,7 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
   });
 }
 
-/** Where nobody listens, warnings are heard all the same. */
+/** Without a listener, warnings go to the process. */
 const warnProcess: OnEvent = (event) => {
   if (event.kind === "warning") noticeToProcess(event);
   if (event.kind === "watch") for (const message of event.messages) noticeToProcess({ kind: "warning", message });

@@ -14,6 +14,7 @@ const defaultMs = 5000;
 /** How many times as long a text can become. SentencePiece's replacements keep the length; the largest known file stays below 10. */
 const mostGrowth = 1000;
 
+/** A tokenizer whose work on one text ends. */
 export interface LimitedTokenizer {
   /** @throws UserError when the text takes too long */
   encode(text: string, options: { add_special_tokens: boolean }): number[];

@@ -38,6 +38,7 @@ export const encoderSourceSchema: z.ZodType<EncoderSource> = z.looseObject({
   maxTokens: z.int().positive().optional(),
 });
 
+/** Options of one call of an encoder. */
 export interface EncodeOptions extends SearchOptions {
   /**
    * Told of each text that an endpoint refuses (too long for it, say); `place` is the text's among all. Without it, the first such text

@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 
+/** Which clients may search. */
 export interface AccessSettings {
   /** Searches and metrics need `authorization: Bearer TOKEN`; empty: no token is needed. */
   token: string;
@@ -50,6 +51,7 @@ export const preflightHeaders = {
   "access-control-allow-headers": "content-type, authorization, x-request-id",
 };
 
+/** Whether a request carries the server's token, or needs none. */
 export function hasToken(authorization: string | undefined, token: string): boolean {
   // Digests have one length, and comparing them tells nothing about how much of a guess was right.
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

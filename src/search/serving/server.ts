@@ -37,6 +37,7 @@ const defaultConnections: ConnectionSettings = {
 /** Where room is needed, a client that has stood still for so long is cut before its time, or after a quarter of it. Milliseconds. */
 const graceMs = 1_000;
 
+/** The engine, its address, and bounds; what is left out has a default. */
 export interface ServeOptions extends Partial<SearchServiceSettings>, Partial<ConnectionSettings> {
   /** One that is still being opened is waited for with 503. */
   engine: SearchEngine | Promise<SearchEngine>;
@@ -46,6 +47,7 @@ export interface ServeOptions extends Partial<SearchServiceSettings>, Partial<Co
   host?: string;
 }
 
+/** A server that listens. */
 export interface RunningServer {
   /** Address of the `/retrieve` route. */
   url: string;

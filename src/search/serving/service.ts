@@ -11,6 +11,7 @@ import { WireError, fromRequest, toItem } from "./wire.js";
 import type { RequestLimits, RetrieveRequest } from "./wire.js";
 import { ServerMetrics } from "./metrics.js";
 
+/** What a search server takes, and of whom. */
 export interface SearchServiceSettings extends RequestLimits, AccessSettings {
   /** Largest request body. Bytes. */
   maxBodyBytes: number;
@@ -89,6 +90,7 @@ export class NotServed extends Error {
 
 const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
 
+/** Requests to answers, over one engine. */
 export class SearchService {
   readonly settings: SearchServiceSettings;
   readonly #startedAt = performance.now();

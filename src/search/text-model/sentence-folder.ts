@@ -28,6 +28,7 @@ export interface DenseHead {
   activation: Activation;
 }
 
+/** Of torch.nn. */
 export type Activation = (typeof activations)[number];
 
 const activations = ["Identity", "Tanh", "ReLU", "Sigmoid"] as const;

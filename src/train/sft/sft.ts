@@ -119,7 +119,7 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
   });
 }
 
-/** Where nobody listens, warnings are heard all the same. */
+/** Without a listener, warnings go to the process. */
 function warnProcess(event: SftEvent): void {
   if (event.kind === "warning") noticeToProcess(event);
 }

@@ -149,7 +149,7 @@ async function readRows(
     return rows.map((row) => row[name] as unknown);
   };
   try {
-    // Of two columns read at once, the failure of the second while the first fails too would reach nobody, and end the process.
+    // One after another: of two read at once that both fail, the second failure would be unhandled, and end the process.
     const ids = await column(id);
     const vectors = await column(vector);
     return ids.map((own, row) => ({ id: own, vector: vectors[row] }));
