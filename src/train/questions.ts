@@ -44,7 +44,7 @@ function epochOrder(length: number, seed: number, epoch: number): number[] {
   return new Random(seed, "question-order", epoch).shuffle(Array.from({ length }, (_, index) => index));
 }
 
-export interface QuestionSplits {
+interface QuestionSplits {
   questions: Question[];
   validation: Question[];
   test: Question[];
@@ -108,7 +108,7 @@ function lazyAtlas(seed: number): () => Atlas {
 const shares = { validation: 0.1, test: 0.2 };
 
 /** Sets `validation` and `test` questions aside, a function of the seed, at most a tenth and a fifth of all: for users who give one file for everything. */
-export function splitQuestions(
+function splitQuestions(
   questions: readonly Question[],
   sizes: { validation: number; test: number; seed: number },
 ): QuestionSplits {
