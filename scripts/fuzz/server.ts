@@ -32,8 +32,11 @@ const patienceMs = 10_000;
 
 const entry = fileURLToPath(new URL("../../test/sleuth.mjs", import.meta.url));
 const small = { queries: ["w1 common"], topk: 3 };
-/** As many passages as one request may ask for: about 20 MB. */
+/** As many passages as one request may ask for: some 20 MB. */
 const large = { queries: Array.from({ length: 256 }, (_, query) => `common w${query}`), topk: 100 };
+
+/** An answer of about 700 kB. */
+const middling = { queries: large.queries.slice(0, 8), topk: 100 };
 
 /** @param short a hundredth of the load, and no waiting for the server's deadlines: seconds instead of minutes */
 export async function fuzzServer({ seed, short = false }: { seed: number; short?: boolean }): Promise<{
@@ -80,6 +83,13 @@ const loads: Readonly<Record<string, Load>> = {
     for (let one = 0; one < (short ? 4 : 64); one++) open({ reads: false }).search(large);
     await sleep(short ? 300 : 5_000);
     if (!short) await until(async () => /unsent_bytes 0\n/.test(await metrics(server)), 60_000);
+  },
+  "unread small answers, pipelined": async ({ short, open }) => {
+    for (let one = 0; one < (short ? 4 : 300); one++) {
+      const client = open({ reads: false });
+      for (let request = 0; request < 10; request++) client.search(middling);
+    }
+    await sleep(short ? 300 : 10_000);
   },
   "half-sent bodies": async ({ short, open, check }) => {
     const clients = Array.from({ length: short ? 50 : 1_200 }, () => open().search(small, { sent: 9 }));
@@ -224,7 +234,7 @@ async function indexIn(folder: string, random: Random, passages: number): Promis
   const index = path.join(folder, "index");
   const words = (): string => Array.from({ length: 140 }, () => `w${random.integer(300)}`).join(" ");
   const lines = Array.from({ length: passages }, (_, id) =>
-    JSON.stringify({ id: `${id}`, title: `Passage ${id}`, text: `common ${words()}` }),
+    JSON.stringify({ id: `${id}`, title: `Passage ${id}`, text: `common ${words()} ${"字".repeat(60)}` }),
   );
   await writeFile(corpus, lines.join("\n"));
   const { status, stderr } = await sleuth(["index", corpus, "--out", index]);

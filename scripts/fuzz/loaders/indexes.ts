@@ -45,6 +45,15 @@ async function writeChecksums(folder: string): Promise<void> {
   await writeFile(file, withChecksum(content));
 }
 
+async function searchDense(folder: string): Promise<unknown> {
+  const { nearest } = await openDenseIndex(folder, { threads: 1 });
+  try {
+    return await new DenseEngine(new WordEncoder(), nearest).searchBatch(queries, 50);
+  } finally {
+    await nearest.close();
+  }
+}
+
 async function searchLance(folder: string): Promise<void> {
   await locateIndex(folder, "lancedb");
   const passages = await LancePassages.open({
@@ -89,8 +98,7 @@ export const indexLoaders: readonly Loader[] = [
   {
     name: "dense",
     make: (folder) => copy(path.join(compatibility, "dense"), folder),
-    load: async (folder) =>
-      answers(new DenseEngine(new WordEncoder(), (await openDenseIndex(folder, { threads: 1 })).nearest)),
+    load: searchDense,
     isChecked: true,
     writeChecksums,
     isNameless: true,

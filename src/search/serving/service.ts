@@ -353,12 +353,16 @@ function* piecesOf(lists: PassageList[], { topk, return_scores }: RetrieveReques
   return `${piece}]}`;
 }
 
-/** Bytes of the passages' texts in UTF-8. */
+/** What the passages' texts take while they wait: the more of their UTF-8 and of JavaScript's two bytes a character, of which ASCII takes one. */
 function bytesOf(lists: readonly PassageList[]): number {
   let bytes = 0;
-  for (const list of lists)
-    for (const { title, text } of list) bytes += Buffer.byteLength(title) + Buffer.byteLength(text);
+  for (const list of lists) for (const { title, text } of list) bytes += waitingBytes(title) + waitingBytes(text);
   return bytes;
+}
+
+function waitingBytes(text: string): number {
+  const bytes = Buffer.byteLength(text);
+  return bytes === text.length ? bytes : Math.max(bytes, 2 * text.length);
 }
 
 function json(status: number, id: string, body: unknown, headers: Record<string, string> = {}): ServiceAnswer {
