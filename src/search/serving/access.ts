@@ -20,6 +20,8 @@ type HeaderOf = (name: string) => string | undefined;
 
 /** Whether a name or an address, with a port or without, is this machine's own alone. */
 export function isLoopback(host: string): boolean {
+  // As most clients write it.
+  if (/^127\.0\.0\.1(:\d+)?$/.test(host)) return true;
   const name = nameOf(host);
   return name === "localhost" || name === "::1" || name === "[::1]" || /^127(\.\d{1,3}){3}$/.test(name);
 }
@@ -60,7 +62,10 @@ export function hasToken(authorization: string | undefined, token: string): bool
 
 /** Whether a body is what the service reads. Pages of other sites cannot send this type without asking first. */
 export function isPlainJson(header: HeaderOf): boolean {
-  const type = header("content-type")?.replace(/;.*$/s, "").trim().toLowerCase();
+  const given = header("content-type");
+  // As most clients write it.
+  if (given === "application/json" && header("content-encoding") === undefined) return true;
+  const type = given?.replace(/;.*$/s, "").trim().toLowerCase();
   return type === "application/json" && /^(identity)?$/i.test(header("content-encoding") ?? "");
 }
 

@@ -33,6 +33,8 @@ export class Exchange {
   readonly #response: ServerResponse;
   #asked: Holding | undefined;
   #unsent: Holding | undefined;
+  /** Tells the search that its client has gone. */
+  #leave: ((reason: Error) => void) | undefined;
 
   constructor(shared: Shared, request: IncomingMessage, response: ServerResponse) {
     this.#shared = shared;
@@ -46,6 +48,8 @@ export class Exchange {
     response.once("close", () => {
       connections.end(request.socket);
       if (this.#unsent !== undefined) answers.release(this.#unsent);
+      // Every response closes: only one that closes early makes an error, which takes longer to make than a small search.
+      if (!response.writableFinished) this.#leave?.(new Error("the client went away"));
     });
     try {
       const reply = await service.handle({
@@ -56,11 +60,7 @@ export class Exchange {
         reserve: (bytes) => this.#reserve(bytes),
         // Also closed after the end of an answer; then there is no listener left.
         isGone: () => response.closed,
-        // Every response closes: only one that closes early makes an error, which takes longer to make than a small search.
-        onGone: (leave) =>
-          void response.on("close", () => {
-            if (!response.writableFinished) leave(new Error("the client went away"));
-          }),
+        onGone: (leave) => void (this.#leave = leave),
       });
       if (this.#asked !== undefined) requests.release(this.#asked);
       await this.#send(reply);

@@ -317,11 +317,11 @@ function bodyOf(
   asked: RetrieveRequest,
   { reserve }: Pick<ServiceRequest, "reserve">,
 ): string | AnswerPieces {
-  // Counted before the lists are written, which takes them out.
-  const bytes = bytesOf(lists);
+  // Writing takes the lists out.
+  const all = [...lists];
   const pieces = piecesOf(lists, asked);
   const first = pieces.next();
-  if (!reserve(first.done ? Buffer.byteLength(first.value) : bytes))
+  if (!reserve(first.done ? Buffer.byteLength(first.value) : bytesOf(all)))
     throw new NotServed(503, "The answers that clients have yet to read fill the room that there is for them.");
   return first.done ? first.value : following(first.value, pieces);
 }
