@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # sentence-transformers 6.2.0: `encode_document` leaves out a prompt that is named "passage".
 #
+# Exit 0: the behaviour is still so. Exit 1: it has changed. Exit 2: it could not be tried (no Python with venv, no packages).
+#
 # Behaviour: a model may store its prompts as {"query": …, "passage": …}. `encode_query` puts the prompt "query" before a text.
 # `encode_document` looks for prompts named document, passage and corpus (so its docstring says) in that order, but every model is made
 # with an empty prompt named "document", which is found first. Passages of such a model are encoded without theirs, and nothing is said.
@@ -13,8 +15,6 @@
 #   encode with prompt_name='passage' [0.0, 0.5, 0.0, 0.5]
 #   encode without a prompt [0.0, 0.0, 0.0, 1.0]
 #   Still so: encode_document leaves the prompt out.
-#
-# Exit status: 0 the behaviour is still so, 1 it has changed, 2 it could not be tried (no Python with pip, no packages).
 set -uo pipefail
 
 folder=$(mktemp -d)
