@@ -200,11 +200,14 @@ export class Coalescer<Answer> {
     const queries = asked.map(({ query }) => query);
     const answers = await this.#answer(queries, k, controller.signal);
     this.#forget(asked);
-    for (const [index, { waiting }] of asked.entries())
-      for (const { caller, place } of waiting) {
+    for (const [index, one] of asked.entries()) {
+      for (const { caller, place } of one.waiting) {
         caller.answers[place] = answers[index];
         if (--caller.missing === 0) caller.listener.resolve(caller.answers);
       }
+      // An outgrown table of the map may reach the query until the next full collection. It should not reach the answers.
+      one.waiting = [];
+    }
   }
 
   #fail(asked: readonly Asked<Answer>[], reason: unknown): void {

@@ -5,8 +5,8 @@ export interface Holding {
   amount: number;
   /** Of its beginning or its last progress. Milliseconds of `performance.now()`. */
   since: number;
-  /** Ends the client's request, which has stood still for too long. */
-  readonly cut: () => void;
+  /** Ends the client's request, which has stood still for too long; nothing once released. */
+  cut: () => void;
 }
 
 interface BudgetSettings {
@@ -78,6 +78,8 @@ export class Budget {
     this.#waiting.delete(holding);
     this.#used -= holding.amount;
     holding.amount = 0;
+    // An outgrown table of the set may reach the holding until the next full collection. It should not reach the request and its answer.
+    holding.cut = () => {};
   }
 
   /** Cuts what has stood still for so many milliseconds; 0: all that waits for clients. */
@@ -101,7 +103,8 @@ export class Budget {
 
   #cut(holding: Holding): void {
     this.#cuts++;
+    const { cut } = holding;
     this.release(holding);
-    holding.cut();
+    cut();
   }
 }
