@@ -30,7 +30,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   engine: ["contracts", "files", "http"],
   pretrain: ["contracts", "files", "data", "prompts", "engine"],
   train: "contracts files data prompts search rollout rewards algorithms policy engine eval".split(" "),
-  eval: ["contracts", "rollout", "rewards"],
+  // What a search engine finds of the answers is measured as answers are.
+  eval: ["contracts", "search", "rollout", "rewards"],
   recipes: ["train"],
   cli: "contracts files workers data prompts search rollout policy engine pretrain train eval recipes".split(" "),
 };

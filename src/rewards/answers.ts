@@ -2,7 +2,7 @@
  * @file Rewards that look for a right answer: in what was answered (exact match, cover match, F1), and in what was found. Each of them exists twice:
  * by our comparison of answers, and by SQuAD's (`em/squad`, and everything under `faithful.textScoring`).
  */
-import type { Trajectory } from "../types.js";
+import type { StoredPassage, Trajectory } from "../types.js";
 import type { Comparison } from "./comparison.js";
 import { answerComparison } from "./normalise.js";
 import type { RewardFunction } from "./reward.js";
@@ -11,6 +11,8 @@ import { normaliseLikeSquad, squadComparison } from "./squad.js";
 interface AnswerRewards {
   /** Whether an answer equals one of the right answers as they are compared. */
   matchesAnswer(answer: string, answers: readonly string[]): boolean;
+  /** A test of passages: whether the words of one of these answers stand side by side in the title or the text. That need not make it evidence. */
+  holdsAnswer(answers: readonly string[]): (passage: Pick<StoredPassage, "title" | "text">) => boolean;
   /**
    * Whether a right answer stands in a passage that was shown.
    *
@@ -46,14 +48,17 @@ function answerRewards({ normalise, lookIn }: Comparison): AnswerRewards {
     const normalised = normalise(answer);
     return answers.some((expected) => normalise(expected) === normalised);
   };
-  const retrievedAnswer: AnswerRewards["retrievedAnswer"] = ({ searches }, answers) => {
+  const holdsAnswer: AnswerRewards["holdsAnswer"] = (answers) => {
     const expected = answers.map(normalise).filter((answer) => answer !== "");
-    return searches.some(({ passages }) =>
-      passages.some(({ title, text }) => expected.some(lookIn(`${title} ${text}`))),
-    );
+    return ({ title, text }) => expected.some(lookIn(`${title} ${text}`));
+  };
+  const retrievedAnswer: AnswerRewards["retrievedAnswer"] = ({ searches }, answers) => {
+    const holds = holdsAnswer(answers);
+    return searches.some(({ passages }) => passages.some(holds));
   };
   return {
     matchesAnswer,
+    holdsAnswer,
     retrievedAnswer,
     exactMatch: ({ answers }, { answer }) => (answer !== null && matchesAnswer(answer, answers) ? 1 : 0),
     coverMatch: ({ answers }, { answer }) => (answer !== null && answers.map(normalise).some(lookIn(answer)) ? 1 : 0),

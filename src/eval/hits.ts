@@ -1,0 +1,69 @@
+/**
+ * @file What search finds of the answers: at which rank the first passage stands that holds one, with the question itself as the query. It bounds
+ * what a policy can learn from one search, with three reservations: an answer may stand in a passage without being evidence (a year, a `yes`), another
+ * query may find more than the question does, and a question of several hops need not be answered by one passage.
+ */
+import { mapAhead, TimeSlice } from "../async.js";
+import { ours } from "../rewards/answers.js";
+import type { SearchEngine } from "../search/engine.js";
+import type { Passage, Question } from "../types.js";
+import { wilson, type Estimate } from "./intervals.js";
+
+/** What search found for one question. */
+export interface QuestionHit {
+  question: Question;
+  /** Rank, from 1, of the first passage in whose title or text an answer stands; null where it is none of those that were found. */
+  rank: number | null;
+  /** At most `k`, best first. */
+  passages: readonly Passage[];
+  /** Why the engine refused this query alone: then nothing was found. */
+  refused?: string;
+}
+
+export interface HitOptions {
+  /** Passages asked for. Default: 10. */
+  k?: number;
+  /** Questions of one search. Default: 32. */
+  batch?: number;
+  signal?: AbortSignal;
+}
+
+/** Searches under way at once, so that an engine has work while answers are looked for. */
+const searchesAtOnce = 2;
+
+/**
+ * Searches for every question and looks for its answers in what was found, as cover match does: whole words, in any script. The results come in the
+ * order of the questions while the search goes on.
+ * @throws SearchError when the engine cannot answer; the signal's reason
+ */
+export async function* findAnswers(
+  engine: SearchEngine,
+  questions: readonly Question[],
+  { k = 10, batch = 32, signal }: HitOptions = {},
+): AsyncGenerator<QuestionHit, void, undefined> {
+  const search = async (asked: readonly Question[], inner: AbortSignal) => {
+    const queries = asked.map(({ question }) => question);
+    return { asked, lists: await engine.searchBatch(queries, k, { signal: inner }) };
+  };
+  const slice = new TimeSlice();
+  for await (const { asked, lists } of mapAhead(batches(questions, batch), searchesAtOnce, search, { signal })) {
+    for (const [index, question] of asked.entries()) {
+      const passages = lists[index];
+      const place = passages.findIndex(ours.holdsAnswer(question.answers));
+      const { refused } = passages;
+      yield { question, rank: place < 0 ? null : place + 1, passages, ...(refused === undefined ? {} : { refused }) };
+      if (!slice.isOver) continue;
+      await slice.next();
+      signal?.throwIfAborted();
+    }
+  }
+}
+
+/** hit@k: the share of questions with an answer in the first `k` passages, with Wilson's interval. */
+export function hitRate(hits: readonly Pick<QuestionHit, "rank">[], k: number): Estimate {
+  return wilson(hits.filter(({ rank }) => rank !== null && rank <= k).length, hits.length);
+}
+
+function* batches<Item>(items: readonly Item[], size: number): Generator<readonly Item[]> {
+  for (let first = 0; first < items.length; first += size) yield items.slice(first, first + size);
+}
