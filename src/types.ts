@@ -16,6 +16,18 @@ export interface Question {
   hops?: number;
   /** Name of the dataset and split: with the index and the draw it makes a group's identity. */
   source?: string;
+  /** How the question came to be, where it was made from documents: "definition", "table", "written", … */
+  kind?: string;
+  /** The passages that it was made from, in the order in which they are needed. */
+  evidence?: Evidence[];
+}
+
+/** A passage that holds an answer, or leads to it. */
+export interface Evidence {
+  /** Of the passage in its index. */
+  id: string;
+  /** Address of its document. */
+  url?: string;
 }
 
 /** A passage as an index stores it, without a score. */

@@ -29,7 +29,7 @@ export const evalVerb: Verb = {
   name: "eval",
   summary: "evaluate a model or a run",
   description:
-    "Lets a model answer questions, greedily and sampled at temperature 1, and reports exact match with 95 % intervals. With --run, questions, passages and settings are those of the run unless other flags say otherwise; --questions evaluates all questions of that file.",
+    "Lets a model answer questions, greedily and sampled at temperature 1, and reports exact match with 95 % intervals. With --run, questions, passages and settings are those of the run unless other flags say otherwise; --questions evaluates all questions of that file, or the test part of that folder.",
   examples: [
     ["sleuth eval --run runs/mine", "a run's best model on the questions it was tested on"],
     ["sleuth eval --model models/mine --questions q.jsonl --index index", "any model on any questions"],
@@ -94,7 +94,7 @@ function modesToKeys(modes: Options["modes"]): { evalModes: Options["modes"]; ke
 }
 
 async function questionsFor(config: Config, { questions, split, limit }: Options): Promise<readonly Question[]> {
-  const all = questions === undefined ? await ofSplit(config, split) : await loadQuestions(questions);
+  const all = questions === undefined ? await ofSplit(config, split) : await loadQuestions(questions, split);
   return all.slice(0, limit ?? (split === "test" && questions === undefined ? config.train.testSize : all.length));
 }
 

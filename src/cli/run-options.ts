@@ -37,7 +37,10 @@ export interface RunOptions {
 /** Adds --questions --corpus --index --search-url --model --memory --config --set. */
 export function addRunOptions(command: Command): void {
   command
-    .option("--questions <file>", 'questions, one JSON object per line: {"id","question","answers":[…]}')
+    .option(
+      "--questions <source>",
+      'questions, one JSON object per line: {"id","question","answers":[…]}; or a folder of them, divided (sleuth questions make)',
+    )
     .option("--corpus <file>", 'passages to search, one JSON object per line: {"id","contents"}')
     .option("--index <folder>", "search this index (made by sleuth index) instead of a corpus")
     .option("--search-url <url>", "ask a /retrieve server instead of searching here");

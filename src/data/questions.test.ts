@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -43,12 +43,37 @@ describe("questions from JSONL", () => {
     ["empty answer", '{"id":"a","question":"q","answers":["x"," "]}', /bad\.jsonl:1: field "answers"/],
     ["no id", '{"question":"q","answers":["x"]}', /bad\.jsonl:1: field "id"/],
     ["bad hops", '{"id":"a","question":"q","answers":["x"],"hops":0}', /bad\.jsonl:1: field "hops"/],
+    ["bad evidence", '{"id":"a","question":"q","answers":["x"],"evidence":["7"]}', /bad\.jsonl:1: field "evidence"/],
     ["repeated id", `${good}\n${good}`, /bad\.jsonl:2: field "id": "a" .* line 1/],
     ["empty file", "\n\n", /holds no question.*A line looks like/],
   ])("%s: a UserError that names the place", async (_, text, message) => {
     const attempt = load(text, "bad.jsonl");
     await expect(attempt).rejects.toThrow(message);
     await expect(attempt).rejects.toBeInstanceOf(UserError);
+  });
+
+  it("keeps what a question was made from", async () => {
+    const made = {
+      id: "a",
+      question: "q",
+      answers: ["x"],
+      hops: 2,
+      kind: "table",
+      evidence: [{ id: "7", url: "u#v" }],
+    };
+    expect(await load(JSON.stringify(made))).toEqual([{ ...made, source: "dev.jsonl" }]);
+  });
+
+  it("of a folder, those of a part; a part may be empty, but not that for training; a missing one is named", async () => {
+    const parts = path.join(folder, "parts");
+    await mkdir(parts);
+    await writeFile(path.join(parts, "train.jsonl"), good);
+    await writeFile(path.join(parts, "validation.jsonl"), "");
+    expect(await loadQuestions(parts)).toMatchObject([{ id: "a", source: "train.jsonl" }]);
+    expect(await loadQuestions(parts, "validation")).toEqual([]);
+    await expect(loadQuestions(parts, "test")).rejects.toThrow(/parts has no test\.jsonl/);
+    await writeFile(path.join(parts, "train.jsonl"), "\n");
+    await expect(loadQuestions(parts)).rejects.toThrow(/train\.jsonl holds no question/);
   });
 
   it("a missing file: a UserError", async () => {

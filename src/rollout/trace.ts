@@ -22,6 +22,8 @@ const questionSchema = z.object({
   answers: z.array(z.string()),
   hops: z.number().optional(),
   source: z.string().optional(),
+  kind: z.string().optional(),
+  evidence: z.array(z.object({ id: z.string(), url: z.string().optional() })).optional(),
 });
 const passageSchema = z.object({ id: z.string(), title: z.string(), text: z.string(), score: z.number() });
 const segmentSchema = z

@@ -32,7 +32,7 @@ export interface EvaluateResult {
 }
 
 /**
- * Evaluates `model.folder` on `data.test`, or else on all of `data.questions` (of atlas: its test questions).
+ * Evaluates `model.folder` on `data.test`, or else on all of `data.questions` (of atlas, and of a folder of questions: its test questions).
  * @throws UserError for configurations and files that cannot be used; the signal's reason when it aborts
  */
 export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}): Promise<EvaluateResult> {
@@ -69,6 +69,6 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
 
 async function questionsToEvaluate({ data }: Config): Promise<Question[]> {
   const source = data.test === "" ? data.questions : data.test;
-  if (source !== "atlas") return loadQuestions(source);
+  if (source !== "atlas") return loadQuestions(source, "test");
   return buildAtlas({ seed: data.worldSeed }).questions.test.filter(withinHops(data));
 }

@@ -4,7 +4,7 @@
  */
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { balancedSample } from "../data/atlas/questions.js";
-import { loadQuestions } from "../data/questions.js";
+import { isQuestionsFolder, loadQuestions, type QuestionPart } from "../data/questions.js";
 import { UserError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Question } from "../types.js";
@@ -50,8 +50,15 @@ interface QuestionSplits {
   test: Question[];
 }
 
+/** The part of a folder that a split comes from. */
+const partOf: Readonly<Record<keyof QuestionSplits, QuestionPart>> = {
+  questions: "train",
+  validation: "validation",
+  test: "test",
+};
+
 /**
- * The questions of a configuration, or those given, divided into training, validation and test.
+ * The questions of a configuration, or those given, divided into training, validation and test. A folder brings its own division.
  * @throws UserError for files that cannot be read, and when there is nothing to train on
  */
 export async function loadSplits(config: Config, given: GivenParts = {}): Promise<QuestionSplits> {
@@ -67,13 +74,18 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
       : balancedSample(questions, Math.round((sizes[split] * 3) / data.maxHops), data.worldSeed).slice(0, sizes[split]);
   };
   const read = (source: string, split: keyof QuestionSplits): Promise<Question[]> =>
-    source === "atlas" ? Promise.resolve(ofAtlas(split)) : loadQuestions(source);
+    source === "atlas" ? Promise.resolve(ofAtlas(split)) : loadQuestions(source, partOf[split]);
 
   const isAtlas = given.questions === undefined && data.questions === "atlas";
   const all = given.questions ?? (await read(data.questions, "questions"));
   requireQuestions(all, given.questions === undefined ? data.questions : "The list of questions");
-  const validation = given.validation ?? (data.validation === "" ? null : await read(data.validation, "validation"));
-  const test = given.test ?? (data.test === "" ? null : await read(data.test, "test"));
+  const isFolder = given.questions === undefined && (await isQuestionsFolder(data.questions));
+  const setAside = (split: "validation" | "test"): Promise<Question[] | null> => {
+    const source = data[split] === "" && isFolder ? data.questions : data[split];
+    return source === "" ? Promise.resolve(null) : read(source, split);
+  };
+  const validation = given.validation ?? (await setAside("validation"));
+  const test = given.test ?? (await setAside("test"));
   if (isAtlas) {
     return {
       questions: [...all],

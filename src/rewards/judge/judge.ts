@@ -8,13 +8,11 @@
  *    ends the run where `onFailure` says so. One that cannot succeed (wrong key, no such model) ends the run, and so does any failure before the
  *    first reply: a judge that is not there should be known at once.
  */
-import { Gate, orAborted } from "../../async.js";
+import { orAborted } from "../../async.js";
 import { UserError } from "../../errors.js";
-import { defaultBreaker, type BreakerSettings } from "../../http/breaker.js";
-import { checkKey, serviceUrl } from "../../http/credentials.js";
-import { RateLimit } from "../../http/rate-limit.js";
-import { realTools, ServiceFailure, type HttpTools } from "../../http/request.js";
-import { defaultService, Service, type ErrorDetails } from "../../http/service.js";
+import { ChatCompletions, type ChatCompletionsSettings } from "../../http/chat-completions.js";
+import { ServiceFailure, type HttpTools } from "../../http/request.js";
+import type { ErrorDetails } from "../../http/service.js";
 import type { Question, Trajectory } from "../../types.js";
 import { exactMatch } from "../answers.js";
 import type { RewardMoment } from "../reward.js";
@@ -41,32 +39,10 @@ export class JudgeError extends UserError {
 }
 
 /** What is left out is as in the group `reward` of a configuration. */
-export interface JudgeSettings {
-  /** The server: `http://127.0.0.1:11434/v1`, or the whole address of its chat completions. */
-  url: string;
-  model: string;
+export interface JudgeSettings extends ChatCompletionsSettings {
   /** With {question}, {answers}, {answer} and {verdict}. Default `defaultJudgePrompt`. */
   prompt?: string;
   scale?: JudgeScale;
-  /** Sent as a bearer token and never shown. Default none. */
-  key?: string;
-  /** Further fields of each request. */
-  body?: Readonly<Record<string, unknown>>;
-  /** Judgements at once. */
-  concurrency?: number;
-  /** Requests a minute, retries included; 0: no limit. */
-  perMinute?: number;
-  /** Longest time for one request, in milliseconds. */
-  timeoutMs?: number;
-  /** Retries of a judgement. Default 3. */
-  retries?: number;
-  /** Longest time for one judgement, retries and waiting for its turn included. Milliseconds; default: what its retries may take at most. */
-  deadlineMs?: number;
-  /**
-   * When the server is left alone, and for how long; meanwhile judgements fail at once. Default: after as many failures in a
-   * row as all judgements at once have tries.
-   */
-  breaker?: BreakerSettings;
   /** Default: nothing is kept. */
   cache?: VerdictCache;
   /** What a judgement that failed for now becomes. */
@@ -86,47 +62,47 @@ export interface JudgeReport {
 }
 
 const emptyReport: JudgeReport = { scored: 0, asked: 0, failed: 0 };
-/** A reply is a word, with a thought before it at most. */
-const maxAnswerBytes = 1024 * 1024;
 
 export class Judge {
   /** The address without its query, for messages. */
   readonly url: string;
-  readonly #address: string;
-  readonly #settings: Required<Omit<JudgeSettings, "url" | "key" | "retries" | "timeoutMs" | "deadlineMs" | "breaker">>;
-  readonly #service: Service;
-  readonly #gate: Gate;
-  readonly #rate: RateLimit;
+  readonly #settings: Required<Pick<JudgeSettings, "model" | "prompt" | "scale" | "body" | "cache" | "onFailure">>;
+  readonly #server: ChatCompletions;
   readonly #underWay = new Map<string, Promise<number>>();
   #isClosed = false;
-  #hasSucceeded = false;
   #report = { ...emptyReport };
 
   /** @throws UserError for an invalid address, a prompt without its places, or no model */
   constructor(settings: JudgeSettings, given: Partial<HttpTools> = {}) {
-    const { key = "" } = settings;
+    const { prompt, scale, body, cache, onFailure, ...server } = settings;
     this.#settings = {
       model: settings.model,
-      prompt: settings.prompt ?? defaultJudgePrompt,
-      scale: settings.scale ?? rewardDefaults.judgeScale,
-      body: settings.body ?? rewardDefaults.judgeBody,
-      concurrency: settings.concurrency ?? rewardDefaults.judgeConcurrency,
-      perMinute: settings.perMinute ?? rewardDefaults.judgePerMinute,
-      cache: settings.cache ?? noCache,
-      onFailure: settings.onFailure ?? rewardDefaults.judgeFailure,
+      prompt: prompt ?? defaultJudgePrompt,
+      scale: scale ?? rewardDefaults.judgeScale,
+      body: body ?? rewardDefaults.judgeBody,
+      cache: cache ?? noCache,
+      onFailure: onFailure ?? rewardDefaults.judgeFailure,
     };
     checkJudgePrompt(this.#settings.prompt);
     if (settings.model === "")
       throw new UserError("reward.judgeModel is empty. Name the model that judges, as its server calls it.");
-    const url = completionsUrl(settings.url);
-    this.#address = url.href;
-    this.url = url.origin + url.pathname;
-    checkKey(key, judgeKeyVariable);
-    const tools = { ...realTools, ...given };
-    const { concurrency, perMinute } = this.#settings;
-    this.#gate = new Gate(concurrency);
-    this.#rate = new RateLimit(perMinute === 0 ? undefined : perMinute / 60, tools);
-    this.#service = this.#open(settings, tools);
+    const {
+      concurrency = rewardDefaults.judgeConcurrency,
+      perMinute = rewardDefaults.judgePerMinute,
+      timeoutMs = rewardDefaults.judgeTimeoutMs,
+    } = server;
+    this.#server = new ChatCompletions(
+      { ...server, body: this.#settings.body, concurrency, perMinute, timeoutMs },
+      {
+        title: "Judge",
+        urlName: "reward.judgeUrl",
+        keyVariable: judgeKeyVariable,
+        advice: adviceFor,
+        error: (message, details) => new JudgeError(message, details),
+      },
+      given,
+    );
+    this.url = this.#server.url;
   }
 
   /**
@@ -160,53 +136,14 @@ export class Judge {
   /** Ends judgements under way. */
   close(): Promise<void> {
     this.#isClosed = true;
-    this.#service.close();
+    this.#server.close();
     return Promise.resolve();
-  }
-
-  #open(
-    { key = "", retries = 3, timeoutMs = rewardDefaults.judgeTimeoutMs, deadlineMs, breaker }: JudgeSettings,
-    tools: HttpTools,
-  ): Service {
-    const { maxRetryAfterMs } = defaultService;
-    const { concurrency, perMinute } = this.#settings;
-    const longestTurnMs = perMinute === 0 ? 0 : (concurrency * 60_000) / perMinute;
-    return new Service(
-      {
-        title: "Judge",
-        url: this.url,
-        settings: {
-          ...defaultService,
-          retries,
-          timeoutMs,
-          deadlineMs: deadlineMs ?? (retries + 1) * (timeoutMs + maxRetryAfterMs + longestTurnMs),
-          maxAnswerBytes,
-          headers: key === "" ? {} : { authorization: `Bearer ${key}` },
-          // A short outage meets all judgements at once: the breaker opens when as many tries have failed as theirs together.
-          breaker: breaker ?? {
-            ...defaultBreaker,
-            failuresInRow: Math.max(defaultBreaker.failuresInRow, concurrency * (retries + 1)),
-          },
-        },
-        advice: adviceFor,
-        error: (message, details) => new JudgeError(message, details),
-        // A server that wants a rest is left alone by all judgements, not only by the one that it told.
-        onRetryAfter: (ms) => this.#rate.rest(Math.min(ms, maxRetryAfterMs)),
-      },
-      {
-        ...tools,
-        beforeRequest: async (signal) => {
-          await this.#rate.take(signal);
-          await tools.beforeRequest?.(signal);
-        },
-      },
-    );
   }
 
   #endsRun({ status }: JudgeError): boolean {
     if (this.#settings.onFailure === "stop" || this.#isClosed) return true;
     const isMisconfigured = status === 401 || status === 403 || status === 404 || status === 405;
-    return isMisconfigured || !this.#hasSucceeded;
+    return isMisconfigured || this.#server.usage().replies === 0;
   }
 
   /** One judgement; the same one that is under way is shared. It goes on when a caller has given up: the next caller will want it. */
@@ -225,32 +162,25 @@ export class Judge {
     const { cache } = this.#settings;
     const known = await cache.get(key);
     if (known !== undefined) return known;
-    const verdict = await this.#gate.run(() => this.#ask(question, answer));
+    const verdict = await this.#ask(question, answer);
     // A disk that is full costs money later, and nothing now.
     await cache.set(key, verdict).catch(() => undefined);
     return verdict;
   }
 
   #ask(question: Question, answer: string): Promise<number> {
-    const { model, prompt, scale, body } = this.#settings;
-    const messages = [{ role: "user", content: judgeMessage(prompt, scale, question, answer) }];
-    const request = { url: this.#address, body: JSON.stringify({ ...body, model, messages, stream: false }) };
-    return this.#service.call(undefined, (signal) =>
-      this.#service.text(request, signal, (text) => this.#verdictIn(text)),
-    );
+    const { prompt, scale } = this.#settings;
+    const content = judgeMessage(prompt, scale, question, answer);
+    return this.#server.complete([{ role: "user", content }], (reply) => this.#verdictIn(reply));
   }
 
-  #verdictIn(text: string): number {
+  #verdictIn(reply: string): number {
     const { scale } = this.#settings;
     this.#report.asked++;
-    const reply = contentOf(text);
-    if (reply === null)
-      throw new ServiceFailure(`the reply is not what a chat completion looks like: ${this.#service.excerpt(text)}`);
-    this.#hasSucceeded = true;
     const verdict = readVerdict(reply, scale);
     if (verdict !== null) return verdict;
     const wanted = scale === "score" ? "a number from 0 to 1" : "yes or no";
-    const why = `the reply is no verdict (${wanted} alone): ${this.#service.excerpt(reply)}`;
+    const why = `the reply is no verdict (${wanted} alone): ${this.#server.excerpt(reply)}`;
     throw new ServiceFailure(why, { isRetryable: true, status: 200 });
   }
 }
@@ -265,28 +195,4 @@ function adviceFor({ status, isRetryable }: ServiceFailure): string {
   if (status !== undefined && status < 500)
     return "See to reward.judgeModel and reward.judgeBody: the server does not take the request.";
   return isRetryable ? "See to the server, or lower reward.judgeConcurrency." : "";
-}
-
-/** The text of the first choice; null where there is none. */
-function contentOf(text: string): string | null {
-  try {
-    const answer = JSON.parse(text) as { choices?: { message?: { content?: unknown } }[] } | null;
-    const content = answer?.choices?.[0]?.message?.content;
-    return typeof content === "string" ? content : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The address of chat completions; credentials in it are refused, since errors and the run folder show the address. */
-function completionsUrl(text: string): URL {
-  const url = serviceUrl(text, {
-    name: "reward.judgeUrl",
-    example: "http://127.0.0.1:11434/v1",
-    keyAdvice: `Put the key into ${judgeKeyVariable}.`,
-  });
-  const path = url.pathname.replace(/\/+$/, "");
-  if (path === "") url.pathname = "/v1/chat/completions";
-  else if (!path.endsWith("/completions")) url.pathname = `${path}/chat/completions`;
-  return url;
 }

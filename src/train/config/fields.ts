@@ -42,17 +42,21 @@ export const fields = {
     questions: z
       .string()
       .default("atlas")
-      .describe('training questions: a JSONL file of {"id","question","answers"}, or atlas for the built-in world'),
+      .describe(
+        'training questions: a JSONL file of {"id","question","answers"}, a folder with train.jsonl, validation.jsonl and test.jsonl, or atlas for the built-in world',
+      ),
     validation: z
       .string()
       .default("")
       .describe(
-        "questions that choose the checkpoint; empty: atlas has its own, from other files a tenth is set aside",
+        "questions that choose the checkpoint; empty: atlas and folders have their own, from files a tenth is set aside",
       ),
     test: z
       .string()
       .default("")
-      .describe("questions of the final evaluation; empty: atlas has its own, from other files a fifth is set aside"),
+      .describe(
+        "questions of the final evaluation; empty: atlas and folders have their own, from files a fifth is set aside",
+      ),
     corpus: z.string().default("atlas").describe('passages to search: a JSONL file of {"id","contents"}, or atlas'),
     index: z.string().default("").describe("a folder made by sleuth index; when set, corpus is not read"),
     worldSeed: z.int().default(0).describe("which countries of atlas are held out"),
