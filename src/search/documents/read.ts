@@ -14,24 +14,63 @@ export interface ReadDocument {
 
 type TitledText = Pick<StoredPassage, "title" | "text">;
 
-export type DocumentKind = "markdown" | "text" | "html" | "pdf";
+type Reader = (bytes: Uint8Array) => ReadDocument | Promise<ReadDocument>;
 
-const endings: Readonly<Record<DocumentKind, readonly string[]>> = {
-  markdown: ["md", "markdown", "mdown", "mkd"],
-  text: ["txt", "text", "rst", "org", "adoc", "asciidoc", "tex", "log"],
-  html: ["html", "htm", "xhtml"],
-  pdf: ["pdf"],
-};
+interface Kind {
+  /** Of file names, in lower case. */
+  endings: readonly string[];
+  /** Its library may be large: it is loaded with the first file of its kind. */
+  open: () => Promise<Reader>;
+}
+
+/** Every kind of document; a new one is a file that gives blocks, and a row here. */
+const kinds = {
+  markdown: {
+    endings: ["md", "markdown", "mdown", "mkd"],
+    open: ofText(async () => (await import("./markdown.js")).readMarkdown),
+  },
+  text: {
+    endings: ["txt", "text", "rst", "org", "adoc", "asciidoc", "tex", "log"],
+    open: ofText(async () => (text) => ({ title: "", blocks: [{ level: 0, text }] })),
+  },
+  html: { endings: ["html", "htm", "xhtml"], open: ofText(htmlReader) },
+  pdf: { endings: ["pdf"], open: async () => (await import("./pdf.js")).readPdf },
+} as const satisfies Readonly<Record<string, Kind>>;
+
+export type DocumentKind = keyof typeof kinds;
+
+function ofText(open: () => Promise<(text: string) => ReadDocument | Promise<ReadDocument>>): Kind["open"] {
+  return async () => {
+    const read = await open();
+    return (bytes) => read(textOf(bytes));
+  };
+}
+
+async function htmlReader(): Promise<(html: string) => ReadDocument> {
+  const { htmlBlocks, longestHtml } = await import("./html.js");
+  return (html) => {
+    if (html.length > longestHtml)
+      throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
+    return htmlBlocks(html);
+  };
+}
 
 /** The kind that a file's ending says, or undefined. */
 export function documentKind(path: string): DocumentKind | undefined {
-  const ending = /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
-  return (Object.keys(endings) as DocumentKind[]).find((kind) => endings[kind].includes(ending));
+  const ending = endingOf(path);
+  return (Object.keys(kinds) as DocumentKind[]).find((kind) =>
+    (kinds[kind].endings as readonly string[]).includes(ending),
+  );
+}
+
+/** "a/b.MD" → "md"; empty where there is none. */
+export function endingOf(path: string): string {
+  return /\.([^./\\]+)$/.exec(path)?.[1].toLowerCase() ?? "";
 }
 
 /** All endings, for help pages: ".md", … */
-export const documentEndings: readonly string[] = Object.values(endings).flatMap((list) =>
-  list.map((ending) => `.${ending}`),
+export const documentEndings: readonly string[] = Object.values(kinds).flatMap(({ endings }) =>
+  endings.map((ending) => `.${ending}`),
 );
 
 /**
@@ -46,35 +85,15 @@ export async function readDocument(
   settings: ChunkSettings,
 ): Promise<TitledText[]> {
   if (bytes.length === 0) throw new UserError("it is empty");
-  const passages = passagesOf(await readAs(bytes, kind), nameOf(path), settings);
+  const passages = passagesOf(await (await loadReader(kind))(bytes), nameOf(path), settings);
   if (passages.length === 0)
     throw new UserError(kind === "pdf" ? "it holds no text (pages that are pictures have none)" : "it holds no text");
   return passages;
 }
 
-/** The readers' libraries are large: each is loaded with the first file of its kind, or here. */
-export async function loadReader(kind: DocumentKind): Promise<void> {
-  if (kind === "markdown") await import("./markdown.js");
-  if (kind === "html") await import("./html.js");
-  if (kind === "pdf") await import("./pdf.js");
-}
-
-async function readAs(bytes: Uint8Array, kind: DocumentKind): Promise<ReadDocument> {
-  switch (kind) {
-    case "markdown":
-      return (await import("./markdown.js")).readMarkdown(textOf(bytes));
-    case "text":
-      return { title: "", blocks: [{ level: 0, text: textOf(bytes) }] };
-    case "html": {
-      const { htmlBlocks, longestHtml } = await import("./html.js");
-      const html = textOf(bytes);
-      if (html.length > longestHtml)
-        throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
-      return htmlBlocks(html);
-    }
-    case "pdf":
-      return (await import("./pdf.js")).readPdf(bytes);
-  }
+/** The reader of a kind, with its library. */
+export async function loadReader(kind: DocumentKind): Promise<Reader> {
+  return kinds[kind].open();
 }
 
 /** "guides/first-steps.md" → "first-steps". */
