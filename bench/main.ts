@@ -13,6 +13,7 @@ const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   memory: () => import("./memory.js"),
   rl: () => import("./arithmetic.js"),
   search: () => import("./search.js"),
+  documents: () => import("./documents.js"),
   peer: () => import("./peer.js"),
   self: () => import("./self.js"),
 };

@@ -7,10 +7,11 @@ import { createInterface } from "node:readline";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { BenchContext, BenchGroup } from "./bench.js";
+import { documentsCorpus, documentsPerSecond, kinds as documentKinds } from "./documents.js";
 import { callsOf, clients } from "./search/server.js";
 import { benchCorpus, type BenchCorpus } from "./search/corpus.js";
 import type { BuildFigures, SearchFigures } from "./search/bm25-case.js";
-import { runCase } from "./search/case.js";
+import { runCase } from "./case.js";
 import { checkout } from "./self/checkout.js";
 import { medianWithInterval, pairedRatios, type Speeds } from "./self/pairs.js";
 
@@ -51,8 +52,25 @@ const comparisons: readonly Comparison[] = [
       const { queries } = await indexFor(sides, context);
       const measure = async ({ root, folder }: Side): Promise<Speeds> => {
         const options = { do: "search", index: path.join(folder, "bm25"), queries };
-        const { p50, qps } = await runCase<SearchFigures>("bm25-case.ts", options, { root });
+        const { p50, qps } = await runCase<SearchFigures>("search/bm25-case.ts", options, { root });
         return { "bm25.p50": 1 / p50, "bm25.qps": qps };
+      };
+      return { measure };
+    },
+  },
+  {
+    lines: documentKinds.flatMap((kind) => [`documents.${kind}`, `documents.${kind}.cpu`]),
+    async prepare(_, context) {
+      const corpus = await documentsCorpus(context);
+      const wanted = documentKinds.filter((kind) => context.wants(`documents.${kind}`));
+      const measure = async ({ root, folder }: Side): Promise<Speeds> => {
+        const speeds: Record<string, number> = {};
+        for (const kind of wanted) {
+          const { wall, cpu } = await documentsPerSecond(path.join(corpus, kind), path.join(folder, "documents"), root);
+          speeds[`documents.${kind}`] = wall;
+          speeds[`documents.${kind}.cpu`] = cpu;
+        }
+        return speeds;
       };
       return { measure };
     },
@@ -172,5 +190,5 @@ async function indexFor(sides: readonly Side[], context: BenchContext): Promise<
 
 function build({ root, folder }: Side, corpus: BenchCorpus): Promise<BuildFigures> {
   const options = { do: "build", corpus: path.resolve(corpus.path), out: path.join(folder, "bm25") };
-  return runCase<BuildFigures>("bm25-case.ts", options, { root });
+  return runCase<BuildFigures>("search/bm25-case.ts", options, { root });
 }

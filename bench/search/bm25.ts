@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import type { BenchContext, BenchGroup } from "../bench.js";
 import type { BuildFigures, SearchFigures } from "./bm25-case.js";
-import { runCase } from "./case.js";
+import { runCase } from "../case.js";
 import { benchCorpus } from "./corpus.js";
 import type { BenchCorpus } from "./corpus.js";
 
@@ -27,7 +27,7 @@ async function measure(part: string, passages: number, { report, note }: BenchCo
   report({ name: `${part}.build`, value: built.seconds, unit: "s" });
   report({ name: `${part}.build.rss`, value: built.peakMb, unit: "MB" });
   note("searching from a fresh process");
-  const { open, p50, p99, qps, stall, peakMb } = await runCase<SearchFigures>("bm25-case.ts", {
+  const { open, p50, p99, qps, stall, peakMb } = await runCase<SearchFigures>("search/bm25-case.ts", {
     do: "search",
     index: indexOf(corpus),
     queries: corpus.queries,
@@ -47,5 +47,5 @@ export function indexOf({ folder }: BenchCorpus): string {
 
 /** Builds the index of a corpus anew. */
 export function buildCase(corpus: BenchCorpus): Promise<BuildFigures> {
-  return runCase<BuildFigures>("bm25-case.ts", { do: "build", corpus: corpus.path, out: indexOf(corpus) });
+  return runCase<BuildFigures>("search/bm25-case.ts", { do: "build", corpus: corpus.path, out: indexOf(corpus) });
 }

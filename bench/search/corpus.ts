@@ -84,7 +84,7 @@ function queryAbout(words: readonly string[], random: Random): string {
 }
 
 /** The word of a rank: stop words, then invented ones of two to five syllables, frequent words shorter. */
-function wordOf(rank: number): string {
+export function wordOf(rank: number): string {
   if (rank < luceneStopWords.length) return luceneStopWords[rank];
   if (questionWords[rank] !== undefined) return questionWords[rank];
   const consonants = "bdfgklmnprstvz";

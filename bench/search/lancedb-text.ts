@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadLance } from "../../src/search/dense/lancedb/library.js";
-import { runCase } from "./case.js";
+import { runCase } from "../case.js";
 import type { BenchCorpus } from "./corpus.js";
 
 export const tableName = "passages";
@@ -29,7 +29,7 @@ export async function openLanceText(corpus: BenchCorpus, note: (text: string) =>
     note("making LanceDB's table and index");
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    await runCase("lancedb-text-case.ts", { corpus: corpus.path, folder }, { longestMs });
+    await runCase("search/lancedb-text-case.ts", { corpus: corpus.path, folder }, { longestMs });
     await writeFile(finished, "");
   }
   const connection = await connect(folder);

@@ -1,12 +1,13 @@
 /** @file A measurement in a process of its own. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
+import path from "node:path";
 import { text } from "node:stream/consumers";
 
 /**
- * Runs a script of this folder, which reads its options from stdin and prints its figures, both as JSON.
+ * Runs a script, which reads its options from stdin and prints its figures, both as JSON.
+ * @param script below `bench/`, or an absolute path
  * @param longestMs it is killed then
- * @param root of another checkout whose script of that name runs instead
+ * @param root of another checkout whose script of that name runs instead; an absolute one runs there
  * @throws Error when it fails; what it printed on stderr stands above
  */
 export async function runCase<Figures>(
@@ -16,7 +17,7 @@ export async function runCase<Figures>(
 ): Promise<Figures> {
   const child = spawn(
     process.execPath,
-    ["--import", "tsx", root === undefined ? join(import.meta.dirname, script) : join(root, "bench", "search", script)],
+    ["--import", "tsx", path.resolve(root === undefined ? import.meta.dirname : path.join(root, "bench"), script)],
     {
       cwd: root,
       stdio: ["pipe", "pipe", "inherit"],
