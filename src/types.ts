@@ -35,6 +35,10 @@ export interface StoredPassage {
   id: string;
   title: string;
   text: string;
+  /** Address of the document, with `#fragment` of the section where one is known. */
+  url?: string;
+  /** The headings that it stands below, outermost first: "Usage › Options". */
+  section?: string;
 }
 
 /** One retrieved passage. */

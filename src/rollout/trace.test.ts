@@ -35,7 +35,9 @@ describe("datum", () => {
 
 describe("trace", () => {
   it("survives the round trip to a line", async () => {
-    const search = engineOf(() => [passage("a\u2028b\n</information>")]);
+    const search = engineOf(() => [
+      { ...passage("a\u2028b\n</information>"), url: "https://a.example/#b", section: "A › B" },
+    ]);
     const trajectory = await rollout(question, options(script, { search }));
     const record = { trajectory, question, reward: 1, step: 3 };
     const line = traceToLine(record);

@@ -25,7 +25,14 @@ const questionSchema = z.object({
   kind: z.string().optional(),
   evidence: z.array(z.object({ id: z.string(), url: z.string().optional() })).optional(),
 });
-const passageSchema = z.object({ id: z.string(), title: z.string(), text: z.string(), score: z.number() });
+const passageSchema = z.object({
+  id: z.string(),
+  title: z.string(),
+  text: z.string(),
+  url: z.string().optional(),
+  section: z.string().optional(),
+  score: z.number(),
+});
 const segmentSchema = z
   .object({
     role: z.enum(["prompt", "policy", "environment"]),

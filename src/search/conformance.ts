@@ -25,8 +25,19 @@ export interface ConformanceOptions {
 
 /** A small world with repetitions, ties, stop words and hostile text. */
 export const conformancePassages: readonly StoredPassage[] = [
-  { id: "peru", title: "Peru", text: "Lima is the capital of Peru. The currency is the Peruvian sol." },
-  { id: "chile", title: "Chile", text: "Santiago is Chile's capital; its currency is the Chilean peso." },
+  {
+    id: "peru",
+    title: "Peru",
+    text: "Lima is the capital of Peru. The currency is the Peruvian sol.",
+    url: "https://atlas.example/peru.html#money",
+    section: "Peru › Money",
+  },
+  {
+    id: "chile",
+    title: "Chile",
+    text: "Santiago is Chile's capital; its currency is the Chilean peso.",
+    url: "https://atlas.example/chile.html",
+  },
   { id: "owl", title: "Owls", text: "Owls hunt at night, and owls see well. An owl hoots." },
   { id: "twin-1", title: "Twin", text: "zwilling" },
   { id: "twin-2", title: "Twin", text: "zwilling" },
@@ -98,9 +109,9 @@ function contractTests(makeEngine: MakeEngine, shown: (passage: StoredPassage) =
       expect(list.length).toBeLessThanOrEqual(2);
       expect(new Set(list.map(({ id }) => id)).size).toBe(list.length);
       expect(list.map(({ score }) => score)).toEqual(list.map(({ score }) => score).sort((a, b) => b - a));
-      for (const { id, title, text, score } of list) {
+      for (const { score, ...passage } of list) {
         expect(Number.isFinite(score)).toBe(true);
-        expect({ id, title, text }).toEqual(known.get(id));
+        expect(passage).toEqual(known.get(passage.id));
       }
     }
     expect(results[4]).toEqual(results[0]);

@@ -2,7 +2,7 @@
 import { Random } from "../random.js";
 import type { Passage, StoredPassage } from "../types.js";
 import { openBm25 } from "./bm25/open.js";
-import { PassagesInMemory } from "./passages.js";
+import { PassagesInMemory, scoredPassage } from "./passages.js";
 import type { PassageSource } from "./passages.js";
 import { checkCount, checkSignal, isBlank } from "./engine.js";
 import type { SearchEngine, SearchOptions } from "./engine.js";
@@ -51,7 +51,7 @@ export class RandomEngine implements SearchEngine {
     for (const query of queries) {
       checkSignal(options.signal);
       const stored = isBlank(query) ? [] : await this.#passages.read(this.#draw(query, k));
-      results.push(stored.map(({ id, title, text }, rank) => ({ id, title, text, score: 1 / (rank + 1) })));
+      results.push(stored.map((passage, rank) => scoredPassage(passage, 1 / (rank + 1))));
     }
     return results;
   }

@@ -104,6 +104,7 @@ describe.skipIf(lanceIsMissing !== "")(`tables${lanceIsMissing}`, () => {
   searchConformance("lancedb, by an index", (passages) => indexedLanceEngine(address(), passages), { ranking: "own" });
   searchConformance("lancedb, a table of others", (passages) => foreignLanceEngine(address(), passages), {
     ranking: "own",
+    shown: ({ id, title, text }) => ({ id, title, text }),
   });
 });
 searchConformance("random", async (passages) => new RandomEngine(passages, 7), { ranking: "own" });

@@ -3,7 +3,7 @@ import { readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { Gate } from "../async.js";
-import type { StoredPassage } from "../types.js";
+import type { Passage, StoredPassage } from "../types.js";
 
 export interface PassageSource {
   /** Passages are numbered from 0 to `count`, deleted ones too. */
@@ -14,6 +14,29 @@ export interface PassageSource {
   /** Where other threads read them by themselves, until `close`; absent where only this one can. */
   readonly shared?: SharedPassages;
   close(): Promise<void>;
+}
+
+/** A passage and nothing else: the engine's own, whatever else the given object holds and becomes. */
+export function storedPassage({ id, title, text, url, section }: StoredPassage): StoredPassage {
+  const stored: StoredPassage = { id, title, text };
+  if (url !== undefined) stored.url = url;
+  if (section !== undefined) stored.section = section;
+  return stored;
+}
+
+/** A passage with its score. */
+export function scoredPassage(passage: StoredPassage, score: number): Passage {
+  const { url, section } = passage;
+  const scored: Passage = { id: passage.id, title: passage.title, text: passage.text, score };
+  if (url !== undefined) scored.url = url;
+  if (section !== undefined) scored.section = section;
+  return scored;
+}
+
+/** A passage as a line of JSONL, as indexes keep it; `url` and `section` only where it has them. */
+export function passageLine({ id, title, text, url, section }: StoredPassage): string {
+  const known = url === undefined && section === undefined;
+  return JSON.stringify(known ? { id, title, text } : { id, title, text, url, section }) + "\n";
 }
 
 export class PassagesInMemory implements PassageSource {

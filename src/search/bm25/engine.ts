@@ -6,7 +6,7 @@ import { WorkerPool } from "../../workers/pool.js";
 import { WorkerGone } from "../../workers/thread.js";
 import { SearchError, checkCount, checkSignal } from "../engine.js";
 import type { SearchEngine, SearchOptions } from "../engine.js";
-import { DamagedPassage, PassagesInMemory } from "../passages.js";
+import { DamagedPassage, PassagesInMemory, scoredPassage, storedPassage } from "../passages.js";
 import type { PassageSource, SharedPassages } from "../passages.js";
 import { Analyzer } from "../text/analyzer.js";
 import type { Scored } from "../top-k.js";
@@ -45,7 +45,7 @@ export class Bm25Engine implements SearchEngine {
    * @throws UserError for settings out of range.
    */
   static fromPassages(passages: readonly StoredPassage[], settings: Partial<Bm25Settings> = {}): Bm25Engine {
-    const stored = copied(passages);
+    const stored = passages.map(storedPassage);
     const snapshot = snapshotInMemory(stored, settings);
     const source = new PassagesInMemory(stored);
     return new Bm25Engine(new SearchHere(snapshot, source), new Analyzer(snapshot.analyzer), source);
@@ -62,7 +62,7 @@ export class Bm25Engine implements SearchEngine {
   ): Promise<Bm25Engine> {
     const stored: StoredPassage[] = [];
     for (let first = 0; first < passages.length; first += copiedAtOnce) {
-      stored.push(...copied(passages.slice(first, first + copiedAtOnce)));
+      stored.push(...passages.slice(first, first + copiedAtOnce).map(storedPassage));
       await nextTurn();
     }
     return Bm25Engine.fromSnapshot(await indexPassages(stored, settings), new PassagesInMemory(stored), options);
@@ -137,11 +137,6 @@ export class Bm25Engine implements SearchEngine {
   }
 }
 
-/** The engine keeps what it was given, whatever becomes of the caller's objects. */
-function copied(passages: readonly StoredPassage[]): StoredPassage[] {
-  return passages.map(({ id, title, text }) => ({ id, title, text }));
-}
-
 /** Queries to passages, in this thread or in others. */
 interface Ranking {
   /**
@@ -198,6 +193,15 @@ export interface ScoreData {
   passages: SharedPassages | undefined;
 }
 
+interface FoundTexts {
+  ids: string[];
+  titles: string[];
+  texts: string[];
+  /** Absent where none of the passages has one. */
+  urls?: (string | undefined)[];
+  sections?: (string | undefined)[];
+}
+
 /** Ranked passages of several queries, one after another. */
 export interface ScoreAnswer {
   /** How many each query has. */
@@ -205,7 +209,7 @@ export interface ScoreAnswer {
   numbers: number[];
   scores: number[];
   /** Texts in one list each: lists of strings and numbers cross threads at less cost than objects and typed arrays. Absent where the worker cannot read passages. */
-  texts?: { ids: string[]; titles: string[]; texts: string[] };
+  texts?: FoundTexts;
   /** Why a passage could not be read. */
   damage?: string;
 }
@@ -259,13 +263,17 @@ class SearchInWorkers implements Ranking {
         Array.from({ length: count }, () => ({ item: numbers[next], score: scores[next++] }));
       return Promise.all(counts.map((count) => read(this.#passages, hits(count))));
     }
-    const { ids, titles, texts } = found;
-    const passage = (): Passage => ({ id: ids[next], title: titles[next], text: texts[next], score: scores[next++] });
+    const { ids, titles, texts, urls, sections } = found;
+    const passage = (): Passage => {
+      const [url, section] = [urls?.[next], sections?.[next]];
+      const stored = { id: ids[next], title: titles[next], text: texts[next], url, section };
+      return scoredPassage(stored, scores[next++]);
+    };
     return counts.map((count) => Array.from({ length: count }, passage));
   }
 }
 
 async function read(passages: PassageSource, hits: readonly Scored[]): Promise<Passage[]> {
   const stored = await passages.read(hits.map(({ item }) => item));
-  return stored.map(({ id, title, text }, rank) => ({ id, title, text, score: hits[rank].score }));
+  return stored.map((passage, rank) => scoredPassage(passage, hits[rank].score));
 }

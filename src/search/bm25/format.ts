@@ -10,7 +10,7 @@
  *   posting-passages.u32 [P]        passage numbers (from 0 in the segment), ascending within a term
  *   posting-frequencies [P]         1, 2 or 4 bytes each, as the manifest says
  *   lengths.u32         [N]         terms of each passage
- *   passages.jsonl                  {"id","title","text"} per line, in corpus order
+ *   passages.jsonl                  {"id","title","text","url"?,"section"?} per line, in corpus order
  *   passage-offsets.f64 [N + 1]     byte offsets into passages.jsonl
  *   passage-checks.u32  [N]         FNV-1a of each line
  *   id-hashes.u32       [2 N]       two hashes of each id: where an id may stand

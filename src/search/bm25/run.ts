@@ -7,7 +7,7 @@
 import { parseDocument } from "../documents/corpus.js";
 import { hashId } from "../id-table.js";
 import { linesOf } from "../../files/lines.js";
-import { checkNumber } from "../passages.js";
+import { checkNumber, passageLine } from "../passages.js";
 import { GrowingFloat64, GrowingUint32, offsetsOf } from "./invert.js";
 import type { Inverter } from "./invert.js";
 import { frequencyArray } from "./snapshot.js";
@@ -84,17 +84,17 @@ class RunBuilder {
     this.#offsets.push(0);
   }
 
-  add({ id, title, text }: StoredPassage): void {
-    const line = JSON.stringify({ id, title, text }) + "\n";
+  add(passage: StoredPassage): void {
+    const line = passageLine(passage);
     this.#reserve(line.length * 3);
     const start = this.#end;
     this.#end += this.#lines.write(line, start);
     this.#offsets.push(this.#end);
     this.#checks.push(checkNumber(this.#lines.subarray(start, this.#end)));
-    const [high, low] = hashId(id);
+    const [high, low] = hashId(passage.id);
     this.#idHashes.push(high);
     this.#idHashes.push(low);
-    this.#inverter.add(title, text);
+    this.#inverter.add(passage.title, passage.text);
   }
 
   finish(): Run {

@@ -13,12 +13,17 @@ await serveTasks(({ snapshot, passages: files }: ScoreData) => {
     if (files === undefined) return {};
     try {
       const passages = readPassages(files, numbers);
-      const [ids, titles, texts] = [
-        passages.map(({ id }) => id),
-        passages.map(({ title }) => title),
-        passages.map(({ text }) => text),
-      ];
-      return { texts: { ids, titles, texts } };
+      return {
+        texts: {
+          ids: passages.map(({ id }) => id),
+          titles: passages.map(({ title }) => title),
+          texts: passages.map(({ text }) => text),
+          ...(passages.some(({ url }) => url !== undefined) && { urls: passages.map(({ url }) => url) }),
+          ...(passages.some(({ section }) => section !== undefined) && {
+            sections: passages.map(({ section }) => section),
+          }),
+        },
+      };
     } catch (error) {
       if (error instanceof DamagedPassage) return { damage: error.message };
       throw error;

@@ -3,6 +3,7 @@ import { UserError } from "../../errors.js";
 import { readLineBlocks } from "../../files/lines.js";
 import type { StoredPassage } from "../../types.js";
 import { locateDocument, shape, sizeOf } from "../documents/corpus.js";
+import { passageLine } from "../passages.js";
 import type { Part } from "./run.js";
 import type { Conflict } from "./segment-writer.js";
 
@@ -87,7 +88,7 @@ async function* encoded(batches: AsyncIterable<readonly StoredPassage[]>, signal
   for await (const batch of batches) {
     signal?.throwIfAborted();
     if (batch.length === 0) continue;
-    const lines = batch.map(({ id, title, text }) => JSON.stringify({ id, title, text }) + "\n").join("");
+    const lines = batch.map(passageLine).join("");
     const bytes = new Uint8Array(Buffer.byteLength(lines));
     Buffer.from(bytes.buffer).write(lines);
     yield { label: "passages", firstLine, bytes };

@@ -28,15 +28,17 @@ describe("corpus", () => {
         "\ufeff" + JSON.stringify({ id: "0", contents: '"Evan Morris"\nA lobbyist.\nBorn 1977.' }),
         "",
         JSON.stringify({ id: 1, title: "Peru", text: "Lima." }) + "\r",
-        JSON.stringify({ id: "2", text: "no title", url: "ignored" }),
-        JSON.stringify({ id: "3", contents: "only one line" }),
+        JSON.stringify({ id: "2", text: "no title", url: "https://a.example/b#c", section: "A › B", lang: "ignored" }),
+        JSON.stringify({ id: "3", contents: "only one line", url: "https://a.example/", section: "" }),
+        JSON.stringify({ id: "4", text: "others' things", url: null, section: 4 }),
       ].join("\n"),
     );
     expect(await loadCorpus([path])).toEqual([
       { id: "0", title: "Evan Morris", text: "A lobbyist.\nBorn 1977." },
       { id: "1", title: "Peru", text: "Lima." },
-      { id: "2", title: "", text: "no title" },
-      { id: "3", title: "", text: "only one line" },
+      { id: "2", title: "", text: "no title", url: "https://a.example/b#c", section: "A › B" },
+      { id: "3", title: "", text: "only one line", url: "https://a.example/" },
+      { id: "4", title: "", text: "others' things" },
     ]);
   });
 

@@ -1,13 +1,13 @@
 /**
  * @file A corpus: JSONL files with one document per line, `{"id", "contents": "\"Title\"\ntext"}` as Search-R1 ships them
- * or `{"id", "title", "text"}`, plain or gzip, streamed.
+ * or `{"id", "title", "text"}`, each with `"url"` and `"section"` where they are known, plain or gzip, streamed.
  */
 import { UserError } from "../../errors.js";
 import { kindOf, parseRecord, readLines } from "../../files/lines.js";
 import type { Line } from "../../files/lines.js";
 import type { StoredPassage } from "../../types.js";
 import { statOf } from "./find.js";
-import { parseContents } from "../text/contents.js";
+import { parseContents, withOrigin } from "../text/contents.js";
 import { IdTable } from "../id-table.js";
 
 interface CorpusOptions {
@@ -67,16 +67,14 @@ export function parseDocument(path: string, line: Line): StoredPassage {
   const place = `${path}:${line.number}`;
   const record = parseRecord(place, line.text, shape);
   const id = idOf(place, record);
-  if (record.contents !== undefined) return { id, ...parseContents(stringField(place, record, "contents")) };
+  if (record.contents !== undefined)
+    return withOrigin({ id, ...parseContents(stringField(place, record, "contents")) }, record);
   if (record.text === undefined)
     throw new UserError(
       `${place}: field "text" (or "contents") is missing; the line has ${fieldsOf(record)}. ${shape}`,
     );
-  return {
-    id,
-    title: record.title === undefined || record.title === null ? "" : stringField(place, record, "title"),
-    text: stringField(place, record, "text"),
-  };
+  const title = record.title === undefined || record.title === null ? "" : stringField(place, record, "title");
+  return withOrigin({ id, title, text: stringField(place, record, "text") }, record);
 }
 
 /** Ids are text or whole numbers; numbers become text. */

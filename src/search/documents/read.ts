@@ -10,6 +10,8 @@ export interface ReadDocument {
   /** Empty where the document names none. */
   title: string;
   blocks: readonly Block[];
+  /** The address that the document says it has. */
+  url?: string;
 }
 
 type TitledText = Pick<StoredPassage, "title" | "text">;

@@ -1,5 +1,6 @@
 /** @file Which fields of foreign documents hold title and text: named by the user, or recognised by their usual names. */
-import { parseContents } from "../text/contents.js";
+import { parseContents, withOrigin } from "../text/contents.js";
+import type { StoredPassage } from "../../types.js";
 
 export interface PassageFields {
   /** Absent where documents have no title, or have it in the first line of `contents`. */
@@ -33,13 +34,16 @@ export function recogniseFields(names: readonly string[]): PassageFields | undef
   return { text, isContents: false, ...(title === undefined ? {} : { title }) };
 }
 
-/** Title and text of a document; undefined where the text is missing. */
-export function readFields(document: unknown, fields: PassageFields): { title: string; text: string } | undefined {
+/** Fields that say where a passage is from, in the documents of any index: read wherever they are text. */
+export const originFields = ["url", "section"];
+
+/** What a document says apart from its id; undefined where the text is missing. */
+export function readFields(document: unknown, fields: PassageFields): Omit<StoredPassage, "id"> | undefined {
   if (typeof document !== "object" || document === null) return undefined;
   const record = document as Record<string, unknown>;
   const text = record[fields.text];
   if (typeof text !== "string") return undefined;
-  if (fields.isContents) return parseContents(text);
+  if (fields.isContents) return withOrigin(parseContents(text), record);
   const title = fields.title === undefined ? "" : record[fields.title];
-  return { title: typeof title === "string" ? title : "", text };
+  return withOrigin({ title: typeof title === "string" ? title : "", text }, record);
 }

@@ -90,7 +90,7 @@ describe("asking", () => {
     const answers = [
       [{ id: 7, contents: '"A"\nx' }, { contents: "B\ny" }],
       [{ document: { contents: "only text" } }],
-      ['"C"\nz'],
+      [{ document: { id: "c", contents: '"C"\nz', url: "https://a.example/", section: 3 } }, '"C"\nz'],
       [{ document: { id: "d", title: "D", text: "w" }, score: -1.5 }],
       ["1", "2", "3", "4", "5"].map(document),
     ];
@@ -101,7 +101,10 @@ describe("asking", () => {
         { id: "", title: "B", text: "y", score: 0.5 },
       ],
       [{ id: "", title: "", text: "only text", score: 1 }],
-      [{ id: "", title: "C", text: "z", score: 1 }],
+      [
+        { id: "c", title: "C", text: "z", url: "https://a.example/", score: 1 },
+        { id: "", title: "C", text: "z", score: 0.5 },
+      ],
       [{ id: "d", title: "D", text: "w", score: -1.5 }],
       ["1", "2", "3"].map((id) => ({ id, title: `T${id}`, text: `text ${id}`, score: 2 })),
     ]);

@@ -58,7 +58,12 @@ export async function loadIntoOpenSearch(
           `The id ${JSON.stringify(passage.id)} stands for two passages. OpenSearch keeps one document for an id: give each chunk its own.`,
         );
       // OpenSearch takes half a surrogate pair without a word and then does not find the document.
-      const document = JSON.stringify({ contents: formatContents(passage).toWellFormed() });
+      const { url, section } = passage;
+      const document = JSON.stringify({
+        contents: formatContents(passage).toWellFormed(),
+        url: url?.toWellFormed(),
+        section: section?.toWellFormed(),
+      });
       lines.push({
         id: passage.id,
         text: `${JSON.stringify({ index: { _id: passage.id } })}\n${document}\n`,
@@ -83,7 +88,14 @@ async function makeIndex(
       number_of_replicas: replicas,
       similarity: { default: { type: "BM25", k1, b } },
     },
-    mappings: { properties: { contents: { type: "text", analyzer: "english" } } },
+    mappings: {
+      properties: {
+        contents: { type: "text", analyzer: "english" },
+        // Shown, and not searched.
+        url: { type: "keyword", index: false, doc_values: false },
+        section: { type: "keyword", index: false, doc_values: false },
+      },
+    },
   };
   try {
     await server.json({ url: index, body: JSON.stringify(body), method: "PUT" }, signal, () => undefined);

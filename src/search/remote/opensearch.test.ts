@@ -91,7 +91,7 @@ describe("opensearch", () => {
     expect(searchesIn(request)[0]).toEqual({
       size: 4,
       query: { multi_match: { query: "capital", fields: ["title", "text"], type: "most_fields" } },
-      _source: ["title", "text"],
+      _source: ["title", "text", "url", "section"],
       track_total_hits: false,
     });
     await engine.close();

@@ -4,7 +4,7 @@ import { isRefusal, Refused } from "../../http/chunks.js";
 import { serviceUrl } from "../../http/credentials.js";
 import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
-import { parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
+import { originFields, parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
 import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
 
 export interface OpenSearchSettings extends RemoteSettings {
@@ -87,7 +87,7 @@ export class OpenSearchEngine extends RemoteEngine {
       const search = {
         size: k,
         query: { multi_match: { query: query.slice(0, longest), fields: names, type: "most_fields" } },
-        _source: names.map(withoutBoost),
+        _source: [...names.map(withoutBoost), ...originFields],
         track_total_hits: false,
       };
       return `{}\n${JSON.stringify(search)}\n`;

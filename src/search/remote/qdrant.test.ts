@@ -44,7 +44,7 @@ describe("qdrant", () => {
     expect(search()).toEqual({
       query: expect.arrayContaining([expect.any(Number)]) as number[],
       limit: 2,
-      with_payload: ["title", "text", "id"],
+      with_payload: ["title", "text", "id", "url", "section"],
     });
     await engine.close();
   });

@@ -6,7 +6,7 @@ import { ServiceFailure, type HttpTools } from "../../http/request.js";
 import type { Passage } from "../../types.js";
 import { vectorsOf, type Encoder } from "../dense/encoder.js";
 import type { Counts } from "../engine.js";
-import { parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
+import { originFields, parseFields, readFields, recogniseFields, type PassageFields } from "./fields.js";
 import { RemoteEngine, RemoteServer, defaultRemote, type RemoteSettings } from "./remote-server.js";
 
 interface QdrantSettings extends RemoteSettings {
@@ -119,7 +119,7 @@ export class QdrantEngine extends RemoteEngine {
 
   #search(vector: readonly number[], limit: number): object {
     const { vector: name, fields, idField, hasQuery } = this.#collection;
-    const names = [fields.title, fields.text, idField].filter((field) => field !== undefined);
+    const names = [fields.title, fields.text, idField, ...originFields].filter((field) => field !== undefined);
     const common = { limit, with_payload: names };
     if (!hasQuery) return { ...common, vector: name === undefined ? vector : { name, vector } };
     return { ...common, query: vector, ...(name === undefined ? {} : { using: name }) };

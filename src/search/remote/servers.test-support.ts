@@ -149,7 +149,7 @@ function openSearchItem(list: readonly Passage[]): object {
     _index: "wiki",
     _id: passage.id,
     _score: passage.score,
-    _source: { contents: formatContents(passage) },
+    _source: { contents: formatContents(passage), url: passage.url, section: passage.section },
   }));
   return {
     took: 1,

@@ -356,7 +356,9 @@ function* piecesOf(lists: PassageList[], { topk, return_scores }: RetrieveReques
 /** What the passages' texts take while they wait: the more of their UTF-8 and of JavaScript's two bytes a character, of which ASCII takes one. */
 function bytesOf(lists: readonly PassageList[]): number {
   let bytes = 0;
-  for (const list of lists) for (const { title, text } of list) bytes += waitingBytes(title) + waitingBytes(text);
+  for (const list of lists)
+    for (const { title, text, url = "", section = "" } of list)
+      for (const part of [title, text, url, section]) bytes += part === "" ? 0 : waitingBytes(part);
   return bytes;
 }
 

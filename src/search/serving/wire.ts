@@ -5,10 +5,11 @@
  * POST /retrieve {"queries": ["…"], "topk": 3, "return_scores": true}
  *   → {"result": [[{"document": {"id": "1", "contents": "\"Title\"\ntext"}, "score": 4.2}]]}
  * ```
- * With `return_scores` false the inner items are the documents themselves.
+ * With `return_scores` false the inner items are the documents themselves. A document also has "url" and "section" where they are known:
+ * clients that do not know them pass them over.
  */
-import type { Passage } from "../../types.js";
-import { formatContents, parseContents } from "../text/contents.js";
+import type { Passage, StoredPassage } from "../../types.js";
+import { formatContents, parseContents, withOrigin } from "../text/contents.js";
 
 export interface RetrieveRequest {
   queries: string[];
@@ -19,6 +20,8 @@ export interface RetrieveRequest {
 interface WireDocument {
   id: string;
   contents: string;
+  url?: string;
+  section?: string;
 }
 
 type RetrieveItem = { document: WireDocument; score: number } | WireDocument;
@@ -44,7 +47,7 @@ export function toAnswer(results: readonly (readonly Passage[])[], withScores: b
 
 /** One passage of an answer. */
 export function toItem(passage: Passage, withScores: boolean): RetrieveItem {
-  const document = { id: passage.id, contents: formatContents(passage) };
+  const document: WireDocument = withOrigin({ id: passage.id, contents: formatContents(passage) }, passage);
   return withScores ? { document, score: passage.score } : document;
 }
 
@@ -73,14 +76,14 @@ function passageOf(item: unknown, rank: number, field: string): Passage {
   return { ...documentOf(document, isScored ? `${field}.document` : field), score };
 }
 
-function documentOf(document: unknown, field: string): { id: string; title: string; text: string } {
+function documentOf(document: unknown, field: string): StoredPassage {
   if (typeof document === "string") return { id: "", ...parseContents(document) };
   if (!isObject(document)) throw new WireError(field, "must be a document");
   const { id, contents, title, text } = document;
   const name = typeof id === "string" || typeof id === "number" ? String(id) : "";
-  if (typeof contents === "string") return { id: name, ...parseContents(contents) };
+  if (typeof contents === "string") return withOrigin({ id: name, ...parseContents(contents) }, document);
   if (typeof text !== "string") throw new WireError(`${field}.contents`, "must be text");
-  return { id: name, title: typeof title === "string" ? title : "", text };
+  return withOrigin({ id: name, title: typeof title === "string" ? title : "", text }, document);
 }
 
 export interface RequestLimits {

@@ -5,7 +5,7 @@ import { UserError } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
 import { WorkerPool } from "../../../workers/pool.js";
 import { WorkerGone } from "../../../workers/thread.js";
-import { DamagedPassage, type PassageSource } from "../../passages.js";
+import { DamagedPassage, scoredPassage, type PassageSource } from "../../passages.js";
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import type { NearestPassages } from "../engine.js";
 import type { ExactAnswer, ExactData, ExactTask, VectorFile } from "./worker.js";
@@ -109,7 +109,7 @@ export class ExactPassages implements NearestPassages {
   async #read(rows: Uint32Array, scores: Float64Array): Promise<Passage[]> {
     try {
       const passages = await this.#passages.read([...rows]);
-      return passages.map(({ id, title, text }, index) => ({ id, title, text, score: scores[index] }));
+      return passages.map((passage, index) => scoredPassage(passage, scores[index]));
     } catch (error) {
       if (error instanceof DamagedPassage) throw this.#error(error.message, error);
       throw error;

@@ -5,7 +5,7 @@
  * out/index.json                    manifest: format, version, encoder, counts, size and SHA-256 of every file
  * out/generation-<pid>-<hex>/
  *   vectors.f32        [N × E]      unit vectors in corpus order
- *   passages.jsonl                  {"id","title","text"} per line, in corpus order
+ *   passages.jsonl                  {"id","title","text","url"?,"section"?} per line, in corpus order
  *   passage-offsets.f64 [N + 1]     byte offsets into passages.jsonl
  *   passage-checks.u32  [N]         FNV-1a of each line
  *   progress.json                   while it is being built: what is durable

@@ -6,7 +6,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { remove, syncFolder, replaceFile } from "../../../files/disk.js";
-import { checkNumber } from "../../passages.js";
+import { checkNumber, passageLine } from "../../passages.js";
 import { ChecksummedFile, NumberWriter } from "../../../files/checksummed-file.js";
 import type { FileChecksum } from "../../../files/checksummed-file.js";
 import { fileNames, type FileName, progressName } from "./format.js";
@@ -20,8 +20,8 @@ export interface Line {
   check: number;
 }
 
-export function lineOf({ id, title, text }: StoredPassage): Line {
-  const bytes = Buffer.from(JSON.stringify({ id, title, text }) + "\n");
+export function lineOf(passage: StoredPassage): Line {
+  const bytes = Buffer.from(passageLine(passage));
   return { bytes, check: checkNumber(bytes) };
 }
 

@@ -50,6 +50,16 @@ describe("planIndex", () => {
 });
 
 describe.skipIf(absent !== "")(`making a table${absent}`, () => {
+  it("goes on with a table of before it had columns for where a passage is from", async () => {
+    const address = freshAddress();
+    await emptyTable(address, "passages", { vector: testDimensions }, ["id", "title", "text"]);
+    const passages = [{ id: "a", title: "Owls", text: "hunt at night", url: "https://a.example/" }];
+    const table = await LanceTable.open({ address });
+    await table.add({ passages, vectors_N_E: await encoder.encode(["hunt at night"], "passage") });
+    await table.close();
+    expect(await best(address, "night owls")).toEqual(["a"]);
+  });
+
   it("writes all passages, makes an index from a size on, and says how far it is", async () => {
     const address = freshAddress();
     const passages = childPassages(600);

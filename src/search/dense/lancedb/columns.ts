@@ -16,6 +16,9 @@ export interface LanceColumns {
   title: string;
 }
 
+/** The columns that say where a passage is from, as far as the table has them: tables of before they were written have none. */
+export const originColumns = ["url", "section"] as const;
+
 /** An Arrow schema, as far as it matters here. Said without Arrow's own types, which are not there where LanceDB is not installed. */
 interface TableSchema {
   readonly fields: readonly Column[];
@@ -118,6 +121,12 @@ export function findColumns(
     title: title?.name ?? "",
     dimensions: vector.type.listSize as number,
   };
+}
+
+/** Those of `originColumns` that a table has besides its text. */
+export function originColumnsOf({ fields }: TableSchema, { text }: Pick<LanceColumns, "text">): string[] {
+  const names = fields.filter((column) => isText(column) && column.name !== text).map(({ name }) => name);
+  return originColumns.filter((name) => names.includes(name));
 }
 
 function isVector({ type }: Column): boolean {

@@ -3,11 +3,18 @@ import type { Connection, Table } from "@lancedb/lancedb";
 import { Gate, mapConcurrent, withDeadline } from "../../../async.js";
 import { UserError, nearest } from "../../../errors.js";
 import type { Passage } from "../../../types.js";
-import { parseContents } from "../../text/contents.js";
+import { parseContents, withOrigin } from "../../text/contents.js";
 import { SearchError, checkCount, checkSignal, type SearchOptions } from "../../engine.js";
 import type { EncoderSource } from "../encoder.js";
 import type { NearestPassages } from "../engine.js";
-import { findColumns, fromMetadata, type LanceColumns, type TableNotes } from "./columns.js";
+import {
+  findColumns,
+  fromMetadata,
+  originColumns,
+  originColumnsOf,
+  type LanceColumns,
+  type TableNotes,
+} from "./columns.js";
 import { loadLance } from "./library.js";
 import { checkFolder, lanceError, lancePlace, plainMessage, type Environment, type LancePlace } from "./storage.js";
 
@@ -63,6 +70,8 @@ type Metric = "cosine" | "dot" | "l2";
 /** How a table is searched. */
 interface Access {
   columns: LanceColumns;
+  /** Those of `originColumns` that the table has. */
+  origin: readonly string[];
   metric: Metric;
   hasIndex: boolean;
 }
@@ -172,7 +181,7 @@ export class LancePassages implements NearestPassages {
       const schema = await table.schema();
       const { dimensions, ...columns } = findColumns(name, schema, settings.columns);
       const count = await table.countRows();
-      const access = { columns, ...(await indexOf(table, columns.vector)) };
+      const access = { columns, origin: originColumnsOf(schema, columns), ...(await indexOf(table, columns.vector)) };
       if (!access.hasIndex && count >= rowsThatNeedIndex) settings.note(missingIndex(name, count));
       const facts = { ...access, ...fromMetadata(schema.metadata), count, dimensions };
       return new LancePassages(connection, table, place, settings, facts);
@@ -202,8 +211,8 @@ export class LancePassages implements NearestPassages {
     limit: number,
     k: number,
   ): Promise<{ distance: number; row: bigint; passage: Omit<Passage, "score"> }[]> {
-    const { columns, metric, hasIndex } = this.#access;
-    const wanted = new Set([columns.id, columns.title, columns.text].filter((name) => name !== ""));
+    const { columns, origin, metric, hasIndex } = this.#access;
+    const wanted = new Set([columns.id, columns.title, columns.text, ...origin].filter((name) => name !== ""));
     let query = this.#table.query().nearestTo(query_E).column(columns.vector).distanceType(metric).limit(limit);
     if (hasIndex) {
       const candidates = this.#settings.refineFactor * Math.max(k, leastRefined);
@@ -226,6 +235,7 @@ export class LancePassages implements NearestPassages {
       };
       const [id, title, text] = [column(columns.id), column(columns.title), column(columns.text)];
       const [distance, row] = [column("_distance"), column("_rowid")];
+      const [url, section] = originColumns.map((name) => column(origin.includes(name) ? name : ""));
       return Array.from({ length: rows.numRows }, (_, place) => {
         const number = row(place) as bigint;
         const body = asText(text(place));
@@ -236,7 +246,10 @@ export class LancePassages implements NearestPassages {
         return {
           distance: distance(place) as number,
           row: number,
-          passage: { id: columns.id === "" ? String(number) : asText(id(place)), ...parts },
+          passage: withOrigin(
+            { id: columns.id === "" ? String(number) : asText(id(place)), ...parts },
+            { url: url(place), section: section(place) },
+          ),
         };
       }).filter(({ distance }) => Number.isFinite(distance));
     } catch (error) {

@@ -76,14 +76,19 @@ export async function foreignTable(address: string, table: string, rows: Record<
 }
 
 /** A table with these columns and no rows. */
-export async function emptyTable(address: string, table: string, vectors: Record<string, number>): Promise<void> {
+export async function emptyTable(
+  address: string,
+  table: string,
+  vectors: Record<string, number>,
+  texts?: readonly string[],
+): Promise<void> {
   const { Field, FixedSizeList, Float32, Int32, Schema, Utf8 } = loadArrow();
   const connection = await loadLance().connect(address);
   await connection.createEmptyTable(
     table,
     new Schema([
-      new Field("number", new Int32()),
-      new Field("text", new Utf8()),
+      ...(texts === undefined ? [new Field("number", new Int32())] : []),
+      ...(texts ?? ["text"]).map((name) => new Field(name, new Utf8(), texts === undefined)),
       ...Object.entries(vectors).map(
         ([name, size]) => new Field(name, new FixedSizeList(size, new Field("item", new Float32(), true))),
       ),

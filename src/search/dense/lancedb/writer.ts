@@ -4,7 +4,7 @@ import type { Table as ArrowTable, Data, RecordBatch, Schema } from "apache-arro
 import { UserError } from "../../../errors.js";
 import type { StoredPassage } from "../../../types.js";
 import { serveTasks } from "../../../workers/serve-tasks.js";
-import { fromMetadata, toMetadata, type TableNotes } from "./columns.js";
+import { fromMetadata, originColumns, toMetadata, type TableNotes } from "./columns.js";
 import { loadArrow, loadLance } from "./library.js";
 import { plainMessage, type LancePlace } from "./storage.js";
 
@@ -105,6 +105,7 @@ class Writer {
         new Field("id", new Utf8(), false),
         new Field("title", new Utf8(), false),
         new Field("text", new Utf8(), false),
+        ...originColumns.map((name) => new Field(name, new Utf8(), false)),
         new Field(vectorColumn, new FixedSizeList(dimensions, new Field("item", new Float32(), true)), false),
       ],
       toMetadata(notes),
@@ -167,15 +168,18 @@ class Writer {
     const { Float32, RecordBatch, Struct, makeData } = loadArrow();
     const schema = this.#schema as Schema;
     const count = passages.length;
-    const { type } = schema.fields[3];
+    const { type } = schema.fields[schema.fields.length - 1];
     const { listSize } = type as { listSize: number };
     checkVectors(passages, vectors_N_E, listSize, first);
     const numbers = makeData({ type: new Float32(), length: vectors_N_E.length, nullCount: 0, data: vectors_N_E });
     const vectors = makeData({ type, length: count, nullCount: 0, child: numbers });
+    // Tables of before there were these columns go on without them.
+    const hasOrigin = schema.fields.length > 4;
     const children = [
       this.#strings(passages.map(({ id }) => id)),
       this.#strings(passages.map(({ title }) => title)),
       this.#strings(passages.map(({ text }) => text)),
+      ...(hasOrigin ? originColumns.map((name) => this.#strings(passages.map((passage) => passage[name] ?? ""))) : []),
       vectors,
     ];
     return new RecordBatch(
@@ -224,7 +228,11 @@ function checkVectors(
 /** @throws UserError for tables with columns other than ours */
 function checkSchema(name: string, schema: Schema): void {
   const names = schema.fields.map((field) => field.name);
-  if (names.join() !== `id,title,text,${vectorColumn}`)
+  const known = [
+    ["id", "title", "text"],
+    ["id", "title", "text", ...originColumns],
+  ];
+  if (!known.some((columns) => names.join() === [...columns, vectorColumn].join()))
     throw new UserError(
       `The LanceDB table "${name}" exists and has other columns (${names.join(", ")}). Searching it is possible, adding to it is not: choose another table name.`,
     );
