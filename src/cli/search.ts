@@ -1,18 +1,17 @@
 /** @file `sleuth search`: what search engines find, with the words that matched; several engines side by side. */
+import type { Command } from "commander";
 import { withDeadline } from "../async.js";
-import { SearchError } from "../search/engine.js";
-import { engineOf, enginesIn } from "../search/locate-index.js";
-import { settingsOf } from "../search/contradictions.js";
-import { openEngine } from "../search/open.js";
-import { defaultEngineSettings } from "../search/settings.js";
-import type { EngineSettings } from "../search/settings.js";
-import type { SearchEngine } from "../search/engine.js";
+import { UserError } from "../errors.js";
+import { oneLine } from "../printable.js";
 import type { Passage } from "../types.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { classify } from "./failure.js";
 import { withInterrupt } from "./interrupt.js";
 import { integer } from "./run-options.js";
+import { closeColumns, openColumns, tooLate, withEngine, type OpenColumn } from "./search-engines.js";
+import { answerPiped, isPiped } from "./search-piped.js";
 import { askAgainAndAgain } from "./search-prompt.js";
+import { measureWorth, worthTop, type WorthOptions } from "./search-questions.js";
 import { showColumns } from "./search-view.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb, VerbAnswer } from "./verb.js";
@@ -22,9 +21,11 @@ export type Column = { engine: string; ms: number } & ({ hits: Passage[] } | { e
 
 export const searchVerb: Verb = {
   name: "search",
-  summary: "search an index, a server or the web",
-  description:
-    "Shows the best passages for a query, with their scores and the matched words. Engines with a comma between them are shown side by side, with a + they are fused into one. Without a query, on a terminal, it asks for queries until an empty line.",
+  summary: "search an index, a server or the web; measure what it is worth",
+  description: [
+    "Shows the best passages for a query, with their scores and the matched words. Engines with a comma between them are shown side by side, with a + they are fused into one. Without a query, on a terminal, it asks for queries until an empty line; through a pipe it takes a query a line, and --json then prints a line for each.",
+    "With --questions it measures what the engine is worth: for how many questions an answer stands in the first 1, 3 and 10 passages, with 95 % intervals, and which questions it does not help. Several engines are compared over the same questions. An answer may stand in a passage without being evidence (a year, a yes), and a question of several hops need not be answered by one search.",
+  ].join("\n\n"),
   examples: [
     ['sleuth search "capital of Peru" --index index', "the five best passages"],
     ['sleuth search "capital of Peru" --index index --top 1 --json', "for a program"],
@@ -34,70 +35,88 @@ export const searchVerb: Verb = {
     ],
     ['sleuth search "capital of Peru" --url http://127.0.0.1:8000/retrieve', "what a /retrieve server finds"],
     ["sleuth search --index index", "a prompt to try queries at"],
+    ["sleuth search --index index --json < queries.txt", "a query a line, an answer a line"],
+    ["sleuth search --questions q.jsonl --index index --engine bm25,dense", "what two engines are worth for questions"],
+    [
+      "sleuth search --questions q.jsonl --index index --out hits.jsonl",
+      "and the rank of the first hit of each question",
+    ],
   ],
   configure: (command) => {
     command.argument("[query...]", "what to search for");
     addEngineOptions(command);
-    command.option("-k, --top <number>", "how many passages", integer(1), 5);
-    command.hook("preAction", () => {
-      const { index, url, engine, json } = command.opts<Record<string, unknown>>();
-      if (index === undefined && url === undefined && engine === undefined)
-        command.error("error: required option '--index' not specified (or --url, or --engine for another engine)");
-      if (command.args.length === 0 && (json === true || process.stdin.isTTY !== true))
-        command.error("error: missing argument 'query'");
-    });
+    command
+      .option("-k, --top <number>", "how many passages (default: 5; 10 with --questions)", integer(1))
+      .option("--questions <file>", "measure how often an answer to these questions is found")
+      .option("--limit <number>", "with --questions: at most so many", integer(1))
+      .option("--out <file>", "with --questions: write ranks and passages here, one JSON object per question")
+      .hook("preAction", () => checkOptions(command));
   },
-  async run(terminal, options, [words]) {
-    const { top } = options as { top: number };
-    const query = ((words ?? []) as string[]).join(" ");
-    const engines = await openColumns(await withEngine(engineSettings(options)), top);
+  async run(terminal, options, [words = []]) {
+    const { questions, top = questions === undefined ? usualTop : worthTop } = options as Options;
+    const settings = await withEngine(engineSettings(options));
+    const columns = await openColumns(settings, top);
     try {
-      const ask = async (text: string, signal: AbortSignal): Promise<Column[]> => {
-        const columns = await searchAll(engines, text, top, signal);
-        show(terminal, text, columns);
-        return columns;
-      };
+      if (questions !== undefined)
+        return await withInterrupt(terminal, stopping, (signal) =>
+          measureWorth(terminal, columns, { ...(options as Options), questions, top }, signal),
+        );
+      const ask: Ask = (query, signal) => searchAll(columns, query, top, signal);
       // An empty query is a query, too: a program that sends it must not be prompted for another.
-      if ((words as string[] | undefined)?.length)
-        return await withInterrupt(terminal, "Stopping.", async (signal) => answerOf(query, await ask(query, signal)));
-      const asked = await askAgainAndAgain({ input: process.stdin, output: process.stderr }, ask);
+      const given = words as string[];
+      if (given.length > 0)
+        return await withInterrupt(terminal, stopping, (signal) => askOnce(terminal, given.join(" "), ask, signal));
+      if (isPiped()) return await withInterrupt(terminal, stopping, (signal) => askPiped(terminal, ask, signal));
+      const asked = await askAgainAndAgain({ input: process.stdin, output: process.stderr }, (query, signal) =>
+        askOnce(terminal, query, ask, signal),
+      );
       return { queries: asked };
     } finally {
-      await Promise.allSettled(engines.flatMap(({ engine }) => (engine === undefined ? [] : [engine.close()])));
+      await closeColumns(columns);
     }
   },
 };
 
-/** The settings with an engine: where none is named, the first whose index the folder holds. */
-async function withEngine(settings: Partial<EngineSettings>): Promise<Partial<EngineSettings>> {
-  if (settings.engine !== undefined || settings.index === undefined) return settings;
-  const engine = (await engineOf(settings.index)) ?? (await enginesIn(settings.index))[0];
-  return engine === undefined ? settings : { ...settings, engine };
+type Options = Partial<WorthOptions>;
+type Ask = (query: string, signal: AbortSignal) => Promise<Column[]>;
+
+/** Passages that are shown. */
+const usualTop = 5;
+const stopping = "Stopping.";
+
+function checkOptions(command: Command): void {
+  const { index, url, engine, json, questions, limit, out } = command.opts<Record<string, unknown>>();
+  if (index === undefined && url === undefined && engine === undefined)
+    command.error("error: required option '--index' not specified (or --url, or --engine for another engine)");
+  const alone = Object.entries({ limit, out }).find(([, value]) => value !== undefined);
+  if (questions === undefined && alone !== undefined) command.error(`error: --${alone[0]} goes with --questions`);
+  if (questions !== undefined && command.args.length > 0)
+    command.error("error: a query and --questions were given; leave one of them out");
+  if (questions !== undefined || command.args.length > 0 || isPiped()) return;
+  if (json === true || process.stdin.isTTY !== true)
+    command.error("error: missing argument 'query' (or queries through a pipe, or --questions)");
 }
 
-interface OpenColumn {
-  name: string;
-  timeoutMs: number;
-  engine?: SearchEngine;
-  /** Why it could not be opened. */
-  failure?: unknown;
+async function askOnce(terminal: Terminal, query: string, ask: Ask, signal: AbortSignal): Promise<VerbAnswer> {
+  const columns = await ask(query, signal);
+  show(terminal, query, columns);
+  return answerOf(query, columns);
 }
 
-/** Opens all engines at once. One that cannot be opened is a column that says so, unless it is the only one. */
-async function openColumns(settings: Partial<EngineSettings>, topK: number): Promise<OpenColumn[]> {
-  const names = (settings.engine ?? defaultEngineSettings.engine).split(",").map((name) => name.trim());
-  const { timeoutMs = defaultEngineSettings.timeoutMs } = settings;
-  if (names.length === 1)
-    return [{ name: names[0], timeoutMs, engine: await openEngine({ ...settings, engine: names[0], topK }) }];
-  return Promise.all(
-    names.map(async (name) => {
-      try {
-        return { name, timeoutMs, engine: await openEngine({ ...settingsOf(name, settings), topK }) };
-      } catch (failure) {
-        return { name, timeoutMs, failure };
-      }
-    }),
-  );
+/** Under --json, a line for each query and nothing behind them. A query that fails says so, and the next one is answered. */
+async function askPiped(terminal: Terminal, ask: Ask, signal: AbortSignal): Promise<VerbAnswer> {
+  let exitStatus = 0;
+  const answer = (query: string, columns: readonly Column[]): void => {
+    const { exitStatus: status = 0, ...told } = answerOf(query, columns);
+    if (status !== 0) exitStatus = 1;
+    if (terminal.json) return terminal.answer(told);
+    terminal.print(terminal.colors.bold(oneLine(query)));
+    showColumns(terminal, query, columns);
+    terminal.print();
+  };
+  const count = await answerPiped(process.stdin, (query) => ask(query, signal), answer, signal);
+  if (count === 0) throw new UserError("No query came through the pipe. Write one a line.");
+  return { exitStatus };
 }
 
 function searchAll(columns: readonly OpenColumn[], query: string, top: number, signal: AbortSignal): Promise<Column[]> {
@@ -118,11 +137,6 @@ function searchAll(columns: readonly OpenColumn[], query: string, top: number, s
   );
 }
 
-function tooLate(engine: string, timeoutMs: number): SearchError {
-  const message = `There was no answer within ${timeoutMs / 1000} s. Allow more with --timeout-ms.`;
-  return new SearchError(message, { engine, isRetryable: true });
-}
-
 /** @throws the failure of a search that has only one engine */
 function show(terminal: Terminal, query: string, columns: readonly Column[]): void {
   if (columns.length === 1 && "error" in columns[0]) throw columns[0].cause;
@@ -136,6 +150,6 @@ function answerOf(query: string, columns: readonly Column[]): VerbAnswer {
       ? { engine: column.engine, ms: column.ms, error: column.error }
       : { engine: column.engine, ms: column.ms, hits: column.hits },
   );
-  if (told.length === 1) return { query, ...told[0] };
+  if (told.length === 1) return { query, ...told[0], exitStatus: "error" in told[0] ? 1 : 0 };
   return { query, engines: told, exitStatus: told.every((one) => "error" in one) ? 1 : 0 };
 }

@@ -2,7 +2,10 @@
 import type { Command } from "commander";
 import { Terminal, type Sink } from "./terminal/terminal.js";
 
-/** The object that `--json` prints; `exitStatus` other than 0 ends the process with it. */
+/**
+ * The object that `--json` prints; `exitStatus` other than 0 ends the process with it. Without anything else in it nothing is printed: the verb
+ * has answered already, line by line.
+ */
 export interface VerbAnswer {
   [key: string]: unknown;
 }
@@ -42,7 +45,7 @@ export function addVerb(parent: Command, verb: Verb, { stdout, stderr, finished 
       if (options[name] === undefined) command.error(`error: required option '--${name}' not specified`);
     const terminal = new Terminal({ json: options.json === true, stdout, stderr });
     const { exitStatus = 0, ...answer } = await verb.run(terminal, options, all.slice(0, -2));
-    if (terminal.json) terminal.answer(answer);
+    if (terminal.json && Object.keys(answer).length > 0) terminal.answer(answer);
     finished(exitStatus as number);
   });
 }

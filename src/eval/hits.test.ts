@@ -85,6 +85,10 @@ describe("findAnswers", () => {
       close: async () => {},
     };
     await expect(all(broken, [ask("?", "a")])).rejects.toThrow("gone");
+    const silent: SearchEngine = { ...broken, searchBatch: () => new Promise(() => {}) };
+    await expect(all(silent, [ask("?", "a")], { timeoutMs: 5 })).rejects.toThrow("no answer within 5 ms");
+    const wrong: SearchEngine = { ...broken, searchBatch: () => Promise.resolve([]) };
+    await expect(all(wrong, [ask("?", "a")])).rejects.toThrow("answered 1 queries with 0 results");
     const signal = AbortSignal.abort(new Error("enough"));
     await expect(all(listing().engine, [ask("?", "a")], { signal })).rejects.toThrow("enough");
   });

@@ -3,9 +3,9 @@
  * what a policy can learn from one search, with three reservations: an answer may stand in a passage without being evidence (a year, a `yes`), another
  * query may find more than the question does, and a question of several hops need not be answered by one passage.
  */
-import { mapAhead, TimeSlice } from "../async.js";
+import { mapAhead, TimeSlice, withDeadline } from "../async.js";
 import { ours } from "../rewards/answers.js";
-import type { SearchEngine } from "../search/engine.js";
+import { checkLists, type SearchEngine } from "../search/engine.js";
 import type { Passage, Question } from "../types.js";
 import { wilson, type Estimate } from "./intervals.js";
 
@@ -25,6 +25,10 @@ export interface HitOptions {
   k?: number;
   /** Questions of one search. Default: 32. */
   batch?: number;
+  /** Longest wait for one search. Default: none. */
+  timeoutMs?: number;
+  /** Makes the error of a search that took longer. Default: a `DeadlineError`. */
+  late?: () => Error;
   signal?: AbortSignal;
 }
 
@@ -34,23 +38,25 @@ const searchesAtOnce = 2;
 /**
  * Searches for every question and looks for its answers in what was found, as cover match does: whole words, in any script. The results come in the
  * order of the questions while the search goes on.
- * @throws SearchError when the engine cannot answer; the signal's reason
+ * @throws SearchError when the engine cannot answer; `late()` when it takes too long; the signal's reason
  */
 export async function* findAnswers(
   engine: SearchEngine,
   questions: readonly Question[],
-  { k = 10, batch = 32, signal }: HitOptions = {},
+  { k = 10, batch = 32, timeoutMs = Infinity, late, signal }: HitOptions = {},
 ): AsyncGenerator<QuestionHit, void, undefined> {
-  const search = async (asked: readonly Question[], inner: AbortSignal) => {
+  const search = async (asked: readonly Question[], outer: AbortSignal) => {
     const queries = asked.map(({ question }) => question);
-    return { asked, lists: await engine.searchBatch(queries, k, { signal: inner }) };
+    const find = (inner: AbortSignal) => engine.searchBatch(queries, k, { signal: inner });
+    const lists = await withDeadline(find, { timeoutMs, signal: outer, late });
+    return { asked, lists: checkLists(lists, queries.length, engine.name) };
   };
   const slice = new TimeSlice();
   for await (const { asked, lists } of mapAhead(batches(questions, batch), searchesAtOnce, search, { signal })) {
     for (const [index, question] of asked.entries()) {
-      const passages = lists[index];
+      const { refused } = lists[index];
+      const passages = lists[index].slice(0, k);
       const place = passages.findIndex(ours.holdsAnswer(question.answers));
-      const { refused } = passages;
       yield { question, rank: place < 0 ? null : place + 1, passages, ...(refused === undefined ? {} : { refused }) };
       if (!slice.isOver) continue;
       await slice.next();

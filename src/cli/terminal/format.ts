@@ -77,6 +77,18 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** The same within so many columns: where they are too few, each row becomes a paragraph, its cells under their headings one below the other. */
+export function fitTable(rows: readonly (readonly string[])[], columns: number): string[] {
+  const lines = table(rows);
+  if (Math.max(...lines.map(visibleWidth)) <= columns) return lines;
+  const [[corner, ...headings], ...rest] = rows;
+  const paragraph = ([name, ...cells]: readonly string[]): string[] => [
+    name,
+    ...table(cells.map((cell, column) => [`  ${headings[column]}`, cell])),
+  ];
+  return [...(corner === "" ? [] : [corner]), ...rest.flatMap(paragraph)];
+}
+
 const barSteps = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /** The last `columns` values as bars, 0 at the bottom and `top` at the height of a line. */
