@@ -1,5 +1,6 @@
 /** @file Runs the command line as a process and collects what it says. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessByStdio } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../src/cli/main.js";
 
@@ -13,6 +14,8 @@ export interface Ended {
 
 export interface SleuthOptions {
   cwd?: string;
+  /** What comes through a pipe on its standard input; without it, there is none. */
+  input?: string;
   /** Sees the process as soon as it runs, for signals and servers. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -22,8 +25,9 @@ export function sleuth(args: readonly string[], options: SleuthOptions = {}): Pr
   const child = spawn(process.execPath, [entry, ...args], {
     cwd: options.cwd,
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+  child.stdin?.end(options.input);
   const ended: Ended = { status: null, stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (ended.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (ended.stderr += text));

@@ -2,9 +2,9 @@
  * @file `sleuth search --questions`: what an index is worth for questions. How often an answer stands in the first passages, engines side by side over
  * the same questions, and which questions search does not help.
  */
-import { loadQuestions } from "../data/questions.js";
-import { findAnswers, hitRate } from "../eval/hits.js";
-import { bootstrapMean, type Estimate } from "../eval/intervals.js";
+import { isQuestionsFolder, loadQuestions, questionParts } from "../data/questions.js";
+import { findAnswers, hitRate, isWithin, type QuestionHit } from "../eval/hits.js";
+import { pairedDifference, type Estimate } from "../eval/intervals.js";
 import { formatShare } from "../eval/table.js";
 import { writeFileDurably } from "../files/durable.js";
 import { jsonLine, oneLine } from "../printable.js";
@@ -29,10 +29,8 @@ export interface WorthOptions {
 }
 
 /** What an engine found for one question; of passages, what tells them apart. */
-interface Found {
-  rank: number | null;
+interface Found extends Omit<QuestionHit, "question" | "passages"> {
   passages: { id: string; title: string; score: number }[];
-  refused?: string;
 }
 
 /** An engine's answers in the order of the questions, or why there are none. */
@@ -61,7 +59,7 @@ export async function measureWorth(
   { questions: source, top = worthTop, limit = Infinity, out }: WorthOptions,
   signal: AbortSignal,
 ): Promise<VerbAnswer> {
-  const questions = (await loadQuestions(source)).slice(0, limit);
+  const questions = (await allQuestions(source)).slice(0, limit);
   const measured: Measured[] = [];
   for (const column of columns) measured.push(await measure(terminal, column, questions, top, signal));
   const failed = measured.filter((one) => "error" in one);
@@ -72,6 +70,12 @@ export async function measureWorth(
   for (const { engine, error } of failed) terminal.print(terminal.colors.red(`${engine}: ${error}`));
   if (answered.length > 0) show(terminal, questions, answered, depths, out);
   return { ...answerOf(questions, measured, depths), exitStatus: answered.length === 0 ? 1 : 0 };
+}
+
+/** Of a folder, every part: an index is worth the same for all of them. */
+async function allQuestions(source: string): Promise<Question[]> {
+  if (!(await isQuestionsFolder(source))) return loadQuestions(source);
+  return (await Promise.all(questionParts.map((part) => loadQuestions(source, part)))).flat();
 }
 
 async function measure(
@@ -88,9 +92,9 @@ async function measure(
     if (engine === undefined) throw failure;
     const batch = takesOneQueryPerRequest(name) ? fewAtOnce : undefined;
     const options = { k, batch, timeoutMs, signal, late: () => tooLate(name, timeoutMs) };
-    for await (const { rank, passages, refused } of findAnswers(engine, questions, options)) {
+    for await (const { rank, evidenceRank, refused, passages } of findAnswers(engine, questions, options)) {
       const told = passages.map(({ id, title, score }) => ({ id, title, score }));
-      found.push({ rank, passages: told, ...(refused === undefined ? {} : { refused }) });
+      found.push({ rank, evidenceRank, refused, passages: told });
       bar.advance();
     }
     return { engine: name, ms: performance.now() - started, found };
@@ -124,7 +128,14 @@ function show(
   const { bold, dim } = terminal.colors;
   const rows = [
     [plural(questions.length, "question"), ...depths.map((depth) => `hit@${depth}`)],
-    ...answered.map(({ engine, found }) => [engine, ...depths.map((depth) => formatShare(hitRate(found, depth)))]),
+    ...answered.flatMap(({ engine, found }) => {
+      const evidence = evidenceRanks(found);
+      const row = (name: string, ranks: readonly (number | null)[]): string[] => [
+        name,
+        ...depths.map((depth) => formatShare(hitRate(ranks, depth))),
+      ];
+      return [row(engine, ranksOf(found)), ...(evidence.length === 0 ? [] : [row("  its evidence", evidence)])];
+    }),
     ...differences(answered, depths).map(({ name, hits }) => [name, ...hits.map(formatDifference)]),
   ];
   const [head, ...lines] = fitTable(rows, terminal.columns);
@@ -159,6 +170,15 @@ function showMissed(
   }
 }
 
+function ranksOf(found: readonly Found[]): (number | null)[] {
+  return found.map(({ rank }) => rank);
+}
+
+/** Of the questions that name the passages that they were made from. */
+function evidenceRanks(found: readonly Found[]): (number | null)[] {
+  return found.flatMap(({ evidenceRank }) => (evidenceRank === undefined ? [] : [evidenceRank]));
+}
+
 interface Difference {
   /** `dense − bm25` */
   name: string;
@@ -170,12 +190,10 @@ interface Difference {
 
 /** Every engine against the first. Paired: question by question, which is narrower than two intervals side by side. */
 function differences([first, ...others]: readonly Answered[], depths: readonly number[]): Difference[] {
-  const isHit = ({ rank }: Found, depth: number): number => (rank !== null && rank <= depth ? 1 : 0);
+  const hits = (found: readonly Found[], depth: number): boolean[] => found.map(({ rank }) => isWithin(rank, depth));
   return others.map(({ engine, found }) => ({
     ...{ name: `${engine} − ${first.engine}`, engine, against: first.engine },
-    hits: depths.map((depth) =>
-      bootstrapMean(found.map((one, place) => isHit(one, depth) - isHit(first.found[place], depth))),
-    ),
+    hits: depths.map((depth) => pairedDifference(hits(first.found, depth), hits(found, depth))),
   }));
 }
 
@@ -197,7 +215,8 @@ function answerOf(questions: readonly Question[], measured: readonly Measured[],
         ? { engine: one.engine, error: one.error }
         : {
             ...{ engine: one.engine, ms: one.ms },
-            hits: byDepth(depths.map((depth) => hitRate(one.found, depth))),
+            hits: byDepth(depths.map((depth) => hitRate(ranksOf(one.found), depth))),
+            ...evidenceOf(one.found, (ranks) => byDepth(depths.map((depth) => hitRate(ranks, depth)))),
             withoutHit: one.found.filter(({ rank }) => rank === null).length,
             refused: one.found.filter(({ refused }) => refused !== undefined).length,
           },
@@ -210,4 +229,10 @@ function answerOf(questions: readonly Question[], measured: readonly Measured[],
       answered.length > 0 && answered.every(({ found }) => found[place].rank === null) ? [id] : [],
     ),
   };
+}
+
+/** Nothing where no question names its evidence. */
+function evidenceOf<Told>(found: readonly Found[], tell: (ranks: (number | null)[]) => Told) {
+  const ranks = evidenceRanks(found);
+  return ranks.length === 0 ? {} : { questionsWithEvidence: ranks.length, evidence: tell(ranks) };
 }

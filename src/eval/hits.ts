@@ -6,7 +6,7 @@
 import { mapAhead, TimeSlice, withDeadline } from "../async.js";
 import { ours } from "../rewards/answers.js";
 import { checkLists, type SearchEngine } from "../search/engine.js";
-import type { Passage, Question } from "../types.js";
+import type { Evidence, Passage, Question } from "../types.js";
 import { wilson, type Estimate } from "./intervals.js";
 
 /** What search found for one question. */
@@ -14,6 +14,8 @@ export interface QuestionHit {
   question: Question;
   /** Rank, from 1, of the first passage in whose title or text an answer stands; null where it is none of those that were found. */
   rank: number | null;
+  /** The same of a passage that the question was made from, by its id; absent where the question names none. Of several, the first counts. */
+  evidenceRank?: number | null;
   /** At most `k`, best first. */
   passages: readonly Passage[];
   /** Why the engine refused this query alone: then nothing was found. */
@@ -56,8 +58,11 @@ export async function* findAnswers(
     for (const [index, question] of asked.entries()) {
       const { refused } = lists[index];
       const passages = lists[index].slice(0, k);
-      const place = passages.findIndex(ours.holdsAnswer(question.answers));
-      yield { question, rank: place < 0 ? null : place + 1, passages, ...(refused === undefined ? {} : { refused }) };
+      yield {
+        ...{ question, rank: rankIn(passages, ours.holdsAnswer(question.answers)), passages },
+        ...(question.evidence?.length ? { evidenceRank: rankIn(passages, isEvidenceOf(question.evidence)) } : {}),
+        ...(refused === undefined ? {} : { refused }),
+      };
       if (!slice.isOver) continue;
       await slice.next();
       signal?.throwIfAborted();
@@ -65,9 +70,24 @@ export async function* findAnswers(
   }
 }
 
+function rankIn(passages: readonly Passage[], isWanted: (passage: Passage) => boolean): number | null {
+  const place = passages.findIndex((passage) => isWanted(passage));
+  return place < 0 ? null : place + 1;
+}
+
+function isEvidenceOf(evidence: readonly Evidence[]): (passage: Passage) => boolean {
+  const ids = new Set(evidence.map(({ id }) => id));
+  return ({ id }) => ids.has(id);
+}
+
+/** Whether something was found among the first `k`. */
+export function isWithin(rank: number | null, k: number): boolean {
+  return rank !== null && rank <= k;
+}
+
 /** hit@k: the share of questions with an answer in the first `k` passages, with Wilson's interval. */
-export function hitRate(hits: readonly Pick<QuestionHit, "rank">[], k: number): Estimate {
-  return wilson(hits.filter(({ rank }) => rank !== null && rank <= k).length, hits.length);
+export function hitRate(ranks: readonly (number | null)[], k: number): Estimate {
+  return wilson(ranks.filter((rank) => isWithin(rank, k)).length, ranks.length);
 }
 
 function* batches<Item>(items: readonly Item[], size: number): Generator<readonly Item[]> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import fc from "fast-check";
-import { bootstrapMean, wilson } from "./intervals.js";
+import { Random } from "../random.js";
+import { bootstrapMean, pairedDifference, wilson } from "./intervals.js";
 
 describe("wilson", () => {
   // Newcombe 1998 (doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E), table I, method 3.
@@ -25,6 +26,54 @@ describe("wilson", () => {
   });
 
   it("knows nothing from nothing", () => expect(wilson(0, 0)).toEqual({ value: 0, low: 0, high: 1 }));
+});
+
+describe("pairedDifference", () => {
+  /** Items by how they fared with the one and the other. */
+  const table = (both: number, first: number, second: number, neither: number): [boolean[], boolean[]] => {
+    const of = (...marks: [number, boolean][]): boolean[] =>
+      marks.flatMap(([times, mark]) => new Array<boolean>(times).fill(mark));
+    return [
+      of([both, true], [first, true], [second, false], [neither, false]),
+      of([both, true], [first, false], [second, true], [neither, false]),
+    ];
+  };
+
+  it("is the difference of the shares, second minus first", () => {
+    const { value, low, high } = pairedDifference(...table(20, 2, 12, 16));
+    expect(value).toBeCloseTo(0.2, 12);
+    expect([low, high]).toEqual([expect.closeTo(0.0562, 3), expect.closeTo(0.3292, 3)]);
+  });
+
+  it("is narrower than for items that have nothing to do with each other", () => {
+    const width = ({ low, high }: { low: number; high: number }): number => high - low;
+    expect(width(pairedDifference(...table(45, 0, 10, 45)))).toBeLessThan(
+      0.7 * width(pairedDifference(...table(25, 20, 30, 25))),
+    );
+  });
+
+  it.each([
+    [0, 0, 0, 0, -1, 1],
+    [3, 0, 0, 0, -0.562, 0.562],
+    [0, 0, 3, 0, 0.206, 1],
+  ])("claims no more than %i, %i, %i, %i items can say", (both, first, second, neither, low, high) => {
+    const found = pairedDifference(...table(both, first, second, neither));
+    expect([found.low, found.high]).toEqual([expect.closeTo(low, 2), expect.closeTo(high, 2)]);
+  });
+
+  it("holds the true difference about 95 times in a hundred", () => {
+    const random = new Random(7, "paired");
+    let held = 0;
+    for (let trial = 0; trial < 400; trial++) {
+      const first = Array.from({ length: 60 }, () => random.next() < 0.5);
+      // A success is kept with 0.9, a failure mended with 0.3: 0.6 in the end.
+      const second = first.map((one) => random.next() < (one ? 0.9 : 0.3));
+      const { low, high } = pairedDifference(first, second);
+      if (low <= 0.1 && 0.1 <= high) held++;
+    }
+    expect(held / 400).toBeGreaterThan(0.92);
+    expect(held / 400).toBeLessThan(0.985);
+  });
 });
 
 describe("bootstrap", () => {

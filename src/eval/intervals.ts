@@ -23,6 +23,41 @@ export function wilson(successes: number, n: number): Estimate {
   return { value: share, low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
 }
 
+/**
+ * The difference of two proportions of the same items, second minus first: Newcombe's interval for paired proportions (1998,
+ * doi:10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C, method 10). It joins Wilson's intervals by their correlation, so that it
+ * is of width zero nowhere. For no items nothing is known: [-1, 1].
+ * @param first whether each item succeeded
+ * @param second the same of the other method, in the same order
+ */
+export function pairedDifference(first: readonly boolean[], second: readonly boolean[]): Estimate {
+  const n = first.length;
+  const counts = { both: 0, first: 0, second: 0, neither: 0 };
+  for (const [index, one] of first.entries())
+    counts[second[index] ? (one ? "both" : "second") : one ? "first" : "neither"]++;
+  const { value: p, low, high } = wilson(counts.both + counts.first, n);
+  const other = wilson(counts.both + counts.second, n);
+  const correlation = correlationOf(counts, n);
+  const reach = (a: number, b: number): number => Math.sqrt(a * a - 2 * correlation * a * b + b * b);
+  const value = other.value - p;
+  return {
+    value,
+    low: Math.max(-1, value - reach(other.value - other.low, high - p)),
+    high: Math.min(1, value + reach(other.high - other.value, p - low)),
+  };
+}
+
+/** The coefficient φ of a two-by-two table, with Newcombe's correction for continuity; 0 where a margin is empty. */
+function correlationOf(
+  { both, first, second, neither }: { both: number; first: number; second: number; neither: number },
+  n: number,
+): number {
+  const margins = (both + first) * (second + neither) * (both + second) * (first + neither);
+  if (margins === 0) return 0;
+  const cross = both * neither - first * second;
+  return (cross > 0 ? Math.max(0, cross - n / 2) : cross) / Math.sqrt(margins);
+}
+
 /** Mean with the percentile bootstrap's interval (Efron 1979): resamples `values` with replacement. */
 export function bootstrapMean(values: readonly number[], options: { seed?: number; samples?: number } = {}): Estimate {
   const { seed = 0, samples = 2000 } = options;
