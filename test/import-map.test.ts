@@ -32,8 +32,12 @@ const map: Readonly<Record<string, readonly string[]>> = {
   train: "contracts files data prompts search rollout rewards algorithms policy engine eval".split(" "),
   // What a search engine finds of the answers is measured as answers are.
   eval: ["contracts", "search", "rollout", "rewards"],
+  // Questions and transcripts made of documents.
+  synthesis: "contracts files data prompts search rollout rewards policy eval".split(" "),
   recipes: ["train"],
-  cli: "contracts files workers data prompts search rollout policy engine pretrain train eval recipes".split(" "),
+  cli: "contracts files workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
+    " ",
+  ),
 };
 
 /** Files of src/ itself that everybody may import. */

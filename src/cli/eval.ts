@@ -12,7 +12,7 @@ import { loadSplits } from "../train/questions.js";
 import type { Question } from "../types.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, configOfModel, integer, type ModelOptions } from "./run-options.js";
+import { addPreset, addRunOptions, configOfModel, integer, type ModelOptions } from "./run-options.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Verb } from "./verb.js";
@@ -37,6 +37,7 @@ export const evalVerb: Verb = {
   ],
   configure: (command) => {
     addRunOptions(command);
+    addPreset(command);
     command
       .option("--run <folder>", "evaluate the best model of this run")
       .addOption(

@@ -6,6 +6,7 @@ import { jsonLine, printableMessage } from "../printable.js";
 import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
+import { collectVerb } from "./collect.js";
 import { demoVerb } from "./demo.js";
 import { evalVerb } from "./eval.js";
 import { exportVerb } from "./export.js";
@@ -26,6 +27,7 @@ const verbs: readonly Verb[] = [
   demoVerb,
   pretrainVerb,
   pullVerb,
+  collectVerb,
   sftVerb,
   trainVerb,
   evalVerb,

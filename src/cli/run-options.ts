@@ -62,12 +62,17 @@ export function addSettings(command: Command): void {
 
 /** Adds --preset and --faithful. */
 export function addRecipeOptions(command: Command): void {
+  addPreset(command);
+  addFaithful(command);
+}
+
+/** Adds --preset. */
+export function addPreset(command: Command): void {
   command.addOption(
     new Option("--preset <name>", "begin with these settings; file, flags and --set change them").choices(
       Object.keys(presets),
     ),
   );
-  addFaithful(command);
 }
 
 /** Adds --faithful. */

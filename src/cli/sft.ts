@@ -7,6 +7,7 @@ import { sft, type SftEvent, type SftResult } from "../train/sft/sft.js";
 import { fetchModel } from "./fetch-model.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
 import {
+  addPreset,
   addSettings,
   configHelp,
   configOf,
@@ -56,6 +57,7 @@ export const sftVerb: Verb = {
       'attempts to learn from: a JSONL file of {"id","question","turns":[…]}, a run\'s trajectories/, or atlas (sft.transcripts)',
     );
     addSettings(command);
+    addPreset(command);
     command
       .addOption(keyOption("sft.count"))
       .addOption(keyOption("sft.minReward"))

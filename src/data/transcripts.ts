@@ -6,6 +6,7 @@ import { UserError } from "../errors.js";
 import { parseAction } from "../prompts/parse.js";
 import type { Protocol } from "../prompts/protocol.js";
 import { kindOf } from "../files/lines.js";
+import type { Question, SearchCall, Trajectory } from "../types.js";
 
 /** What the policy wrote in one turn, up to and including the tag that ends it. */
 export interface PolicyTurn {
@@ -83,6 +84,45 @@ export function requireRollout({ place, turns }: Transcript, protocol: Protocol)
     if (turn.role === "policy") requireAction(place, `${field}.text`, turn.text, isLast, protocol);
     else if (isLast) throw wrong(place, field, "is the last turn, which must be the policy's answer");
   });
+}
+
+/**
+ * An attempt as a transcript; null when it is not fit to be imitated: it did not end with an answer, or a turn was neither a search nor an answer, asked for
+ * nothing or went on past its closing tag.
+ * @param place where the attempt stands, for messages
+ */
+export function transcriptOf(
+  { id, question, answers }: Question,
+  { finishReason, segments, texts, searches }: Trajectory,
+  { place, protocol }: { place: string; protocol: Protocol },
+): Transcript | null {
+  if (finishReason !== "answered") return null;
+  const written = segments.flatMap(({ role, tokens_T }, index) =>
+    role === "policy" ? [{ role, text: texts[index], tokens_T }] : [],
+  );
+  // A turn that was neither is answered by a complaint, not by a search: there is nothing in it to imitate.
+  if (written.some(({ text }) => parseAction(text, protocol).kind === "malformed")) return null;
+  if (written.length !== searches.length + 1) return null;
+  const turns = written.flatMap((turn, index) =>
+    index < searches.length ? [turn, fromSearch(searches[index])] : [turn],
+  );
+  const transcript = { id, question, answers, turns, place };
+  return isRollout(transcript, protocol) ? transcript : null;
+}
+
+/** Sampling may go on past a closing tag inside one token, or ask for nothing: such turns are not worth imitating. */
+function isRollout(transcript: Transcript, protocol: Protocol): boolean {
+  try {
+    requireRollout(transcript, protocol);
+    return true;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}
+
+function fromSearch({ passages, error }: SearchCall): EnvironmentTurn {
+  return error === undefined ? { role: "environment", passages } : { role: "environment", error };
 }
 
 function requireAction(place: string, field: string, text: string, isLast: boolean, protocol: Protocol): void {

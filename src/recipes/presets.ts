@@ -1,5 +1,6 @@
 /** @file The recipes by the names that `sleuth train --preset` takes. */
 import type { ConfigInput } from "../train/config/config.js";
+import { documents } from "./documents.js";
 import { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./search-r1/recipe.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 
@@ -12,6 +13,10 @@ interface Preset {
 export const presets = {
   atlas: { config: atlasDemo, help: "the demo: the shipped model learns to search the built-in world" },
   smollm2: { config: smollm2, help: "SmolLM2-135M-Instruct on two cores, after the warm-up of sleuth sft" },
+  documents: {
+    config: documents,
+    help: "SmolLM2-135M-Instruct on two cores over documents of your own: for collect, sft, train and eval alike",
+  },
   "search-r1-ppo": {
     config: searchR1Ppo,
     help: "Search-R1's PPO script v0.2; give it a model, questions and passages",

@@ -3,15 +3,13 @@ import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { atlasTranscripts } from "../../data/atlas-transcripts.js";
-import { parseTranscript, requireRollout, type EnvironmentTurn, type Transcript } from "../../data/transcripts.js";
+import { parseTranscript, transcriptOf, type Transcript } from "../../data/transcripts.js";
 import { UserError } from "../../errors.js";
-import { parseAction } from "../../prompts/parse.js";
 import { defaultBm25 } from "../../search/bm25/settings.js";
 import { protocolNamed, type Protocol } from "../../prompts/protocol.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 import { parseRecord, readLines } from "../../files/lines.js";
 import { Random } from "../../random.js";
-import type { SearchCall } from "../../types.js";
 import type { Config } from "../config/config.js";
 
 export interface LoadedTranscripts {
@@ -91,34 +89,7 @@ function fromTrace(place: string, record: TraceRecord, protocol: Protocol, minRe
       `${place}: field "question" is missing, so the prompt cannot be written. Record the run again.`,
     );
   }
-  if (trajectory.finishReason !== "answered" || reward < minReward) return null;
-  const written = trajectory.segments.flatMap(({ role, tokens_T }, index) =>
-    role === "policy" ? [{ role, text: trajectory.texts[index], tokens_T }] : [],
-  );
-  // A turn that was neither is answered by a complaint, not by a search: there is nothing in it to imitate.
-  if (written.some(({ text }) => parseAction(text, protocol).kind === "malformed")) return null;
-  if (written.length !== trajectory.searches.length + 1) return null;
-  const turns: Transcript["turns"] = written.flatMap((turn, index) =>
-    index < trajectory.searches.length ? [turn, fromSearch(trajectory.searches[index])] : [turn],
-  );
-  const transcript = { id: question.id, question: question.question, answers: question.answers, turns, place };
-  if (!isRollout(transcript, protocol)) return null;
-  return transcript;
-}
-
-/** Sampling may go on past a closing tag inside one token, or ask for nothing: such turns are not worth imitating. */
-function isRollout(transcript: Transcript, protocol: Protocol): boolean {
-  try {
-    requireRollout(transcript, protocol);
-    return true;
-  } catch (error) {
-    if (error instanceof UserError) return false;
-    throw error;
-  }
-}
-
-function fromSearch({ passages, error }: SearchCall): EnvironmentTurn {
-  return error === undefined ? { role: "environment", passages } : { role: "environment", error };
+  return reward < minReward ? null : transcriptOf(question, trajectory, { place, protocol });
 }
 
 /** Sets transcripts aside by question, so that no question is on both sides: at most `size`, at most a fifth. */

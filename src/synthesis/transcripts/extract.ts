@@ -1,0 +1,234 @@
+/**
+ * @file Reading without a model: which sentence of some passages fits a question best, and which span of it the question asks for. Only question and
+ * passages are looked at, never a right answer. It is made for cloze and definition questions over documentation, in which most answers are a term, a
+ * number or the words of a gap.
+ */
+import { Analyzer } from "../../search/text/analyzer.js";
+import { blankOf, fillBlank } from "./cloze.js";
+
+interface ReadPassage {
+  title: string;
+  text: string;
+}
+
+/** What was read. */
+export interface Reading {
+  answer: string;
+  /** The sentence that holds it, in one line. */
+  sentence: string;
+  /** Place of the passage, from 1. */
+  document: number;
+  /** Share of the question's words, the rarer the weightier, that the sentence has; of a gap, of the words beside it. In [0, 1]. */
+  fit: number;
+}
+
+interface Sentence {
+  text: string;
+  document: number;
+  /** The short line above it, as terms stand above their definitions. */
+  head: string;
+}
+
+const analyzer = new Analyzer();
+const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
+
+/** The best reading; null where the passages have no sentence with a word of the question, or no span of a fitting kind. */
+export function readAnswer(question: string, passages: readonly ReadPassage[]): Reading | null {
+  const blank = blankOf(question);
+  const filled = blank === null ? null : fillBlank(blank, passages);
+  if (filled !== null && filled.fit >= 0.5) return filled;
+  const sentences = passages.flatMap(({ title, text }, index) => sentencesOf(title, text, index + 1));
+  const ranked = rankSentences(blank === null ? question : `${blank.before} ${blank.after}`, sentences);
+  for (const { sentence, fit } of ranked.slice(0, 3)) {
+    const answer = spanOf(question, sentence);
+    if (answer !== null) return { answer, sentence: withHead(sentence, answer), document: sentence.document, fit };
+  }
+  return filled;
+}
+
+/** The sentence in one line; with the line above it where the answer is that one. */
+function withHead({ text, head }: Sentence, answer: string): string {
+  const line = oneLine(text);
+  return line.includes(answer) || head === "" ? line : `${oneLine(head)}: ${line}`;
+}
+
+/** Sentences and lines, each with the short line above it. */
+function sentencesOf(title: string, text: string, document: number): Sentence[] {
+  const sentences: Sentence[] = [];
+  let head = lastHeading(title);
+  for (const paragraph of text.split(/\n\s*\n|\n(?=\s*(?:[-*•]|\d+\.)\s)/)) {
+    const line = paragraph.trim();
+    if (line === "") continue;
+    for (const { segment } of segmenter.segment(line))
+      if (segment.trim() !== "") sentences.push({ text: segment.trim(), document, head });
+    const [first] = line.split("\n");
+    if (isHead(first)) head = first.trim();
+    const [, ...rest] = line.split("\n");
+    // A term and its definition without an empty line between them.
+    if (rest.length > 0 && isHead(first))
+      sentences.push({ text: oneLine(rest.join("\n")), document, head: first.trim() });
+  }
+  return sentences;
+}
+
+const isHead = (line: string): boolean =>
+  line.trim().length <= 60 && !/[.!?,;]$/.test(line.trim()) && /\p{L}/u.test(line);
+
+function lastHeading(title: string): string {
+  return (title.split(" › ").at(-1) ?? "").replaceAll("¶", "").trim();
+}
+
+interface Ranked {
+  sentence: Sentence;
+  fit: number;
+}
+
+/** Sentences by the share of the question's words that they have; those with none are left out. */
+function rankSentences(question: string, sentences: readonly Sentence[]): Ranked[] {
+  const wanted = [...new Set(analyzer.terms(question).filter((term) => !questionWords.has(term)))];
+  const terms = sentences.map(({ text, head }) => ({
+    own: new Set(analyzer.terms(text)),
+    head: new Set(analyzer.terms(head)),
+  }));
+  const weights = wanted.map((term) => {
+    const holding = terms.filter(({ own }) => own.has(term)).length;
+    return Math.log(1 + sentences.length / (holding + 0.5));
+  });
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const fitOf = ({ own, head }: (typeof terms)[number]): number =>
+    wanted.reduce((sum, term, at) => sum + (own.has(term) ? weights[at] : head.has(term) ? weights[at] / 2 : 0), 0) /
+    total;
+  return sentences
+    .map((sentence, at) => ({ sentence, fit: total === 0 ? 0 : fitOf(terms[at]), length: terms[at].own.size }))
+    .filter(({ fit }) => fit > 0)
+    .sort((a, b) => b.fit - a.fit || a.length - b.length);
+}
+
+/** Stems of the words by which questions ask. */
+const questionWords = new Set(
+  analyzer.terms(
+    "what which who whom whose when where why how does do did can could must should would word words term called name named mean means stand missing fill blank gap sentence complete",
+  ),
+);
+
+/** The span that the question asks for. */
+function spanOf(question: string, { text, head }: Sentence): string | null {
+  const line = oneLine(text);
+  for (const [asks, find] of kinds) {
+    if (!asks.test(question)) continue;
+    const found = find(line, { question, head });
+    if (found !== null && !isIn(question, found)) return found;
+  }
+  return null;
+}
+
+/** Whether the question says it already: then it is no answer. */
+function isIn(question: string, answer: string): boolean {
+  const [asked, given] = [question, answer].map((text) => ` ${analyzer.terms(text).join(" ")} `);
+  return given.trim() === "" || asked.includes(given);
+}
+
+type Find = (sentence: string, asked: { question: string; head: string }) => string | null;
+
+const numberWords = "zero|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|hundred|thousand|million";
+const month = "January|February|March|April|May|June|July|August|September|October|November|December";
+const code =
+  /(?<![\w-])(?:--?[A-Za-z][\w-]*(?:=\S+)?|[A-Za-z_][\w.]*\(\)|[A-Za-z]+(?:[_.][A-Za-z0-9]+)+|[A-Z][A-Z0-9_]{2,}|[a-z]+[A-Z]\w*|\.[a-z]\w+)/g;
+
+/** Kinds of questions in the order in which they are tried, each with what finds its span in a sentence. */
+const kinds: readonly (readonly [RegExp, Find])[] = [
+  [/stands? for|short for|abbreviat/i, (sentence, { question }) => expansion(sentence, question)],
+  [
+    /\bwhen\b|what (?:day|date|year)|which (?:day|date|year)|since when/i,
+    (sentence) =>
+      matchOf(
+        sentence,
+        new RegExp(
+          `(?:${month}) \\d{1,2}, \\d{4}|\\d{1,2} (?:${month}) \\d{4}|\\d{4}-\\d{2}-\\d{2}|(?:${month}) \\d{4}|\\b(?:1[89]|20)\\d{2}\\b`,
+        ),
+      ),
+  ],
+  [
+    /how long|how soon|time ?out/i,
+    (sentence) =>
+      matchOf(
+        sentence,
+        new RegExp(
+          `\\b(?:\\d[\\d,.]*|${numberWords}) (?:milliseconds?|seconds?|minutes?|hours?|days?|weeks?|months?|years?)\\b`,
+          "i",
+        ),
+      ),
+  ],
+  [
+    /how (?:many|much|large|big|wide|often|old|far)|which (?:number|port|version)|what (?:number|port|version)/i,
+    (sentence) => matchOf(sentence, new RegExp(`\\b\\d[\\d,.]*\\d|\\b\\d\\b|\\b(?:${numberWords})\\b`, "i")),
+  ],
+  [
+    /^who|by whom/i,
+    (sentence, { question }) =>
+      outside(
+        question,
+        [...sentence.matchAll(/\p{Lu}[\p{L}.]+(?: \p{Lu}[\p{L}.]+)+/gu)].map(([name]) => name),
+      ),
+  ],
+  [
+    /what (?:is|are|does)\b(?!.*\b(?:called|named)\b)(?!.*\bthat\b)/i,
+    (sentence, { question }) => meaning(sentence, question),
+  ],
+  [/./s, (sentence, asked) => termOf(sentence, asked)],
+];
+
+function matchOf(text: string, pattern: RegExp): string | null {
+  return pattern.exec(text)?.[0] ?? null;
+}
+
+function outside(question: string, candidates: readonly string[]): string | null {
+  return candidates.find((candidate) => !isIn(question, candidate)) ?? null;
+}
+
+/** What an abbreviation of the question stands for. */
+function expansion(sentence: string, question: string): string | null {
+  const short = /\b[A-Z][A-Za-z]*[A-Z][A-Za-z]*\b/.exec(question)?.[0];
+  if (short === undefined) return null;
+  const letters = [...short].map((letter) => `${letter}[\\p{Ll}]*`).join("[\\s-]+(?:(?:and|of|the|for)\\s+)?");
+  const spelled = new RegExp(letters, "iu").exec(sentence)?.[0];
+  return (
+    spelled ??
+    new RegExp(`${short}\\b\\W*(?:stands for|is short for|means)?\\s*([^.;,()]{3,80})`).exec(sentence)?.[1].trim() ??
+    null
+  );
+}
+
+/** What the sentence says that the thing asked for is. */
+function meaning(sentence: string, question: string): string | null {
+  const told = /^(.{1,80}?)\s+(?:is|are|means|:|-|–|—)\s+(.+)$/.exec(sentence);
+  if (told === null || !isIn(question, told[1].replace(/^(?:the|an?)\s/i, ""))) return null;
+  return trimmed(told[2].split(/[.;,(]/)[0]);
+}
+
+/** A term: what stands above the sentence or at its head, or a word of code in it. */
+function termOf(sentence: string, { question, head }: { question: string; head: string }): string | null {
+  const inCode = [...sentence.matchAll(code)].map(([word]) => word);
+  const quoted = [...sentence.matchAll(/[`"“‘']([^`"”’']{2,40})[`"”’']/g)].map(([, inner]) => inner);
+  const [, opening] =
+    /^(?:(?:the|an?)\s+)?(.{2,50}?)(?:\s+(?:is|are|was|means|refers)\b|\s*[:–—]|\s-\s)/i.exec(sentence) ?? [];
+  const asksForCode =
+    /option|flag|switch|variable|setting|parameter|function|method|command|file|module|class|keyword/i.test(question);
+  const first = asksForCode
+    ? [head.match(code)?.[0], ...inCode, ...quoted, head, opening]
+    : [opening, head, ...quoted, ...inCode];
+  const candidates = first
+    .flatMap((word) => (word === undefined ? [] : [trimmed(word)]))
+    .filter((word) => word.length > 1 && word.split(" ").length <= 8);
+  return outside(question, candidates);
+}
+
+/** Without what stands around a span in running text. */
+export function trimmed(span: string): string {
+  const bare = oneLine(span).replace(/^[\s"'`“”‘’([*]+|[\s"'`“”‘’\])*,;:.!?¶]+$/gu, "");
+  return span.includes("()") && !bare.endsWith(")") && bare.endsWith("(") ? `${bare})` : bare;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
