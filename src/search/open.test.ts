@@ -212,6 +212,60 @@ describe("openEngine", () => {
     expect(await slow).toEqual(["https://example.com/slow"]);
   });
 
+  describe("queries in any form of their letters", () => {
+    const spellings = ["Müller Łódź", "Mu\u0308ller Ło\u0301dz\u0301", "Mü\u00adller\u2060 \u200eŁódź"];
+
+    it("find what was read", async () => {
+      const [corpus, index] = [join(folder, "corpus.jsonl"), join(folder, "index")];
+      writeFileSync(corpus, JSON.stringify({ id: "0", text: "Herr Mu\u0308ller aus Ło\u0301dz\u0301" }));
+      await buildIndex({ corpus: [corpus], out: index });
+      const engine = await open({ engine: "bm25", index });
+      const lists = await engine.searchBatch([...spellings, "\u00ad"], 1);
+      expect(lists.map((list) => list.map(({ text }) => text))).toEqual([
+        ...spellings.map(() => ["Herr Müller aus Łódź"]),
+        [],
+      ]);
+      expect(new Set(lists.slice(0, 3).map(([{ score }]) => score)).size).toBe(1);
+    });
+
+    it("find what an index holds whose texts were never composed", async () => {
+      const out = join(folder, "index");
+      const passages = [
+        { id: "decomposed", title: "", text: "Herr Mu\u0308ller aus Ło\u0301dz\u0301" },
+        { id: "composed", title: "", text: "Frau Müller aus Łódź" },
+        { id: "other", title: "", text: "Herr Muller" },
+      ];
+      const inCode = (async function* () {
+        yield passages;
+      })();
+      await buildIndex({ out, passages: inCode });
+      for (const engine of [
+        await open({ engine: "bm25", index: out }),
+        await open({ engine: "bm25" }, { passages: () => Promise.resolve(passages) }),
+      ])
+        for (const query of spellings.slice(0, 2))
+          expect(await idsOf(engine, query)).toEqual(["decomposed", "composed"]);
+    });
+
+    it("reach servers and rerankers in one, and are recorded in their own", async () => {
+      const asked: string[] = [];
+      const context = servers();
+      const { fetch } = context.http as { fetch: typeof globalThis.fetch };
+      const listening: typeof fetch = (input, init) => {
+        const { queries, query } = JSON.parse(String(init?.body)) as { queries?: string[]; query?: string };
+        asked.push(...(queries ?? [query ?? ""]));
+        return fetch(input, init);
+      };
+      const settings = { ...http, rerank: "http://rerank.test", cache: join(folder, "cache") };
+      const engine = await open(settings, { http: { fetch: listening, sleep: noWait } });
+      const queries = ["owls Ło\u0301dz\u0301", "owls Łódź"];
+      const expected = await engine.searchBatch(queries, 2);
+      expect(new Set(asked)).toEqual(new Set(["owls Łódź"]));
+      const replayed = await open({ ...settings, cacheMode: "replay" }, noServer);
+      expect(await replayed.searchBatch(queries, 2)).toEqual(expected);
+    });
+  });
+
   it("says so when an index is gone by which a cache is known", async () => {
     const index = join(folder, "no-such-index");
     const cache = join(folder, "cache");

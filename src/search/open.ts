@@ -1,6 +1,7 @@
 /**
  * @file From settings to a search engine. From the inside out: engines, whose requests to servers a budget and a rate let through; fused,
- * where several are joined by +; reranked, where a reranker is named; recorded on disk, where a cache is named; asked once for what is
+ * where several are joined by +; reranked, where a reranker is named; asked in
+ * normalised queries; recorded on disk, where a cache is named; asked once for what is
  * under way. `sleuth train`, `search` and `serve search` all open their engines here.
  */
 import type { HttpTools } from "../http/request.js";
@@ -8,6 +9,7 @@ import { Budget } from "./middleware/budget.js";
 import { coalesced } from "./middleware/coalesce.js";
 import { identityOf } from "./middleware/identity.js";
 import { fused } from "./middleware/hybrid.js";
+import { normalised } from "./middleware/normalised.js";
 import { absentEngine, openRecorded } from "./middleware/recorded.js";
 import { reranked } from "./middleware/rerank.js";
 import { WrappedEngine, layerOf } from "./middleware/wrap.js";
@@ -46,7 +48,7 @@ export async function openEngine(
   return new WrappedEngine(coalesced(await closingOnFailure(asked, recorded), { together: false }));
 }
 
-/** Engines, budget and rate, fusion, reranking. */
+/** Engines, budget and rate, fusion, reranking, normalised queries. */
 async function openUncached(
   settings: EngineSettings,
   names: readonly EngineName[],
@@ -58,9 +60,9 @@ async function openUncached(
     for (const name of names)
       members.push(await engines[name].open({ ...settings, engine: name }, { ...context, http: requests.gate(name) }));
     const found = members.length === 1 ? layerOf(members[0]) : fuse(settings, names, members);
-    if (settings.rerank === "") return requests.counted(found);
+    if (settings.rerank === "") return normalised(requests.counted(found));
     const scorer = await openPairScorer(settings, { ...context, http: requests.gate("rerank") });
-    return requests.counted(reranked(found, scorer, settings.rerankFrom));
+    return normalised(requests.counted(reranked(found, scorer, settings.rerankFrom)));
   } catch (error) {
     await Promise.allSettled(members.map((member) => member.close()));
     throw error;

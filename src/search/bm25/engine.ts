@@ -10,6 +10,7 @@ import { DamagedPassage, PassagesInMemory, scoredPassage, storedPassage } from "
 import type { PassageSource, SharedPassages } from "../passages.js";
 import { Analyzer } from "../text/analyzer.js";
 import type { Scored } from "../top-k.js";
+import { queryTerms } from "./query-terms.js";
 import { indexPassages, snapshotInMemory } from "./in-memory.js";
 import { Bm25Scorer } from "./scorer.js";
 import { checkRanking } from "./settings.js";
@@ -173,7 +174,7 @@ class SearchHere implements Ranking {
     const slice = new TimeSlice(sliceMs);
     for (const query of queries) {
       checkSignal(signal);
-      yield [await read(this.#passages, this.#scorer.top(this.#analyzer.terms(query), k))];
+      yield [await read(this.#passages, this.#scorer.top(queryTerms(this.#analyzer, query), k))];
       if (slice.isOver) await slice.next();
     }
   }

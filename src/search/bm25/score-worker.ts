@@ -3,6 +3,7 @@ import { serveTasks } from "../../workers/serve-tasks.js";
 import { DamagedPassage, readPassages } from "../passages.js";
 import { Analyzer } from "../text/analyzer.js";
 import type { ScoreAnswer, ScoreData, ScoreTask } from "./engine.js";
+import { queryTerms } from "./query-terms.js";
 import { Bm25Scorer } from "./scorer.js";
 
 await serveTasks(({ snapshot, passages: files }: ScoreData) => {
@@ -32,7 +33,7 @@ await serveTasks(({ snapshot, passages: files }: ScoreData) => {
 
   return {
     run({ queries, k }: ScoreTask): ScoreAnswer {
-      const lists = queries.map((query) => scorer.top(analyzer.terms(query), k));
+      const lists = queries.map((query) => scorer.top(queryTerms(analyzer, query), k));
       const all = lists.flat();
       const numbers = all.map(({ item }) => item);
       return {

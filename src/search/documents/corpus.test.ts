@@ -42,6 +42,21 @@ describe("corpus", () => {
     ]);
   });
 
+  it("composes characters and drops those that only lay out; ids stay as they are", async () => {
+    const path = file(
+      [
+        { id: "mu\u0308", title: "Mu\u0308ller", text: "ko\u00adoperiert\u2060" },
+        { id: "2", contents: '\u200e"Mu\u0308ller"\nko\u00adoperiert' },
+      ]
+        .map((line) => JSON.stringify(line))
+        .join("\n"),
+    );
+    expect(await loadCorpus([path])).toEqual([
+      { id: "mu\u0308", title: "Müller", text: "kooperiert" },
+      { id: "2", title: "Müller", text: "kooperiert" },
+    ]);
+  });
+
   it("reads gzip, and several files as one corpus, and reports all bytes", async () => {
     const lines = Array.from({ length: 5_000 }, (_, id) => JSON.stringify({ id: `a${id}`, text: "word ".repeat(40) }));
     const paths = [file(lines.join("\n")), file(gzipSync('{"id":"z","text":"last"}\n'), ".jsonl.gz")];

@@ -8,6 +8,7 @@ import type { Line } from "../../files/lines.js";
 import type { StoredPassage } from "../../types.js";
 import { statOf } from "./find.js";
 import { parseContents, withOrigin } from "../text/contents.js";
+import { normaliseText } from "../text/normalise.js";
 import { IdTable } from "../id-table.js";
 
 interface CorpusOptions {
@@ -68,13 +69,13 @@ export function parseDocument(path: string, line: Line): StoredPassage {
   const record = parseRecord(place, line.text, shape);
   const id = idOf(place, record);
   if (record.contents !== undefined)
-    return withOrigin({ id, ...parseContents(stringField(place, record, "contents")) }, record);
+    return withOrigin({ id, ...parseContents(textField(place, record, "contents")) }, record);
   if (record.text === undefined)
     throw new UserError(
       `${place}: field "text" (or "contents") is missing; the line has ${fieldsOf(record)}. ${shape}`,
     );
-  const title = record.title === undefined || record.title === null ? "" : stringField(place, record, "title");
-  return withOrigin({ id, title, text: stringField(place, record, "text") }, record);
+  const title = record.title === undefined || record.title === null ? "" : textField(place, record, "title");
+  return withOrigin({ id, title, text: textField(place, record, "text") }, record);
 }
 
 /** Ids are text or whole numbers; numbers become text. */
@@ -89,9 +90,9 @@ function idOf(place: string, record: Record<string, unknown>): string {
   throw new UserError(`${place}: field "id" ${problem}. ${shape}`);
 }
 
-function stringField(place: string, record: Record<string, unknown>, field: string): string {
+function textField(place: string, record: Record<string, unknown>, field: string): string {
   const value = record[field];
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return normaliseText(value);
   throw new UserError(`${place}: field "${field}" must be text, got ${kindOf(value)}. ${shape}`);
 }
 

@@ -126,6 +126,11 @@ describe("text", () => {
     expect(await read(bytes, "text", "a.txt")).toEqual([{ title: "a", text: "“Müller” – 5 €" }]);
   });
 
+  it("stays UTF-8 with a stray byte", async () => {
+    const bytes = Buffer.concat([Buffer.from(text), Buffer.from([0xe9])]);
+    expect(await read(bytes, "text", "a.txt")).toEqual([{ title: "a", text: `${text}\ufffd` }]);
+  });
+
   it.each([
     ["empty", "", "it is empty"],
     ["blank", " \n\n ", "it holds no text"],
@@ -142,6 +147,55 @@ it("HTML is cut at its headings, without scripts and navigation", async () => {
     { title: "Peru", text: "A country." },
     { title: "Peru › Capital", text: "Lima." },
   ]);
+});
+
+describe("the charset that a page names", () => {
+  it.each<[string, string, number[]]>([
+    ["gb2312", "北京的秋天", [0xb1, 0xb1, 0xbe, 0xa9, 0xb5, 0xc4, 0xc7, 0xef, 0xcc, 0xec]],
+    ["Shift_JIS", "東京の秋", [0x93, 0x8c, 0x8b, 0x9e, 0x82, 0xcc, 0x8f, 0x48]],
+    [
+      "windows-1251",
+      "Осень в Москве",
+      [0xce, 0xf1, 0xe5, 0xed, 0xfc, 0x20, 0xe2, 0x20, 0xcc, 0xee, 0xf1, 0xea, 0xe2, 0xe5],
+    ],
+    [
+      "ISO-8859-2",
+      "Jesień w Łodzi",
+      [0x4a, 0x65, 0x73, 0x69, 0x65, 0xf1, 0x20, 0x77, 0x20, 0xa3, 0x6f, 0x64, 0x7a, 0x69],
+    ],
+    ["euc-kr", "서울의 가을 똠", [0xbc, 0xad, 0xbf, 0xef, 0xc0, 0xc7, 0x20, 0xb0, 0xa1, 0xc0, 0xbb, 0x20, 0x8c, 0x63]],
+  ])("%s, by meta and by XML declaration", async (charset, text, encoded) => {
+    const page = (start: string): Buffer =>
+      Buffer.concat([Buffer.from(`${start}<body><p>`), Buffer.from(encoded), Buffer.from("</p></body></html>")]);
+    for (const start of [
+      `<html><head><meta charset="${charset}"></head>`,
+      `<html><head><META http-equiv="Content-Type" content="text/html; charset=${charset}"></head>`,
+      `<?xml version="1.0" encoding="${charset}"?>\n<html xmlns="http://www.w3.org/1999/xhtml">`,
+    ])
+      expect(await read(page(start), "html", "page.html")).toEqual([{ title: "page", text }]);
+  });
+});
+
+describe("composed characters, and none that only lay out", () => {
+  const decomposed = "Mu\u0308ller ko\u00adope\u00adriert\u2060 mit \u200eA\u030angstro\u0308m";
+  const text = "Müller kooperiert mit Ångström";
+
+  it.each<[DocumentKind, string]>([
+    ["text", decomposed],
+    ["markdown", decomposed],
+    ["html", `<p>${decomposed}</p>`],
+    ["html", "<p>Mu&#x308;ller ko&shy;ope&shy;riert&NoBreak; mit &lrm;A&#778;ngstro&#776;m</p>"],
+  ])("in %s", async (kind, content) => {
+    expect(await read(content, kind, "a.x")).toEqual([{ title: "a", text }]);
+  });
+
+  it("in titles and headings, and in names that stand for them", async () => {
+    expect(await read("# U\u0308ber &shy;uns\n\nx\n\n## A\u0308mter\n\ny", "markdown")).toEqual([
+      { title: "Über uns", text: "x" },
+      { title: "Über uns › Ämter", text: "y" },
+    ]);
+    expect(await read("x", "text", "docs/u\u0308ber.txt")).toEqual([{ title: "über", text: "x" }]);
+  });
 });
 
 describe("PDF", () => {

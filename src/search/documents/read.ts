@@ -1,7 +1,8 @@
 /** @file One file of any kind as passages. Takes as long as it takes: runs in a worker (`DocumentParser`). */
 import { UserError } from "../../errors.js";
 import type { StoredPassage } from "../../types.js";
-import { decodeText } from "../text/charset.js";
+import { decodePage, decodeText } from "../text/charset.js";
+import { normaliseText } from "../text/normalise.js";
 import { cutText, type ChunkSettings } from "./chunk.js";
 import type { Block } from "./html.js";
 
@@ -35,16 +36,19 @@ const kinds = {
     endings: ["txt", "text", "rst", "org", "adoc", "asciidoc", "tex", "log"],
     open: ofText(async () => (text) => ({ title: "", blocks: [{ level: 0, text }] })),
   },
-  html: { endings: ["html", "htm", "xhtml"], open: ofText(htmlReader) },
+  html: { endings: ["html", "htm", "xhtml"], open: ofText(htmlReader, decodePage) },
   pdf: { endings: ["pdf"], open: async () => (await import("./pdf.js")).readPdf },
 } as const satisfies Readonly<Record<string, Kind>>;
 
 export type DocumentKind = keyof typeof kinds;
 
-function ofText(open: () => Promise<(text: string) => ReadDocument | Promise<ReadDocument>>): Kind["open"] {
+function ofText(
+  open: () => Promise<(text: string) => ReadDocument | Promise<ReadDocument>>,
+  decode: (bytes: Uint8Array) => string = decodeText,
+): Kind["open"] {
   return async () => {
     const read = await open();
-    return (bytes) => read(textOf(bytes));
+    return (bytes) => read(textOf(decode(bytes)));
   };
 }
 
@@ -87,7 +91,8 @@ export async function readDocument(
   settings: ChunkSettings,
 ): Promise<TitledText[]> {
   if (bytes.length === 0) throw new UserError("it is empty");
-  const passages = passagesOf(await (await loadReader(kind))(bytes), nameOf(path), settings);
+  const document = normalised(await (await loadReader(kind))(bytes));
+  const passages = passagesOf(document, normaliseText(nameOf(path)), settings);
   if (passages.length === 0)
     throw new UserError(kind === "pdf" ? "it holds no text (pages that are pictures have none)" : "it holds no text");
   return passages;
@@ -96,6 +101,15 @@ export async function readDocument(
 /** The reader of a kind, with its library. */
 export async function loadReader(kind: DocumentKind): Promise<Reader> {
   return kinds[kind].open();
+}
+
+/** Entities are decoded by now: they may stand for marks and invisible characters. */
+function normalised({ title, blocks, ...origin }: ReadDocument): ReadDocument {
+  return {
+    ...origin,
+    title: normaliseText(title),
+    blocks: blocks.map((block) => ({ ...block, text: normaliseText(block.text) })),
+  };
 }
 
 /** "guides/first-steps.md" → "first-steps". */
@@ -108,8 +122,8 @@ function nameOf(path: string): string {
  * A text file. Line breaks become "\n".
  * @throws UserError for what is no text
  */
-function textOf(bytes: Uint8Array): string {
-  const text = decodeText(bytes).replace(/\r\n?/g, "\n");
+function textOf(decoded: string): string {
+  const text = decoded.replace(/\r\n?/g, "\n");
   // Characters that no text holds: the file is something else, whatever its ending.
   if (text.includes("\0")) throw new UserError("it is not a text file (it holds zero bytes)");
   return text;

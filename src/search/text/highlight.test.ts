@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Analyzer } from "./analyzer.js";
-import { snippet } from "./highlight.js";
+import { highlightMatches, snippet } from "./highlight.js";
 
 const analyzer = new Analyzer({ stemmer: "none", stopWords: [] });
 const query = "aa bb cc";
@@ -40,4 +40,9 @@ it("a snippet holds as many of the query's terms as any stretch of its length (p
 it("a snippet of megabytes of matches is found in one pass", () => {
   // By trying each match against all, this would take hours.
   expect(snippet("aa bb ".repeat(500_000), query, analyzer, 60)).toMatch(/^aa bb .*…$/);
+});
+
+it("a word is painted however the query spells its letters", () => {
+  const paint = (found: string): string => `[${found}]`;
+  expect(highlightMatches("Frau Müller", "mu\u0308l\u00adler", analyzer, { paint })).toBe("Frau [Müller]");
 });

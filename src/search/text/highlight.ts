@@ -2,6 +2,7 @@
 import pc from "picocolors";
 import { printable } from "../../printable.js";
 import type { Analyzer } from "./analyzer.js";
+import { normaliseText } from "./normalise.js";
 
 interface HighlightOptions {
   /** How a matching word is shown; the default is bold yellow where the terminal has colours. */
@@ -19,7 +20,7 @@ export function highlightMatches(
   options: HighlightOptions = {},
 ): string {
   const { paint = (word) => pc.bold(pc.yellow(word)) } = options;
-  const wanted = new Set(analyzer.terms(query));
+  const wanted = new Set(analyzer.terms(normaliseText(query)));
   let shown = "";
   let done = 0;
   for (const { term, start, end } of analyzer.tokens(text)) {
@@ -39,7 +40,7 @@ const longestSearched = 200_000;
  */
 export function snippet(text: string, query: string, analyzer: Analyzer, maxLength: number): string {
   if (text.length <= maxLength) return text;
-  const wanted = new Set(analyzer.terms(query));
+  const wanted = new Set(analyzer.terms(normaliseText(query)));
   const matches = analyzer.tokens(text.slice(0, longestSearched)).filter(({ term }) => wanted.has(term));
   /** How often each term stands in the stretch from one match to another. */
   const inside = new Map<string, number>();

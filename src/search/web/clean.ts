@@ -1,5 +1,6 @@
 /** @file Queries as search services take them, and the snippets they give back, as plain text. */
 import { decodeHTMLStrict } from "entities";
+import { normaliseText } from "../text/normalise.js";
 
 export interface QueryLimits {
   /** Longest query. UTF-16 units. */
@@ -29,9 +30,6 @@ export function wholeCharacters(text: string, end: number): number {
   return end > 1 && /[\ud800-\udbff]/.test(text[end - 1]) ? end - 1 : end;
 }
 
-/** Marks where a word may be divided; a reader sees nothing. */
-const softHyphen = "\u00ad";
-
 /** Tags that services put around matches or take over from pages. Others stay as they are: "a < b" and "vector<int>" are text. */
 const inlineTags =
   /<\/?(?:b|strong|em|i|u|mark|br|wbr|p|span|sub|sup|small|a|div|li|ul|ol|td|tr|h[1-6])(?:\s[^<>]*)?\/?>/gi;
@@ -45,5 +43,5 @@ export function cleanText(text: string): string {
   const plain = text.replace(inlineTags, (tag) =>
     /^<\/?(?:b|strong|em|i|u|mark|wbr|span|sub|sup|small|a)\b/i.test(tag) ? "" : " ",
   );
-  return decodeHTMLStrict(plain).replaceAll(softHyphen, "").replace(/\s+/g, " ").trim();
+  return normaliseText(decodeHTMLStrict(plain)).replace(/\s+/g, " ").trim();
 }

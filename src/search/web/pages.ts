@@ -2,7 +2,8 @@
 import { Gate } from "../../async.js";
 import { Lru } from "../../lru.js";
 import { DocumentParser } from "../documents/parser.js";
-import { decodePage } from "../text/charset.js";
+import { decodePage, decodeText } from "../text/charset.js";
+import { normaliseText } from "../text/normalise.js";
 import { Refused, type ConnectRules } from "./addresses.js";
 import { bestExcerpt } from "./excerpt.js";
 import { fetchPage, type Fetched, type FetchLimits } from "./fetcher.js";
@@ -113,9 +114,11 @@ export class Pages {
       return known;
     }
     const { body, charset, contentType, url } = await this.#fetch(address, signal);
-    const page = decodePage(body, charset);
-    const whole = contentType === "text/plain" ? page : (await this.#parser.htmlToText(page, url, { signal })).text;
-    const text = whole.slice(0, longestText);
+    const whole =
+      contentType === "text/plain"
+        ? decodeText(body, [charset])
+        : (await this.#parser.htmlToText(decodePage(body, charset), url, { signal })).text;
+    const text = normaliseText(whole.slice(0, longestText));
     this.counts.pagesFetched++;
     this.#memory.set(address, text);
     return text;
