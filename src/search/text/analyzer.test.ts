@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
@@ -46,6 +47,18 @@ describe("tokenizer", () => {
       }),
       { numRuns: 3000, seed: 5 },
     );
+  });
+
+  it("equals Lucene 10.6 on texts of many scripts", () => {
+    const lines = readFileSync(new URL("../testdata/lucene-words.tsv", import.meta.url), "utf8")
+      .trimEnd()
+      .split("\n");
+    expect(lines.length).toBeGreaterThan(20);
+    for (const [text, ...words] of lines.map((line) => line.split("\t"))) expect(tokens(text)).toEqual(words);
+  });
+
+  it("leaves symbols out, of which Lucene makes words", () => {
+    expect(tokens("© 2026 Acme™ ★★★ ☐ done ↔ 🦉 👩\u200d🔬 ❤\ufe0f")).toEqual(["2026", "Acme", "done"]);
   });
 
   it("chops tokens at 255 characters, as Lucene does", () => {

@@ -3,8 +3,8 @@
  * (WB4–WB13c), one token per ideograph or hiragana sign, South-East-Asian runs kept whole, tokens longer than 255
  * characters chopped.
  *
- * Departures: emoji are not tokens; character classes come from the running Node's Unicode version, Lucene's from 9.0
- * (so the colon is still a letter-joiner here, as it is there).
+ * Departures: symbols are not tokens (Lucene 10.6 makes one of each emoji and of much that Unicode counts with them: ©, ®, ™, ★, ☐, ↔);
+ * character classes come from the running Node's Unicode version, Lucene's from 9.0 (so the colon is still a letter-joiner here, as it is there).
  */
 
 /** Longest token in UTF-16 units; longer ones are chopped into pieces of this length, as in Lucene. */
@@ -28,12 +28,22 @@ const complex = 10;
 const single = 11;
 const hebrew = 12;
 const doubleQuote = 13;
+/** A mark of a South-East-Asian script: of what it follows, or the beginning of a run. */
+const complexMark = 14;
 
 const tests: readonly (readonly [pattern: RegExp, kind: number])[] = [
   [/[\u200b]/u, other],
+  // What ends sentences and stands for money, numbers and moons in Thai, Myanmar, Khmer.
+  [/[\u0e4f\u0e5a\u0e5b\u104a-\u104f\u17d4-\u17d6\u17d8-\u17db\u17f0-\u17f9\u19e0-\u19ff]/u, other],
+  // Letters to annex 29, whatever else they are.
+  [/[\u02c2-\u02c5\u02d2-\u02d7\u02de-\u02df\u02ed\u02ef-\u02ff\ua720\ua721\ua789\ua78a\uab5b]/u, letter],
+  [
+    /[\u055b\u055c\u055e\u05f3\u3005\u303b\u24b6-\u24e9\u{1f130}-\u{1f149}\u{1f150}-\u{1f169}\u{1f170}-\u{1f189}]/u,
+    letter,
+  ],
   // Marks of South-East-Asian scripts belong to their runs, so these scripts are asked for before the marks.
   [
-    /[\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tai_Le}\p{Script=New_Tai_Lue}\p{Script=Tai_Tham}\p{Script=Tai_Viet}]/u,
+    /[\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tai_Le}\p{Script=New_Tai_Lue}\p{Script=Tai_Tham}\p{Script=Tai_Viet}\p{Script=Ahom}]/u,
     complex,
   ],
   [/[\p{M}\p{Cf}\uff9e\uff9f]/u, extend],
@@ -41,12 +51,12 @@ const tests: readonly (readonly [pattern: RegExp, kind: number])[] = [
   [/[\p{Script=Katakana}\u30fc\uff70\u3031-\u3035\u309b\u309c\u30a0]/u, katakana],
   [/[\p{Nd}\u066b]/u, digit],
   [/[\p{Pc}\u202f]/u, underscore],
-  [/[:\u00b7\u0387\u055f\u05f4\u2027\ufe13\ufe55\uff1a]/u, midLetter],
+  [/[:\u00b7\u0387\u05f4\u2027\ufe13\ufe55\uff1a]/u, midLetter],
   [/[.'\u2018\u2019\u2024\ufe52\uff07\uff0e]/u, midBoth],
   [/[,;\u037e\u0589\u060c\u060d\u066c\u07f8\u2044\ufe10\ufe14\ufe50\ufe54\uff0c\uff1b]/u, midNumber],
   [/"/u, doubleQuote],
   [/[\p{Script=Hebrew}]/u, hebrew],
-  [/[\p{L}\p{Nl}\u24b6-\u24e9\u05f3]/u, letter],
+  [/[\p{L}\p{Nl}]/u, letter],
 ];
 
 const hebrewLetter = /\p{L}/u;
@@ -65,9 +75,13 @@ function classify(codePoint: number): number {
   const kind = tests.find(([pattern]) => pattern.test(character))?.[1] ?? other;
   // Hebrew points and punctuation are not letters.
   if (kind === hebrew && !hebrewLetter.test(character)) return other;
-  // Complex scripts have their own digits, which are digits first.
-  if (kind === complex && /\p{Nd}/u.test(character)) return digit;
-  return kind;
+  return kind === complex ? kindOfComplex(character) : kind;
+}
+
+/** South-East-Asian scripts have digits of their own, which are digits first. */
+function kindOfComplex(character: string): number {
+  if (/\p{Nd}/u.test(character)) return digit;
+  return /\p{M}/u.test(character) ? complexMark : complex;
 }
 
 /**
@@ -84,7 +98,7 @@ export function forEachToken(text: string, visit: (start: number, end: number) =
       const end = endOfWord(text, next, kind);
       if (kind !== underscore || hasWord(text, at, end)) chop(at, end, visit);
       at = end;
-    } else if (kind === complex) {
+    } else if (kind === complex || kind === complexMark) {
       const end = endOfRun(text, next);
       chop(at, end, visit);
       at = end;
@@ -161,7 +175,9 @@ function bridges(previous: number, current: number, next: number): boolean {
 function skipExtend(text: string, at: number): number {
   while (at < text.length) {
     const codePoint = text.codePointAt(at) as number;
-    if (codePoint < 0x80 || classOf(codePoint) !== extend) return at;
+    if (codePoint < 0x80) return at;
+    const kind = classOf(codePoint);
+    if (kind !== extend && kind !== complexMark) return at;
     at += codePoint > 0xffff ? 2 : 1;
   }
   return at;
@@ -169,7 +185,11 @@ function skipExtend(text: string, at: number): number {
 
 function endOfRun(text: string, at: number): number {
   let end = skipExtend(text, at);
-  while (end < text.length && classOf(text.codePointAt(end) as number) === complex) end = skipExtend(text, end + 1);
+  while (end < text.length) {
+    const codePoint = text.codePointAt(end) as number;
+    if (classOf(codePoint) !== complex) break;
+    end = skipExtend(text, end + (codePoint > 0xffff ? 2 : 1));
+  }
   return end;
 }
 
