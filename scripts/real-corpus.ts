@@ -2,7 +2,7 @@
  * @file Real documentation as a user has it: fetched, indexed and searched through the command line. `npm run real-corpus` prints a section of
  * docs/results/real-corpus.md, and `--write` puts it there. `--commit` measures another commit with the same documents, questions and tokenizer.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,6 +16,8 @@ import { readLines } from "../src/files/lines.js";
 import { documentsIn, fetchPackages, packages } from "./real-corpus/fetch.js";
 import { parseQuestions, PassageCounts, rankOfHit, type Question } from "./real-corpus/measure.js";
 import { section, withSection, type Asked } from "./real-corpus/page.js";
+import { learn } from "./real-corpus/learn.js";
+import { SleuthCommand } from "./real-corpus/sleuth-command.js";
 import type { StoredPassage } from "../src/types.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -39,13 +41,16 @@ interface Options {
   commit?: string;
   fetch?: true;
   write?: true;
+  learn?: true;
+  small?: true;
   jobs: number;
 }
 
-async function main({ commit, fetch, write, jobs }: Options): Promise<void> {
+async function main({ commit, fetch, write, jobs, learn: learns, small }: Options): Promise<void> {
   const fetched = fetchPackages(cache, note);
   note(`${fetched.length} packages are in ${documentsIn(cache)}`);
   if (fetch === true) return;
+  if (learns === true) return learnFromDocuments({ small });
   const questions = parseQuestions(readFileSync(questionFile, "utf8"), questionFile);
   requireEvidence(questions);
   const folder = commit === undefined ? root : await checkout(commit, note);
@@ -75,34 +80,21 @@ async function main({ commit, fetch, write, jobs }: Options): Promise<void> {
   note(`wrote ${pageFile}`);
 }
 
-/** The command line of a checkout. */
-class SleuthCommand {
-  readonly #program: string;
-
-  constructor(program: string) {
-    this.#program = program;
-  }
-
-  /** Runs a verb and returns its JSON. `isShown`: what it says to people is shown. */
-  async run(words: readonly string[], { isShown = false, signal }: { isShown?: boolean; signal?: AbortSignal } = {}) {
-    const child = spawn(process.execPath, [this.#program, ...words, "--json"], {
-      stdio: ["ignore", "pipe", isShown ? "inherit" : "pipe"],
-      signal,
-    });
-    const said: Buffer[] = [];
-    const complaint: Buffer[] = [];
-    child.stdout?.on("data", (chunk: Buffer) => said.push(chunk));
-    child.stderr?.on("data", (chunk: Buffer) => complaint.push(chunk));
-    const status = await new Promise<number | null>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", resolve);
-    });
-    if (status !== 0)
-      throw new UserError(
-        `sleuth ${words.join(" ")} ended with ${status}.\n${Buffer.concat(complaint).toString().trim()}`,
-      );
-    return JSON.parse(Buffer.concat(said).toString()) as unknown;
-  }
+/** From the documents to a trained model, and the page about it. */
+async function learnFromDocuments({ small }: Pick<Options, "small">): Promise<void> {
+  if (smollm2IsAbsent) throw new UserError("SmolLM2 is not there. npm run fixtures:smollm2 fetches it.");
+  const text = await learn({
+    cache,
+    documents: documentsIn(cache),
+    commit: commitOf(),
+    program: join(root, "bin", "sleuth.js"),
+    note,
+    small,
+  });
+  process.stdout.write(text);
+  if (small) return note("Nothing was written: these are the stages in small.");
+  writeFileSync(pageFile, withSection(existsSync(pageFile) ? readFileSync(pageFile, "utf8") : "", text));
+  note(`wrote ${pageFile}`);
 }
 
 function git(...words: string[]): string {
@@ -169,6 +161,11 @@ const program = new Command("real-corpus")
     "--commit <commit>",
     "measure another commit, which is checked out and built in .cache/self (default: this tree)",
   )
+  .option(
+    "--learn",
+    "go from the documents to a trained model (index, questions, collect, sft, train, eval) in .cache/real-corpus/learn, and write its section; a stage that is done is not done again",
+  )
+  .option("--small", "with --learn: every stage in small, in .cache/real-corpus/learn-small, to see that each works")
   .option("--fetch", "fetch the documents and measure nothing")
   .option("--write", "write the section into docs/results/real-corpus.md; otherwise it is only printed")
   .option("--jobs <number>", "searches at a time", Number, 2)
@@ -177,7 +174,8 @@ const program = new Command("real-corpus")
     "\nExamples:\n" +
       "  $ npm run real-corpus\n      this tree; prints a section\n" +
       "  $ npm run real-corpus -- --write\n      the same, into docs/results/real-corpus.md\n" +
-      "  $ npm run real-corpus -- --commit 4b63c99 --write\n      an earlier commit, with the same documents and questions\n",
+      "  $ npm run real-corpus -- --commit 4b63c99 --write\n      an earlier commit, with the same documents and questions\n" +
+      "  $ npm run real-corpus -- --learn\n      the whole path to a trained model, about an hour on two cores; goes on where it was stopped\n",
   )
   .action(async (options: Options) => {
     mkdirSync(cache, { recursive: true });

@@ -7,73 +7,16 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { evaluationMarkdown } from "../src/eval/table.js";
 import { UserError } from "../src/errors.js";
-import { renderTrace, type TraceRecord } from "../src/rollout/trace.js";
-import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "../src/train/report/gain.js";
+import { attemptPairs, exactMatchOf, pairedGain } from "../src/train/report/gain.js";
 import { readMetrics } from "../src/train/metrics-file.js";
-import type { MetricLine } from "../src/train/metrics.js";
 import { readResult, type TrainResult } from "../src/train/result.js";
 import { readRunConfig, readStarts } from "../src/train/run-folder.js";
 import type { SftResult } from "../src/train/sft/sft.js";
+import { chosenTranscripts, metricHeading, metricRows, number, signed, stepsPerRow, transcript } from "./run-page.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const output = join(root, "docs", "results");
 const [run, warmUp] = [join(root, "runs", "smollm2"), join(root, "runs", "smollm2-sft2")];
-
-const number = (value: number | null | undefined, digits = 2): string => (value == null ? "–" : value.toFixed(digits));
-const signed = (value: number): string => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
-
-/** Averages over so many steps a row: single steps of eight questions are noisy. */
-const stepsPerRow = 5;
-
-function metricRows(lines: readonly MetricLine[]): string[] {
-  const steps = lines.filter(({ step }) => step > 0);
-  const rows: string[] = [];
-  for (let start = 0; start < steps.length; start += stepsPerRow) {
-    const part = steps.slice(start, start + stepsPerRow);
-    const mean = (name: keyof MetricLine): number | undefined => {
-      const values = part.flatMap((line) => (typeof line[name] === "number" ? [line[name]] : []));
-      return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
-    };
-    const validation = part.map((line) => line["em/validation"]).find((value) => value !== undefined);
-    const columns = [
-      `${part[0].step}–${part[part.length - 1].step}`,
-      number(mean("reward/mean"), 3),
-      number(mean("searches/perQuestion")),
-      number(mean("groups/zeroVariance")),
-      number(mean("gradNorm"), 3),
-      number(mean("tokens/total"), 0),
-      number(mean("time/rollout"), 1),
-      number(mean("time/train"), 1),
-      number(validation),
-    ];
-    rows.push(`| ${columns.join(" | ")} |`);
-  }
-  return rows;
-}
-
-/** Five attempts after training: what changed for the better and for the worse, what stayed right and what stayed wrong. */
-function chosenTranscripts(pairs: readonly AttemptPair[]): { title: string; record: TraceRecord }[] {
-  const kinds: [string, (before: number, after: number) => boolean, number][] = [
-    ["wrong before, right after", (before, after) => before < after, 2],
-    ["right before and after", (before, after) => before === 1 && after === 1, 1],
-    ["wrong before and after", (before, after) => before === 0 && after === 0, 1],
-    ["right before, wrong after", (before, after) => before > after, 1],
-  ];
-  const chosen = kinds.flatMap(([title, fits, count]) =>
-    pairs
-      .filter(({ before, after }) => fits(exactMatchOf(before), exactMatchOf(after)))
-      .sort((a, b) => (b.after.question?.hops ?? 0) - (a.after.question?.hops ?? 0))
-      .slice(0, count)
-      .map(({ after }) => ({ title, record: after })),
-  );
-  const spare = pairs.filter(({ after }) => !chosen.some(({ record }) => record === after)).map(({ after }) => after);
-  for (const record of spare.slice(0, Math.max(0, 5 - chosen.length))) chosen.push({ title: "one more", record });
-  return chosen.slice(0, 5);
-}
-
-function transcript({ title, record }: { title: string; record: TraceRecord }): string {
-  return `**${title}** (${record.question?.hops ?? "?"} hop${record.question?.hops === 1 ? "" : "s"})\n\n\`\`\`\n${renderTrace(record, { colors: false })}\n\`\`\`\n`;
-}
 
 async function page(): Promise<string> {
   const result = await readResult<TrainResult>(run);
@@ -125,8 +68,7 @@ chosen on validation countries${result.steps < config.train.steps ? `; the run w
 Means of ${stepsPerRow} steps: reward of the attempts (temperature 1), searches per question, share of groups without variance, gradient norm, tokens per attempt, seconds of rollout and of training,
 greedy exact match on ${config.train.evalSize} validation questions where it was measured.
 
-| steps | reward | searches | zero variance | gradient norm | tokens | rollout s | training s | validation |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+${metricHeading}
 ${metricRows(metrics).join("\n")}
 
 ## Five transcripts

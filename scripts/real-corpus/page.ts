@@ -104,7 +104,7 @@ function missRow({ question, rank, isAnswerable, first }: Asked): string {
 
 /** The page with this section in it: in place of an earlier one of the same commit, else last. */
 export function withSection(page: string, added: string): string {
-  const sections = page.split(/^(?=## At )/m).slice(1);
+  const sections = page.split(/^(?=## )/m).slice(1);
   const heading = (text: string): string => text.split("\n", 1)[0];
   const place = sections.findIndex((text) => heading(text) === heading(added));
   if (place < 0) sections.push(added);

@@ -1,5 +1,8 @@
-/** @file Cloze questions: a gap in a sentence, filled with what stands between the same words in a passage. */
-import type { Reading } from "./extract.js";
+/**
+ * @file Questions that quote the words around their answer: a gap in a sentence, or a description whose term is asked for. The quoted words are looked for in
+ * the passages, and the answer is what stands between or before them.
+ */
+import { plainLine, trimmed, type Reading, type ReadPassage } from "./reading.js";
 
 /** A gap and the words on either side of it. */
 interface Blank {
@@ -8,18 +11,40 @@ interface Blank {
 }
 
 const gap = /_{2,}|\[(?:blank|gap|\.{3}|…)\]|(?<=\s)(?:\.{3,}|…)(?=[\s.,;?!])/i;
-/** Most words of a filled gap, and words beside it that are compared. */
-const most = { filled: 10, beside: 8 };
+/** Most words of a filled gap, words beside it that are compared, and words of a term. */
+const most = { filled: 10, beside: 8, term: 8 };
+/** Least share of the words beside an answer that have to agree. */
+const leastFit = 0.4;
 
 /** The gap of a question: of its quoted part, where one holds it. Null for a question without a gap. */
 export function blankOf(question: string): Blank | null {
   const quoted = [...question.matchAll(/["“«](.*?)["”»](?=[\s.?!,]|$)/gs)]
     .map(([, inner]) => inner)
     .find((inner) => gap.test(inner));
-  const text = quoted ?? question.slice(question.search(/(?<=:\s)(?=.*?(?:_{2,}|\[|\.{3}|…))/s) + 1 || 0);
+  const text = quoted ?? question.slice(Math.max(0, question.search(/(?<=:\s)(?=.*?(?:_{2,}|\[|\.{3}|…))/s)));
   const found = gap.exec(text);
   if (found === null) return null;
   return { before: text.slice(0, found.index), after: text.slice(found.index + found[0].length) };
+}
+
+/** The quoted description of a question that asks what is described; null for others. */
+export function descriptionOf(question: string): string | null {
+  return /\b(?:described|defined|explained)\b.*?["“«](.{12,}?)["”»]\s*\??\s*$/is.exec(question)?.[1] ?? null;
+}
+
+/** The predicate of a question for a subject: "What is an anonymous function that …?" → `is an anonymous function that …`. Null for others. */
+function predicateOf(question: string): string | null {
+  return /^what (?=(?:is|are) (?:an?|the) (?:\S+ ){3})(.*?)\??$/is.exec(question.trim())?.[1] ?? null;
+}
+
+/** What stands where the question has its gap, or before what it quotes; null where no passage has the quoted words. */
+export function readQuoted(question: string, passages: readonly ReadPassage[]): Reading | null {
+  const blank = blankOf(question);
+  if (blank !== null) return fillBlank(blank, passages);
+  const description = descriptionOf(question);
+  const [quoted, noun] =
+    description === null ? [predicateOf(question), ""] : [description, /^which (\w+)/i.exec(question)?.[1] ?? ""];
+  return quoted === null ? null : readTerm(quoted, noun, passages);
 }
 
 interface Word {
@@ -36,8 +61,14 @@ function wordsOf(text: string): Word[] {
   });
 }
 
-/** What stands in the gap in the passage that fits best; null where none has the words beside it. */
-export function fillBlank(blank: Blank, passages: readonly { title: string; text: string }[]): Reading | null {
+interface Span {
+  start: number;
+  end: number;
+  fit: number;
+  score: number;
+}
+
+function fillBlank(blank: Blank, passages: readonly ReadPassage[]): Reading | null {
   const [before, after] = [wordsOf(blank.before), wordsOf(blank.after)].map((words) => words.map(({ plain }) => plain));
   const left = before.slice(-most.beside).reverse();
   const right = after.slice(0, most.beside);
@@ -46,23 +77,10 @@ export function fillBlank(blank: Blank, passages: readonly { title: string; text
     for (const source of [text, title]) {
       const found = bestSpan(wordsOf(source), left, right);
       if (found === null || found.score <= (best?.score ?? 0)) continue;
-      const answer = source.slice(found.start, found.end);
-      best = {
-        answer: trimmedGap(answer),
-        sentence: around(source, found),
-        document: at + 1,
-        fit: found.fit,
-        score: found.score,
-      };
+      const { fit, score } = found;
+      best = { ...reading(source, found), document: at + 1, fit, score };
     }
-  return best === null || best.answer === "" ? null : best;
-}
-
-interface Span {
-  start: number;
-  end: number;
-  fit: number;
-  score: number;
+  return best === null || best.answer === "" || best.fit < leastFit ? null : best;
 }
 
 /** @param left the words before the gap, the nearest first */
@@ -89,17 +107,61 @@ function matching(wanted: readonly string[], at: (place: number) => string | und
   return first < 0 ? wanted.length : first;
 }
 
-/** What is shown of the sentence: from its beginning to its end, as far as they are near. */
-function around(text: string, { start, end }: Span): string {
+function reading(source: string, { start, end }: Pick<Span, "start" | "end">): Pick<Reading, "answer" | "sentence"> {
   const before =
-    text
+    source
       .slice(0, start)
       .split(/(?<=[.!?])\s+|\n\s*\n/)
       .at(-1) ?? "";
-  const after = text.slice(end).split(/(?<=[.!?])(?=\s)|\n\s*\n/)[0];
-  return (before + text.slice(start, end) + after).replace(/\s+/g, " ").trim();
+  const after = source.slice(end).split(/(?<=[.!?])(?=\s)|\n\s*\n/)[0];
+  const answer = trimmed(source.slice(start, end));
+  return { answer, sentence: plainLine(before + source.slice(start, end) + after) };
 }
 
-function trimmedGap(span: string): string {
-  return span.replace(/\s+/g, " ").replace(/^["'`“”‘’(*]+|["'`“”‘’*,;:.!?¶]+$/gu, "");
+/** The term that stands before a description: in its line, or in the line above it. */
+function readTerm(quoted: string, noun: string, passages: readonly ReadPassage[]): Reading | null {
+  const wanted = wordsOf(quoted).map(({ plain }) => plain);
+  const compared = wanted.slice(0, 2 * most.beside);
+  let best: Reading | null = null;
+  for (const [at, { title, text }] of passages.entries()) {
+    const words = wordsOf(text);
+    for (const [from, { start }] of words.entries()) {
+      const fit = matching(compared, (place) => words[from + place]?.plain) / compared.length;
+      if (fit < leastFit || fit <= (best?.fit ?? 0)) continue;
+      const head = unitBefore(text.slice(0, start)) || title.split(" › ").at(-1) || "";
+      const answer = nameIn(head, noun);
+      if (answer === "" || answer.split(" ").length > most.term) continue;
+      const rest = text.slice(start).split(/(?<=[.!?])\s/)[0];
+      const joint = /^(?:is|are)\b/.test(quoted) ? " " : ": ";
+      best = { answer, sentence: plainLine(`${answer}${joint}${rest}`), document: at + 1, fit };
+    }
+  }
+  return best;
+}
+
+/** The line or the part of a sentence that ends where a text ends. */
+function unitBefore(text: string): string {
+  const before = text.replace(/(?:[\s:|–—*`-]|\b(?:the|an?)\b)+$/i, "");
+  return (
+    before
+      .split(/\n|(?<=[.!?])\s+/)
+      .at(-1)
+      ?.trim() ?? ""
+  );
+}
+
+/** The name in a line that stands above or before a description: without signs of lists and markup, arguments and types. */
+function nameIn(line: string, noun: string): string {
+  const bare = plainLine(line)
+    .split(" | ")[0]
+    .replace(
+      /^(?:[-*+•]\s+|\.\.\s+[\w:]+::\s*|(?:class|classmethod|staticmethod|async|method|function|exception|property|attribute|data|type)\s+)+/i,
+      "",
+    )
+    .replace(/^(?:the|an?)\s+/i, "");
+  if (/^-/.test(bare) || noun === "option") {
+    const names = bare.split(/,\s+|\s+or\s+|\s*\|\s*/).flatMap((one) => /^-{1,2}(?:\[no-\])?[\w-]+/.exec(one) ?? []);
+    if (names.length > 0) return names.sort((a, b) => b.length - a.length)[0].replace("[no-]", "");
+  }
+  return trimmed(bare.replace(/(?:(?<=\w)[([<{=]|\s[([<{=]).*$/, "").replace(/:+$/, ""));
 }

@@ -4,23 +4,9 @@
  * number or the words of a gap.
  */
 import { Analyzer } from "../../search/text/analyzer.js";
-import { blankOf, fillBlank } from "./cloze.js";
-
-interface ReadPassage {
-  title: string;
-  text: string;
-}
-
-/** What was read. */
-export interface Reading {
-  answer: string;
-  /** The sentence that holds it, in one line. */
-  sentence: string;
-  /** Place of the passage, from 1. */
-  document: number;
-  /** Share of the question's words, the rarer the weightier, that the sentence has; of a gap, of the words beside it. In [0, 1]. */
-  fit: number;
-}
+import { blankOf, descriptionOf, readQuoted } from "./cloze.js";
+import { readFact } from "./facts.js";
+import { plainLine, trimmed, type Reading, type ReadPassage } from "./reading.js";
 
 interface Sentence {
   text: string;
@@ -32,24 +18,29 @@ interface Sentence {
 const analyzer = new Analyzer();
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 
-/** The best reading; null where the passages have no sentence with a word of the question, or no span of a fitting kind. */
+/**
+ * The best reading: of the words that the question quotes, of the fact that it asks for, else of the sentence that has most of its words. Null where nothing
+ * of a fitting kind stands in the passages.
+ */
 export function readAnswer(question: string, passages: readonly ReadPassage[]): Reading | null {
+  const exact = readQuoted(question, passages) ?? readFact(question, passages);
+  if (exact !== null) return exact;
   const blank = blankOf(question);
-  const filled = blank === null ? null : fillBlank(blank, passages);
-  if (filled !== null && filled.fit >= 0.5) return filled;
+  const wanted = blank === null ? (descriptionOf(question) ?? question) : `${blank.before} ${blank.after}`;
   const sentences = passages.flatMap(({ title, text }, index) => sentencesOf(title, text, index + 1));
-  const ranked = rankSentences(blank === null ? question : `${blank.before} ${blank.after}`, sentences);
-  for (const { sentence, fit } of ranked.slice(0, 3)) {
+  for (const { sentence, fit } of rankSentences(wanted, sentences).slice(0, 3)) {
     const answer = spanOf(question, sentence);
-    if (answer !== null) return { answer, sentence: withHead(sentence, answer), document: sentence.document, fit };
+    // Nothing was quoted that was found, or nothing was quoted: the answer is less sure.
+    if (answer !== null)
+      return { answer, sentence: withHead(sentence, answer), document: sentence.document, fit: fit / 2 };
   }
-  return filled;
+  return null;
 }
 
 /** The sentence in one line; with the line above it where the answer is that one. */
 function withHead({ text, head }: Sentence, answer: string): string {
-  const line = oneLine(text);
-  return line.includes(answer) || head === "" ? line : `${oneLine(head)}: ${line}`;
+  const line = plainLine(text);
+  return line.includes(answer) || head === "" ? line : `${plainLine(head)}: ${line}`;
 }
 
 /** Sentences and lines, each with the short line above it. */
@@ -66,7 +57,7 @@ function sentencesOf(title: string, text: string, document: number): Sentence[] 
     const [, ...rest] = line.split("\n");
     // A term and its definition without an empty line between them.
     if (rest.length > 0 && isHead(first))
-      sentences.push({ text: oneLine(rest.join("\n")), document, head: first.trim() });
+      sentences.push({ text: plainLine(rest.join("\n")), document, head: first.trim() });
   }
   return sentences;
 }
@@ -113,7 +104,7 @@ const questionWords = new Set(
 
 /** The span that the question asks for. */
 function spanOf(question: string, { text, head }: Sentence): string | null {
-  const line = oneLine(text);
+  const line = plainLine(text);
   for (const [asks, find] of kinds) {
     if (!asks.test(question)) continue;
     const found = find(line, { question, head });
@@ -137,7 +128,6 @@ const code =
 
 /** Kinds of questions in the order in which they are tried, each with what finds its span in a sentence. */
 const kinds: readonly (readonly [RegExp, Find])[] = [
-  [/stands? for|short for|abbreviat/i, (sentence, { question }) => expansion(sentence, question)],
   [
     /\bwhen\b|what (?:day|date|year)|which (?:day|date|year)|since when/i,
     (sentence) =>
@@ -161,7 +151,7 @@ const kinds: readonly (readonly [RegExp, Find])[] = [
   ],
   [
     /how (?:many|much|large|big|wide|often|old|far)|which (?:number|port|version)|what (?:number|port|version)/i,
-    (sentence) => matchOf(sentence, new RegExp(`\\b\\d[\\d,.]*\\d|\\b\\d\\b|\\b(?:${numberWords})\\b`, "i")),
+    (sentence, { question }) => numberIn(sentence, question),
   ],
   [
     /^who|by whom/i,
@@ -182,21 +172,16 @@ function matchOf(text: string, pattern: RegExp): string | null {
   return pattern.exec(text)?.[0] ?? null;
 }
 
-function outside(question: string, candidates: readonly string[]): string | null {
-  return candidates.find((candidate) => !isIn(question, candidate)) ?? null;
+/** A number, before the thing that is counted where the question names it. */
+function numberIn(sentence: string, question: string): string | null {
+  const number = `(?:\\d[\\d,.]*\\d|\\d|\\b(?:${numberWords})\\b)`;
+  const [, counted] = /how many (\p{L}+)/iu.exec(question) ?? [];
+  const before = counted === undefined ? "" : `(?=(?:\\s+\\S+){0,2}?\\s+${counted})`;
+  return matchOf(sentence, new RegExp(number + before, "iu")) ?? matchOf(sentence, new RegExp(number, "iu"));
 }
 
-/** What an abbreviation of the question stands for. */
-function expansion(sentence: string, question: string): string | null {
-  const short = /\b[A-Z][A-Za-z]*[A-Z][A-Za-z]*\b/.exec(question)?.[0];
-  if (short === undefined) return null;
-  const letters = [...short].map((letter) => `${letter}[\\p{Ll}]*`).join("[\\s-]+(?:(?:and|of|the|for)\\s+)?");
-  const spelled = new RegExp(letters, "iu").exec(sentence)?.[0];
-  return (
-    spelled ??
-    new RegExp(`${short}\\b\\W*(?:stands for|is short for|means)?\\s*([^.;,()]{3,80})`).exec(sentence)?.[1].trim() ??
-    null
-  );
+function outside(question: string, candidates: readonly string[]): string | null {
+  return candidates.find((candidate) => !isIn(question, candidate)) ?? null;
 }
 
 /** What the sentence says that the thing asked for is. */
@@ -221,14 +206,4 @@ function termOf(sentence: string, { question, head }: { question: string; head: 
     .flatMap((word) => (word === undefined ? [] : [trimmed(word)]))
     .filter((word) => word.length > 1 && word.split(" ").length <= 8);
   return outside(question, candidates);
-}
-
-/** Without what stands around a span in running text. */
-export function trimmed(span: string): string {
-  const bare = oneLine(span).replace(/^[\s"'`“”‘’([*]+|[\s"'`“”‘’\])*,;:.!?¶]+$/gu, "");
-  return span.includes("()") && !bare.endsWith(")") && bare.endsWith("(") ? `${bare})` : bare;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

@@ -7,7 +7,8 @@ import { scriptedPolicy } from "../../policy/scripted.js";
 import type { Protocol, TagPair } from "../../prompts/protocol.js";
 import { Random } from "../../random.js";
 import type { Tokenizer } from "../../types.js";
-import { readAnswer, type Reading } from "./extract.js";
+import { readAnswer } from "./extract.js";
+import type { Reading } from "./reading.js";
 import { closingThought, furtherThought, openingThought, queryOf } from "./thoughts.js";
 
 interface SearcherOptions {

@@ -2,13 +2,13 @@
 import type { Random } from "../../random.js";
 import { luceneStopWords } from "../../search/text/analyzer.js";
 import { blankOf } from "./cloze.js";
-import type { Reading } from "./extract.js";
+import type { Reading } from "./reading.js";
 
 /** Most words of a query, of the topic that a thought names, and on either side of the answer in a quotation. */
 const most = { query: 12, rare: 5, topic: 4, beside: 6, quotation: 140 };
 
 const askingWords = new Set(
-  "what which who whom whose when where why how do does did can could must should would i my me we our you your so that's has have had been being am about out one word words term called name named mean means stand stands missing fill blank gap sentence complete following".split(
+  "what which who whom whose when where why how do does did can could must should would i my me we our you your so that's has have had been being am about out one word words term called name named mean means stand stands missing fill blank gap sentence complete following described like default added version".split(
     " ",
   ),
 );
