@@ -19,6 +19,7 @@ import { addVerb, type Verb, type VerbHost } from "./verb.js";
 import { indexVerb } from "./index/corpus.js";
 import { pretrainVerb } from "./pretrain.js";
 import { pullVerb } from "./pull.js";
+import { questionsMakeVerb } from "./questions-make.js";
 import { rescoreVerb } from "./rescore.js";
 import { searchVerb } from "./search.js";
 import { sftVerb } from "./sft.js";
@@ -38,6 +39,7 @@ const verbs: readonly Verb[] = [
   searchVerb,
   benchVerb,
 ];
+const questionVerbs: readonly Verb[] = [questionsMakeVerb];
 const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
 /** Runs a command line of this process and sets its exit status. */
@@ -89,6 +91,11 @@ function buildProgram(host: VerbHost): Command {
     })
     .addHelpText("after", "\nStart with: sleuth demo (a few minutes). Each verb has its own --help with examples.");
   for (const verb of verbs) addVerb(program, verb, host);
+  const questions = program
+    .command("questions")
+    .summary("make questions of documents")
+    .description("Makes questions of documents, and strikes bad ones.");
+  for (const verb of questionVerbs) addVerb(questions, verb, host);
   const serve = program.command("serve").summary("start a server").description("Starts a server.");
   for (const verb of serverVerbs) addVerb(serve, verb, host);
   return program;

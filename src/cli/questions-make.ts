@@ -1,0 +1,141 @@
+/** @file `sleuth questions make`: questions from the passages of an index. */
+import { UserError } from "../errors.js";
+import { printable, shellWord } from "../printable.js";
+import { openEngine } from "../search/open.js";
+import type { SearchEngine } from "../search/engine.js";
+import { prepareFolder, readStruck, writeFolder } from "../synthesis/questions/folder.js";
+import { rejections, type Rejection } from "../synthesis/questions/checks.js";
+import { makeClozeQuestions, type Made, type Passages } from "../synthesis/questions/make.js";
+import { addEngineOptions, engineSettings } from "./engine-options.js";
+import { withInterrupt } from "./interrupt.js";
+import { integer } from "./run-options.js";
+import { printNext } from "./run-result.js";
+import { withEngine } from "./search-engines.js";
+import { count, duration, plural, table } from "./terminal/format.js";
+import { ProgressBar } from "./terminal/progress-bar.js";
+import type { Terminal } from "./terminal/terminal.js";
+import type { Verb, VerbAnswer } from "./verb.js";
+
+interface Options {
+  out: string;
+  count: number;
+  perDocument: number;
+  top: number;
+  questionSeed: number;
+  show: number;
+}
+
+export const questionsMakeVerb: Verb = {
+  name: "make",
+  summary: "make questions of the passages of an index",
+  description:
+    "Makes questions with short answers of the passages of an index, and keeps those whose answer stands in the passage and not in the question, whose passage the engine finds by the question, and that are no near-duplicates; each with its evidence. The folder has train.jsonl, validation.jsonl and test.jsonl, divided by document: what is held out was in no form trained on. " +
+    "Without a language model the questions are made by rules, of definitions, defaults, tables, abbreviations and sentences with a gap. They are weak: they ask for what stands in one place in nearly its words. The rules know English.",
+  examples: [
+    ["sleuth questions make --index index --out questions", "by rules, without a language model"],
+    ["sleuth questions make --index index --count 500 --per-document 4 --out questions", "fewer, of more documents"],
+    ["sleuth questions review questions", "strike bad ones, in a browser"],
+    ["sleuth search --questions questions --index index", "what the index finds of their answers"],
+  ],
+  required: ["out"],
+  configure: (command) => {
+    command
+      .option("--out <folder>", "write the questions here")
+      .option("--count <number>", "most questions", integer(1), 2000)
+      .option("--per-document <number>", "most questions of a document", integer(1), 12)
+      .option("-k, --top <number>", "the passage must be among so many that the question finds", integer(1), 3)
+      .option("--question-seed <number>", "of what is chosen, and of the division", integer(0), 0)
+      .option("--show <number>", "questions to show of each kind", integer(0), 1);
+    addEngineOptions(command);
+  },
+  async run(terminal, given) {
+    const options = given as unknown as Options;
+    const settings = await withEngine(engineSettings(given));
+    if (settings.index === undefined)
+      throw new UserError("Questions are made of the passages of an index: name it with --index FOLDER.");
+    await prepareFolder(options.out);
+    const started = performance.now();
+    let passages: Passages | undefined;
+    const engine = await openEngine(
+      { ...settings, topK: options.top },
+      { onPassages: (source) => (passages ??= source) },
+    );
+    try {
+      if (passages === undefined)
+        throw new UserError(`The engine ${engine.name} cannot list its passages. Use an index of bm25 or dense.`);
+      const made = await make(terminal, options, engine, passages);
+      const seconds = (performance.now() - started) / 1000;
+      const { count: most, perDocument, top, questionSeed: seed } = options;
+      const asked = { index: settings.index, engine: engine.name, count: most, perDocument, top, seed };
+      await writeFolder(options.out, made.parts, { by: "rules", asked, report: made.report });
+      return report(terminal, options, settings.index, made, seconds);
+    } finally {
+      await engine.close();
+    }
+  },
+};
+
+const labels = { reading: "Reading", finding: "Finding questions", checking: "Checking" };
+
+async function make(terminal: Terminal, options: Options, engine: SearchEngine, passages: Passages): Promise<Made> {
+  const struck = new Set((await readStruck(options.out)).map(({ id }) => id));
+  let progress: { phase: string; bar: ProgressBar } | undefined;
+  try {
+    return await withInterrupt(terminal, "Stopping; nothing is written.", (signal) =>
+      makeClozeQuestions({
+        ...{ engine, passages, struck, signal },
+        ...{ count: options.count, perDocument: options.perDocument, k: options.top, seed: options.questionSeed },
+        onProgress: (phase, done, total) => {
+          if (progress?.phase !== phase) {
+            progress?.bar.stop();
+            const unit = phase === "checking" ? "questions" : "passages";
+            progress = { phase, bar: new ProgressBar(terminal, { label: labels[phase], total, unit }) };
+          }
+          progress.bar.update(done);
+        },
+      }),
+    );
+  } finally {
+    progress?.bar.stop();
+  }
+}
+
+function report(
+  terminal: Terminal,
+  { out, show }: Options,
+  index: string,
+  { parts, report: told }: Made,
+  seconds: number,
+): VerbAnswer {
+  const { train, validation, test } = parts;
+  terminal.print(
+    `${plural(told.kept, "question")} of ${plural(told.documents, "document")} → ${printable(out)}, ${duration(seconds * 1000)}`,
+  );
+  terminal.print(
+    `  ${count(train.length)} to train on, ${count(validation.length)} for validation, ${count(test.length)} for test; documents that repeat each other are on one side (${count(told.groups)} groups)`,
+  );
+  const kinds = Object.entries(told.kinds).map(([kind, number]) => [`  ${kind}`, count(number)]);
+  for (const line of table([["  Kind", "kept"], ...kinds])) terminal.print(line);
+  const rejected = Object.entries(told.rejected) as [Rejection, number][];
+  terminal.print(`Of ${plural(told.candidates, "candidate")}, ${count(told.left)} were not needed. Not kept:`);
+  for (const [reason, number] of rejected) terminal.print(`  ${count(number).padStart(8)}  ${rejections[reason]}`);
+  const shown = new Map<string, number>();
+  for (const { kind = "", question, answers } of train) {
+    const before = shown.get(kind) ?? 0;
+    if (before >= show) continue;
+    shown.set(kind, before + 1);
+    terminal.print(`  ${terminal.colors.dim(kind)}  ${printable(question)} → ${printable(answers[0])}`);
+  }
+  const where = `--questions ${shellWord(out)} --index ${shellWord(index)}`;
+  printNext(terminal, [
+    [`npx sleuth questions review ${shellWord(out)}`, "strike bad questions, in a browser"],
+    [`npx sleuth search ${where}`, "what the index finds of their answers"],
+    [`npx sleuth collect ${where} --out transcripts.jsonl`, "transcripts to learn from"],
+  ]);
+  return {
+    out,
+    questions: { train: train.length, validation: validation.length, test: test.length },
+    seconds,
+    ...told,
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * @file A folder of made questions: `train.jsonl`, `validation.jsonl` and `test.jsonl`; `questions.json`, which says how they came to be; and
+ * `struck.jsonl`, a line for each question that a person struck. Those do not come again.
+ */
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import { partFile, questionParts, type QuestionPart } from "../../data/questions.js";
+import { UserError } from "../../errors.js";
+import { writeError, writeFileDurably } from "../../files/durable.js";
+import { readOptionalJsonAs } from "../../files/json-file.js";
+import { parseJsonLines, toJsonLines } from "../../files/lines.js";
+import type { Question } from "../../types.js";
+
+const manifestName = "questions.json";
+const struckName = "struck.jsonl";
+const format = "sleuth-questions";
+
+const manifestSchema = z.looseObject({ format: z.literal(format), version: z.literal(1) });
+
+/** A question that a person struck, and where it stood, so that it can be put back. */
+export interface StruckQuestion extends Question {
+  part: QuestionPart;
+}
+
+/**
+ * Makes the folder where it is missing.
+ * @throws UserError for a folder with other things in it, or one that cannot be written
+ */
+export async function prepareFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => undefined);
+  if (names !== undefined && names.length > 0 && !(await isMadeFolder(folder)) && !names.every(isOwn))
+    throw new UserError(
+      `${folder} has other files in it and no ${manifestName}: it was not made by sleuth questions make. Name another folder with --out.`,
+    );
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw writeError(folder, error, "Name another folder with --out.");
+  }
+}
+
+/** What a call that was stopped may have left. */
+function isOwn(name: string): boolean {
+  return name === struckName || name.startsWith("answered-");
+}
+
+async function isMadeFolder(folder: string): Promise<boolean> {
+  const advice = "Name another folder with --out.";
+  return (await readOptionalJsonAs(path.join(folder, manifestName), manifestSchema, advice)) !== undefined;
+}
+
+/** @throws UserError where the folder was not made by `sleuth questions make` */
+export async function requireMadeFolder(folder: string): Promise<void> {
+  if (await isMadeFolder(folder)) return;
+  throw new UserError(`${folder} has no ${manifestName}. Name a folder that sleuth questions make has written.`);
+}
+
+/** The struck questions of a folder; a line that is no question is passed over. */
+export async function readStruck(folder: string): Promise<StruckQuestion[]> {
+  const text = await readFile(path.join(folder, struckName), "utf8").catch(() => "");
+  return parseJsonLines(text).filter(isStruck);
+}
+
+function isStruck(value: unknown): value is StruckQuestion {
+  return typeof value === "object" && value !== null && "id" in value && typeof value.id === "string";
+}
+
+/** Replaces the struck questions. */
+export async function writeStruck(folder: string, struck: readonly StruckQuestion[]): Promise<void> {
+  await writeFileDurably(path.join(folder, struckName), toJsonLines(struck));
+}
+
+/** Replaces one part. */
+export async function writePart(folder: string, part: QuestionPart, questions: readonly Question[]): Promise<void> {
+  await writeFileDurably(partFile(folder, part), toJsonLines(questions));
+}
+
+/**
+ * Writes the parts and how they came to be, file by file, each whole.
+ * @throws UserError when the disk refuses
+ */
+export async function writeFolder(
+  folder: string,
+  parts: Record<QuestionPart, Question[]>,
+  madeBy: object,
+): Promise<void> {
+  try {
+    for (const part of questionParts) await writePart(folder, part, parts[part]);
+    const manifest = { format, version: 1, ...madeBy };
+    await writeFileDurably(path.join(folder, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+  } catch (error) {
+    throw writeError(folder, error, "Make room, then start the same command again.");
+  }
+}
