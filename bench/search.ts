@@ -6,6 +6,7 @@ const modules: Readonly<Record<string, () => Promise<BenchModule>>> = {
   "bm25.1m": () => import("./search/bm25.js"),
   "dense.100k": () => import("./search/dense-exact.js"),
   "dense.1m": () => import("./search/dense-lancedb.js"),
+  "questions.100k": () => import("./search/questions.js"),
   server: () => import("./search/server.js"),
   peers: () => import("./search/peers.js"),
 };
