@@ -43,6 +43,7 @@ export const askVerb: Verb = {
     terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
     const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
     const started = performance.now();
+    terminal.waiting("Answering");
     const onNotice: OnNotice = (notice) => terminal.notice(notice);
     const task = await openTask(asked, {}, { questions: [question], onNotice });
     const { config } = task;
@@ -64,6 +65,7 @@ export const askVerb: Verb = {
     } finally {
       await task.close();
     }
+    terminal.endProgress();
     terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
     const { answer, finishReason, searches, texts } = trajectory;

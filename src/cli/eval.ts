@@ -58,6 +58,7 @@ export const evalVerb: Verb = {
         `There are no ${options.split} questions: too few to set some aside. Give some with --questions.`,
       );
     let memory: MemoryPlan | undefined;
+    terminal.waiting("Opening the model and answering the first questions");
     let progress: { mode: string; bar: ProgressBar } | undefined;
     const { greedy, sampled } = await withInterrupt(terminal, "Stopping.", (signal) =>
       evaluate(mergeConfig(config, { train: modesToKeys(options.modes) }), {

@@ -4,7 +4,7 @@ import { printable } from "../printable.js";
 import { highlightMatches, snippet } from "../search/text/highlight.js";
 import type { Passage } from "../types.js";
 import type { Column } from "./search.js";
-import { duration, fitColumns, visibleWidth } from "./terminal/format.js";
+import { duration, fitColumns, foldColumns, visibleWidth } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
 
 /** Characters of a passage that are shown; --json has it whole. */
@@ -61,10 +61,10 @@ interface ListOptions {
 
 function listOf(column: Column, { terminal: { colors }, painter, marks, width }: ListOptions): string[] {
   if ("error" in column) {
-    const lines = width === undefined ? [printable(column.error)] : wrap(oneLine(column.error), width);
+    const lines = width === undefined ? [printable(column.error)] : foldColumns(oneLine(column.error), width, 0);
     return lines.map((line) => colors.red(line));
   }
-  if (column.hits.length === 0) return wrap(`No passage was found for "${oneLine(painter.query)}".`, width ?? Infinity);
+  if (column.hits.length === 0) return foldColumns(`No passage was found for "${oneLine(painter.query)}".`, width ?? Infinity, 0);
   return column.hits.flatMap((passage, rank) => {
     const { id, title, text, score } = passage;
     const mark = marks.get(keyOf(passage));
@@ -77,12 +77,12 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
       return [`${head}${painter.paint(name)}  ${colors.dim(place)}`, `    ${painter.paint(body)}`];
     }
     const body = snippet(oneLine(text.slice(0, 200_000)), painter.query, painter.analyzer, longestTextInColumn);
-    const [first, ...more] = wrap(name, width - visibleWidth(head));
+    const [first, ...more] = foldColumns(name, width - visibleWidth(head), 0);
     return [
       head + painter.paint(first),
       ...more.map((line) => painter.paint(line)),
       colors.dim(fitColumns(`    ${place}`, width)),
-      ...wrap(body, width - 4).map((line) => `    ${painter.paint(line)}`),
+      ...foldColumns(body, width - 4, 0).map((line) => `    ${painter.paint(line)}`),
     ];
   });
 }
@@ -122,22 +122,6 @@ function keyOf({ id, title }: Passage): string {
 function letters(place: number): string {
   const last = String.fromCharCode(65 + (place % 26));
   return place < 26 ? last : letters(Math.floor(place / 26) - 1) + last;
-}
-
-/** Lines of at most `width` columns, broken at spaces; a longer word is cut. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    const joined = line === "" ? word : `${line} ${word}`;
-    if (visibleWidth(joined) <= width) {
-      line = joined;
-      continue;
-    }
-    if (line !== "") lines.push(line);
-    line = fitColumns(word, width);
-  }
-  return [...lines, line];
 }
 
 function padded(text: string, width: number): string {

@@ -44,7 +44,9 @@ export function addVerb(parent: Command, verb: Verb, { stdout, stderr, finished 
     for (const name of verb.required ?? [])
       if (options[name] === undefined) command.error(`error: required option '--${name}' not specified`);
     const terminal = new Terminal({ json: options.json === true, stdout, stderr });
-    const { exitStatus = 0, ...answer } = await verb.run(terminal, options, all.slice(0, -2));
+    // What has failed does not go on.
+    const running = verb.run(terminal, options, all.slice(0, -2)).finally(() => terminal.endProgress());
+    const { exitStatus = 0, ...answer } = await running;
     if (terminal.json && Object.keys(answer).length > 0) terminal.answer(answer);
     finished(exitStatus as number);
   });

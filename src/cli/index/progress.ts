@@ -79,12 +79,13 @@ export class LanceProgressBar {
     this.#detail = this.#rate.report(passages);
     if (stage === "indexing") {
       this.stop();
-      this.#terminal.note(`${count(passages)} passages are written; making the vector index.`);
+      this.#terminal.note(`${plural(passages, "passage")} written.`);
+      this.#terminal.waiting("Making the vector index");
     }
   };
 
   stop(): void {
-    this.#bar?.stop();
+    this.#terminal.endProgress();
     this.#bar = undefined;
   }
 }

@@ -57,6 +57,31 @@ export function fitColumns(text: string, columns: number): string {
 }
 
 /**
+ * A text as lines of at most `columns`, broken at spaces, the further ones indented; only a word that is longer is cut. So a narrow terminal keeps the
+ * numbers of a line.
+ */
+export function foldColumns(text: string, columns: number, indent = 4): string[] {
+  if (visibleWidth(text) <= columns) return [text];
+  const further = " ".repeat(Math.min(indent, columns >> 2));
+  const lines: string[] = [];
+  let line = " ".repeat(text.length - text.trimStart().length);
+  let isBegun = false;
+  for (const [, spaces, word] of text.trimStart().matchAll(/( *)([^ ]+)/g)) {
+    if (isBegun && visibleWidth(line + spaces + word) <= columns) {
+      line += spaces + word;
+      continue;
+    }
+    if (isBegun) {
+      lines.push(line);
+      line = further;
+    }
+    line = fitColumns(line + word, columns);
+    isBegun = true;
+  }
+  return [...lines, line];
+}
+
+/**
  * Rows as aligned columns: the first column to the left, the others to the right, two spaces between them.
  * @param rows the first row is the heading; rows may have fewer cells than the heading
  */

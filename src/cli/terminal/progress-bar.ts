@@ -1,5 +1,5 @@
 /** @file A bar with rate and time left, for tasks that count up to a known total. */
-import { bar, bytes, count, duration } from "./format.js";
+import { bar, bytes, count, duration, plural } from "./format.js";
 import type { Terminal } from "./terminal.js";
 
 export interface ProgressBarOptions {
@@ -7,7 +7,7 @@ export interface ProgressBarOptions {
   /** How many units there are. */
   total: number;
   /**
-   * What is counted: the plural of its name ("passages", "questions"); "bytes", shown as kB, MB and so on; or "share", where only the
+   * What is counted: its name ("passage", "question"); "bytes", shown as kB, MB and so on; or "share", where only the
    * percentage means something: neither counts nor a rate are shown.
    */
   unit: string;
@@ -68,7 +68,7 @@ export class ProgressBar {
     const rate = elapsedMs > 0 ? (Math.max(0, this.#done - from) / elapsedMs) * 1000 : 0;
     const left = rate > 0 ? `${duration(((total - this.#done) / rate) * 1000)} left` : "";
     return [
-      `${format(this.#done)}/${format(total)}${unit === "bytes" ? "" : ` ${unit}`}`,
+      `${format(this.#done)}/${unit === "bytes" ? bytes(total) : plural(total, unit)}`,
       rate > 0 ? `${format(rate)}/s` : "",
       took || left,
     ];

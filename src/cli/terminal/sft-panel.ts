@@ -20,6 +20,7 @@ export class SftPanel {
     this.#terminal = terminal;
     this.#now = now;
     this.#startedMs = now();
+    terminal.progress(() => this.#picture());
   }
 
   readonly onEvent = (event: SftEvent): void => {

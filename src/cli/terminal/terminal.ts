@@ -1,11 +1,12 @@
 /**
  * @file Everything that a verb writes goes through here. Results go to stdout (to stderr under `--json`, where stdout holds one JSON
  * object and nothing else); what strangers wrote can colour it at most; progress goes to stderr: redrawn in place on a terminal, a plain line every few seconds elsewhere.
+ * A task that has nothing new to tell still shows that it goes on.
  */
 import picocolors from "picocolors";
 import { jsonLine, printable, printableInColour } from "../../printable.js";
 import type { Notice } from "../../train/notices.js";
-import { fitColumns } from "./format.js";
+import { duration, foldColumns } from "./format.js";
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -32,6 +33,8 @@ interface TerminalOptions {
   /** Milliseconds between two redraws, and between two lines of a log. */
   redrawMs?: number;
   logMs?: number;
+  /** Milliseconds after which a moment is shown again, with its times as they are then, where nothing new has come. */
+  heartbeatMs?: number;
   now?: () => number;
 }
 
@@ -45,10 +48,14 @@ export class Terminal {
   readonly #stderr: Sink;
   readonly #redraws: boolean;
   readonly #intervalMs: number;
+  readonly #heartbeatMs: number;
   readonly #now: () => number;
   #drawnLines = 0;
   #lastShown = -Infinity;
-  #pending: (() => ProgressPicture) | undefined;
+  /** The task's last moment, and whether it is still to be shown. */
+  #picture: (() => ProgressPicture) | undefined;
+  #isPending = false;
+  #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(options: TerminalOptions) {
     const environment = options.environment ?? process.env;
@@ -59,6 +66,7 @@ export class Terminal {
     this.progressColors = picocolors.createColors(wantsColor(this.#stderr, environment));
     this.#redraws = this.#stderr.isTTY === true && environment.TERM !== "dumb" && !environment.CI;
     this.#intervalMs = this.#redraws ? (options.redrawMs ?? 100) : (options.logMs ?? 5000);
+    this.#heartbeatMs = options.heartbeatMs ?? (this.#redraws ? 1000 : 10_000);
     this.#now = options.now ?? Date.now;
   }
 
@@ -84,18 +92,32 @@ export class Terminal {
     this.note(kind === "warning" ? this.progressColors.yellow(message) : message);
   }
 
-  /** Shows a moment of a long task; too frequent calls are dropped, and then `picture` is not even drawn. */
+  /**
+   * Shows a moment of a long task; too frequent calls are dropped, and then `picture` is not even drawn. It is drawn again while no other comes, until
+   * `endProgress`.
+   */
   progress(picture: () => ProgressPicture): void {
-    this.#pending = picture;
-    if (this.#now() - this.#lastShown < this.#intervalMs) return;
-    this.#show(picture());
-    this.#pending = undefined;
+    this.#picture = picture;
+    this.#isPending = true;
+    this.#startHeartbeat();
+    if (this.#now() - this.#lastShown >= this.#intervalMs) this.#show(picture());
+  }
+
+  /** Says, once it has taken a while, that a task goes on which has nothing to tell but its time; until `endProgress` or `progress`. */
+  waiting(label: string): void {
+    const began = this.#now();
+    const line = (): string => `${label}: ${duration(this.#now() - began)}`;
+    this.#picture = () => ({ lines: [line()], plain: line() });
+    this.#isPending = false;
+    this.#lastShown = began;
+    this.#startHeartbeat();
   }
 
   /** Ends a long task: its last moment stays on the screen. */
   endProgress(): void {
-    if (this.#pending) this.#show(this.#pending());
-    this.#pending = undefined;
+    if (this.#picture !== undefined && this.#isPending) this.#show(this.#picture());
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = this.#picture = undefined;
     this.#drawnLines = 0;
     this.#lastShown = -Infinity;
   }
@@ -109,15 +131,25 @@ export class Terminal {
     return this.json ? this.#stderr : this.#stdout;
   }
 
+  #startHeartbeat(): void {
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#heartbeatMs).unref();
+  }
+
+  #beat(): void {
+    if (this.#picture !== undefined && this.#now() - this.#lastShown >= this.#heartbeatMs / 2)
+      this.#show(this.#picture());
+  }
+
   #show(picture: ProgressPicture): void {
     this.#lastShown = this.#now();
+    this.#isPending = false;
     if (!this.#redraws) {
       this.#stderr.write(`${printable(picture.plain)}\n`);
       return;
     }
     this.#erase();
     // One column is left free: a full line would wrap and spoil the count of lines to erase.
-    const lines = picture.lines.map((line) => fitColumns(printableInColour(line), this.columns - 1));
+    const lines = picture.lines.flatMap((line) => foldColumns(printableInColour(line), this.columns - 1));
     this.#stderr.write(lines.map((line) => `${line}\n`).join(""));
     this.#drawnLines = lines.length;
   }

@@ -34,6 +34,7 @@ export class TrainingPanel {
     this.#terminal = terminal;
     this.#now = now;
     this.#startedMs = now();
+    terminal.progress(() => this.#picture());
   }
 
   readonly onEvent = (event: TrainEvent): void => {
@@ -49,7 +50,10 @@ export class TrainingPanel {
         this.#terminal.notice(event);
         break;
       case "progress":
-        this.#activity = `${activities[event.phase]} ${event.done}/${event.total}`;
+        this.#activity =
+          event.phase === "rollout" && event.done === event.total
+            ? "learning"
+            : `${activities[event.phase]} ${event.done}/${event.total}`;
         break;
       case "step":
         this.#takeStep(event);
@@ -82,7 +86,7 @@ export class TrainingPanel {
     this.#done = event.step;
     this.#steps = event.steps;
     this.#secondsLeft = event.secondsLeft;
-    this.#activity = "learning";
+    this.#activity = "beginning the next step";
     this.#trained.push(event.metrics["em/train"] ?? 0);
   }
 
@@ -100,7 +104,7 @@ export class TrainingPanel {
   #lines(time: string): string[] {
     const colors = this.#terminal.progressColors;
     const share = this.#steps > 0 ? this.#done / this.#steps : 0;
-    const heading = `Step ${this.#done}/${this.#steps} ${colors.cyan(bar(share, 24))} ${time}`;
+    const heading = `${this.#steps > 0 ? `Step ${this.#done}/${this.#steps}` : "Step –"} ${colors.cyan(bar(share, 24))} ${time}`;
     const metrics = this.#last?.metrics;
     const reward = metrics?.["reward/mean"]?.toFixed(3) ?? "–";
     const searches = metrics?.["searches/perQuestion"]?.toFixed(2) ?? "–";
@@ -123,7 +127,7 @@ export class TrainingPanel {
 
   #plain(time: string): string {
     const metrics = this.#last?.metrics;
-    const parts = [`step ${this.#done}/${this.#steps}`];
+    const parts = this.#steps > 0 ? [`step ${this.#done}/${this.#steps}`] : [];
     if (metrics) {
       parts.push(`reward ${metrics["reward/mean"]?.toFixed(3)}`, `exact match ${percent(metrics["em/train"] ?? 0)}`);
       parts.push(`searches ${metrics["searches/perQuestion"]?.toFixed(2)}`);
