@@ -77,7 +77,7 @@ describe("sleuth rescore", () => {
     expect(stdout).toContain(
       "question  What is the capital of France?\n    expected  Paris\n    answer    the city of Paris",
     );
-    expect(stdout).toMatch(/3 attempts \(37\.5 %\) show signs of hacking/);
+    expect(stdout).toMatch(/3 attempts \(37\.5 %\) with signs of hacking/);
     expect(stdout).toMatch(/many-options +1 +12\.5 % +1\.000 +0\.429/);
     expect(stdout).toMatch(/example-answer +1 /);
     expect(stdout).toMatch(/answer-in-question +1 /);

@@ -156,7 +156,7 @@ async function attemptAll(
   options: Omit<Parameters<typeof collectAttempts>[1], "signal" | "onProgress">,
 ): Promise<CollectedAttempt[] | null> {
   const total = options.questions.length * options.attempts;
-  const bar = new ProgressBar(terminal, { label: "Attempting", total, unit: "attempts", from: 0 });
+  const bar = new ProgressBar(terminal, { label: "Attempting", total, unit: "attempt", from: 0 });
   try {
     return await withInterrupt(terminal, "Finishing what is on file.", (signal) =>
       collectAttempts(file, {

@@ -72,7 +72,7 @@ export const evalVerb: Verb = {
         onProgress: (mode, done, total) => {
           if (progress?.mode !== mode) {
             progress?.bar.stop();
-            progress = { mode, bar: new ProgressBar(terminal, { label: labels[mode], total, unit: "questions" }) };
+            progress = { mode, bar: new ProgressBar(terminal, { label: labels[mode], total, unit: "question" }) };
           }
           progress.bar.update(done);
         },

@@ -24,7 +24,7 @@ import { findExportedModel, readExportedRun, type ExportedModel } from "./export
 import { withDownloads } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { modelCard } from "./model-card.js";
-import { bytes, duration } from "./terminal/format.js";
+import { bytes, duration, plural } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb, VerbAnswer } from "./verb.js";
@@ -147,7 +147,7 @@ async function exportModel(
     .map((name) => ({ name, bytes: statSync(path.join(out, name)).size }));
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   const seconds = (performance.now() - started) / 1000;
-  terminal.print(`${bytes(size)} in ${files.length} files, ${duration(seconds * 1000)} → ${out}`);
+  terminal.print(`${bytes(size)} in ${plural(files.length, "file")}, ${duration(seconds * 1000)} → ${out}`);
   terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, cardFile)}`));
   return {
     out,

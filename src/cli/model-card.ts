@@ -103,7 +103,10 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
     const clip = algorithm.name === "grpo" ? `, clip ${algorithm.clip}` : "";
     const kl = algorithm.kl === 0 ? "no KL term" : `KL ${algorithm.kl}`;
     rows.push(
-      ["Algorithm", `${algorithm.name.toUpperCase()}, ${algorithm.groupSize} attempts per question${clip}, ${kl}`],
+      [
+        "Algorithm",
+        `${algorithm.name.toUpperCase()}, ${plural(algorithm.groupSize, "attempt")} per question${clip}, ${kl}`,
+      ],
       ["Retrieved text", algorithm.maskRetrieved ? "read, never trained on" : "trained on too (an ablation)"],
       ["Reward", weightsText(reward.weights)],
       ["Questions", sourceText(data.questions, data.worldSeed)],
@@ -116,13 +119,19 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
         "Batch",
         `${plural(train.questionsPerStep, "question")} and ${plural(train.updatesPerBatch, "optimizer step")} per step`,
       ],
-      ["Learning rate", `${optimizer.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
+      [
+        "Learning rate",
+        `${optimizer.learningRate}, ${optimizer.schedule}, ${plural(optimizer.warmupSteps, "step")} of warm-up`,
+      ],
     );
   } else {
     rows.push(
       ["Transcripts", sourceText(sft.transcripts, data.worldSeed)],
       ["Batch", `${plural(sft.batch, "transcript")} per step, ${plural(sft.epochs, "epoch")}`],
-      ["Learning rate", `${sft.learningRate}, ${optimizer.schedule}, ${optimizer.warmupSteps} steps of warm-up`],
+      [
+        "Learning rate",
+        `${sft.learningRate}, ${optimizer.schedule}, ${plural(optimizer.warmupSteps, "step")} of warm-up`,
+      ],
     );
   }
   if (step !== undefined)

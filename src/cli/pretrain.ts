@@ -8,7 +8,7 @@ import type { BaseCheck } from "../pretrain/check.js";
 import { defaultPretrainSettings, pretrain, type PretrainEvent } from "../pretrain/pretrain.js";
 import { interruptedStatus, withInterrupt } from "./interrupt.js";
 import { integer } from "./run-options.js";
-import { count, duration } from "./terminal/format.js";
+import { count, duration, plural } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
@@ -60,12 +60,12 @@ export const pretrainVerb: Verb = {
     const seconds = (performance.now() - started) / 1000;
     const answer = { ...result, seconds, runDir: run };
     if (result.modelFolder === null) {
-      terminal.print(`Stopped after ${count(result.state.tokens)} tokens. The same command goes on from there.`);
+      terminal.print(`Stopped after ${plural(result.state.tokens, "token")}. The same command goes on from there.`);
       return { ...answer, exitStatus: interruptedStatus };
     }
     if (out !== undefined) await copyModel(result.modelFolder, out);
     terminal.print(
-      `${count(result.state.tokens)} tokens in ${duration(seconds * 1000)} → ${out ?? result.modelFolder}`,
+      `${plural(result.state.tokens, "token")} in ${duration(seconds * 1000)} → ${out ?? result.modelFolder}`,
     );
     terminal.print(`On validation questions: ${checkInWords(result.check)}.`);
     return { ...answer, modelFolder: out ?? result.modelFolder };
@@ -78,14 +78,14 @@ function watcher(
   run: string,
   tokens: number,
 ): { onEvent: (event: PretrainEvent) => void; stop: () => void } {
-  const progress = new ProgressBar(terminal, { label: "Pretraining", total: tokens, unit: "tokens" });
+  const progress = new ProgressBar(terminal, { label: "Pretraining", total: tokens, unit: "token" });
   let lastCheck = "";
   let lossSum = 0;
   let steps = 0;
   const onEvent = (event: PretrainEvent): void => {
     if (event.kind === "started") {
-      terminal.note(`A model of ${count(event.parameters)} parameters.`);
-      if (event.resumedAt) terminal.note(`Going on after ${count(event.resumedAt.tokens)} tokens.`);
+      terminal.note(`A model of ${plural(event.parameters, "parameter")}.`);
+      if (event.resumedAt) terminal.note(`Going on after ${plural(event.resumedAt.tokens, "token")}.`);
     } else if (event.kind === "step") {
       lossSum += event.loss;
       steps += 1;

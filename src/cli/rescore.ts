@@ -4,7 +4,7 @@ import { renderTrace } from "../rollout/trace.js";
 import { rescore, type Comparison, type Rescored, type RescoreReport } from "../train/report/rescore.js";
 import { withInterrupt } from "./interrupt.js";
 import { collect, integer } from "./run-options.js";
-import { count, percent, table } from "./terminal/format.js";
+import { count, percent, plural, table } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { printable } from "../printable.js";
@@ -104,9 +104,9 @@ function print(terminal: Terminal, report: RescoreReport, names: Names, options:
   const { bold, dim } = terminal.colors;
   for (const line of table(comparisonRows(report, names))) terminal.print(line);
   if (report.skipped > 0)
-    terminal.note(`${count(report.skipped)} attempts were left out: they hold no question or no recorded reward.`);
+    terminal.note(`${plural(report.skipped, "attempt")} left out, without a question or a recorded reward.`);
   if (report.judgeFailures > 0)
-    terminal.note(`${count(report.judgeFailures)} judgements failed and were scored by exact match instead.`);
+    terminal.note(`${plural(report.judgeFailures, "judgement")} failed; exact match scored instead.`);
 
   const { all, disagreements, suspicions, suspected } = report;
   terminal.print();
@@ -114,13 +114,13 @@ function print(terminal: Terminal, report: RescoreReport, names: Names, options:
   else {
     const shown = Math.min(options.show, disagreements.length);
     const which = shown < all.disagreements ? ` The ${shown === 1 ? "largest" : `${shown} largest`}:` : "";
-    terminal.print(bold(`They disagree on ${count(all.disagreements)} of ${count(all.n)} attempts.`) + which);
+    terminal.print(bold(`They disagree on ${count(all.disagreements)} of ${plural(all.n, "attempt")}.`) + which);
     for (const each of disagreements.slice(0, options.show)) printDisagreement(terminal, each, names);
   }
   terminal.print();
   if (suspected === 0) terminal.print("No attempt shows a sign of hacking.");
   else {
-    terminal.print(bold(`${count(suspected)} attempts (${percent(suspected / all.n)}) show signs of hacking:`));
+    terminal.print(bold(`${plural(suspected, "attempt")} (${percent(suspected / all.n)}) with signs of hacking:`));
     for (const line of table(suspicionRows(report, names))) terminal.print(line);
     for (const { name, meaning, examples } of suspicions) {
       const [{ place, evidence }] = examples;

@@ -36,7 +36,9 @@ export async function printGain(terminal: Terminal, runFolder: string): Promise<
     const { value, low, high, n } = pairedGain(pairs, exactMatchOf);
     const name = mode === "greedy" ? "greedy" : "at temperature 1";
     const text = `${signed(value)} [${signed(low)}, ${signed(high)}]`;
-    terminal.print(`${terminal.colors.bold("Gain")} ${name}  ${text} of ${n} questions, each compared with itself`);
+    terminal.print(
+      `${terminal.colors.bold("Gain")} ${name}  ${text} of ${plural(n, "question")}, each compared with itself`,
+    );
   }
 }
 

@@ -85,7 +85,7 @@ async function measure(
   k: number,
   signal: AbortSignal,
 ): Promise<Measured> {
-  const bar = new ProgressBar(terminal, { label: `Searching ${name}`, total: questions.length, unit: "questions" });
+  const bar = new ProgressBar(terminal, { label: `Searching ${name}`, total: questions.length, unit: "question" });
   const started = performance.now();
   const found: Found[] = [];
   try {

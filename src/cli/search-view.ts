@@ -64,7 +64,8 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
     const lines = width === undefined ? [printable(column.error)] : foldColumns(oneLine(column.error), width, 0);
     return lines.map((line) => colors.red(line));
   }
-  if (column.hits.length === 0) return foldColumns(`No passage was found for "${oneLine(painter.query)}".`, width ?? Infinity, 0);
+  if (column.hits.length === 0)
+    return foldColumns(`No passage was found for "${oneLine(painter.query)}".`, width ?? Infinity, 0);
   return column.hits.flatMap((passage, rank) => {
     const { id, title, text, score } = passage;
     const mark = marks.get(keyOf(passage));

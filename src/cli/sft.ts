@@ -17,7 +17,7 @@ import {
   type RunOptions,
 } from "./run-options.js";
 import { bestMeaning, printFiles, printNext } from "./run-result.js";
-import { duration } from "./terminal/format.js";
+import { duration, plural } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { SftPanel } from "./terminal/sft-panel.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -109,11 +109,11 @@ function finished(terminal: Terminal, config: Config, result: SftResult): VerbAn
   const { bold } = terminal.colors;
   const { before, best } = result.validation;
   terminal.print(
-    `${bold("Run")}  ${result.steps} steps on ${result.transcripts.training} transcripts, ${duration(result.seconds * 1000)} of training`,
+    `${bold("Run")}  ${plural(result.steps, "step")} on ${plural(result.transcripts.training, "transcript")}, ${duration(result.seconds * 1000)} of training`,
   );
   if (before !== null && best !== null)
     terminal.print(
-      `Loss on ${result.transcripts.validation} transcripts set aside: ${before.toFixed(3)} → ${best.toFixed(3)} nats per token`,
+      `Loss on ${plural(result.transcripts.validation, "transcript")} set aside: ${before.toFixed(3)} → ${best.toFixed(3)} nats per token`,
     );
   printFiles(terminal, result.folder, [
     ["curve.html", "the loss (curve.svg: the picture alone)"],

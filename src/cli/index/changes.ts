@@ -14,7 +14,7 @@ import { encoderSource, lanceTable, tellNoResume } from "./engines.js";
 import { Bm25Progress } from "./progress.js";
 import type { IndexOptions } from "./corpus.js";
 import { withSources } from "./sources.js";
-import { count } from "../terminal/format.js";
+import { count, plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { VerbAnswer } from "../verb.js";
 import { shellWord } from "../../printable.js";
@@ -151,7 +151,7 @@ function tell(terminal: Terminal, engine: string, changed: Changed, out: string)
   const parts = Object.entries({ deleted, added, replaced }).flatMap(([what, many]) =>
     typeof many === "number" && many > 0 ? [`${count(many)} ${what}`] : [],
   );
-  terminal.print(`${engine}: ${[...parts, `${count(passages)} passages`].join(", ")} → ${out}`);
+  terminal.print(`${engine}: ${[...parts, plural(passages, "passage")].join(", ")} → ${out}`);
   if (Array.isArray(unknown) && unknown.length > 0)
     terminal.note(
       `No passage has ${unknown.length === 1 ? "the id" : "the ids"} ${unknown.slice(0, 5).join(", ")}${unknown.length > 5 ? `, and ${unknown.length - 5} more` : ""}.`,

@@ -13,7 +13,7 @@ import { showPreview } from "./preview.js";
 import { withSources } from "./sources.js";
 import { withInterrupt } from "../interrupt.js";
 import { collect, integer, numberOption } from "../run-options.js";
-import { count, duration } from "../terminal/format.js";
+import { duration, plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { Verb, VerbAnswer } from "../verb.js";
 import { shellWord } from "../../printable.js";
@@ -162,7 +162,7 @@ async function work(terminal: Terminal, options: IndexOptions, signal: AbortSign
   return withSources(terminal, options, signal, async ({ corpus, gathered }) => {
     const built = await buildIndexes(terminal, options, corpus, signal);
     const passages = Object.values(built)[0].passages;
-    terminal.print(`${count(passages)} passages in ${duration(performance.now() - started)} → ${options.out}`);
+    terminal.print(`${plural(passages, "passage")} in ${duration(performance.now() - started)} → ${options.out}`);
     const names = Object.keys(built).join(",");
     const engine = names === "bm25" ? "" : ` --engine ${names}`;
     terminal.print(

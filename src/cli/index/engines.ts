@@ -19,7 +19,7 @@ import { engineOf } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import type { IndexOptions } from "./corpus.js";
 import { Bm25Progress, LanceProgressBar, rateOf } from "./progress.js";
-import { count } from "../terminal/format.js";
+import { plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
@@ -78,7 +78,9 @@ export async function buildIndexes(
       });
       const { resumedFrom } = built[engine];
       if (typeof resumedFrom === "number" && resumedFrom > 0)
-        terminal.note(`Went on: ${count(resumedFrom)} passages were in the ${engine} index already.`);
+        terminal.note(
+          `Went on: ${plural(resumedFrom, "passage was", "passages were")} in the ${engine} index already.`,
+        );
     }
     return built;
   } finally {
@@ -140,7 +142,7 @@ const builders: Readonly<Record<IndexedEngine, (building: Building) => Promise<B
       for (const note of leftOutNotes(built.leftOut)) terminal.note(note);
       if (built.leftOutBefore > 0)
         terminal.note(
-          `${count(built.leftOutBefore)} passages were left out before this build went on, since the encoder's endpoint refuses them.`,
+          `${plural(built.leftOutBefore, "passage was", "passages were")} left out before this build went on, since the encoder's endpoint refuses them.`,
         );
       return { out, ...built };
     } finally {

@@ -8,7 +8,7 @@ import { largestDocument } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
 import { printable } from "../../printable.js";
 import type { IndexOptions } from "./corpus.js";
-import { count } from "../terminal/format.js";
+import { plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { VerbAnswer } from "../verb.js";
 import type { StoredPassage } from "../../types.js";
@@ -24,7 +24,7 @@ export async function showPreview(terminal: Terminal, options: IndexOptions, sig
     const { colors } = terminal;
     const oneLine = (words: string): string => printable(words.replace(/\s+/g, " "));
     terminal.print(
-      `${colors.bold(oneLine(title) || "(no title)")}  ${colors.dim(`${oneLine(id)}, ${count(countWords(text))} words`)}`,
+      `${colors.bold(oneLine(title) || "(no title)")}  ${colors.dim(`${oneLine(id)}, ${plural(countWords(text), "word")}`)}`,
     );
     for (const line of printable(text).split("\n")) terminal.print(`    ${line}`);
   }

@@ -1,11 +1,11 @@
 /** @file The progress bars of `sleuth index`: how much of the corpus is read, how many passages are made, and how fast. */
-import { count } from "../terminal/format.js";
+import { count, plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
 export function rateOf(passages: number, perSecond: number): string {
   const rate = perSecond >= 10 ? count(perSecond) : perSecond.toFixed(1);
-  return `${count(passages)} passages${perSecond > 0 ? `, ${rate} passages/s` : ""}`;
+  return `${plural(passages, "passage")}${perSecond > 0 ? `, ${rate} passages/s` : ""}`;
 }
 
 /** The rate of this call alone: reports include what an interrupted call had done, and `base` says how much that was. */

@@ -10,7 +10,7 @@ import type { Gathered, GatherProgress } from "../../search/documents/gather.js"
 import { printable } from "../../printable.js";
 import type { IndexOptions } from "./corpus.js";
 import { PassageRate } from "./progress.js";
-import { count } from "../terminal/format.js";
+import { count, plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 
@@ -44,7 +44,7 @@ export async function withSources<T>(
   let bar: ProgressBar | undefined;
   const onProgress = ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
     bar ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "bytes", from: doneBytes });
-    bar.update(doneBytes, `${count(done)} documents, ${rate.report(passages)}`);
+    bar.update(doneBytes, `${plural(done, "document")}, ${rate.report(passages)}`);
   };
   const chunks = { words: options.chunk, overlap: options.overlap };
   const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });
@@ -68,9 +68,9 @@ function gatheringFolder(out: string): string {
 }
 
 function tellSkipped(terminal: Terminal, { skipped, documents, resumed }: Gathered): void {
-  if (resumed > 0) terminal.note(`Went on: ${count(resumed)} documents had been read already.`);
+  if (resumed > 0) terminal.note(`Went on: ${plural(resumed, "document")} had been read already.`);
   if (skipped.length === 0) return;
-  terminal.note(`Left out ${count(skipped.length)} of ${count(skipped.length + documents)} documents:`);
+  terminal.note(`Left out ${count(skipped.length)} of ${plural(skipped.length + documents, "document")}:`);
   for (const { file, why } of skipped.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
   if (skipped.length > mostNamed) terminal.note(`  and ${count(skipped.length - mostNamed)} more (--json names all).`);
 }

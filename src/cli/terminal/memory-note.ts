@@ -1,7 +1,7 @@
 /** @file The line about memory that verbs show before they compute: what is expected, for what, and the sizes that follow from it. */
 import { formatMemory } from "../../engine/memory/limit.js";
 import { exceedsLimit } from "../../engine/memory/plan.js";
-import { count } from "./format.js";
+import { plural } from "./format.js";
 import type { Terminal } from "./terminal.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
 
@@ -18,7 +18,7 @@ export function memoryLine({ totalBytes, limitBytes, parts, microBatchTokens, re
   const line = `Memory: at most ${formatMemory(totalBytes)} of ${formatMemory(limitBytes)} expected (${named.join(", ")})`;
   if (!parts.some(({ name }) => name === "activations")) return line;
   const again = recompute ? ", activations computed again" : "";
-  return `${line}; micro-batches of ${count(microBatchTokens)} tokens${again}`;
+  return `${line}; micro-batches of ${plural(microBatchTokens, "token")}${again}`;
 }
 
 function excessLine({ limitBytes, microBatchTokens }: MemoryPlan): string {

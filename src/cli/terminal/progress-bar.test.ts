@@ -17,7 +17,7 @@ function linesOf(options: ProgressBarOptions, [done, afterMs, detail]: [number, 
 }
 
 it("shows share, rate and time left, and leaves out of the rate what was done before", () => {
-  const options = { label: "Reading", total: 100, unit: "files", from: 40 };
+  const options = { label: "Reading", total: 100, unit: "file", from: 40 };
   const lines = linesOf(options, [50, 10_000, "of a shelf"]);
   expect(lines[0]).toBe("Reading: 40 %, 40/100 files");
   expect(lines[1]).toBe("Reading: 50 %, 50/100 files, 1/s, 50 s left, of a shelf");

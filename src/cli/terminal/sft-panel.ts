@@ -1,6 +1,6 @@
 /** @file The live display of supervised training: how far it is, how fast, and whether the loss falls. */
 import type { SftEvent } from "../../train/sft/sft.js";
-import { bar, count, duration, sparkline } from "./format.js";
+import { bar, count, duration, plural, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 
 /** Draws the events of a run. Give `onEvent` to `sft`, and call `stop` when it is over. */
@@ -66,7 +66,7 @@ export class SftPanel {
   #announce({ folder, resumedFrom, transcripts, tokens, policyTokens }: Extract<SftEvent, { kind: "start" }>): void {
     if (resumedFrom !== null) this.#terminal.note(`Continuing ${folder} after step ${resumedFrom}.`);
     this.#terminal.note(
-      `${count(transcripts.training)} transcripts to learn from, ${count(transcripts.validation)} set aside; ${count(tokens)} tokens per epoch, ${count(policyTokens)} of them the policy's.`,
+      `${plural(transcripts.training, "transcript")} to learn from, ${count(transcripts.validation)} set aside; ${plural(tokens, "token")} per epoch, ${count(policyTokens)} of them the policy's.`,
     );
   }
 

@@ -1,7 +1,20 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { toEvaluation } from "../../eval/evaluation.js";
 import type { TrainEvent } from "../../train/run.js";
-import { bar, bytes, count, duration, fitColumns, percent, sparkline, table, visibleWidth } from "./format.js";
+import {
+  bar,
+  bytes,
+  count,
+  duration,
+  fitColumns,
+  fitTable,
+  foldColumns,
+  percent,
+  plural,
+  sparkline,
+  table,
+  visibleWidth,
+} from "./format.js";
 import { ProgressBar } from "./progress-bar.js";
 import { Terminal, type Sink } from "./terminal.js";
 import { TrainingPanel } from "./training-panel.js";
@@ -71,6 +84,32 @@ describe("format", () => {
     expect(fitColumns("abc", 3)).toBe("abc");
   });
 
+  it.each<[text: string, columns: number, lines: string[]]>([
+    ["Reading 34 %  12/40, 3 s left", 80, ["Reading 34 %  12/40, 3 s left"]],
+    ["Reading 34 %  12/40, 3 s left", 16, ["Reading 34 %", "    12/40, 3 s", "    left"]],
+    ["  reward      0.250  searches 1.50", 20, ["  reward      0.250", "    searches 1.50"]],
+    ["abcdefghijkl 7", 8, ["abcdefg…", "  7"]],
+    ["\x1b[2mone two\x1b[22m", 5, ["\x1b[2mone", " two\x1b[22m"]],
+    ["", 5, [""]],
+  ])("folds %j to %i columns and loses no number", (text, columns, lines) => {
+    expect(foldColumns(text, columns)).toEqual(lines);
+  });
+
+  it("makes paragraphs of a table that is too wide", () => {
+    const rows = [
+      ["2 questions", "hit@1", "hit@10"],
+      ["bm25", "0.500", "0.750"],
+    ];
+    expect(fitTable(rows, 40)).toEqual(table(rows));
+    expect(fitTable(rows, 20)).toEqual(["2 questions", "bm25", "  hit@1   0.500", "  hit@10  0.750"]);
+  });
+
+  it.each([
+    [1, "1 passage"],
+    [0, "0 passages"],
+    [1200, "1,200 passages"],
+  ])("counts %i", (value, text) => expect(plural(value, "passage")).toBe(text));
+
   it("draws bars", () => {
     expect(sparkline([0, 0.5, 1, 2], 3)).toBe("▅██");
     expect(bar(0.5, 4)).toBe("██░░");
@@ -108,6 +147,54 @@ describe("Terminal", () => {
     expect(stdout.text).toBe("result\n");
   });
 
+  it("folds what a narrow terminal has no room for, and erases all of it", () => {
+    const { terminal, stderr, clock } = recordedTerminal({ isTTY: true });
+    stderr.columns = 13;
+    terminal.progress(() => ({ lines: ["Reading 34 % 12/40"], plain: "" }));
+    clock.ms = 1000;
+    terminal.progress(() => ({ lines: ["Reading"], plain: "" }));
+    expect(stderr.text).toBe("Reading 34 %\n   12/40\n\x1b[2A\r\x1b[JReading\n");
+    terminal.endProgress();
+  });
+
+  describe("in a long step", () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    function passing() {
+      const { terminal, stderr, clock } = recordedTerminal();
+      const pass = (seconds: number): void => {
+        for (let second = 0; second < seconds; second++) {
+          clock.ms += 1000;
+          vi.advanceTimersByTime(1000);
+        }
+      };
+      return { terminal, stderr, clock, pass };
+    }
+
+    it("shows the last moment again, with the time as it is then", () => {
+      const { terminal, stderr, clock, pass } = passing();
+      terminal.progress(() => ({ lines: [], plain: `learning, ${clock.ms / 1000} s` }));
+      pass(35);
+      terminal.endProgress();
+      pass(35);
+      expect(stderr.text).toBe("learning, 0 s\nlearning, 10 s\nlearning, 20 s\nlearning, 30 s\n");
+    });
+
+    it("says that it goes on where there is nothing else to say, and nothing when it was quick", () => {
+      const { terminal, stderr, pass } = passing();
+      terminal.waiting("Opening the model");
+      pass(9);
+      terminal.endProgress();
+      expect(stderr.text).toBe("");
+      terminal.waiting("Opening the model");
+      pass(25);
+      terminal.progress(() => ({ lines: [], plain: "ready" }));
+      terminal.endProgress();
+      expect(stderr.text).toBe("Opening the model: 10 s\nOpening the model: 20 s\nready\n");
+    });
+  });
+
   it.each([
     [{ isTTY: true }, true],
     [{ isTTY: false }, false],
@@ -125,7 +212,7 @@ describe("ProgressBar", () => {
     const progress = new ProgressBar(terminal, {
       label: "Indexing",
       total: 400,
-      unit: "passages",
+      unit: "passage",
       now: () => clock.ms,
     });
     clock.ms = 10_000;
@@ -167,8 +254,23 @@ describe("TrainingPanel", () => {
     panel.onEvent(step);
     panel.stop();
     expect(stderr.text.trimEnd().split("\n").at(-1)).toBe(
-      "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s of training left, learning",
+      "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s of training left, beginning the next step",
     );
+  });
+
+  it("says what it does before the first step, and that it learns when all attempts are made", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    const panel = new TrainingPanel(terminal, () => clock.ms);
+    clock.ms = 6_000;
+    panel.onEvent({ kind: "progress", phase: "rollout", step: 0, done: 3, total: 4 });
+    clock.ms = 12_000;
+    panel.onEvent({ kind: "progress", phase: "rollout", step: 0, done: 4, total: 4 });
+    panel.stop();
+    expect(stderr.text.trimEnd().split("\n")).toEqual([
+      "0.0 s, starting",
+      "6.0 s, attempting questions 3/4",
+      "12 s, learning",
+    ]);
   });
 
   it("has one line for the collapse watch, and prints what it says", () => {
