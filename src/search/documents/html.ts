@@ -5,6 +5,7 @@
  */
 import { Readability } from "@mozilla/readability";
 import { parseHTML } from "linkedom";
+import { isHeadingExtra, isSelfLink, isSkipped, sitePart, skippedTags } from "./site-parts.js";
 
 /** A stretch of a document: a heading of a level from 1 to 6, or, with level 0, what stands below one. */
 export interface Block {
@@ -26,41 +27,58 @@ export const longestHtml = 4_000_000;
 const deepestArticle = 100;
 const mostArticleNodes = 30_000;
 
-/** What is no text, and what is on every page of a site. */
-const skipped = new Set(
-  "script style noscript template svg canvas iframe object embed audio video select option button input textarea head title meta link nav footer dialog".split(
-    " ",
-  ),
-);
-const skippedRoles = new Set(["navigation", "banner", "contentinfo", "search", "menu", "dialog"]);
 /** What stands on lines of its own; a blank line before and after. */
 const blocks = new Set(
-  "address article aside blockquote body center dd details div dl dt fieldset figcaption figure form header hr html legend li main ol p pre section summary table tbody tfoot thead tr ul caption".split(
+  "address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form header hr html legend li main ol p pre section summary table tbody tfoot thead tr ul caption".split(
     " ",
   ),
 );
 
 /**
- * A web page as its title and its text: the article that Readability finds, else everything in the body but navigation. Paragraphs are
- * separated by blank lines, cells of a table by " | ".
+ * A web page as its title and its text: the article that Readability finds and what else is prose (replies to it), else everything in the body but the parts of
+ * the site. Paragraphs are separated by blank lines, cells of a table by " | ".
  * @param url of the page: stands in for a title that is missing
  */
 export function htmlToText(html: string, url?: string): { title: string; text: string } {
   const { document, title } = parse(html);
-  const whole = blocksOf(document.body);
-  const article = articleOf(document, title, whole);
-  const found = article ?? { title, blocks: whole };
-  const heading = found.blocks.find(({ level }) => level > 0)?.text;
+  const whole = read(document.body);
+  const article = articleOf(document, title, whole.blocks);
+  const found = article === undefined ? whole.blocks : withProse(whole, article.blocks);
+  const heading = found.find(({ level }) => level > 0)?.text;
   return {
-    title: found.title || title || heading || url || "",
-    text: found.blocks.map(({ text }) => text).join("\n\n"),
+    title: article?.title || title || heading || url || "",
+    text: found.map(({ text }) => text).join("\n\n"),
   };
+}
+
+/** Shorter text outside of the article is a date, a name, a word on a button. UTF-16 units. */
+const shortestProse = 20;
+
+/** The blocks of an article in their order on the page, with sentences beside it and the headings of both. */
+function withProse({ blocks, links }: BlockReader, article: readonly Block[]): Block[] {
+  const ofArticle = new Set(article.flatMap(({ text }) => linesIn(text)));
+  const kept: Block[] = [];
+  let headings: Block[] = [];
+  for (const block of blocks) {
+    const lines = linesIn(block.text);
+    const isProse = !links.has(block) && block.text.length >= shortestProse;
+    if (block.level > 0) headings = [...headings.filter(({ level }) => level < block.level), block];
+    else if (isProse || lines.some((line) => ofArticle.has(line))) {
+      kept.push(...headings, block);
+      headings = [];
+    }
+  }
+  return kept.length > 0 ? kept : [...article];
+}
+
+function linesIn(text: string): string[] {
+  return text.split("\n").map((line) => line.replace(/\s+/g, ""));
 }
 
 /** A document as its title and blocks: everything in the body but scripts, forms and navigation. */
 export function htmlBlocks(html: string): { title: string; blocks: Block[] } {
   const { document, title } = parse(html);
-  return { title, blocks: blocksOf(document.body) };
+  return { title, blocks: read(document.body).blocks };
 }
 
 /** The part of the DOM that is used here: the types of a browser's are not loaded. */
@@ -81,12 +99,33 @@ interface Page {
 
 /** linkedom wants one html, head and body, and pages have none, some or several: their tags are dropped and put around the whole. */
 function parse(html: string): Page {
-  const inside = html.slice(0, longestHtml).replace(/<(?:!doctype|\/?(?:html|head|body))(?=[\s/>])[^<>]*>/gi, " ");
+  const whole = html.slice(0, longestHtml);
+  const inside = closed(whole).replace(/<(?:!doctype|\/?(?:html|head|body))(?=[\s/>])[^<>]*>/gi, " ");
   const { document } = parseHTML(`<!doctype html><html><head></head><body>${inside}</body></html>`);
-  const title = oneLine((document.querySelector("title") as Node | null)?.textContent ?? "");
+  // A drawing may have a title of its own.
+  const titles = [...(document.querySelectorAll("title") as Iterable<Node & { closest(tag: string): Node | null }>)];
+  const title = oneLine(titles.find((node) => node.closest("svg") === null)?.textContent ?? "");
   document.title = title;
   return { document: document as unknown as Page["document"], title };
 }
+
+/**
+ * A page whose elements are closed as XHTML closes them: HTML reads `<title/>` as a beginning, and what follows as the title. In other pages, elements that are
+ * left out count as closed where nothing else closes them.
+ */
+function closed(html: string): string {
+  const isXhtml = /<html\b[^<>]*\sxmlns|<!doctype[^<>]*xhtml|^\ufeff?\s*<\?xml\b/i.test(html.slice(0, 4_000));
+  let lowerCase: string | undefined;
+  return html.replace(/<([a-z][\w:-]*)(\s[^<>]*)?\/>/gi, (tag: string, name: string, attributes = "") => {
+    const element = name.toLowerCase();
+    if (voidElements.has(element)) return tag;
+    const isClosed =
+      isXhtml || (skippedTags.has(element) && !(lowerCase ??= html.toLowerCase()).includes(`</${element}`));
+    return isClosed ? `<${name}${attributes}></${name}>` : tag;
+  });
+}
+
+const voidElements = new Set("area base br col embed hr img input link meta param source track wbr".split(" "));
 
 /** The article of a page, or undefined where Readability finds none, or one that misses most of the page's text. */
 function articleOf(
@@ -101,7 +140,7 @@ function articleOf(
     const page = document as unknown as ConstructorParameters<typeof Readability>[0];
     const found = new Readability<Node>(page, { serializer: (node) => node as unknown as Node }).parse();
     if (!found?.content) return undefined;
-    const blocks = blocksOf(found.content);
+    const { blocks } = read(found.content);
     return lengthOf(blocks) * 10 < lengthOf(whole) || blocks.length === 0
       ? undefined
       : { title: oneLine(found.title ?? "") || title, blocks };
@@ -153,46 +192,171 @@ function walk(root: Node, { enter, leave }: { enter: (node: Node) => boolean; le
 const elementNode = 1;
 const textNode = 3;
 
-/** The blocks of a tree. */
-function blocksOf(root: Node): Block[] {
-  const found: Block[] = [];
-  let pieces: string[] = [];
-  let level = 0;
-  let preformatted = 0;
+/** Reads a tree; its parts of the site only where it has nothing else. */
+function read(root: Node): BlockReader {
+  const reader = new BlockReader(root, true);
+  return reader.blocks.length > 0 ? reader : new BlockReader(root, false);
+}
+
+/** An element that is left out if its text is mostly links. */
+interface Suspect {
+  node: Node;
+  /** Blocks, characters and characters of links before it, headings aside. */
+  blocks: number;
+  characters: number;
+  linkCharacters: number;
+  isContent: boolean;
+}
+
+/** Reads the blocks of a tree. */
+class BlockReader {
+  readonly blocks: Block[] = [];
+  /** Those whose text is mostly links. */
+  readonly links = new Set<Block>();
+  readonly #root: Node;
+  readonly #leavesSiteOut: boolean;
+  #pieces: string[] = [];
+  /** What stands beside the words of a heading or a term: counts only where it has no other words. */
+  #spare: string[] = [];
+  #level = 0;
+  #preformatted = 0;
+  /** The heading or term under way. */
+  #label: Node | undefined;
+  /** What under way goes to the spare pieces. */
+  #beside: Node | undefined;
+  #links = 0;
+  #characters = 0;
+  #linkCharacters = 0;
+  /** Those before the block under way. */
+  #before = { characters: 0, linkCharacters: 0 };
+  readonly #suspects: Suspect[] = [];
+  /** Ids of what headings open. */
+  readonly #shown = new Set<string>();
+
+  constructor(root: Node, leavesSiteOut: boolean) {
+    this.#root = root;
+    this.#leavesSiteOut = leavesSiteOut;
+    walk(root, { enter: (node) => this.#enter(node), leave: (node) => this.#leave(node) });
+    this.#flush();
+  }
+
+  #enter(node: Node): boolean {
+    if (node.nodeType === textNode) {
+      this.#addText(node.textContent ?? "");
+      return false;
+    }
+    if (node.nodeType !== elementNode) return false;
+    const name = node.localName ?? "";
+    if (node !== this.#root && this.#isLeftOut(node, name)) return false;
+    if (headingLevel(name) > 0 || blocks.has(name)) this.#flush();
+    this.#level = headingLevel(name) || this.#level;
+    if (labels.test(name)) this.#label ??= node;
+    const opens = this.#label === undefined ? undefined : node.getAttribute?.("aria-controls");
+    if (opens) this.#shown.add(opens);
+    if (name === "br") this.#push(kept);
+    if (name === "pre") this.#preformatted++;
+    if (name === "a") this.#links++;
+    if ((name === "td" || name === "th") && this.#pieces.some((piece) => piece.trim() !== "")) this.#pieces.push(" | ");
+    return true;
+  }
+
+  #leave(node: Node): void {
+    const name = node.localName ?? "";
+    if (headingLevel(name) > 0 || blocks.has(name)) this.#flush();
+    if (name === "pre") this.#preformatted--;
+    if (name === "a") this.#links--;
+    if (node === this.#label) this.#label = undefined;
+    if (node === this.#beside) this.#beside = undefined;
+    if (node === this.#suspects.at(-1)?.node) this.#judge(this.#suspects.pop() as Suspect);
+  }
+
+  #isLeftOut(node: Node, name: string): boolean {
+    if (isSkipped(node, this.#shown)) return true;
+    if (this.#label === undefined) {
+      if (name === "button") return !isLabel(node);
+      if (name === "a" && isSelfLink(node, shortText(node))) return true;
+      // Of a quotation, it names the author.
+      if (name === "footer") return this.#leavesSiteOut && node.parentNode?.localName !== "blockquote";
+    } else if (name === "button" || isHeadingExtra(node, shortText(node))) {
+      this.#beside ??= node;
+    }
+    for (const suspect of this.#suspects) suspect.isContent ||= isOfContent(name, suspect.node);
+    const part = this.#leavesSiteOut ? sitePart(node) : undefined;
+    if (part === "if-links") this.#suspect(node);
+    return part === "always";
+  }
+
+  #suspect(node: Node): void {
+    this.#flush();
+    this.#suspects.push({ node, blocks: this.blocks.length, ...this.#before, isContent: false });
+  }
+
+  #judge({ blocks, isContent, ...before }: Suspect): void {
+    this.#flush();
+    if (!isContent && this.#isMostlyLinks(before)) this.blocks.length = blocks;
+  }
+
+  /** Whether half of the text since a place is in links, headings aside. */
+  #isMostlyLinks({ characters, linkCharacters }: Pick<Suspect, "characters" | "linkCharacters">): boolean {
+    const ofLinks = this.#linkCharacters - linkCharacters;
+    return ofLinks > 0 && ofLinks * 2 >= this.#characters - characters;
+  }
+
+  #addText(text: string): void {
+    if (this.#level === 0) {
+      const { length } = text.trim();
+      this.#characters += length;
+      if (this.#links > 0) this.#linkCharacters += length;
+    }
+    // Marks keep the line breaks of code from being joined with the rest.
+    this.#push(this.#preformatted > 0 ? text.replaceAll("\n", kept).replaceAll(" ", keptSpace) : text);
+  }
+
+  #push(piece: string): void {
+    (this.#beside === undefined ? this.#pieces : this.#spare).push(piece);
+  }
+
   /** Ends the block under way. */
-  const flush = (): void => {
-    const text = tidy(pieces.join(""));
-    if (text !== "") found.push({ level, text: level > 0 ? oneLine(text) : text });
-    pieces = [];
-    level = 0;
-  };
-  walk(root, {
-    enter: (node) => {
-      if (node.nodeType === textNode) {
-        const text = node.textContent ?? "";
-        // Marks keep the line breaks of code from being joined with the rest.
-        pieces.push(preformatted > 0 ? text.replaceAll("\n", kept).replaceAll(" ", keptSpace) : text);
-        return false;
-      }
-      if (node.nodeType !== elementNode) return false;
-      const name = node.localName ?? "";
-      if (node !== root && (skipped.has(name) || isHidden(node))) return false;
-      const heading = headingLevel(name);
-      if (heading > 0 || blocks.has(name)) flush();
-      if (heading > 0) level = heading;
-      if (name === "br") pieces.push(kept);
-      if (name === "pre") preformatted++;
-      if ((name === "td" || name === "th") && pieces.some((piece) => piece.trim() !== "")) pieces.push(" | ");
-      return true;
-    },
-    leave: (node) => {
-      const name = node.localName ?? "";
-      if (headingLevel(name) > 0 || blocks.has(name)) flush();
-      if (name === "pre") preformatted--;
-    },
-  });
-  flush();
-  return found;
+  #flush(): void {
+    const text = tidy(this.#pieces.join("")) || tidy(this.#spare.join(""));
+    if (text !== "") {
+      const block = { level: this.#level, text: this.#level > 0 ? oneLine(text) : text };
+      this.blocks.push(block);
+      if (this.#isMostlyLinks(this.#before)) this.links.add(block);
+    }
+    this.#before = { characters: this.#characters, linkCharacters: this.#linkCharacters };
+    this.#pieces = [];
+    this.#spare = [];
+    this.#level = 0;
+  }
+}
+
+/** Whether an element shows that what holds it is no list of links. */
+function isOfContent(name: string, holder: Node): boolean {
+  return name === "main" || name === "article" || name === "h1" || (holder.localName === "header" && labels.test(name));
+}
+
+/** What names the text that follows; a button in one opens it. */
+const labels = /^(?:h[1-6]|dt|summary)$/;
+
+/** Whether the words of a button are those of a heading: it holds one, or opens the element behind it. */
+function isLabel(button: Node): boolean {
+  if (headingLevel(nextElement(button.firstChild)?.localName ?? "") > 0) return true;
+  const id = nextElement(button.nextSibling)?.getAttribute?.("id");
+  return Boolean(id) && button.getAttribute?.("aria-controls") === id;
+}
+
+/** The first element among a node and what follows it. */
+function nextElement(node: Node | null): Node | null {
+  let next = node;
+  while (next !== null && next.nodeType !== elementNode) next = next.nextSibling;
+  return next;
+}
+
+/** The text of an element that holds nothing else, or nothing. */
+function shortText(node: Node): string {
+  const only = node.firstChild;
+  return only?.nodeType === textNode && only.nextSibling === null ? (only.textContent ?? "") : "";
 }
 
 /** Line breaks and spaces that count, among those that HTML means as one space. Of a private use area: pages do not hold them. */
@@ -213,12 +377,4 @@ function oneLine(text: string): string {
 
 function headingLevel(name: string): number {
   return /^h[1-6]$/.test(name) ? Number(name[1]) : 0;
-}
-
-/** Text that readers of the page do not see is left out: it can hide words for search engines and models. */
-function isHidden(node: Node): boolean {
-  const attribute = (name: string): string | null => node.getAttribute?.(name) ?? null;
-  if (attribute("hidden") !== null || attribute("aria-hidden") === "true") return true;
-  if (skippedRoles.has(attribute("role") ?? "")) return true;
-  return /display\s*:\s*none|visibility\s*:\s*hidden/i.test(attribute("style") ?? "");
 }
