@@ -11,7 +11,7 @@ const weights: Readonly<Record<string, number>> = {
   abbreviation: 2,
   since: 1,
   number: 1,
-  word: 1,
+  word: 0.4,
 };
 
 /**

@@ -20,7 +20,7 @@ const empty = new Set(
 export function isSpecific(answer: string, rarity: WordRarity): boolean {
   const words = normaliseAnswer(answer).split(" ");
   if (answer.length > most.characters || words.length > most.words || /^[^\p{L}\p{N}]*$/u.test(answer)) return false;
-  if (/[,;:!?({[=/\\]$|^[,;:)}\]]|["“”]|\s[-–|]\s/.test(answer)) return false;
+  if (/[,;:!?({[=/\\]$|^[,;:)}\]]|["“”]|\s[-–|=]\s|&&/.test(answer)) return false;
   const telling = words.filter((word) => !empty.has(word));
   if (telling.length === 0 || !telling.some((word) => /\p{L}{2}|\d{2}|\d[.,]\d/u.test(word))) return false;
   return looksLikeName(answer) || rarity.isRare(telling.join(" "), 0.004);

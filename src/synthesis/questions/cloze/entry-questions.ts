@@ -1,4 +1,5 @@
 /** @file Questions from entries: which term is described so, what its default is, since which version it is there. */
+import { looksLikeName } from "./answers.js";
 import { sentencesOf, type Entry } from "./parts.js";
 
 /** A question that a rule made of a passage. */
@@ -77,7 +78,15 @@ function namesIn(term: string): { noun: string; names: string[] } | undefined {
     return { noun: /^[A-Z]/.test(last) ? "class" : "function", names: [...new Set([call[1], last])] };
   }
   const name = bare.replace(/\s*[([<{=].*$/, "").trim();
-  if (name === "" || name.split(" ").length > 4 || /[,:;{}\[\]]/.test(name)) return undefined;
+  const words = name.split(" ");
+  if (name.length < 3 || words.length > 4 || /[,:;{}[\]→]|^\.\.|\.\.\./.test(name)) return undefined;
+  // A type with its name, a command with its arguments: which of the words is the term?
+  if (
+    words.length > 1 &&
+    /^(?:int|void|char|long|double|float|const|unsigned|bool|size_t|struct|optional)\b/i.test(name)
+  )
+    return undefined;
+  if (words.length > 1 && words.some(looksLikeName) && /\p{Ll}/u.test(name)) return undefined;
   return { noun: "term", names: [name] };
 }
 
@@ -89,7 +98,7 @@ function longestFirst(names: readonly string[]): string[] {
 function isEmptyDescription(sentence: string): boolean {
   return (
     sentence.split(" ").length < 6 ||
-    /^(?:See|As|Like|Same|This|These|It|They|Note|If|When|For|In|By|Here|Example|Deprecated|Defaults?|Type)\b/.test(
+    /^(?:See|As|Like|Same|This|These|It|They|Note|If|When|For|In|By|Here|Example|Deprecated|Defaults?|Type|You|We|Synonym|Alias|Equivalent|Similar|Identical|Another|Likewise)\b/.test(
       sentence,
     )
   );

@@ -156,6 +156,8 @@ function cleanTerm(term: string): string {
 
 /** Tables, as lines of cells with bars between them. */
 export function tablesOf(text: string): Table[] {
+  // A cell of a drawn table goes on in the next line.
+  if (/^\s*\+[-=]+\+/m.test(text)) return [];
   const tables: string[][][] = [[]];
   for (const line of text.split("\n")) {
     if (line.trim() === "") continue;
@@ -182,5 +184,5 @@ function tableOf(rows: string[][]): Table {
 }
 
 function isColumnName(cell: string): boolean {
-  return /^\p{Lu}[\p{L} /()-]*$/u.test(cell) && cell.split(" ").length <= 3;
+  return /^\p{Lu}[\p{L} /()-]*$/u.test(cell) && /\p{Ll}/u.test(cell) && cell.split(" ").length <= 3;
 }

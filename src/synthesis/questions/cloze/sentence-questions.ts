@@ -6,7 +6,7 @@ import { shortened, type Cloze } from "./entry-questions.js";
 
 /** Words that begin a sentence which leans on the one before it, and subjects that are no terms. */
 const leaning =
-  /^(?:This|That|These|Those|It|Its|They|Their|There|Here|He|She|We|You|I|One|Another|Such|However|Thus|Therefore|Then|So|Also|But|And|Or|If|When|While|What|Which|Note|See|For|In|On|At|By|To|As|With|Since|After|Before|Otherwise|Instead|Both|Each|Every|All|Some|Most|Many|No|None|Not|Currently|Now|Finally|First|Second|Next|Similarly|Additionally|Furthermore|Moreover|Contributed|Changed|Added|Fixed|Patch|New|Deprecated|Removed|Part of the|Chapter|Specifies|Works)\b/;
+  /^(?:This|That|These|Those|It|Its|They|Their|There|Here|He|She|We|You|I|One|Another|Such|However|Thus|Therefore|Then|So|Also|But|And|Or|If|When|While|What|Which|Note|See|For|In|On|At|By|To|As|With|Since|After|Before|Otherwise|Instead|Both|Each|Every|All|Some|Most|Many|No|None|Not|Currently|Now|Finally|First|Second|Next|Similarly|Additionally|Furthermore|Moreover|Contributed|Changed|Added|Fixed|Patch|New|Deprecated|Removed|Part of the|Chapter|Specifies|Works|Notice|Besides|Once|Because|Although|Until|Unless|Even|Just|Only|Like|Unlike)\b/;
 const noSubject =
   /\b(?:default|result|value|values|name|argument|idea|difference|following|reason|purpose|problem|effect|goal|output|format|return|same|example|section|chapter|only|first|second|last|other|above|below|latter|former|case|way|use|option|parameter|type|it|this|that|there|answer|question|point|rest|fact|first|next|current|new|specified|given|method|function|command)\b/i;
 
@@ -98,7 +98,10 @@ function gapIn(sentence: string, rarity: WordRarity): Cloze | undefined {
 function gapsIn(sentence: string, rarity: WordRarity): Gap[] {
   const gaps: Gap[] = [];
   for (const { 0: text, index: start } of sentence.matchAll(/[\p{L}\p{N}_]+(?:[.'’+/-][\p{L}\p{N}_]+)*(?:\(\))?/gu)) {
-    if (start === 0 || isRepeated(sentence, text)) continue;
+    if (start === 0 || isRepeated(sentence, text) || /^(?:i\.e|e\.g)/i.test(text)) continue;
+    // A part of something longer: `$NAME`, `--name`, `name=value`.
+    if (/[^\s"'“‘(]$/.test(sentence.slice(0, start)) || /^[^\s"'”’).,;:]/.test(sentence.slice(start + text.length)))
+      continue;
     const around = sentence.slice(Math.max(0, start - 9), start);
     if (/(?:Section|Chapter|Table|Figure|PEP|RFC|issue|bpo-|Part|Appendix|#|\() ?$/i.test(around)) continue;
     const gap = gapOf(text, rarity);

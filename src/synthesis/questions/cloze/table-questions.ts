@@ -21,7 +21,7 @@ export function* tableQuestions({ columns, rows }: Table, subject: string): Gene
           answers: [row],
           quote,
         };
-      } else if (columns[index] !== undefined && columns[index] !== "" && words <= 4)
+      } else if (words <= 4 && isNoun(columns[index]))
         yield {
           kind: "table",
           question: `What is the ${lower(columns[index])} of ${row}${place}?`,
@@ -34,6 +34,15 @@ export function* tableQuestions({ columns, rows }: Table, subject: string): Gene
 
 function isRepeated(rows: Table["rows"], column: number, cell: string): boolean {
   return rows.filter((cells) => cells[column] === cell).length > 1;
+}
+
+/** Whether "the … of" reads well with the name of a column. */
+function isNoun(name = ""): boolean {
+  return (
+    /^\p{L}/u.test(name) &&
+    name.split(" ").length <= 3 &&
+    !/\b(?:in|of|by|to|with|for|on|at|from)$|\?$|^(?:is|has|can|see|used)\b/i.test(name)
+  );
 }
 
 /** The name of a column inside a sentence: abbreviations keep their capitals. */
