@@ -33,7 +33,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
   // What a search engine finds of the answers is measured as answers are.
   eval: ["contracts", "search", "rollout", "rewards"],
   // Questions and transcripts made of documents.
-  synthesis: "contracts files data prompts search rollout rewards policy eval".split(" "),
+  synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],
   cli: "contracts files workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
     " ",

@@ -1,12 +1,14 @@
-/** @file The policies that `sleuth collect` can ask: a scripted searcher without a model, or a model of this machine. */
+/** @file The policies that `sleuth collect` can ask: a scripted searcher without a model, a model of this machine, or one behind a server. */
 import type { MemoryPlan, Policy } from "../contracts/policy.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { protocolNamed } from "../prompts/protocol.js";
 import { scriptedSearcher } from "../synthesis/transcripts/searcher.js";
+import { openServer, servedPolicy, serverKeyVariable } from "../synthesis/transcripts/served.js";
 import { mergeConfig, parseConfig, type Config } from "../train/config/config.js";
 import { readModel } from "../train/model-folder.js";
 import { openPolicy } from "../train/open-policy.js";
+import type { ModelFacts } from "../train/budgets.js";
 import type { Question } from "../types.js";
 
 /** Who attempts the questions. */
@@ -17,6 +19,8 @@ export interface Collector {
   facts: Policy;
   policyFor: (question: Question, attempt: number) => Policy;
   memory?: MemoryPlan;
+  /** What a server says that it has used. */
+  usage?: () => { replies: number; promptTokens: number; completionTokens: number };
   close(): Promise<void>;
 }
 
@@ -24,7 +28,7 @@ export interface Collector {
 const bytes = { contextLength: 1_000_000, maxTokensPerTurn: 2048 };
 
 /**
- * The settings under which a scripted searcher attempts questions. Where a model is named, its tokenizer counts tokens, so that what fits here fits
+ * The settings under which a scripted searcher or a served model attempts questions. Where a model is named, its tokenizer counts tokens, so that what fits here fits
  * there; the built-in default names none.
  */
 export function scriptedConfig(config: Config): Config {
@@ -41,11 +45,15 @@ export function scriptedConfig(config: Config): Config {
 /** A model is named by a flag, a file or a preset. */
 const isUnnamed = ({ model }: Config): boolean => model.folder === parseConfig({}).model.folder;
 
+/** Tokenizer and context of the model that counts. @throws UserError when it cannot be read */
+async function countedBy(config: Config): Promise<ModelFacts> {
+  if (!isUnnamed(config)) return readModel(config.model.folder);
+  return { tokenizer: byteTokenizer(), contextLength: bytes.contextLength };
+}
+
 /** @throws UserError when the model whose tokenizer counts cannot be read */
 export async function scriptedCollector(config: Config, seed: number): Promise<Collector> {
-  const { tokenizer, contextLength } = isUnnamed(config)
-    ? { tokenizer: byteTokenizer(), contextLength: bytes.contextLength }
-    : await readModel(config.model.folder);
+  const { tokenizer, contextLength } = await countedBy(config);
   const { maxSearches } = config.rollout;
   const protocol = protocolNamed(config.rollout.protocol);
   return {
@@ -61,4 +69,24 @@ export async function scriptedCollector(config: Config, seed: number): Promise<C
 export async function modelCollector(config: Config): Promise<Collector> {
   const { value: policy, close } = await openPolicy(config, {}, "sampling");
   return { name: config.model.folder, facts: policy, policyFor: () => policy, memory: policy.memory, close };
+}
+
+/** The settings under which a served model attempts questions: the server applies its own chat template. */
+export function servedConfig(config: Config): Config {
+  return parseConfig(mergeConfig(scriptedConfig(config), { rollout: { chat: "never", templateVariables: {} } }));
+}
+
+/** @throws UserError for an address that cannot be used, and when the model whose tokenizer counts cannot be read */
+export async function servedCollector(config: Config, server: { url: string; model: string }): Promise<Collector> {
+  const { tokenizer, contextLength } = await countedBy(config);
+  const protocol = protocolNamed(config.rollout.protocol);
+  const client = openServer({ ...server, key: process.env[serverKeyVariable]?.trim() });
+  const made = (): Policy => servedPolicy({ client, protocol, tokenizer, contextLength });
+  return {
+    name: `${server.model} at ${client.url}`,
+    facts: made(),
+    policyFor: made,
+    usage: () => client.usage(),
+    close: () => Promise.resolve(client.close()),
+  };
 }

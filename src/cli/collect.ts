@@ -12,11 +12,19 @@ import { AttemptsFile } from "../synthesis/transcripts/attempts-file.js";
 import { chooseAttempts } from "../synthesis/transcripts/choose.js";
 import { collectAttempts, countOutcomes } from "../synthesis/transcripts/collect.js";
 import { outcomes, type CollectedAttempt } from "../synthesis/transcripts/outcome.js";
+import { serverKeyVariable } from "../synthesis/transcripts/served.js";
 import type { Config } from "../train/config/config.js";
 import { openTask } from "../train/open-task.js";
 import { loadSplits } from "../train/questions.js";
 import type { Question } from "../types.js";
-import { modelCollector, scriptedCollector, scriptedConfig, type Collector } from "./collect-policy.js";
+import {
+  modelCollector,
+  scriptedCollector,
+  scriptedConfig,
+  servedCollector,
+  servedConfig,
+  type Collector,
+} from "./collect-policy.js";
 import { fetchModel } from "./fetch-model.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
 import { addPreset, addRunOptions, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
@@ -30,6 +38,8 @@ import type { Verb, VerbAnswer } from "./verb.js";
 interface Options extends ModelOptions {
   out: string;
   policy?: "script" | "model";
+  server?: string;
+  serverModel?: string;
   attempts: number;
   perQuestion: number;
   limit: number;
@@ -55,6 +65,10 @@ export const collectVerb: Verb = {
       "sleuth collect --run runs/mine --questions q.jsonl --index index --attempts 8 --out better.jsonl",
       "a trained model's own successes, out of 8 attempts",
     ],
+    [
+      "sleuth collect --server http://127.0.0.1:11434/v1 --server-model qwen2.5:7b --questions q.jsonl --index index --out good.jsonl",
+      "by a larger model behind a server",
+    ],
     ["sleuth sft --transcripts transcripts.jsonl --model … --run runs/warm", "and learn from them"],
   ],
   required: ["out"],
@@ -67,9 +81,14 @@ export const collectVerb: Verb = {
       .addOption(
         new Option(
           "--policy <name>",
-          "who attempts: script, whose tokens are counted by --model where it is named, or model (default: model with --model or --run, else script)",
+          "who attempts: script or model; default: model with --model or --run, else script. The script has no tokens of its own: --model, where it is named, counts them",
         ).choices(["script", "model"]),
       )
+      .option(
+        "--server <url>",
+        "let a model behind an OpenAI-compatible server attempt them, as http://127.0.0.1:11434/v1",
+      )
+      .option("--server-model <name>", `the model's name at --server; a key is read from ${serverKeyVariable}`)
       .option(
         "--attempts <number>",
         "most attempts at a question; after the first that scores it is done",
@@ -90,11 +109,11 @@ export const collectVerb: Verb = {
   },
   async run(terminal, given) {
     const options = given as unknown as Options;
-    const isScripted = (options.policy ?? ((options.model ?? options.run) ? "model" : "script")) === "script";
+    const by = whoAttempts(options);
     const asked = await configOfModel(options, terminal);
-    const config = await fetchModel(terminal, isScripted ? scriptedConfig(asked) : asked);
+    const config = await fetchModel(terminal, settingsOf[by](asked));
     const { questions } = await loadSplits(config);
-    const collector = isScripted ? await scriptedCollector(config, options.seed) : await modelCollector(config);
+    const collector = await collectorOf(by, config, options);
     if (collector.memory) noteMemory(terminal, collector.memory);
     try {
       return await collect(terminal, { options, config, questions, collector });
@@ -103,6 +122,29 @@ export const collectVerb: Verb = {
     }
   },
 };
+
+type Attempter = "script" | "model" | "server";
+
+/** @throws UserError for flags that contradict each other */
+function whoAttempts({ policy, model, run, server, serverModel }: Options): Attempter {
+  if ((server === undefined) !== (serverModel === undefined))
+    throw new UserError("--server and --server-model belong together: give both, or none.");
+  if (server === undefined) return policy ?? ((model ?? run) === undefined ? "script" : "model");
+  if (policy === undefined && run === undefined) return "server";
+  throw new UserError("--server names who attempts the questions. Leave --policy and --run out, or --server.");
+}
+
+const settingsOf: Readonly<Record<Attempter, (config: Config) => Config>> = {
+  script: scriptedConfig,
+  model: (config) => config,
+  server: servedConfig,
+};
+
+function collectorOf(by: Attempter, config: Config, { seed, server, serverModel }: Options): Promise<Collector> {
+  if (by === "model") return modelCollector(config);
+  if (by === "script") return scriptedCollector(config, seed);
+  return servedCollector(config, { url: server as string, model: serverModel as string });
+}
 
 interface Collection {
   options: Options;
@@ -136,7 +178,13 @@ async function collect(
       concurrency: Math.min(32, task.config.rollout.maxConcurrent),
     });
     if (all === null) return stopped(terminal, out);
+    const usage = collector.usage?.();
+    if (usage !== undefined)
+      terminal.print(
+        `The server used ${count(usage.promptTokens)} tokens of prompts and ${count(usage.completionTokens)} of completions in ${plural(usage.replies, "reply", "replies")}.`,
+      );
     return await report(terminal, {
+      usage,
       all,
       file,
       questions,
@@ -194,10 +242,14 @@ interface Report {
   options: Options;
   by: string;
   seconds: number;
+  usage?: object;
 }
 
 /** Writes the transcripts and says what became of the attempts. */
-async function report(terminal: Terminal, { all, file, questions, options, by, seconds }: Report): Promise<VerbAnswer> {
+async function report(
+  terminal: Terminal,
+  { all, file, questions, options, by, seconds, usage }: Report,
+): Promise<VerbAnswer> {
   const { out, perQuestion, limit, seed, show } = options;
   const byId = new Map(questions.map((question) => [question.id, question]));
   const { kept, repeated, over } = chooseAttempts(all, byId, { perQuestion, limit, seed });
@@ -249,6 +301,7 @@ async function report(terminal: Terminal, { all, file, questions, options, by, s
       seconds,
     },
     outcomes: Object.fromEntries(counts),
+    usage,
   };
 }
 

@@ -10,8 +10,9 @@ import { defineConfig, mergeConfig } from "../train/config/config.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 
 /**
- * What differs from `smollm2`: passages of real documents are three times as long as those of the built-in world, so two of them are shown, budgets are
- * measured, and a step has fewer attempts. A turn has room for a quoted sentence.
+ * What differs from `smollm2`: budgets are measured, since every corpus has other passages, two of which are shown; a turn has room for a quoted sentence
+ * (of the script's transcripts 99 of 100 turns have at most 67 tokens). An attempt has about 500 tokens, so a step has fewer of them than there, and takes as long.
+ * The learning rates are those of `smollm2`; the best checkpoint is chosen on more validation questions than a step has, since a gain is to be told from chance.
  */
 export const documents = mergeConfig(
   smollm2,
@@ -19,15 +20,15 @@ export const documents = mergeConfig(
     search: { topK: 2 },
     rollout: { maxSearches: 2, maxTokensPerTurn: 80, maxTokens: "auto", maxObservationTokens: "auto" },
     sft: { transcripts: "", epochs: 2, batch: 8, validation: 16, learningRate: 5e-4 },
-    algorithm: { groupSize: 8 },
+    algorithm: { groupSize: 6 },
     train: {
-      steps: 24,
-      questionsPerStep: 6,
-      evalEvery: 8,
-      evalSize: 48,
-      testSize: 160,
+      steps: 20,
+      questionsPerStep: 8,
+      evalEvery: 10,
+      evalSize: 64,
+      testSize: 200,
       checkpointEvery: 2,
-      stopAfterSeconds: 2100,
+      stopAfterSeconds: 1800,
     },
   }),
 );
