@@ -47,18 +47,21 @@ describe("sleuth index of documents", () => {
     put("library/sub/notes.txt", "Trains leave at ten.");
     put("library/page.html", "<title>Buses</title><script>bad()</script><p>Buses leave at eleven.");
     put("library/paper.pdf", makePdf({ pages: [["Planes leave at noon."]] }));
+    put("library/scanned.pdf", makePdf({ pages: [["A cover."], [], []] }));
     put("library/broken.pdf", "%PDF-1.4 no");
     put("library/skip/draft.md", "Rockets.");
     const corpus = put("more.jsonl", line("7", "Ships leave at one."));
     const ended = await index(join(folder, "library"), corpus, "--exclude", "skip");
     expect(ended.status).toBe(0);
     expect(lastJson(ended)).toMatchObject({
-      passages: 6,
-      documents: 4,
+      passages: 7,
+      documents: 5,
+      partial: [{ file: join(folder, "library/scanned.pdf"), why: expect.stringContaining("2 of its 3 pages") }],
       skipped: [{ file: join(folder, "library/broken.pdf"), why: expect.stringContaining("cannot be read as a PDF") }],
     });
-    expect(ended.stderr).toMatch(/Reading: 100 %.*4 documents|Reading: 100 %.*5 documents/);
-    expect(ended.stderr).toContain("Left out 1 of 5 documents:");
+    expect(ended.stderr).toMatch(/Reading: 100 %.*[56] documents/);
+    expect(ended.stderr).toContain("Left out 1 of 6 documents:");
+    expect(ended.stderr).toMatch(/Read in part: 1 document:\n.*scanned\.pdf: 2 of its 3 pages hold no text/);
     expect(await found("ferry")).toEqual(["library/guide.md#2"]);
     expect(await found("planes")).toEqual(["library/paper.pdf#1"]);
     expect(await found("ships")).toEqual(["7"]);

@@ -18,7 +18,7 @@ interface Sources {
   /** JSONL files, that of the documents included. */
   corpus: string[];
   /** For --json; absent without documents. */
-  gathered?: { documents: number; skipped: Gathered["skipped"] };
+  gathered?: { documents: number } & Pick<Gathered, "skipped" | "partial">;
 }
 
 /** Skipped documents that are named to people; --json names all. */
@@ -50,13 +50,15 @@ export async function withSources<T>(
   const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });
   bar?.stop();
   tellSkipped(terminal, gathered);
+  tellPartial(terminal, gathered);
   if (gathered.corpus === "" && corpora.length === 0) {
     rmSync(folder, { recursive: true, force: true });
     const [{ file, why }] = gathered.skipped;
     throw new UserError(`No document had any text to index (${printable(file)}: ${why}).`);
   }
   const corpus = gathered.corpus === "" ? corpora : [...corpora, gathered.corpus];
-  const result = await work({ corpus, gathered: { documents: gathered.documents, skipped: gathered.skipped } });
+  const { documents: read, skipped, partial } = gathered;
+  const result = await work({ corpus, gathered: { documents: read, skipped, partial } });
   rmSync(folder, { recursive: true, force: true });
   return result;
 }
@@ -73,4 +75,11 @@ function tellSkipped(terminal: Terminal, { skipped, documents, resumed }: Gather
   terminal.note(`Left out ${count(skipped.length)} of ${plural(skipped.length + documents, "document")}:`);
   for (const { file, why } of skipped.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
   if (skipped.length > mostNamed) terminal.note(`  and ${count(skipped.length - mostNamed)} more (--json names all).`);
+}
+
+function tellPartial(terminal: Terminal, { partial }: Gathered): void {
+  if (partial.length === 0) return;
+  terminal.note(`Read in part: ${plural(partial.length, "document")}:`);
+  for (const { file, why } of partial.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
+  if (partial.length > mostNamed) terminal.note(`  and ${count(partial.length - mostNamed)} more (--json names all).`);
 }

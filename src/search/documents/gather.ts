@@ -34,6 +34,8 @@ export interface Gathered {
   documents: number;
   passages: number;
   skipped: { file: string; why: string }[];
+  /** Documents that were read, but not all that a person would see in them. */
+  partial: { file: string; why: string }[];
   /** Documents that an earlier call had done. */
   resumed: number;
 }
@@ -65,6 +67,8 @@ interface Entry {
   endByte: number;
   /** Why it was left out. */
   skipped?: string;
+  /** What a person would see in it and the passages lack. */
+  missing?: string;
 }
 
 /**
@@ -136,14 +140,17 @@ async function gather(
   } finally {
     if (options.parser === undefined) await parser.close();
   }
-  const skipped = journal.entries.flatMap(({ skipped: why }, place) =>
-    why === undefined ? [] : [{ file: documents[place].file, why }],
-  );
+  const those = (field: "skipped" | "missing"): { file: string; why: string }[] =>
+    journal.entries.flatMap(({ [field]: why }, place) =>
+      why === undefined ? [] : [{ file: documents[place].file, why }],
+    );
+  const skipped = those("skipped");
   return {
     corpus: journal.passages === 0 ? "" : join(options.folder, corpusName),
     documents: documents.length - skipped.length,
     passages: journal.passages,
     skipped,
+    partial: those("missing"),
     resumed,
   };
 }
@@ -214,8 +221,8 @@ class Journal {
   async add({ path, bytes, modifiedMs }: FoundDocument, { lines, skipped }: Outcome): Promise<void> {
     const begin = this.entries.at(-1)?.endByte ?? 0;
     if (lines !== undefined) await this.#corpus.writeFile(lines.bytes);
-    const { passages, bytes: written } = lines ?? { passages: 0, bytes: [] };
-    const entry: Entry = { path, bytes, modifiedMs, passages, endByte: begin + written.length, skipped };
+    const { passages, bytes: written, missing } = lines ?? { passages: 0, bytes: [] };
+    const entry: Entry = { path, bytes, modifiedMs, passages, endByte: begin + written.length, skipped, missing };
     // After the passages: an entry without them would lose them.
     await this.#journal.write(toJsonLines([entry]));
     this.entries.push(entry);

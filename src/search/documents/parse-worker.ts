@@ -15,6 +15,8 @@ export interface PassageLines {
   /** `{"id","title","text"}` and a line break for each, UTF-8. */
   bytes: Uint8Array<ArrayBuffer>;
   passages: number;
+  /** What a person would see in the document and the passages lack. */
+  missing?: string;
 }
 
 type Parsed = null | { title: string; text: string } | PassageLines;
@@ -27,9 +29,10 @@ await serveTasks(() => ({
     }
     if (task.do === "html-to-text") return (await import("./html.js")).htmlToText(task.html, task.url);
     const { bytes, kind, path, settings } = task;
-    const passages = await readDocument(bytes, kind, path, settings);
+    let missing: string | undefined;
+    const passages = await readDocument(bytes, kind, path, settings, (what) => (missing = what));
     const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");
-    return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length };
+    return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length, missing };
   },
   transfer: (answer: Parsed) => (answer !== null && "bytes" in answer ? [answer.bytes.buffer] : []),
 }));

@@ -11,6 +11,8 @@ export interface ReadDocument {
   /** Empty where the document names none. */
   title: string;
   blocks: readonly Block[];
+  /** What a person would see in it and the blocks lack. */
+  missing?: string;
   /** The address that the document says it has. */
   url?: string;
 }
@@ -82,6 +84,7 @@ export const documentEndings: readonly string[] = Object.values(kinds).flatMap((
 /**
  * The passages of a document.
  * @param path relative to the corpus; its last part stands in for a title that is missing
+ * @param onMissing told what a person would see in the document and the passages lack
  * @throws UserError saying what is wrong with the file, without its name
  */
 export async function readDocument(
@@ -89,12 +92,13 @@ export async function readDocument(
   kind: DocumentKind,
   path: string,
   settings: ChunkSettings,
+  onMissing: (what: string) => void = () => undefined,
 ): Promise<TitledText[]> {
   if (bytes.length === 0) throw new UserError("it is empty");
   const document = normalised(await (await loadReader(kind))(bytes));
   const passages = passagesOf(document, normaliseText(nameOf(path)), settings);
-  if (passages.length === 0)
-    throw new UserError(kind === "pdf" ? "it holds no text (pages that are pictures have none)" : "it holds no text");
+  if (passages.length === 0) throw new UserError("it holds no text");
+  if (document.missing !== undefined) onMissing(document.missing);
   return passages;
 }
 
