@@ -16,6 +16,7 @@ import { openReward } from "./open-reward.js";
 import { openSearch, type OpenedSearch } from "./open-search.js";
 import type { GivenParts, Opened } from "./parts.js";
 import { rolloutSettings } from "./rollout-settings.js";
+import { searchWorth } from "./search-worth.js";
 
 /** A task, and the configuration as it is run: budgets that were `auto` have become numbers. */
 interface OpenedTask extends Opened<Task> {
@@ -63,6 +64,8 @@ async function settle(
   const model = async (): Promise<ModelFacts> => parts.policy ?? readModel(config.model.folder, { signal });
   const settled = await settleBudgets(config, { search, questions, model, signal });
   if (settled.notice !== undefined) onNotice(settled.notice);
+  const worth = parts.search === undefined ? await searchWorth(config, search, questions, signal) : undefined;
+  if (worth !== undefined) onNotice(worth);
   return settled.config;
 }
 
