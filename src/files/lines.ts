@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../errors.js";
+import { packedProblem } from "./packed.js";
 import { requireRegular } from "./regular.js";
 
 export interface Line {
@@ -47,7 +48,7 @@ interface BlockOptions extends LinesOptions {
 
 /**
  * The lines of a file in batches of about 256 KiB, without their line breaks; empty lines are left out but counted.
- * @throws UserError for a file that cannot be read, is not UTF-8, is cut off (gzip) or has a line above 64 MiB.
+ * @throws UserError for a file that cannot be read, is not UTF-8, is cut off (gzip), is packed otherwise, or has a line above 64 MiB.
  */
 export async function* readLines(path: string, options: LinesOptions = {}): AsyncGenerator<Line[]> {
   for await (const block of readLineBlocks(path, options)) {
@@ -58,7 +59,7 @@ export async function* readLines(path: string, options: LinesOptions = {}): Asyn
 
 /**
  * A file cut between lines. Every block has a buffer of its own, which may be handed to a worker.
- * @throws UserError for a file that cannot be read, is a pipe or a device, is cut off (gzip) or has a line above 64 MiB.
+ * @throws UserError for a file that cannot be read, is a pipe or a device, is cut off (gzip), is packed otherwise, or has a line above 64 MiB.
  */
 export async function* readLineBlocks(path: string, options: BlockOptions = {}): AsyncGenerator<LineBlock> {
   const { blockBytes = chunkBytes, signal } = options;
@@ -66,8 +67,11 @@ export async function* readLineBlocks(path: string, options: BlockOptions = {}):
   const cutter = new BlockCutter(path, blockBytes);
   const stream = openBytes(path, options);
   try {
+    let isFirst = true;
     for await (const chunk of stream) {
       signal?.throwIfAborted();
+      if (isFirst) refusePacked(path, chunk as Buffer);
+      isFirst = false;
       yield* cutter.push(chunk as Buffer);
     }
   } catch (error) {
@@ -144,6 +148,12 @@ export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (value === "") return "an empty string";
   return Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}
+
+function refusePacked(path: string, beginning: Buffer): void {
+  const problem = packedProblem(beginning);
+  if (problem !== undefined)
+    throw new UserError(`${path} ${problem}. Files of lines are read plain, or as gzip where they end with .gz.`);
 }
 
 /** The bytes of a file, unpacked. */

@@ -4,9 +4,10 @@ import { UserError } from "../../errors.js";
 import { readCorpus } from "../../search/documents/corpus.js";
 import { countWords } from "../../search/documents/chunk.js";
 import { findSources } from "../../search/documents/find.js";
-import { largestDocument } from "../../search/documents/gather.js";
+import { refuseTooLarge } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
 import { printable } from "../../printable.js";
+import { tellLeftOut } from "./left-out.js";
 import type { IndexOptions } from "./corpus.js";
 import { plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
@@ -37,13 +38,15 @@ async function* passagesOf(
   { paths, include, exclude, chunk, overlap, strict }: IndexOptions,
   signal: AbortSignal,
 ): AsyncGenerator<StoredPassage> {
-  const { corpora, documents } = await findSources(paths, { include, exclude, signal });
+  const { corpora, documents, skipped, others } = await findSources(paths, { include, exclude, signal });
+  tellLeftOut(terminal, { skipped, others, documents: documents.length });
   if (corpora.length > 0) for await (const batch of readCorpus(corpora, { signal })) yield* batch;
   const parser = new DocumentParser();
   try {
-    for (const { file, path, kind, bytes } of documents) {
+    for (const document of documents) {
+      const { file, path, kind } = document;
       try {
-        if (bytes > largestDocument) throw new UserError(`it is larger than ${largestDocument / 1024 / 1024} MB`);
+        refuseTooLarge(document);
         const content = new Uint8Array(await readFile(file, { signal }));
         const lines = await parser.passages(content, { kind, path }, { words: chunk, overlap }, { signal });
         const text = new TextDecoder().decode(lines.bytes);

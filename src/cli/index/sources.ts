@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
 import { findSources } from "../../search/documents/find.js";
-import { checkGatheringFolder, gatherPassages } from "../../search/documents/gather.js";
+import { checkGatheringFolder, gatherPassages, leftOutWithStrict } from "../../search/documents/gather.js";
 import type { Gathered, GatherProgress } from "../../search/documents/gather.js";
-import { printable } from "../../printable.js";
 import type { IndexOptions } from "./corpus.js";
+import { skippedLines, tellLeftOut } from "./left-out.js";
 import { PassageRate } from "./progress.js";
 import { count, plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
@@ -18,11 +18,8 @@ interface Sources {
   /** JSONL files, that of the documents included. */
   corpus: string[];
   /** For --json; absent without documents. */
-  gathered?: { documents: number } & Pick<Gathered, "skipped" | "partial">;
+  gathered?: Pick<Gathered, "documents" | "skipped" | "partial"> & { otherFiles: Record<string, number> };
 }
-
-/** Skipped documents that are named to people; --json names all. */
-const mostNamed = 5;
 
 /**
  * Gathers the documents, then does `work`. What was gathered stays until the work is done, so that the same command need not do it again.
@@ -35,7 +32,9 @@ export async function withSources<T>(
   work: (sources: Sources) => Promise<T>,
 ): Promise<T> {
   const { include, exclude } = options;
-  const { corpora, documents } = await findSources(options.paths, { include, exclude, signal });
+  const found = await findSources(options.paths, { include, exclude, signal });
+  const { corpora, documents, others } = found;
+  if (options.strict === true && found.skipped.length > 0) throw leftOutWithStrict(found.skipped[0]);
   if (documents.length === 0) return work({ corpus: corpora });
   const folder = gatheringFolder(options.out);
   await checkGatheringFolder(folder);
@@ -49,16 +48,17 @@ export async function withSources<T>(
   const chunks = { words: options.chunk, overlap: options.overlap };
   const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });
   bar?.stop();
-  tellSkipped(terminal, gathered);
-  tellPartial(terminal, gathered);
+  const { documents: read, partial } = gathered;
+  const skipped = [...found.skipped, ...gathered.skipped];
+  if (gathered.resumed > 0) terminal.note(`Went on: ${plural(gathered.resumed, "document")} had been read already.`);
+  tellLeftOut(terminal, { skipped, partial, others, documents: read });
   if (gathered.corpus === "" && corpora.length === 0) {
     rmSync(folder, { recursive: true, force: true });
-    const [{ file, why }] = gathered.skipped;
-    throw new UserError(`No document had any text to index (${printable(file)}: ${why}).`);
+    throw new UserError(`No document had any text to index (${skippedLines(skipped)[0]}).`);
   }
   const corpus = gathered.corpus === "" ? corpora : [...corpora, gathered.corpus];
-  const { documents: read, skipped, partial } = gathered;
-  const result = await work({ corpus, gathered: { documents: read, skipped, partial } });
+  const otherFiles = Object.fromEntries(others);
+  const result = await work({ corpus, gathered: { documents: read, skipped, partial, otherFiles } });
   rmSync(folder, { recursive: true, force: true });
   return result;
 }
@@ -67,19 +67,4 @@ export async function withSources<T>(
 function gatheringFolder(out: string): string {
   if (!out.includes("://")) return `${out.replace(/[/\\]+$/, "")}.gathered`;
   return join(tmpdir(), `sleuth-gathered-${createHash("sha256").update(out).digest("hex").slice(0, 12)}`);
-}
-
-function tellSkipped(terminal: Terminal, { skipped, documents, resumed }: Gathered): void {
-  if (resumed > 0) terminal.note(`Went on: ${plural(resumed, "document")} had been read already.`);
-  if (skipped.length === 0) return;
-  terminal.note(`Left out ${count(skipped.length)} of ${plural(skipped.length + documents, "document")}:`);
-  for (const { file, why } of skipped.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
-  if (skipped.length > mostNamed) terminal.note(`  and ${count(skipped.length - mostNamed)} more (--json names all).`);
-}
-
-function tellPartial(terminal: Terminal, { partial }: Gathered): void {
-  if (partial.length === 0) return;
-  terminal.note(`Read in part: ${plural(partial.length, "document")}:`);
-  for (const { file, why } of partial.slice(0, mostNamed)) terminal.note(`  ${printable(file)}: ${printable(why)}`);
-  if (partial.length > mostNamed) terminal.note(`  and ${count(partial.length - mostNamed)} more (--json names all).`);
 }

@@ -114,6 +114,17 @@ describe("corpus", () => {
     await expect(loadCorpus([file(cut, ".gz")])).rejects.toThrow(/is not a whole gzip file/);
   });
 
+  it.each([
+    ["zstd", "\x28\xb5\x2f\xfd\x24"],
+    ["bzip2", "BZh91AY&SY"],
+    ["xz", "\xfd7zXZ\0"],
+    ["gzip", gzipSync(good).toString("latin1")],
+    ["zip", "PK\x03\x04"],
+  ])("says of a file packed with %s how to unpack it", async (packer, begin) => {
+    const path = file(Buffer.from(begin, "latin1"), `.jsonl.${packer}`);
+    await expect(loadCorpus([path])).rejects.toThrow(`is packed with ${packer}; unpack it first`);
+  });
+
   it("stops when it is cancelled", async () => {
     const stop = new AbortController();
     const reason = new Error("enough");

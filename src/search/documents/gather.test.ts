@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadCorpus } from "./corpus.js";
 import { defaultChunks } from "./chunk.js";
-import { findSources, globMatcher } from "./find.js";
+import { endingCounts, findSources, globMatcher } from "./find.js";
 import type { FoundDocument } from "./find.js";
 import { gatherPassages } from "./gather.js";
 import type { Gathered } from "./gather.js";
@@ -74,6 +74,45 @@ describe("findSources", () => {
 
   it("names documents as they were named, below the current folder", async () => {
     expect(await pathsOf(["README.md", "./src/README.md"])).toEqual(["README.md", "src/README.md"]);
+  });
+
+  it("counts what no reader takes by ending, but not what is hidden, excluded or asked for by patterns", async () => {
+    for (const path of ["a.md", "x/1.gz", "x/2.GZ", "b.png", "Makefile", "Mr. Smith's notes", ".git/c.gz", "skip/d.gz"])
+      put(path, "text");
+    const { others } = await findSources([root], { exclude: ["skip"] });
+    expect(endingCounts(others)).toBe("2 without an ending, 2 .gz, 1 .png");
+    expect((await findSources([root], { include: ["*.md"] })).others.size).toBe(0);
+    const many = new Map(Array.from({ length: 12 }, (_, at) => [`.${at}`, 12 - at]));
+    expect(endingCounts(many)).toMatch(/^12 \.0, .*5 \.7, 10 with other endings$/);
+  });
+
+  it("leaves out folders and documents that cannot be looked at, and names them", async () => {
+    put("a.md", "text");
+    const bytes = (name: string): Buffer => Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, "latin1")]);
+    // Some file systems take no such names; others than Linux.
+    if (process.platform === "linux") {
+      writeFileSync(bytes("M\xfcller.md"), "text");
+      mkdirSync(bytes("B\xfccher"));
+      writeFileSync(bytes("M\xfcller.png"), "");
+    }
+    const { documents: found, skipped, others } = await findSources([root]);
+    expect(found.map(({ path }) => path)).toEqual(["library/a.md"]);
+    if (process.platform !== "linux") return;
+    expect(skipped.map(({ file }) => file)).toEqual([join(root, "B\ufffdcher"), join(root, "M\ufffdller.md")]);
+    expect(skipped[0].why).toContain("its name is not UTF-8");
+    expect(endingCounts(others)).toBe("1 .png");
+    await expect(findSources([join(root, "M\ufffdller.md")])).rejects.toThrow("its name is not UTF-8");
+  });
+
+  it("says what a folder without documents holds", async () => {
+    mkdirSync(root);
+    await expect(findSources([root])).rejects.toThrow("library holds no document. Documents end with");
+    for (const path of ["a.gz", "b/c.gz", "d.png"]) put(path, "");
+    await expect(findSources([root])).rejects.toThrow("holds no document, only 2 .gz, 1 .png.");
+    put("notes.md.gz", "");
+    await expect(findSources([join(root, "notes.md.gz")])).rejects.toThrow(
+      "packed document. Unpack it, and name notes.md",
+    );
   });
 
   it("says what is wrong", async () => {
@@ -171,6 +210,8 @@ describe("gatherPassages", () => {
     put("f-secret.pdf", encryptedPdf());
     put("g-empty.md", "");
     put("h-binary.txt", new Uint8Array([0, 1, 2, 0]));
+    put("i-large.txt", "");
+    truncateSync(join(root, "i-large.txt"), 200 * 1024 * 1024);
     const told: number[] = [];
     const gathered = await gather({ onProgress: ({ doneBytes, totalBytes }) => told.push(doneBytes / totalBytes) });
     expect(gathered).toMatchObject({ documents: 4, passages: 4, resumed: 0 });
@@ -179,6 +220,7 @@ describe("gatherPassages", () => {
       ["f-secret.pdf", expect.stringContaining("encrypted")],
       ["g-empty.md", "it is empty"],
       ["h-binary.txt", expect.stringContaining("zero bytes")],
+      ["i-large.txt", expect.stringMatching(/larger than 64 MB: split it, or write it as JSONL/)],
     ]);
     expect(await loadCorpus([gathered.corpus])).toEqual([
       { id: "library/a.md#1", title: "Lima", text: "The capital." },

@@ -16,7 +16,7 @@ import { removeUnfinished, writeFileDurably } from "../../files/durable.js";
 import { parseJsonLines, toJsonLines } from "../../files/lines.js";
 import { isLockFile, withIndexLock } from "../index-folder.js";
 import type { ChunkSettings } from "./chunk.js";
-import type { FoundDocument } from "./find.js";
+import type { FoundDocument, SkippedDocument } from "./find.js";
 import type { PassageLines } from "./parse-worker.js";
 import { DocumentParser } from "./parser.js";
 
@@ -33,9 +33,9 @@ export interface Gathered {
   corpus: string;
   documents: number;
   passages: number;
-  skipped: { file: string; why: string }[];
+  skipped: SkippedDocument[];
   /** Documents that were read, but not all that a person would see in them. */
-  partial: { file: string; why: string }[];
+  partial: SkippedDocument[];
   /** Documents that an earlier call had done. */
   resumed: number;
 }
@@ -53,7 +53,15 @@ interface GatherOptions {
 }
 
 /** A larger file is left out: its text would be held in memory several times. */
-export const largestDocument = 64 * 1024 * 1024;
+const largestDocument = 64 * 1024 * 1024;
+
+/** @throws UserError for a document of so many bytes that it is not read */
+export function refuseTooLarge({ bytes }: Pick<FoundDocument, "bytes">): void {
+  if (bytes > largestDocument)
+    throw new UserError(
+      `it is larger than ${largestDocument / 1024 / 1024} MB: split it, or write it as JSONL, which is read line by line`,
+    );
+}
 
 const documentsAhead = 6;
 const journalVersion = 1;
@@ -130,7 +138,7 @@ async function gather(
     const taken = mapAhead(documents.slice(resumed), documentsAhead, takeApart, { signal });
     for await (const { document, outcome } of taken) {
       if (strict && outcome.skipped !== undefined)
-        throw new UserError(`${document.file}: ${outcome.skipped}. Without --strict it would be left out.`);
+        throw leftOutWithStrict({ file: document.file, why: outcome.skipped });
       await journal.add(document, outcome);
       doneBytes += document.bytes;
       tell();
@@ -155,6 +163,11 @@ async function gather(
   };
 }
 
+/** What is said of a document that may not be left out. */
+export function leftOutWithStrict({ file, why }: SkippedDocument): UserError {
+  return new UserError(`${file}: ${why}. Without --strict it would be left out.`);
+}
+
 interface Outcome {
   lines?: PassageLines;
   /** Why the document has none. */
@@ -163,13 +176,14 @@ interface Outcome {
 
 /** @throws the signal's reason alone */
 async function passagesOf(
-  { file, path, kind, bytes }: FoundDocument,
+  document: FoundDocument,
   parser: DocumentParser,
   chunks: ChunkSettings,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  if (bytes > largestDocument) return { skipped: `it is larger than ${largestDocument / 1024 / 1024} MB` };
+  const { file, path, kind } = document;
   try {
+    refuseTooLarge(document);
     // A buffer of its own, which is handed over.
     const content = new Uint8Array(await readFile(file, { signal }));
     return { lines: await parser.passages(content, { kind, path }, chunks, { signal }) };
