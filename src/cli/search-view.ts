@@ -75,7 +75,11 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
     const place = `${score.toFixed(3)}  ${oneLine(id)}`;
     if (width === undefined) {
       const body = snippet(text.replaceAll("\n", " "), painter.query, painter.analyzer, longestText);
-      return [`${head}${painter.paint(name)}  ${colors.dim(place)}`, `    ${painter.paint(body)}`];
+      return [
+        `${head}${painter.paint(name)}  ${colors.dim(place)}`,
+        ...originOf(passage).map((from) => colors.dim(`    ${from}`)),
+        `    ${painter.paint(body)}`,
+      ];
     }
     const body = snippet(oneLine(text.slice(0, 200_000)), painter.query, painter.analyzer, longestTextInColumn);
     const [first, ...more] = foldColumns(name, width - visibleWidth(head), 0);
@@ -83,9 +87,16 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
       head + painter.paint(first),
       ...more.map((line) => painter.paint(line)),
       colors.dim(fitColumns(`    ${place}`, width)),
+      ...originOf(passage).map((from) => colors.dim(fitColumns(`    ${from}`, width))),
       ...foldColumns(body, width - 4, 0).map((line) => `    ${painter.paint(line)}`),
     ];
   });
+}
+
+/** Where a passage is from, as far as its title does not say it. */
+function originOf({ title, url, section = "" }: Passage): string[] {
+  const path = title.includes(section) ? [] : [oneLine(section)];
+  return [...path, ...(url === undefined ? [] : [oneLine(url)])];
 }
 
 /** Paints the words of a query. Engines other than BM25 match meanings, not words: theirs are the words that happen to be the same. */

@@ -112,7 +112,7 @@ interface RenderTraceOptions {
 
 /**
  * The trajectory for a person: prompt dim, the policy's words plain, queries cyan, passages yellow, answer green, and a
- * last line that says how it ended.
+ * last line that says how it ended. Below it stand the addresses of the passages that were shown, where they have one.
  */
 export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {}): string {
   const colors = picocolors.createColors(options.colors ?? picocolors.isColorSupported);
@@ -141,7 +141,9 @@ export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {
     plural(trajectory.searches.length, "search", "searches"),
     ...trajectory.searches.flatMap(searchFacts),
   ];
-  return `${parts.join("")}\n${colors.magenta(`[${facts.join(" · ")}]`)}`;
+  const urls = trajectory.searches.flatMap(({ passages }) => passages.flatMap(({ url }) => url ?? []));
+  const sources = [...new Set(urls)].map((url) => `\n${colors.dim(`source: ${printable(url)}`)}`);
+  return `${parts.join("")}\n${colors.magenta(`[${facts.join(" · ")}]`)}${sources.join("")}`;
 }
 
 function searchFacts({ query, error, omittedPassages, sanitized }: Trajectory["searches"][number]): string[] {

@@ -34,7 +34,10 @@ export interface IndexOptions {
   vectors?: string;
   dimensions?: number;
   chunk: number;
+  chunkTokens: number;
+  tokenizer?: string;
   overlap: number;
+  baseUrl?: string;
   include?: string[];
   exclude?: string[];
   strict?: boolean;
@@ -97,6 +100,20 @@ export const indexVerb: Verb = {
       )
       .option("--dimensions <number>", "numbers in a vector, for raw .f32 files", integer(1))
       .option("--chunk <words>", "documents: most words of a passage", integer(10), defaultChunks.words)
+      .option(
+        "--chunk-tokens <tokens>",
+        "documents: most tokens that a passage alone takes in an observation, its title and what stands around it included; estimated without --tokenizer",
+        integer(40),
+        defaultChunks.tokens,
+      )
+      .option(
+        "--tokenizer <model>",
+        "documents: count tokens with the tokenizer of this model, a folder or a .gguf file",
+      )
+      .option(
+        "--base-url <address>",
+        "documents: address of the folders that are named; each passage then has its document's address",
+      )
       .option(
         "--overlap <words>",
         "documents: words that a passage repeats of the one before",

@@ -3,12 +3,13 @@ import { readFile } from "node:fs/promises";
 import { UserError } from "../../errors.js";
 import { readCorpus } from "../../search/documents/corpus.js";
 import { countWords } from "../../search/documents/chunk.js";
-import { findSources } from "../../search/documents/find.js";
+import { findSources, urlOf } from "../../search/documents/find.js";
 import { refuseTooLarge } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
 import { printable } from "../../printable.js";
 import { tellLeftOut } from "./left-out.js";
 import type { IndexOptions } from "./corpus.js";
+import { chunkSettings } from "./sources.js";
 import { plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { VerbAnswer } from "../verb.js";
@@ -35,12 +36,14 @@ export async function showPreview(terminal: Terminal, options: IndexOptions, sig
 
 async function* passagesOf(
   terminal: Terminal,
-  { paths, include, exclude, chunk, overlap, strict }: IndexOptions,
+  options: IndexOptions,
   signal: AbortSignal,
 ): AsyncGenerator<StoredPassage> {
+  const { paths, include, exclude, strict, baseUrl } = options;
   const { corpora, documents, skipped, others } = await findSources(paths, { include, exclude, signal });
   tellLeftOut(terminal, { skipped, others, documents: documents.length });
   if (corpora.length > 0) for await (const batch of readCorpus(corpora, { signal })) yield* batch;
+  const chunks = await chunkSettings(options);
   const parser = new DocumentParser();
   try {
     for (const document of documents) {
@@ -48,7 +51,7 @@ async function* passagesOf(
       try {
         refuseTooLarge(document);
         const content = new Uint8Array(await readFile(file, { signal }));
-        const lines = await parser.passages(content, { kind, path }, { words: chunk, overlap }, { signal });
+        const lines = await parser.passages(content, { kind, path, url: urlOf(document, baseUrl) }, chunks, { signal });
         const text = new TextDecoder().decode(lines.bytes);
         yield* text
           .trimEnd()

@@ -4,6 +4,8 @@ import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UserError } from "../../errors.js";
+import { loadTokenizer } from "../../engine/io/tokenizer.js";
+import { defaultChunks, type ChunkSettings } from "../../search/documents/chunk.js";
 import { findSources } from "../../search/documents/find.js";
 import { checkGatheringFolder, gatherPassages, leftOutWithStrict } from "../../search/documents/gather.js";
 import type { Gathered, GatherProgress } from "../../search/documents/gather.js";
@@ -45,8 +47,16 @@ export async function withSources<T>(
     bar ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "bytes", from: doneBytes });
     bar.update(doneBytes, `${plural(done, "document")}, ${rate.report(passages)}`);
   };
-  const chunks = { words: options.chunk, overlap: options.overlap };
-  const gathered = await gatherPassages(documents, { folder, chunks, strict: options.strict, signal, onProgress });
+  const chunks = await chunkSettings(options);
+  const { baseUrl } = options;
+  const gathered = await gatherPassages(documents, {
+    folder,
+    chunks,
+    baseUrl,
+    strict: options.strict,
+    signal,
+    onProgress,
+  });
   bar?.stop();
   const { documents: read, partial } = gathered;
   const skipped = [...found.skipped, ...gathered.skipped];
@@ -61,6 +71,23 @@ export async function withSources<T>(
   const result = await work({ corpus, gathered: { documents: read, skipped, partial, otherFiles } });
   rmSync(folder, { recursive: true, force: true });
   return result;
+}
+
+/** How documents are cut. @throws UserError where the tokenizer cannot be read: no document could be cut with it */
+export async function chunkSettings({
+  chunk,
+  overlap,
+  chunkTokens,
+  tokenizer,
+}: Pick<IndexOptions, "chunk" | "overlap" | "chunkTokens" | "tokenizer">): Promise<ChunkSettings> {
+  if (tokenizer !== undefined) await loadTokenizer(tokenizer);
+  return {
+    ...defaultChunks,
+    words: chunk,
+    overlap,
+    tokens: chunkTokens,
+    ...(tokenizer !== undefined && { tokenizer }),
+  };
 }
 
 /** Beside the index, whose folder is its own; for an index in object storage, among this machine's temporary files. */

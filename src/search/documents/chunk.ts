@@ -1,70 +1,172 @@
 /**
- * @file A text cut into passages of at most so many words, at the ends of paragraphs where it can be, else of sentences, of lines, at white
- * space, and inside an unbroken run of characters only where one word of it ends (Chinese and Thai have no spaces). Words are those of the
- * search engine's tokenizer: they depend on no model. 100 English words are about 130 tokens of a language model.
+ * @file A text cut into passages of at most so many words and tokens, at the ends of paragraphs where it can be, else of sentences, of lines, at
+ * white space, and inside an unbroken run of characters only where one word of it ends (Chinese and Thai have no spaces). Tables and code are
+ * cut between lines, and a table's header is repeated. Words are those of the search engine's tokenizer, and of `Intl.Segmenter` in scripts
+ * without spaces: they depend on no model. 100 English words are about 130 tokens of a language model.
  */
 import { forEachToken } from "../text/tokenizer.js";
+import { TokenEstimate } from "./token-estimate.js";
 
 export interface ChunkSettings {
   /** Most words of a passage. Search-R1's Wikipedia passages have 100. */
   words: number;
   /** Words that a passage repeats of the one before it. */
   overlap: number;
+  /** Most tokens of an observation with one passage, its title and what stands around it included. Absent: words alone bound it. */
+  tokens?: number;
+  /** A section of fewer words is merged with its neighbour, where both fit one passage. Absent: none is. */
+  fewest?: number;
+  /** Folder or GGUF file of the model whose tokenizer counts them. Absent: they are estimated. */
+  tokenizer?: string;
 }
 
-export const defaultChunks: ChunkSettings = { words: 100, overlap: 0 };
+export const defaultChunks: ChunkSettings = { words: 100, overlap: 0, tokens: 160, fewest: 15 };
+
+/** What of a text must stay together. Places are UTF-16 units. */
+export interface Layout {
+  /** Beginnings of what stays with the line before it, ascending: an explanation with its term, code with the sentence before it. */
+  kept: readonly number[];
+  /** Tables and code, ascending: cut between lines. */
+  lines: readonly Lines[];
+}
+
+interface Lines {
+  start: number;
+  end: number;
+  /** Where the header ends that each part repeats; `start` where there is none. */
+  headerEnd: number;
+}
+
+/** What a passage may hold. */
+export interface Room {
+  words: number;
+  overlap: number;
+  /** Of the text alone. */
+  tokens: number;
+  estimate: TokenEstimate;
+}
+
+/** A passage, and where in the text it begins, a repeated header apart. */
+export interface Piece {
+  text: string;
+  start: number;
+}
+
+const plain: Layout = { kept: [], lines: [] };
 
 /** Text between words does not count; a passage with more of it per word than this is cut all the same. UTF-16 units. */
 const charactersPerWord = 60;
 
 /** Where a text may be cut, best first: behind a blank line, a sentence, a line, white space. */
 const whiteSpace = /\s+/g;
-const breaks = [/\n[^\S\n]*\n\s*/g, /(?:[.!?…]["'”’)\]]*\s+|[。！？]["'”’」』）]*\s*)/g, /\n\s*/g, whiteSpace];
+const sentence = /(?:[.!?…]["'”’)\]]*\s+|[。！？]["'”’」』）]*\s*)/g;
+const breaks = [/\n[^\S\n]*\n\s*/g, sentence, /\n(?:[^\S\n]*\n)*/g, whiteSpace];
 
-/** A text as passages, in order. Together they hold every word of it; what holds no word is dropped. */
-export function cutText(text: string, { words: budget, overlap }: ChunkSettings): string[] {
-  const words = wordsOf(text);
-  const passages: string[] = [];
+/** A text as passages, in order. Together they hold every word of it once, but for overlap and repeated headers; what holds no word is dropped. */
+export function cutText(text: string, { words, overlap, tokens }: ChunkSettings): string[] {
+  const estimate = new TokenEstimate(text);
+  return cutPieces(text, { words, overlap, tokens: tokens ?? Infinity, estimate }).map((piece) => piece.text);
+}
+
+/** The same, with what of the text stays together. */
+export function cutPieces(text: string, room: Room, layout: Layout = plain): Piece[] {
+  const words = wordsOf(text, room.estimate);
+  const pieces: Piece[] = [];
   let from = 0;
   for (let first = 0; first < words.count;) {
-    const cut = cutPlace(text, words, from, first, budget);
-    passages.push(text.slice(from, cut).trim());
+    const header = headerAt(text, words.starts[first], layout, room);
+    const left = header === "" ? room : { ...room, tokens: room.tokens - room.estimate.of(header) };
+    const cut = cutPlace(text, words, { from, first }, left, layout);
+    pieces.push({ text: header + trimmed(text, from, cut, layout), start: words.starts[first] });
     const next = words.firstFrom(cut, first);
     if (next >= words.count) break;
-    const repeated = overlap === 0 ? next : Math.max(first + 1, next - overlap);
+    const repeated = room.overlap === 0 ? next : Math.max(first + 1, next - room.overlap);
     from = repeated === next ? cut : afterSpace(text, words.starts[repeated], words.starts[first]);
     first = words.firstFrom(from, first);
   }
-  return passages;
+  return pieces;
 }
 
 /** Number of words of a text. */
 export function countWords(text: string): number {
   let count = 0;
-  forEachToken(text, () => void count++);
+  forEachWord(text, () => void count++);
   return count;
 }
 
-/** Where the passage that begins at `from` with the word `first` ends: within its budget, as late as the best kind of break allows. */
-function cutPlace(text: string, words: Words, from: number, first: number, budget: number): number {
-  const longest = from + budget * charactersPerWord;
-  let behind = Math.min(words.count, first + budget);
-  while (behind > first + 1 && words.ends[behind - 1] > longest) behind--;
+/** A repeated header takes at most this share of a passage. */
+const headerShare = 0.3;
+
+/** The header of the table in whose middle a place lies. */
+function headerAt(text: string, place: number, { lines }: Layout, { tokens, estimate }: Room): string {
+  const table = lines.find(({ start, end, headerEnd }) => headerEnd > start && place >= headerEnd && place < end);
+  if (table === undefined) return "";
+  const header = `${text.slice(table.start, table.headerEnd).trim()}\n`;
+  return estimate.of(header) <= tokens * headerShare ? header : "";
+}
+
+/** The text of a passage; the first line of code keeps its indentation. */
+function trimmed(text: string, from: number, to: number, { lines }: Layout): string {
+  const isCode = lines.some(({ start, end }) => from >= start && from < end);
+  const part = text.slice(from, to);
+  return isCode ? part.replace(/^(?:[^\S\n]*\n)+/, "").trimEnd() : part.trim();
+}
+
+/** Where the passage that begins at `from` with the word `first` ends: within its room, as late as the best kind of break allows. */
+function cutPlace(
+  text: string,
+  words: Words,
+  { from, first }: { from: number; first: number },
+  room: Room,
+  layout: Layout,
+): number {
+  const budget = evenShare(words, first, room);
+  const longest = from + budget.words * charactersPerWord;
+  let behind = Math.min(words.count, first + budget.words);
+  while (behind > first + 1 && (words.ends[behind - 1] > longest || words.tokens(first, behind) > budget.tokens))
+    behind--;
   const latest = Math.max(words.ends[behind - 1], Math.min(longest, words.starts[behind] ?? text.length));
   if (latest === text.length) return latest;
   // From the middle of the budget on: a passage that ends earlier would be needlessly short.
   const middle = words.ends[first + ((behind - first - 1) >> 1)];
-  for (const kind of breaks) {
-    const place = lastBreak(text, kind, kind === whiteSpace ? words.ends[first] : middle, latest);
-    if (place !== undefined) return place;
+  for (const isStrict of layout.kept.length > 0 ? [true, false] : [false]) {
+    for (const kind of breaks) {
+      if (isStrict && kind === whiteSpace) continue;
+      const earliest = kind === whiteSpace ? words.ends[first] : middle;
+      const place = lastBreak(text, { kind, earliest, latest }, layout, isStrict);
+      if (place !== undefined) return place;
+    }
   }
   return notInsidePair(text, latest);
 }
 
+/** Up to so many passages, what is left is cut into parts of about one size: the last one would otherwise often be a few words. */
+const mostEven = 4;
+const evenMargin = 1.2;
+
+function evenShare(words: Words, first: number, { words: mostWords, tokens }: Room): Pick<Room, "words" | "tokens"> {
+  const left = { words: words.count - first, tokens: words.tokens(first, words.count) };
+  const parts = { words: Math.ceil(left.words / mostWords), tokens: Math.ceil(left.tokens / Math.max(1, tokens)) };
+  if (Math.max(parts.words, parts.tokens) > mostEven) return { words: mostWords, tokens };
+  return parts.words >= parts.tokens
+    ? { words: Math.min(mostWords, Math.ceil((left.words / parts.words) * evenMargin) + 1), tokens }
+    : { words: mostWords, tokens: Math.min(tokens, (left.tokens / parts.tokens) * evenMargin) };
+}
+
 /** The end of the last such break between two places, or undefined. Both places are ends and beginnings of words, so no word is cut. */
-function lastBreak(text: string, kind: RegExp, earliest: number, latest: number): number | undefined {
+function lastBreak(
+  text: string,
+  { kind, earliest, latest }: { kind: RegExp; earliest: number; latest: number },
+  { kept, lines }: Layout,
+  isStrict: boolean,
+): number | undefined {
   let last: number | undefined;
-  for (const { index, 0: found } of text.slice(earliest, latest).matchAll(kind)) last = earliest + index + found.length;
+  for (const { index, 0: found } of text.slice(earliest, latest).matchAll(kind)) {
+    const [start, end] = [earliest + index, earliest + index + found.length];
+    if (isStrict && kept.some((place) => place > start && place <= end)) continue;
+    if (kind === sentence && lines.some((part) => start >= part.start && end < part.end)) continue;
+    last = end;
+  }
   return last;
 }
 
@@ -79,19 +181,40 @@ function notInsidePair(text: string, place: number): number {
   return code >= 0xdc00 && code <= 0xdfff ? place + 1 : place;
 }
 
-/** The words of a text by their places. */
+/** The words of a text by their places, with the tokens up to each. */
 class Words {
   count = 0;
-  starts: Uint32Array = new Uint32Array(1024);
-  ends: Uint32Array = new Uint32Array(1024);
+  starts: Uint32Array = new Uint32Array(64);
+  ends: Uint32Array = new Uint32Array(64);
+  /** Up to the start and the end of each word, from the beginning of the text. */
+  #tokensBefore = new Float64Array(64);
+  #tokensBehind = new Float64Array(64);
+  #tokens = 0;
 
-  add(start: number, end: number): void {
+  add(start: number, end: number, before: number, own: number): void {
     if (this.count === this.starts.length) {
       this.starts = grown(this.starts);
       this.ends = grown(this.ends);
+      this.#tokensBefore = grown(this.#tokensBefore);
+      this.#tokensBehind = grown(this.#tokensBehind);
     }
     this.starts[this.count] = start;
-    this.ends[this.count++] = end;
+    this.ends[this.count] = end;
+    this.#tokensBefore[this.count] = this.#tokens + before;
+    this.#tokensBehind[this.count++] = this.#tokens += before + own;
+  }
+
+  /** What follows the last word. */
+  finish(behind: number): void {
+    this.starts = this.starts.subarray(0, this.count);
+    this.ends = this.ends.subarray(0, this.count);
+    this.#tokens += behind;
+  }
+
+  /** Tokens from the end of the word before `first` to the beginning of the word `behind`. */
+  tokens(first: number, behind: number): number {
+    const before = first === 0 ? 0 : this.#tokensBehind[first - 1];
+    return (behind < this.count ? this.#tokensBefore[behind] : this.#tokens) - before;
   }
 
   /** The first word that begins at or behind a place, looked for from a word on. */
@@ -102,16 +225,33 @@ class Words {
   }
 }
 
-function wordsOf(text: string): Words {
+function wordsOf(text: string, estimate: TokenEstimate): Words {
   const words = new Words();
-  forEachToken(text, (start, end) => words.add(start, end));
-  words.starts = words.starts.subarray(0, words.count);
-  words.ends = words.ends.subarray(0, words.count);
+  let last = 0;
+  forEachWord(text, (start, end) => {
+    words.add(start, end, estimate.between(text, last, start), estimate.between(text, start, end));
+    last = end;
+  });
+  words.finish(estimate.between(text, last, text.length));
   return words;
 }
 
-function grown(numbers: Uint32Array): Uint32Array {
-  const larger = new Uint32Array(numbers.length * 2);
+/** Scripts whose words are written together, and whose runs the tokenizer leaves whole: Thai, Lao, Myanmar, Khmer and their neighbours. */
+const runsOfWords = /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf]/;
+let segmenter: Intl.Segmenter | undefined;
+
+function forEachWord(text: string, visit: (start: number, end: number) => void): void {
+  if (!runsOfWords.test(text)) return forEachToken(text, visit);
+  const words = (segmenter ??= new Intl.Segmenter(undefined, { granularity: "word" }));
+  forEachToken(text, (start, end) => {
+    const run = text.slice(start, end);
+    if (!runsOfWords.test(run)) return visit(start, end);
+    for (const { index, segment: word } of words.segment(run)) visit(start + index, start + index + word.length);
+  });
+}
+
+function grown<Numbers extends Uint32Array | Float64Array>(numbers: Numbers): Numbers {
+  const larger = new (numbers.constructor as new (length: number) => Numbers)(numbers.length * 2);
   larger.set(numbers);
   return larger;
 }

@@ -13,6 +13,8 @@ export interface FoundDocument {
   file: string;
   /** Its folder's name and the path inside it, with "/": what its passages' ids begin with. Of a document that was named itself, that path. */
   path: string;
+  /** The same without the folder that was named. */
+  inside: string;
   kind: DocumentKind;
   bytes: number;
   /** Milliseconds since 1970. */
@@ -69,7 +71,7 @@ export async function findSources(paths: readonly string[], options: FindOptions
       requireRegularStats(path, info);
       if (kind === undefined) refusePackedDocument(path);
       if (kind === undefined) found.corpora.push(path);
-      else found.documents.push(described(path, nameOf(path), kind, info));
+      else found.documents.push(described(path, { path: nameOf(path), inside: nameOf(path) }, kind, info));
     }
   }
   refuseTwins(found.documents);
@@ -143,7 +145,7 @@ class FolderSearch {
     const path = prefix === "" ? relative : `${prefix}/${relative}`;
     try {
       const info = await stat(file);
-      if (info.isFile()) this.documents.push(described(file, path, kind, info));
+      if (info.isFile()) this.documents.push(described(file, { path, inside: relative }, kind, info));
     } catch (error) {
       this.skipped.push({ file, why: `it cannot be read (${(error as Error).message})` });
     }
@@ -186,8 +188,13 @@ async function leadsInside(link: string, home: string): Promise<boolean> {
   return (await realpath(link).catch(() => "")).startsWith(home + sep);
 }
 
-function described(file: string, path: string, kind: DocumentKind, { size, mtimeMs }: Stats): FoundDocument {
-  return { file, path, kind, bytes: size, modifiedMs: Math.round(mtimeMs) };
+function described(
+  file: string,
+  names: Pick<FoundDocument, "path" | "inside">,
+  kind: DocumentKind,
+  { size, mtimeMs }: Stats,
+): FoundDocument {
+  return { file, ...names, kind, bytes: size, modifiedMs: Math.round(mtimeMs) };
 }
 
 function nothingIn(
@@ -221,6 +228,15 @@ function refusePackedDocument(path: string): void {
     throw new UserError(
       `${path} is a packed document. Unpack it, and name ${basename(inner)}; of packed files, only JSONL with gzip is read.`,
     );
+}
+
+/**
+ * The address of a document below that of its folder.
+ * @param base for example "https://docs.example/guide/"
+ */
+export function urlOf({ inside }: Pick<FoundDocument, "inside">, base: string | undefined): string | undefined {
+  if (base === undefined) return undefined;
+  return `${base.replace(/\/*$/, "/")}${inside.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /** Ids begin with paths, so these must differ. */

@@ -226,7 +226,7 @@ describe("gatherPassages", () => {
       { id: "library/a.md#1", title: "Lima", text: "The capital." },
       { id: "library/b/c.txt#1", title: "c", text: "Über Lima" },
       { id: "library/b/page.html#1", title: "Peru", text: "A country." },
-      { id: "library/d.pdf#1", title: "d › page 1", text: "A page." },
+      { id: "library/d.pdf#1", title: "d › page 1", text: "A page.", section: "page 1" },
     ]);
     expect(told[0]).toBe(0);
     expect(told.at(-1)).toBe(1);

@@ -16,7 +16,7 @@ import { removeUnfinished, writeFileDurably } from "../../files/durable.js";
 import { parseJsonLines, toJsonLines } from "../../files/lines.js";
 import { isLockFile, withIndexLock } from "../index-folder.js";
 import type { ChunkSettings } from "./chunk.js";
-import type { FoundDocument, SkippedDocument } from "./find.js";
+import { urlOf, type FoundDocument, type SkippedDocument } from "./find.js";
 import type { PassageLines } from "./parse-worker.js";
 import { DocumentParser } from "./parser.js";
 
@@ -40,16 +40,22 @@ export interface Gathered {
   resumed: number;
 }
 
-interface GatherOptions {
+interface GatherOptions extends Reading {
   /** Made if need be; belongs to this call. */
   folder: string;
-  chunks: ChunkSettings;
   /** A document that cannot be read ends the call. Default: it is left out and named. */
   strict?: boolean;
   /** Takes the documents apart; stays open. Default: one of two threads (one for a handful), with 2 minutes for a document. */
   parser?: DocumentParser;
   signal?: AbortSignal;
   onProgress?: (progress: GatherProgress) => void;
+}
+
+/** What the passages depend on besides the documents: others are not those that an earlier call has made. */
+interface Reading {
+  chunks: ChunkSettings;
+  /** Address of the folders: with it, each document has one. */
+  baseUrl?: string;
 }
 
 /** A larger file is left out: its text would be held in memory several times. */
@@ -64,7 +70,7 @@ export function refuseTooLarge({ bytes }: Pick<FoundDocument, "bytes">): void {
 }
 
 const documentsAhead = 6;
-const journalVersion = 1;
+const journalVersion = 2;
 
 /** A document that is done: what it was, and where its passages end in the corpus file. */
 interface Entry {
@@ -88,7 +94,7 @@ export async function gatherPassages(documents: readonly FoundDocument[], option
   await mkdir(options.folder, { recursive: true });
   return withIndexLock(options.folder, async () => {
     await removeUnfinished(options.folder);
-    const journal = await Journal.open(options.folder, options.chunks, documents);
+    const journal = await Journal.open(options.folder, { chunks: options.chunks, baseUrl: options.baseUrl }, documents);
     try {
       return await gather(documents, journal, options);
     } finally {
@@ -118,7 +124,7 @@ async function gather(
   journal: Journal,
   options: GatherOptions,
 ): Promise<Gathered> {
-  const { chunks, strict = false, signal, onProgress } = options;
+  const { chunks, baseUrl, strict = false, signal, onProgress } = options;
   const totalBytes = documents.reduce((sum, { bytes }) => sum + bytes, 0);
   const resumed = journal.entries.length;
   let doneBytes = journal.entries.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -132,7 +138,7 @@ async function gather(
   try {
     const takeApart = async (document: FoundDocument, inner: AbortSignal) => ({
       document,
-      outcome: await passagesOf(document, parser, chunks, inner),
+      outcome: await passagesOf(document, parser, { chunks, baseUrl }, inner),
     });
     // So that the workers have something to do while one is written down.
     const taken = mapAhead(documents.slice(resumed), documentsAhead, takeApart, { signal });
@@ -178,7 +184,7 @@ interface Outcome {
 async function passagesOf(
   document: FoundDocument,
   parser: DocumentParser,
-  chunks: ChunkSettings,
+  { chunks, baseUrl }: Reading,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { file, path, kind } = document;
@@ -186,7 +192,7 @@ async function passagesOf(
     refuseTooLarge(document);
     // A buffer of its own, which is handed over.
     const content = new Uint8Array(await readFile(file, { signal }));
-    return { lines: await parser.passages(content, { kind, path }, chunks, { signal }) };
+    return { lines: await parser.passages(content, { kind, path, url: urlOf(document, baseUrl) }, chunks, { signal }) };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UserError) return { skipped: error.message };
@@ -213,18 +219,18 @@ class Journal {
   }
 
   /** Keeps what is still true: the documents at the beginning that are as they were, taken apart with the same settings. */
-  static async open(folder: string, chunks: ChunkSettings, documents: readonly FoundDocument[]): Promise<Journal> {
+  static async open(folder: string, reading: Reading, documents: readonly FoundDocument[]): Promise<Journal> {
     const corpus = await open(join(folder, corpusName), "a+");
     try {
       const { size } = await corpus.stat();
       const path = join(folder, journalName);
-      const entries = await readJournal(path, chunks);
+      const entries = await readJournal(path, reading);
       const changed = entries.findIndex((entry, place) => entry.endByte > size || !isSame(entry, documents[place]));
       const valid = changed < 0 ? entries : entries.slice(0, changed);
       const end = valid.at(-1)?.endByte ?? 0;
       // Not when it is as long as it should be: an index build that was stopped tells the corpus by its time of change.
       if (size !== end) await corpus.truncate(end);
-      await writeFileDurably(path, toJsonLines([{ version: journalVersion, chunks }, ...valid]));
+      await writeFileDurably(path, toJsonLines([headOf(reading), ...valid]));
       return new Journal(valid, corpus, await open(path, "a"));
     } catch (error) {
       await corpus.close();
@@ -249,14 +255,18 @@ class Journal {
   }
 }
 
+function headOf(reading: Reading): object {
+  return { version: journalVersion, ...reading };
+}
+
 /** The entries that a journal holds; none where it is missing, cut off at its head, or of other settings. */
-async function readJournal(path: string, chunks: ChunkSettings): Promise<Entry[]> {
+async function readJournal(path: string, reading: Reading): Promise<Entry[]> {
   const text = await readFile(path, "utf8").catch(() => "");
   const all = parseJsonLines(text);
   // A line that is no JSON is the last one of a journal whose writer was killed.
   const torn = all.indexOf(undefined);
   const [head, ...entries] = torn < 0 ? all : all.slice(0, torn);
-  return JSON.stringify(head) === JSON.stringify({ version: journalVersion, chunks }) ? (entries as Entry[]) : [];
+  return JSON.stringify(head) === JSON.stringify(headOf(reading)) ? (entries as Entry[]) : [];
 }
 
 function isSame(entry: Entry, document: FoundDocument | undefined): boolean {

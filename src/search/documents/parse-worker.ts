@@ -8,11 +8,11 @@ export type ParseTask =
   /** Loads what a kind of document needs, so that its time is not counted as the document's. */
   | { do: "load"; kind: DocumentKind }
   | { do: "html-to-text"; html: string; url?: string }
-  | { do: "passages"; bytes: Uint8Array; kind: DocumentKind; path: string; settings: ChunkSettings };
+  | { do: "passages"; bytes: Uint8Array; kind: DocumentKind; path: string; url?: string; settings: ChunkSettings };
 
 /** Passages of one document as lines of a corpus. */
 export interface PassageLines {
-  /** `{"id","title","text"}` and a line break for each, UTF-8. */
+  /** `{"id","title","text","url"?,"section"?}` and a line break for each, UTF-8. */
   bytes: Uint8Array<ArrayBuffer>;
   passages: number;
   /** What a person would see in the document and the passages lack. */
@@ -28,9 +28,10 @@ await serveTasks(() => ({
       return null;
     }
     if (task.do === "html-to-text") return (await import("./html.js")).htmlToText(task.html, task.url);
-    const { bytes, kind, path, settings } = task;
+    const { bytes, kind, path, url, settings } = task;
     let missing: string | undefined;
-    const passages = await readDocument(bytes, kind, path, settings, (what) => (missing = what));
+    const onMissing = (what: string): void => void (missing = what);
+    const passages = await readDocument(bytes, kind, path, settings, { url, onMissing });
     const lines = passages.map((passage, index) => JSON.stringify({ id: `${path}#${index + 1}`, ...passage }) + "\n");
     return { bytes: new TextEncoder().encode(lines.join("")), passages: passages.length, missing };
   },

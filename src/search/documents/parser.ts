@@ -39,7 +39,7 @@ export class DocumentParser {
    */
   passages(
     bytes: Uint8Array<ArrayBuffer>,
-    file: { kind: DocumentKind; path: string },
+    file: { kind: DocumentKind; path: string; url?: string },
     settings: ChunkSettings,
     options: SearchOptions = {},
   ): Promise<PassageLines> {

@@ -6,8 +6,14 @@ import { documentKind, readDocument } from "./read.js";
 import type { DocumentKind } from "./read.js";
 import { encryptedPdf, makePdf } from "./pdf.test-support.js";
 
-const read = async (content: string | Uint8Array, kind: DocumentKind, path = "notes/first.md", words = 100) =>
-  readDocument(typeof content === "string" ? Buffer.from(content) : content, kind, path, { ...defaultChunks, words });
+const bytesOf = (content: string | Uint8Array): Uint8Array =>
+  typeof content === "string" ? Buffer.from(content) : content;
+
+/** Title and text of the passages, however short the sections are. */
+const read = async (content: string | Uint8Array, kind: DocumentKind, path = "notes/first.md", words = 100) => {
+  const passages = await readDocument(bytesOf(content), kind, path, { ...defaultChunks, words, fewest: 0 });
+  return passages.map(({ title, text }) => ({ title, text }));
+};
 
 const markdown = `---
 title: "The guide"

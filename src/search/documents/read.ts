@@ -1,10 +1,11 @@
 /** @file One file of any kind as passages. Takes as long as it takes: runs in a worker (`DocumentParser`). */
 import { UserError } from "../../errors.js";
-import type { StoredPassage } from "../../types.js";
+import type { StoredPassage, Tokenizer } from "../../types.js";
 import { decodePage, decodeText } from "../text/charset.js";
 import { normaliseText } from "../text/normalise.js";
-import { cutText, type ChunkSettings } from "./chunk.js";
+import type { ChunkSettings } from "./chunk.js";
 import type { Block } from "./html.js";
+import { passagesOf } from "./sections.js";
 
 /** A document as its reader gives it. */
 export interface ReadDocument {
@@ -16,8 +17,6 @@ export interface ReadDocument {
   /** The address that the document says it has. */
   url?: string;
 }
-
-type TitledText = Pick<StoredPassage, "title" | "text">;
 
 type Reader = (bytes: Uint8Array) => ReadDocument | Promise<ReadDocument>;
 
@@ -84,7 +83,8 @@ export const documentEndings: readonly string[] = Object.values(kinds).flatMap((
 /**
  * The passages of a document.
  * @param path relative to the corpus; its last part stands in for a title that is missing
- * @param onMissing told what a person would see in the document and the passages lack
+ * @param more `url` of the document, where it is known, else the one that the document says it has; `onMissing` is told what a person would see
+ *   in the document and the passages lack
  * @throws UserError saying what is wrong with the file, without its name
  */
 export async function readDocument(
@@ -92,14 +92,31 @@ export async function readDocument(
   kind: DocumentKind,
   path: string,
   settings: ChunkSettings,
-  onMissing: (what: string) => void = () => undefined,
-): Promise<TitledText[]> {
+  { url, onMissing }: { url?: string; onMissing?: (what: string) => void } = {},
+): Promise<Omit<StoredPassage, "id">[]> {
   if (bytes.length === 0) throw new UserError("it is empty");
   const document = normalised(await (await loadReader(kind))(bytes));
-  const passages = passagesOf(document, normaliseText(nameOf(path)), settings);
+  const tokenizer = settings.tokenizer === undefined ? undefined : await tokenizerOf(settings.tokenizer);
+  const passages = passagesOf(
+    { ...document, url: url ?? document.url },
+    normaliseText(nameOf(path)),
+    settings,
+    tokenizer,
+  );
   if (passages.length === 0) throw new UserError("it holds no text");
-  if (document.missing !== undefined) onMissing(document.missing);
+  if (document.missing !== undefined) onMissing?.(document.missing);
   return passages;
+}
+
+let opened: { location: string; tokenizer: Tokenizer } | undefined;
+
+/** The tokenizer of the documents before is open. @throws UserError where it cannot be read */
+async function tokenizerOf(location: string): Promise<Tokenizer> {
+  if (opened?.location !== location) {
+    const { loadTokenizer } = await import("../../engine/io/tokenizer.js");
+    opened = { location, tokenizer: await loadTokenizer(location) };
+  }
+  return opened.tokenizer;
 }
 
 /** The reader of a kind, with its library. */
@@ -131,73 +148,4 @@ function textOf(decoded: string): string {
   // Characters that no text holds: the file is something else, whatever its ending.
   if (text.includes("\0")) throw new UserError("it is not a text file (it holds zero bytes)");
   return text;
-}
-
-/** Between the parts of a title. */
-const titleSeparator = " › ";
-
-/** A heading longer than this is no heading: it would take the room of what stands below it. UTF-16 units. */
-const longestHeading = 200;
-
-interface Section {
-  /** The headings above it, outermost first. */
-  path: readonly string[];
-  text: string;
-}
-
-/**
- * The passages of a document. Titles are "document › heading › heading"; a heading with nothing below it is a passage of its own, so that
- * no word is lost.
- * @param name stands in for a title that is missing
- */
-function passagesOf(document: ReadDocument, name: string, settings: ChunkSettings): TitledText[] {
-  const sections = sectionsOf(document.blocks);
-  const named = document.title || onlyTopHeading(document.blocks) || name;
-  const title = named.length > longestHeading ? `${named.slice(0, longestHeading)}…` : named;
-  return sections.flatMap(({ path, text }) => {
-    // A document's own first heading is its title in most cases: once is enough.
-    const headings = path[0] === title ? path.slice(1) : path;
-    return cutText(text, settings).map((piece) => ({ title: [title, ...headings].join(titleSeparator), text: piece }));
-  });
-}
-
-/** A document with one heading of the first level has it for a title. */
-function onlyTopHeading(blocks: readonly Block[]): string | undefined {
-  const top = blocks.filter(({ level }) => level === 1);
-  return top.length === 1 ? top[0].text : undefined;
-}
-
-function sectionsOf(blocks: readonly Block[]): Section[] {
-  const sections: Section[] = [];
-  /** The headings that the next block stands below, outermost first. */
-  let open: { level: number; text: string; isEmpty: boolean }[] = [];
-  let pieces: string[] = [];
-  const flush = (): void => {
-    if (pieces.length > 0) sections.push({ path: open.map(({ text }) => text), text: pieces.join("\n\n") });
-    pieces = [];
-  };
-  /** Headings below which nothing stood. */
-  const close = (from: number): void => {
-    for (const heading of open.filter(({ level }) => level >= from)) {
-      if (!heading.isEmpty) continue;
-      const place = open.indexOf(heading);
-      sections.push({ path: open.slice(0, place).map(({ text }) => text), text: heading.text });
-    }
-    open = open.filter(({ level }) => level < from);
-  };
-  for (const { level, text } of blocks) {
-    if (level === 0 || text.length > longestHeading) {
-      pieces.push(text);
-      if (/[\p{L}\p{N}]/u.test(text)) for (const heading of open) heading.isEmpty = false;
-      continue;
-    }
-    flush();
-    close(level);
-    // What stands below a heading may be another one: its words are in that one's titles.
-    for (const heading of open) heading.isEmpty = false;
-    open.push({ level, text, isEmpty: true });
-  }
-  flush();
-  close(0);
-  return sections;
 }
