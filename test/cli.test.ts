@@ -1,5 +1,5 @@
 /** @file The command line as its users meet it: as a process, from any folder. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -238,6 +238,40 @@ describe("train, eval, ask", () => {
     expect(stderr).toContain(hint);
     expect(stderr).not.toContain("    at ");
     expect(status).toBe(1);
+  });
+
+  it("says that a file is no run and no index, and which run it belongs to", async () => {
+    const found = async (...args: string[]): Promise<string> => {
+      const { status, stderr } = await sleuthHere(args);
+      expect(status).toBe(1);
+      return stderr;
+    };
+    const path = writeLines("a-file", [{}]);
+    for (const verb of [["eval"], ["ask", "Who?"], ["train", "--resume"]])
+      expect(await found(...verb, "--run", path)).toMatch(/a-file is a file, and a run is a folder\. Give the folder/);
+    expect(await found("train", ...ours(), "--model", model.folder, "--run", path)).toContain(
+      "is a file, and a run is",
+    );
+    mkdirSync(file("a-run"));
+    for (const name of ["config.json", "result.json"]) writeFileSync(join(file("a-run"), name), "{}");
+    expect(await found("eval", "--run", join(file("a-run"), "result.json"))).toContain(
+      `belongs to is ${file("a-run")}.`,
+    );
+    expect(await found("search", "x", "--index", path)).toContain("a-file is a file, and a search index is a folder");
+  });
+
+  it("says that a question is empty", async () => {
+    for (const question of ["", "  "]) {
+      const { status, stderr } = await sleuthHere(["ask", question, "--model", model.folder]);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/The question is empty\. Write one in quotes: sleuth ask/);
+    }
+  });
+
+  it("says how to get the model of a preset", async () => {
+    const { status, stderr } = await sleuth(["train", "--preset", "smollm2"], { cwd: folder });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/not there yet.*npm run fixtures:smollm2.*--model hf:HuggingFaceTB\/SmolLM2/);
   });
 
   it("names the nearest key of a configuration file", async () => {

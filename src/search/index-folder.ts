@@ -79,6 +79,11 @@ export class IndexKind {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === undefined) throw cause;
+      if (code === "ENOTDIR")
+        throw new UserError(
+          `${folder} is a file, and a ${this.#kind.name} is a folder. Name the folder that \`sleuth index\` made; of documents or a JSONL file it makes one: \`sleuth index CORPUS --out FOLDER\`.`,
+          { cause },
+        );
       throw new UserError(
         `There is no ${this.#kind.name} in ${folder}: ${path} cannot be read (${code}). ${this.remedy(folder)}`,
         { cause },

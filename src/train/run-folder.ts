@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -153,12 +153,23 @@ function lockRun(folder: string): Promise<Unlock> {
  */
 export async function readRunConfig(folder: string): Promise<Config> {
   const file = path.join(folder, configName);
+  await refuseFile(folder);
   const text = await readOptionalText(file);
   if (text === undefined)
     throw new UserError(
       `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train, sft or demo made.`,
     );
   return parseConfig(parseJson(text, file, "Restore it or start a new run."), file);
+}
+
+/** @throws UserError for a path that is a file's: it names the run that the file belongs to, where there is one */
+async function refuseFile(folder: string): Promise<void> {
+  if ((await stat(folder).catch(() => undefined))?.isFile() !== true) return;
+  const around = path.dirname(folder);
+  const meant = existsSync(path.join(around, configName)) ? ` The run that it belongs to is ${shellWord(around)}.` : "";
+  throw new UserError(
+    `${folder} is a file, and a run is a folder. Give the folder that sleuth train, sft or demo made, or for a new run a name that is free.${meant}`,
+  );
 }
 
 /** The configuration is what makes a folder a run's; it is there whole, or not at all. The lock is held. */
@@ -178,6 +189,7 @@ export function writeRunConfig(folder: string, config: Config): Promise<void> {
 
 /** @throws UserError for a folder that is no run's and holds more than the lock and what a killed start has left of its configuration */
 async function refuseForeign(folder: string): Promise<void> {
+  await refuseFile(folder);
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [] as string[];
     throw new UserError(`The run folder ${folder} cannot be used: ${error.message}. Choose another with run.folder.`);

@@ -9,7 +9,7 @@
 import { defineConfig } from "../../train/config/config.js";
 
 /** Where `npm run fixtures:smollm2` puts the model; `SLEUTH_SMOLLM2` names another place. */
-const smollm2Model = process.env.SLEUTH_SMOLLM2 ?? ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+export const smollm2Model = process.env.SLEUTH_SMOLLM2 ?? ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /**
  * Of an attempt's tokens (medians under SmolLM2's tokenizer): instruction 53, chat template 30, question 16; a turn of the
