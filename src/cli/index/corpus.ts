@@ -8,8 +8,10 @@ import { documentEndings } from "../../search/documents/read.js";
 import { indexedEngines } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import { changeIndexes } from "./changes.js";
+import { leastBudgets } from "../../rollout/settings.js";
 import { buildIndexes, refuseOtherKinds } from "./engines.js";
 import { showPreview } from "./preview.js";
+import { showStats } from "./stats.js";
 import { withSources } from "./sources.js";
 import { withInterrupt } from "../interrupt.js";
 import { collect, integer, numberOption } from "../run-options.js";
@@ -48,6 +50,10 @@ export interface IndexOptions {
   replace?: boolean;
   delete?: string[];
   merge?: boolean;
+  stats?: string;
+  /** Model whose tokenizer counts tokens. */
+  tokenizer?: string;
+  within: number;
 }
 
 export const indexVerb: Verb = {
@@ -60,6 +66,7 @@ export const indexVerb: Verb = {
   ].join("\n\n"),
   examples: [
     ["sleuth index passages.jsonl --out index", "one file"],
+    ["sleuth index --stats index --tokenizer models/mine", "what an index holds, and whether a model can read it"],
     ["sleuth index ~/notes handbook.pdf --out notes", "a folder of Markdown, text, HTML and PDF, and a document"],
     ["sleuth index ~/notes --out notes --preview 5", "the first passages that would be made; nothing is written"],
     [
@@ -77,7 +84,6 @@ export const indexVerb: Verb = {
     ["sleuth index --add more.jsonl --out index", "more passages for an index"],
     ["sleuth index --delete 17,18 --out index", "fewer; --delete @ids.txt reads one id a line"],
   ],
-  required: ["out"],
   configure: (command) => {
     command
       .argument("[paths...]", "JSONL files, documents and folders of documents")
@@ -99,6 +105,7 @@ export const indexVerb: Verb = {
         "dense, lancedb: vectors made elsewhere, in the order of the corpus (.npy, .parquet, .f32); --encoder says by what",
       )
       .option("--dimensions <number>", "numbers in a vector, for raw .f32 files", integer(1))
+      .option("--tokenizer <model>", "with --stats: count tokens as this model does, a folder or a .gguf file")
       .option("--chunk <words>", "documents: most words of a passage", integer(10), defaultChunks.words)
       .option(
         "--chunk-tokens <tokens>",
@@ -146,10 +153,26 @@ export const indexVerb: Verb = {
         "delete these from the index that is there: ids with commas, or @FILE with one a line; may be repeated",
         collect,
       )
-      .option("--merge", "bring the index that is there into its fastest form");
+      .option("--merge", "bring the index that is there into its fastest form")
+      .option("--stats <folder>", "tell what the index in this folder holds, and write nothing")
+      .option(
+        "--within <tokens>",
+        "with --stats and --tokenizer: how many passages fit into so many tokens, each in an observation of its own",
+        integer(1),
+        leastBudgets.maxObservationTokens,
+      )
+      .hook("preAction", () => {
+        const { out, stats } = command.opts<Partial<IndexOptions>>();
+        if (out === undefined && stats === undefined) command.error("error: required option '--out' not specified");
+      });
   },
   async run(terminal, given, [paths]) {
     const options = { ...given, paths: paths ?? [] } as unknown as IndexOptions;
+    const { stats, tokenizer, within } = options;
+    if (stats !== undefined)
+      return withInterrupt(terminal, "Stopping.", (signal) =>
+        showStats(terminal, { stats, tokenizer, within }, signal),
+      );
     check(options);
     const started = performance.now();
     const answer = await withInterrupt(
