@@ -8,7 +8,6 @@ import { documentEndings } from "../../search/documents/read.js";
 import { indexedEngines } from "../../search/locate-index.js";
 import type { IndexedEngine } from "../../search/locate-index.js";
 import { changeIndexes } from "./changes.js";
-import { leastBudgets } from "../../rollout/settings.js";
 import { buildIndexes, refuseOtherKinds } from "./engines.js";
 import { showPreview } from "./preview.js";
 import { showStats } from "./stats.js";
@@ -51,9 +50,6 @@ export interface IndexOptions {
   delete?: string[];
   merge?: boolean;
   stats?: string;
-  /** Model whose tokenizer counts tokens. */
-  tokenizer?: string;
-  within: number;
 }
 
 export const indexVerb: Verb = {
@@ -105,7 +101,6 @@ export const indexVerb: Verb = {
         "dense, lancedb: vectors made elsewhere, in the order of the corpus (.npy, .parquet, .f32); --encoder says by what",
       )
       .option("--dimensions <number>", "numbers in a vector, for raw .f32 files", integer(1))
-      .option("--tokenizer <model>", "with --stats: count tokens as this model does, a folder or a .gguf file")
       .option("--chunk <words>", "documents: most words of a passage", integer(10), defaultChunks.words)
       .option(
         "--chunk-tokens <tokens>",
@@ -115,7 +110,7 @@ export const indexVerb: Verb = {
       )
       .option(
         "--tokenizer <model>",
-        "documents: count tokens with the tokenizer of this model, a folder or a .gguf file",
+        "documents, --stats: count tokens with the tokenizer of this model, a folder or a .gguf file",
       )
       .option(
         "--base-url <address>",
@@ -154,12 +149,9 @@ export const indexVerb: Verb = {
         collect,
       )
       .option("--merge", "bring the index that is there into its fastest form")
-      .option("--stats <folder>", "tell what the index in this folder holds, and write nothing")
       .option(
-        "--within <tokens>",
-        "with --stats and --tokenizer: how many passages fit into so many tokens, each in an observation of its own",
-        integer(1),
-        leastBudgets.maxObservationTokens,
+        "--stats <folder>",
+        "tell what the index in this folder holds; with --tokenizer also which share of it fits --chunk-tokens",
       )
       .hook("preAction", () => {
         const { out, stats } = command.opts<Partial<IndexOptions>>();
@@ -168,10 +160,10 @@ export const indexVerb: Verb = {
   },
   async run(terminal, given, [paths]) {
     const options = { ...given, paths: paths ?? [] } as unknown as IndexOptions;
-    const { stats, tokenizer, within } = options;
+    const { stats, tokenizer, chunkTokens } = options;
     if (stats !== undefined)
       return withInterrupt(terminal, "Stopping.", (signal) =>
-        showStats(terminal, { stats, tokenizer, within }, signal),
+        showStats(terminal, { stats, tokenizer, within: chunkTokens }, signal),
       );
     check(options);
     const started = performance.now();

@@ -12,7 +12,7 @@ import type { Gathered, GatherProgress } from "../../search/documents/gather.js"
 import type { IndexOptions } from "./corpus.js";
 import { skippedLines, tellLeftOut } from "./left-out.js";
 import { PassageRate } from "./progress.js";
-import { count, plural } from "../terminal/format.js";
+import { plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 

@@ -25,7 +25,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("sleuth index --stats", () => {
   it.skipIf(!existsSync("models/atlas-base"))("counts tokens with a model's tokenizer", async () => {
-    const args = ["index", "--stats", index, "--tokenizer", "models/atlas-base", "--within", "60", "--json"];
+    const args = ["index", "--stats", index, "--tokenizer", "models/atlas-base", "--chunk-tokens", "60", "--json"];
     const { tokens } = lastJson<{ tokens: Record<string, number> }>(await sleuthHere(args));
     expect(tokens).toMatchObject({ within: 60, measured: passages.length });
     expect(tokens.p50).toBeGreaterThan(20);

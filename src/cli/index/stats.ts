@@ -125,7 +125,7 @@ function show(terminal: Terminal, told: Told, { stats: folder, within }: StatsOp
   }
   terminal.print(`tokens     ${inWords(tokens)}`);
   const fitting = percent(shareWithin(tokens, within));
-  terminal.print(`           ${fitting} of ${plural(tokens.length, "observation")} within ${within} (--within)`);
+  terminal.print(`           ${fitting} of ${plural(tokens.length, "observation")} within ${within} (--chunk-tokens)`);
 }
 
 function inWords(ascending: Uint32Array): string {
