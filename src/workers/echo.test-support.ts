@@ -10,6 +10,9 @@ export type EchoTask =
   | { sum: Float32Array }
   | { untilCancelled: true }
   | { count: true }
+  | { processId: true }
+  /** Takes 20 MB after 20 MB, and tells after 1 GB. */
+  | { fill: "heap" | "buffers" }
   /** Holds the thread for so many milliseconds, as native code does, and sets the first of `after` to 1 when it comes out. */
   | { block: number; after: Int32Array };
 
@@ -19,7 +22,7 @@ interface EchoData {
   isConcurrent?: boolean;
 }
 
-await serveTasks(({ prefix, refuse, isConcurrent }: EchoData) => {
+await serveTasks(({ prefix = "", refuse, isConcurrent }: Partial<EchoData>) => {
   if (refuse !== undefined) throw new Error(refuse);
   let [begun, cancelled] = [0, 0];
   return {
@@ -41,8 +44,19 @@ await serveTasks(({ prefix, refuse, isConcurrent }: EchoData) => {
         Atomics.store(task.after, 0, 1);
       }
       if ("die" in task) process.exit(3);
+      if ("processId" in task) return process.pid;
+      if ("fill" in task) return fill(task.fill);
       if ("sum" in task) return task.sum.reduce((sum, value) => sum + value, 0);
       return "say" in task ? prefix + task.say : "";
     },
   };
 });
+
+async function fill(kind: "heap" | "buffers"): Promise<number> {
+  const held: unknown[] = [];
+  for (let step = 0; step < 50; step++) {
+    held.push(kind === "heap" ? Array.from({ length: 2_500_000 }, (_, at) => at + 0.5) : new Uint8Array(20e6).fill(1));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return held.length;
+}

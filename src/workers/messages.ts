@@ -11,6 +11,19 @@ export interface WorkerStart {
   end?: MessagePort;
 }
 
+/** What a `WorkerProcess` is started with: its first argument, as JSON. */
+export interface HostStart {
+  /** For error messages. */
+  name: string;
+  /** Path of the module that calls `serveTasks`, from the folder of this file, without its ending. */
+  module: string;
+  /** Most memory of the process, in MB. */
+  memoryMb: number;
+}
+
+/** What the process ends with when it has taken too much memory. */
+export const outOfMemoryStatus = 71;
+
 /** A task, or the number of a task whose caller no longer waits. */
 export type Request = { id: number; task: unknown } | { cancel: number };
 

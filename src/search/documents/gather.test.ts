@@ -233,6 +233,27 @@ describe("gatherPassages", () => {
     await expect(gather({ folder: join(base, "other"), strict: true })).rejects.toThrow(/e-broken\.pdf.*--strict/);
   });
 
+  it(
+    "leaves out by name what takes too much memory, of whatever kind, and reads the next",
+    { timeout: 30_000 },
+    async () => {
+      put("a.md", "# Lima\n\nThe capital.");
+      put("b.txt", "Ferries leave at nine. ".repeat(1_500_000));
+      put("c.html", "<p>Trains leave at ten.");
+      const small = new DocumentParser({ memoryMb: 220 });
+      try {
+        const gathered = await gather({ parser: small });
+        expect(gathered).toMatchObject({
+          documents: 2,
+          skipped: [{ file: join(root, "b.txt"), why: "it takes more than 220 MB of memory to take apart" }],
+        });
+        expect(corpus()).toContain("Trains leave at ten.");
+      } finally {
+        await small.close();
+      }
+    },
+  );
+
   it("goes on where it was stopped, and reads again what has changed", async () => {
     for (const name of ["a", "b", "c", "d"]) put(`${name}.md`, `# ${name}\n\nText of ${name}.`);
     const controller = new AbortController();

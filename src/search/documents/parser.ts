@@ -1,31 +1,34 @@
-/** @file Documents taken apart in worker threads: parsing may take seconds, and what is parsed may be made to take for ever. */
+/** @file Documents taken apart in processes of their own: parsing may take seconds, and what is parsed may be made to take for ever, or all memory. */
 import { UserError } from "../../errors.js";
 import { Gate, withDeadline } from "../../async.js";
-import { WorkerPool } from "../../workers/pool.js";
+import { OutOfMemory, WorkerProcess } from "../../workers/process.js";
+import { WorkerGone } from "../../workers/thread.js";
 import type { SearchOptions } from "../engine.js";
 import type { ChunkSettings } from "./chunk.js";
 import type { ParseTask, PassageLines } from "./parse-worker.js";
 import type { DocumentKind } from "./read.js";
 
 interface ParserOptions {
-  /** Threads; each takes one document at a time. Default: 1. */
+  /** Processes; each takes one document at a time. Default: 1. */
   workers?: number;
   /** Longest time for one document, from when a worker takes it up. Default: 20 seconds. */
   timeoutMs?: number;
+  /** Most memory of a process, in MB; a document that needs more is refused. Default: 1,536. */
+  memoryMb?: number;
 }
 
-/** Threads that take documents apart. They start with the first document. The caller closes it. */
+/** Processes that take documents apart. They start with the first document. The caller closes it. */
 export class DocumentParser {
   readonly #lanes: Lane[];
   readonly #timeoutMs: number;
 
-  constructor({ workers = 1, timeoutMs = 20_000 }: ParserOptions = {}) {
-    this.#lanes = Array.from({ length: workers }, () => new Lane());
+  constructor({ workers = 1, timeoutMs = 20_000, memoryMb = 1536 }: ParserOptions = {}) {
+    this.#lanes = Array.from({ length: workers }, () => new Lane(memoryMb));
     this.#timeoutMs = timeoutMs;
   }
 
   /**
-   * `htmlToText` in a worker.
+   * `htmlToText` in a process.
    * @throws UserError for a page that takes too long; the signal's reason
    */
   htmlToText(html: string, url?: string, options: SearchOptions = {}): Promise<{ title: string; text: string }> {
@@ -33,8 +36,8 @@ export class DocumentParser {
   }
 
   /**
-   * `readDocument` in a worker, as lines of a corpus with the ids `path#1`, `path#2`, …
-   * @param bytes of the file; their buffer is handed over
+   * `readDocument` in a process, as lines of a corpus with the ids `path#1`, `path#2`, …
+   * @param bytes of the file
    * @throws UserError saying what is wrong with the file, without its name; the signal's reason
    */
   passages(
@@ -56,12 +59,20 @@ export class DocumentParser {
   }
 }
 
-/** One worker, and the documents that wait for it. */
+/** One process, and the documents that wait for it. */
 class Lane {
-  /** One after another: a document's deadline begins when its turn comes, and ending the worker stops no other document. */
+  /** One after another: a document's deadline begins when its turn comes, and ending the process stops no other document. */
   readonly #gate = new Gate(1);
-  #pool: Promise<WorkerPool<ParseTask, unknown>> | undefined;
+  readonly #memoryMb: number;
+  #worker: WorkerProcess<ParseTask, unknown> | undefined;
+  /** Documents that the process has taken up, and kinds whose readers it has loaded. */
+  #taken = 0;
+  readonly #loaded = new Set<DocumentKind>();
   #closed = false;
+
+  constructor(memoryMb: number) {
+    this.#memoryMb = memoryMb;
+  }
 
   /** Documents that wait or are worked on. */
   get documents(): number {
@@ -80,39 +91,33 @@ class Lane {
 
   async #parse(task: ParseTask, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
     if (this.#closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
-    const pool = await this.#opened();
-    await pool.run({ do: "load", kind: "kind" in task ? task.kind : "html" }, { signal });
+    const module = new URL("./parse-worker", import.meta.url);
+    const worker = (this.#worker ??= new WorkerProcess({ name: "documents", module, memoryMb: this.#memoryMb }));
     const late = new UserError(`it takes longer than ${timeoutMs / 1000} s to take apart`);
-    const transfer = "bytes" in task ? [task.bytes.buffer as ArrayBuffer] : [];
     try {
+      const kind = "kind" in task ? task.kind : "html";
+      if (!this.#loaded.has(kind)) await worker.run({ do: "load", kind }, { signal });
+      this.#loaded.add(kind);
+      this.#taken++;
       const options = { timeoutMs, signal, late: () => late };
-      return await withDeadline((inner) => pool.run(task, { transfer, signal: inner }), options);
+      return await withDeadline((inner) => worker.run(task, { signal: inner }), options);
     } catch (error) {
-      // Only ending the worker stops what it does.
-      if (error === late || signal?.aborted) await this.#endWorker();
-      throw error;
-    }
-  }
-
-  async #opened(): Promise<WorkerPool<ParseTask, unknown>> {
-    try {
-      return await (this.#pool ??= openPool());
-    } catch (error) {
-      // The next document gets another chance.
-      this.#pool = undefined;
-      throw error;
+      const isFresh = this.#taken <= 1;
+      // Only ending the process stops what it does.
+      if (error === late || signal?.aborted || error instanceof WorkerGone) await this.#endWorker();
+      if (!(error instanceof OutOfMemory)) throw error;
+      // Some of the memory may be what earlier documents left.
+      if (!isFresh) return this.#parse(task, timeoutMs, signal);
+      throw new UserError(`it takes more than ${this.#memoryMb} MB of memory to take apart`, { cause: error });
     }
   }
 
   /** The next document starts another one. */
   async #endWorker(): Promise<void> {
-    const pool = this.#pool;
-    this.#pool = undefined;
-    await (await pool?.catch(() => undefined))?.close();
+    const worker = this.#worker;
+    this.#worker = undefined;
+    this.#taken = 0;
+    this.#loaded.clear();
+    await worker?.close();
   }
-}
-
-async function openPool(): Promise<WorkerPool<ParseTask, unknown>> {
-  const module = new URL("./parse-worker", import.meta.url);
-  return WorkerPool.open({ name: "documents", module, workers: 1, data: {} });
 }
