@@ -20,6 +20,7 @@ import { indexVerb } from "./index/corpus.js";
 import { pretrainVerb } from "./pretrain.js";
 import { pullVerb } from "./pull.js";
 import { questionsMakeVerb } from "./questions-make.js";
+import { questionsReviewVerb } from "./questions-review.js";
 import { rescoreVerb } from "./rescore.js";
 import { searchVerb } from "./search.js";
 import { sftVerb } from "./sft.js";
@@ -39,7 +40,7 @@ const verbs: readonly Verb[] = [
   searchVerb,
   benchVerb,
 ];
-const questionVerbs: readonly Verb[] = [questionsMakeVerb];
+const questionVerbs: readonly Verb[] = [questionsMakeVerb, questionsReviewVerb];
 const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
 /** Runs a command line of this process and sets its exit status. */

@@ -32,13 +32,20 @@ export async function isQuestionsFolder(source: string): Promise<boolean> {
  */
 export async function loadQuestions(source: string, part: QuestionPart = "train"): Promise<Question[]> {
   if (!(await isQuestionsFolder(source))) return requireSome(await readQuestions(source), source);
-  const file = partFile(source, part);
-  if (!(await stat(file).catch(() => undefined)))
-    throw new UserError(
-      `${source} has no ${part}.jsonl. A folder of questions has train.jsonl, validation.jsonl and test.jsonl, as sleuth questions make writes it; otherwise name a JSONL file.`,
-    );
-  const questions = await readQuestions(file);
-  return part === "train" ? requireSome(questions, file) : questions;
+  const questions = await readPart(source, part);
+  return part === "train" ? requireSome(questions, partFile(source, part)) : questions;
+}
+
+/**
+ * The questions of a part of a folder; there may be none.
+ * @throws UserError as `loadQuestions`
+ */
+export async function readPart(folder: string, part: QuestionPart): Promise<Question[]> {
+  const file = partFile(folder, part);
+  if (await stat(file).catch(() => undefined)) return readQuestions(file);
+  throw new UserError(
+    `${folder} has no ${part}.jsonl. A folder of questions has train.jsonl, validation.jsonl and test.jsonl, as sleuth questions make writes it; otherwise name a JSONL file.`,
+  );
 }
 
 function requireSome(questions: Question[], file: string): Question[] {

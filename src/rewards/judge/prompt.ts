@@ -6,8 +6,7 @@
  * verdict is read strictly: a word too many is no verdict.
  */
 import { UserError } from "../../errors.js";
-import { makeSanitizer } from "../../prompts/sanitize.js";
-import { searchR1 } from "../../prompts/protocol.js";
+import { conversationSanitizer } from "../../prompts/conversation-markers.js";
 import type { Question } from "../../types.js";
 
 /** How a judge answers: right or wrong, or how right. */
@@ -27,19 +26,6 @@ const verdicts: Readonly<Record<JudgeScale, string>> = {
 
 /** Longer answers are cut: no right answer is so long. Characters. */
 const maxAnswerLength = 600;
-
-const markers = [
-  "<|im_start|>",
-  "<|im_end|>",
-  "<|endoftext|>",
-  "<|eot_id|>",
-  "<|start_header_id|>",
-  "<|end_header_id|>",
-];
-const brackets = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<start_of_turn>", "<end_of_turn>"];
-const sanitizer = makeSanitizer(searchR1, {
-  specialTokens: new Map([...markers, ...brackets].map((marker, index) => [marker, index])),
-});
 
 /** @throws UserError for a prompt that does not say where the answer goes */
 export function checkJudgePrompt(prompt: string): void {
@@ -66,7 +52,7 @@ export function judgeMessage(prompt: string, scale: JudgeScale, question: Questi
 
 /** What of an answer the judge gets to see. */
 function quoted(text: string): string {
-  const { text: harmless } = sanitizer.sanitize(text);
+  const { text: harmless } = conversationSanitizer.sanitize(text);
   const cut = harmless.length > maxAnswerLength ? `${harmless.slice(0, maxAnswerLength)}…` : harmless;
   // Line separators too would let it begin a line of its own.
   return JSON.stringify(cut).replace(/[\u0085\u2028\u2029]/g, " ");

@@ -10,6 +10,8 @@ export interface Candidate {
   hops: number;
   /** The passages that it was made from, in the order in which they are needed. */
   evidence: Evidence[];
+  /** Of two passages: the name that leads from the first to the second. The question must not hold it. */
+  bridge?: string;
   /** The words of the last passage that hold the answer: a passage that search finds is evidence when they stand in it. */
   quote: string;
 }

@@ -1,8 +1,9 @@
 /** @file Which candidates are kept: what is asked before the engine, what only the engine can tell, and the counts of why others were not. */
+import { mapConcurrent } from "../../async.js";
 import { findAnswers, type QuestionHit } from "../../eval/hits.js";
 import { answerComparison, normaliseAnswer } from "../../rewards/normalise.js";
 import type { SearchEngine } from "../../search/engine.js";
-import type { Question } from "../../types.js";
+import type { Passage, Question } from "../../types.js";
 import type { Candidate } from "./candidate.js";
 import { documentOfCandidate } from "./draw.js";
 import { NearDuplicates } from "./near-duplicates.js";
@@ -10,12 +11,17 @@ import { idOf } from "./question-id.js";
 
 /** Why a candidate was not kept. */
 export const rejections = {
+  unreadable: "the reply held no question",
+  "too-long": "the answer has too many words",
   "not-in-passage": "the answer does not stand in its passage",
   "in-question": "the answer stands in the question",
   ambiguous: "the same question has another answer elsewhere",
   duplicate: "nearly the same question was kept",
   struck: "a person struck it",
   "document-full": "its document has enough questions",
+  "in-first-passage": "the answer stands in the first of its two passages already",
+  "bridge-in-question": "the question names what the first passage should lead to",
+  "second-not-found": "search does not find the second passage by what the first one says",
   "not-found": "search does not find the passage by the question",
   "known-without-search": "it is answered without search",
 } as const;
@@ -34,6 +40,8 @@ export interface CheckOptions {
   struck: ReadonlySet<string>;
 }
 
+/** Closed-book checks under way at once; the model's own limit is lower. */
+const knownAtOnce = 64;
 /** Quotes of fewer words may stand anywhere: then the passage itself must be found. */
 const leastQuoteWords = 6;
 
@@ -65,23 +73,37 @@ export class Checks {
     {
       signal,
       isKnown,
-    }: { signal?: AbortSignal; isKnown?: (candidate: Candidate, signal?: AbortSignal) => Promise<boolean> } = {},
+    }: { signal?: AbortSignal; isKnown?: (candidate: Candidate, signal: AbortSignal) => Promise<boolean> } = {},
   ): Promise<void> {
     const asked = candidates
       .filter((candidate) => this.#passes(candidate))
       .map((candidate) => ({ ...candidate, id: idOf(candidate) }));
-    const found: KeptQuestion[] = [];
-    let at = 0;
-    for await (const hit of findAnswers(this.#options.engine, asked, { k: this.#options.k, batch: 32, signal })) {
-      const candidate = asked[at++];
-      if (isEvidenceFound(candidate, hit)) found.push(candidate);
-      else this.reject("not-found");
-    }
-    const known = isKnown === undefined ? [] : await Promise.all(found.map((candidate) => isKnown(candidate, signal)));
+    const found = await this.#findable(asked, signal);
+    const check = isKnown ?? ((): Promise<boolean> => Promise.resolve(false));
+    const known = await mapConcurrent(found, knownAtOnce, check, { signal });
     for (const [index, candidate] of found.entries()) {
       if (known[index]) this.reject("known-without-search");
       else this.#keep(candidate);
     }
+  }
+
+  /** Those whose passages the engine finds: the first by the question, the second by the name that leads to it. */
+  async #findable(asked: readonly KeptQuestion[], signal?: AbortSignal): Promise<KeptQuestion[]> {
+    const { engine, k } = this.#options;
+    const found: KeptQuestion[] = [];
+    const hits = findAnswers(engine, asked, { k, batch: 32, signal });
+    for (const candidate of asked) {
+      const { value } = await hits.next();
+      if (isEvidenceFound(candidate, (value as QuestionHit).passages)) found.push(candidate);
+      else this.reject("not-found");
+    }
+    const bridged = found.filter(({ bridge }) => bridge !== undefined);
+    if (bridged.length === 0) return found;
+    const queries = bridged.map(({ bridge, question }) => `${bridge} ${question}`);
+    const lists = await engine.searchBatch(queries, k, { signal });
+    const lost = new Set(bridged.filter(({ evidence }, at) => !lists[at].some(({ id }) => id === evidence[1].id)));
+    for (let times = 0; times < lost.size; times++) this.reject("second-not-found");
+    return found.filter((candidate) => !lost.has(candidate));
   }
 
   #passes(candidate: Candidate): boolean {
@@ -94,6 +116,8 @@ export class Checks {
     const { question, answers } = candidate;
     const lookInQuestion = answerComparison.lookIn(question);
     if (answers.some((answer) => lookInQuestion(normaliseAnswer(answer)))) return "in-question";
+    if (candidate.bridge !== undefined && lookInQuestion(normaliseAnswer(candidate.bridge)))
+      return "bridge-in-question";
     if (this.#options.struck.has(idOf(candidate))) return "struck";
     if (this.#isFull(candidate)) return "document-full";
     if (this.#isRepeated(candidate)) return "duplicate";
@@ -128,7 +152,7 @@ function askedFor({ kind, quote, answers, question }: Candidate): string {
 }
 
 /** Whether search brings the evidence, or a passage that says the same. */
-function isEvidenceFound({ evidence, quote, hops }: Candidate, { passages }: QuestionHit): boolean {
+function isEvidenceFound({ evidence, quote, hops }: Candidate, passages: readonly Passage[]): boolean {
   // Of two passages, the question leads to the first; the second is found by what that one says.
   const wanted = hops === 1 ? evidence.at(-1)?.id : evidence[0].id;
   if (passages.some(({ id }) => id === wanted)) return true;

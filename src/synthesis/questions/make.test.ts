@@ -7,7 +7,9 @@ import { PassagesInMemory } from "../../search/passages.js";
 import type { StoredPassage } from "../../types.js";
 import { documentOf } from "./candidate.js";
 import { clozeCandidates } from "./cloze/cloze.js";
-import { makeClozeQuestions, type Made, type MakeOptions } from "./make.js";
+import type { MakeOptions } from "./corpus.js";
+import type { Made } from "./finish.js";
+import { makeClozeQuestions } from "./make.js";
 import { fingerprint, groupRepeated, splitByGroup } from "./split.js";
 import { WordRarity } from "./word-rarity.js";
 
@@ -176,7 +178,7 @@ describe("made questions", () => {
         title: "",
         text: `Boats that come from the north must call the station ${towns[index]} before they pass the second light.`,
       })),
-      /None of 9 questions is worth keeping: 9 × the same question has another answer elsewhere/,
+      /None of 9 possible questions is worth keeping: 9 × the same question has another answer elsewhere/,
     ],
   ])("%s: a UserError with counts", async (_, passages, message) => {
     const attempt = make(passages);

@@ -1,0 +1,52 @@
+/** @file The passages that questions are made of, one after another, and what all ways of making questions are told. */
+import { TimeSlice } from "../../async.js";
+import { deriveSeed } from "../../random.js";
+import type { SearchEngine } from "../../search/engine.js";
+import type { PassageSource } from "../../search/passages.js";
+import type { StoredPassage } from "../../types.js";
+import { documentOf } from "./candidate.js";
+
+export type Passages = Pick<PassageSource, "count" | "isDeleted" | "read">;
+
+export interface MakeOptions {
+  engine: SearchEngine;
+  passages: Passages;
+  /** Most questions. */
+  count: number;
+  /** Most questions of a document. */
+  perDocument: number;
+  /** The passage must be among so many when the question is searched for. */
+  k: number;
+  seed: number;
+  /** Ids that a person struck. */
+  struck?: ReadonlySet<string>;
+  onProgress?: (phase: "reading" | "finding" | "checking", done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Passages read at once. */
+const readAtOnce = 256;
+/** Of larger indexes, so many passages are looked at: whole documents, chosen by the seed. */
+const mostPassages = 400_000;
+
+/** Calls `use` with the passages that are looked at, in slices of time. */
+export async function forEachPassage(
+  { passages, seed, onProgress, signal }: Pick<MakeOptions, "passages" | "seed" | "onProgress" | "signal">,
+  phase: "reading" | "finding",
+  use: (passage: StoredPassage, number: number) => void,
+): Promise<void> {
+  const share = Math.min(1, mostPassages / Math.max(1, passages.count));
+  const isChosen = ({ id }: StoredPassage): boolean =>
+    share === 1 || deriveSeed(seed, documentOf(id)) < share * 2 ** 32;
+  const slice = new TimeSlice();
+  for (let first = 0; first < passages.count; first += readAtOnce) {
+    signal?.throwIfAborted();
+    const numbers = Array.from({ length: Math.min(readAtOnce, passages.count - first) }, (_, index) => first + index);
+    const present = numbers.filter((number) => !passages.isDeleted(number));
+    for (const [index, passage] of (await passages.read(present)).entries()) {
+      if (isChosen(passage)) use(passage, present[index]);
+      if (slice.isOver) await slice.next();
+    }
+    onProgress?.(phase, first + numbers.length, passages.count);
+  }
+}

@@ -1,0 +1,15 @@
+/** @file The passages that the questions of a folder were made from, for people to compare. */
+import { questionParts, readPart } from "../../data/questions.js";
+import { forEachPassage, type Passages } from "./corpus.js";
+
+/** By the passages' ids, with their titles. */
+export async function evidenceTexts(folder: string, passages: Passages): Promise<Map<string, string>> {
+  const wanted = new Set<string>();
+  for (const part of questionParts)
+    for (const { evidence = [] } of await readPart(folder, part)) for (const { id } of evidence) wanted.add(id);
+  const texts = new Map<string, string>();
+  await forEachPassage({ passages, seed: 0 }, "reading", ({ id, title, text }) => {
+    if (wanted.has(id)) texts.set(id, `${title}\n\n${text}`);
+  });
+  return texts;
+}

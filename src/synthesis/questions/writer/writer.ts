@@ -1,0 +1,31 @@
+/** @file Who writes questions: a language model behind a server or of this machine. */
+import type { ChatMessage } from "../../../types.js";
+
+/** How one reply is to be made. */
+export interface ReplySettings {
+  /** Most tokens of the reply. */
+  maxTokens: number;
+  /** 0 is greedy. */
+  temperature: number;
+  signal?: AbortSignal;
+}
+
+/** What was used; models of this machine count themselves. */
+export interface WriterUsage {
+  replies: number;
+  promptTokens: number;
+  completionTokens: number;
+  /** Replies whose tokens the server did not tell. */
+  uncounted: number;
+}
+
+export interface Writer {
+  /** Of the model, for people and as a part of what makes a reply. */
+  readonly name: string;
+  /** Requests that it can work on at once. */
+  readonly concurrency: number;
+  /** @throws UserError when it cannot answer; the signal's reason */
+  reply(messages: readonly ChatMessage[], settings: ReplySettings): Promise<string>;
+  usage(): WriterUsage;
+  close(): Promise<void>;
+}
