@@ -76,9 +76,10 @@ function linesIn(text: string): string[] {
 }
 
 /** A document as its title and blocks: everything in the body but scripts, forms and navigation. */
-export function htmlBlocks(html: string): { title: string; blocks: Block[] } {
+export function htmlBlocks(html: string): { title: string; blocks: Block[]; url?: string } {
   const { document, title } = parse(html);
-  return { title, blocks: read(document.body).blocks };
+  const link = document.querySelector('link[rel="canonical"]')?.getAttribute?.("href") ?? "";
+  return { title, blocks: read(document.body).blocks, ...(/^https?:\/\//i.test(link) && { url: link }) };
 }
 
 /** The part of the DOM that is used here: the types of a browser's are not loaded. */
@@ -93,7 +94,7 @@ interface Node {
 }
 
 interface Page {
-  document: { body: Node; title: string };
+  document: { body: Node; title: string; querySelector(selector: string): Node | null };
   title: string;
 }
 
@@ -220,6 +221,11 @@ class BlockReader {
   #spare: string[] = [];
   #level = 0;
   #preformatted = 0;
+  #kind: Block["kind"];
+  /** The row of a table whose cells are text: it becomes one line. */
+  #row: Node | undefined;
+  /** The nearest id since the last block: of the element under way, or of one around it. */
+  #anchor: string | undefined;
   /** The heading or term under way. */
   #label: Node | undefined;
   /** What under way goes to the spare pieces. */
@@ -248,8 +254,11 @@ class BlockReader {
     if (node.nodeType !== elementNode) return false;
     const name = node.localName ?? "";
     if (node !== this.#root && this.#isLeftOut(node, name)) return false;
-    if (headingLevel(name) > 0 || blocks.has(name)) this.#flush();
+    this.#startBlock(name);
     this.#level = headingLevel(name) || this.#level;
+    this.#anchor = anchorOf(node, name) ?? this.#anchor;
+    this.#kind = kindOf(node, name) ?? this.#kind;
+    if (name === "tr" && this.#row === undefined && isLineOfText(node)) this.#row = node;
     if (labels.test(name)) this.#label ??= node;
     const opens = this.#label === undefined ? undefined : node.getAttribute?.("aria-controls");
     if (opens) this.#shown.add(opens);
@@ -262,12 +271,21 @@ class BlockReader {
 
   #leave(node: Node): void {
     const name = node.localName ?? "";
-    if (headingLevel(name) > 0 || blocks.has(name)) this.#flush();
+    if (node === this.#row) this.#row = undefined;
+    this.#startBlock(name);
+    if (kindOf(node, name) !== undefined) this.#kind = undefined;
     if (name === "pre") this.#preformatted--;
     if (name === "a") this.#links--;
     if (node === this.#label) this.#label = undefined;
     if (node === this.#beside) this.#beside = undefined;
     if (node === this.#suspects.at(-1)?.node) this.#judge(this.#suspects.pop() as Suspect);
+  }
+
+  /** Where an element begins or ends that stands on lines of its own; within a row it is a word apart. */
+  #startBlock(name: string): void {
+    if (headingLevel(name) === 0 && !blocks.has(name)) return;
+    if (this.#row === undefined) this.#flush();
+    else this.#push(" ");
   }
 
   #isLeftOut(node: Node, name: string): boolean {
@@ -320,7 +338,10 @@ class BlockReader {
   #flush(): void {
     const text = tidy(this.#pieces.join("")) || tidy(this.#spare.join(""));
     if (text !== "") {
-      const block = { level: this.#level, text: this.#level > 0 ? oneLine(text) : text };
+      const block: Block = { level: this.#level, text: this.#level > 0 ? oneLine(text) : text };
+      if (this.#kind !== undefined && this.#level === 0) block.kind = this.#kind;
+      if (this.#anchor !== undefined && (this.#level > 0 || this.#kind === "term")) block.anchor = this.#anchor;
+      this.#anchor = undefined;
       this.blocks.push(block);
       if (this.#isMostlyLinks(this.#before)) this.links.add(block);
     }
@@ -329,6 +350,43 @@ class BlockReader {
     this.#spare = [];
     this.#level = 0;
   }
+}
+
+/** What an address may lead to. */
+function anchorOf(node: Node, name: string): string | undefined {
+  return node.getAttribute?.("id") || (name === "a" && node.getAttribute?.("name")) || undefined;
+}
+
+function kindOf(node: Node, name: string): Block["kind"] {
+  if (name === "dt") return "term";
+  if (name === "pre") return "code";
+  if (name !== "tr") return undefined;
+  const isHeader = node.parentNode?.localName === "thead" || (hasChild(node, "th") && !hasChild(node, "td"));
+  return isHeader ? "header" : "row";
+}
+
+function hasChild(node: Node, name: string): boolean {
+  for (let child = node.firstChild; child !== null; child = child.nextSibling)
+    if (child.localName === name) return true;
+  return false;
+}
+
+/** More is no line, and pages are laid out with tables: what is in their cells keeps its blocks. */
+const longestRow = 1_000;
+const mostRowNodes = 200;
+const notInLine = /^(?:pre|ul|ol|dl|table|blockquote|h[1-6])$/;
+
+function isLineOfText(row: Node): boolean {
+  const open: Node[] = [row];
+  let characters = 0;
+  for (let seen = 0; open.length > 0; seen++) {
+    const node = open.pop() as Node;
+    if (node.nodeType === textNode) characters += node.textContent?.length ?? 0;
+    if (characters > longestRow || seen > mostRowNodes || notInLine.test(node.localName ?? "")) return false;
+    for (let child = node.firstChild; child !== null && open.length <= mostRowNodes; child = child.nextSibling)
+      open.push(child);
+  }
+  return true;
 }
 
 /** Whether an element shows that what holds it is no list of links. */

@@ -2,34 +2,52 @@
 import { decodeHTMLStrict } from "entities";
 import { lexer } from "marked";
 import type { Token } from "marked";
+import { frontMatter } from "./front-matter.js";
 import type { Block } from "./html.js";
 import type { ReadDocument } from "./read.js";
 
-/** Blocks of a Markdown text; its front matter is left out but for a title. */
+/** Blocks of a Markdown text; of its front matter the title and the description are kept, comments are left out. */
 export function readMarkdown(source: string): ReadDocument {
-  const { title, body } = frontMatter(source.replaceAll("\r\n", "\n"));
-  const blocks: Block[] = [];
-  for (const token of lexer(body)) {
-    if (token.type === "space") continue;
-    if (token.type === "heading") {
-      const { depth, tokens = [] } = token as { depth: number; tokens?: Token[] };
-      const text = plainText(tokens).replace(/\s+/g, " ").trim();
-      if (text !== "") blocks.push({ level: depth, text });
-    } else {
-      blocks.push({ level: 0, text: token.raw.trimEnd() });
-    }
-  }
-  return { title, blocks };
+  const { title, description, body, url } = frontMatter(source.replaceAll("\r\n", "\n"));
+  const blocks: Block[] = description === "" ? [] : [{ level: 0, text: description }];
+  for (const token of lexer(body)) blocks.push(...blocksOf(token));
+  return { title, blocks, url };
 }
 
-/** The block between two lines of dashes at the very beginning. */
-function frontMatter(source: string): { title: string; body: string } {
-  const found = /^---[ \t]*\n([\s\S]*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)/.exec(source);
-  // A rule between two paragraphs is no front matter: that has only lines of keys, lists and continuations.
-  if (found === null || !found[1].split("\n").every((line) => /^(\s|#|-|[\w.-]+\s*:|$)/.test(line)))
-    return { title: "", body: source };
-  const title = /^title\s*:\s*(.*)$/im.exec(found[1])?.[1].trim() ?? "";
-  return { title: title.replace(/^(["'])(.*)\1$/, "$2"), body: source.slice(found[0].length) };
+function blocksOf(token: Token): Block[] {
+  const { raw } = token;
+  if (token.type === "heading") {
+    const { depth, tokens = [] } = token as { depth: number; tokens?: Token[] };
+    const { text, id } = withoutId(plainText(tokens).replace(/\s+/g, " ").trim());
+    const anchor = id ?? /<a\s[^<>]*?\b(?:id|name)="([^"<>]+)"/i.exec(raw)?.[1];
+    return text === "" ? [] : [{ level: depth, text, ...(anchor && { anchor }) }];
+  }
+  if (token.type === "space") return [];
+  if (token.type === "code") return [{ level: 0, text: raw.trimEnd(), kind: "code" }];
+  if (token.type === "table") return tableOf(raw);
+  const text = withoutComments(raw).trimEnd();
+  return text.trim() === "" ? [] : [{ level: 0, text }];
+}
+
+/** The head of a table with the line below it, and its rows. */
+function tableOf(raw: string): Block[] {
+  const [head, rule, ...rows] = raw.trimEnd().split("\n");
+  const header: Block = { level: 0, text: `${head}\n${rule}`, kind: "header" };
+  return [header, ...rows.map((text): Block => ({ level: 0, text, kind: "row" }))];
+}
+
+/** A heading's `{#id}`, as Pandoc, kramdown and Docusaurus write it. */
+function withoutId(heading: string): { text: string; id?: string } {
+  const found = /\s*\{:?\s*#([\w.:-]+)[^{}]*\}\s*#*$/.exec(heading);
+  return found === null ? { text: heading } : { text: heading.slice(0, found.index), id: found[1] };
+}
+
+/** Comments of HTML that do not stand in code. */
+function withoutComments(text: string): string {
+  if (!text.includes("<!--")) return text;
+  return text.replace(/^([ \t]*)(`{3,}|~{3,})[\s\S]*?^[ \t]*\2|(`+)[^`][\s\S]*?\3|<!--[\s\S]*?-->/gm, (found) =>
+    found.startsWith("<!--") ? "" : found,
+  );
 }
 
 /** The words of inline Markdown without its marks. */

@@ -109,6 +109,76 @@ describe("Markdown", () => {
   });
 });
 
+describe("what stands about a Markdown text", () => {
+  it.each([
+    ['---\ntitle: A guide # of ours\nSchlüssel: x\n"quoted key": [1,\n 2]\ntags:\n- a\n---\n\ntext', "A guide"],
+    ["---\ntitle: >-\n  A guide\n  to it\ndate: 2026-01-01\n...\ntext", "A guide to it"],
+    ["---\n'title': 'It''s a guide'\n---\ntext", "It's a guide"],
+    ['+++\ntitle = "A \\"guide\\""\n[params]\nkey = [1, 2]\n+++\n\ntext', 'A "guide"'],
+  ])("%j is left out but for its title", async (source, title) => {
+    expect(await read(source, "markdown")).toEqual([{ title, text: "text" }]);
+  });
+
+  it("is kept where it is a rule and a paragraph", async () => {
+    for (const source of ["---\nNo key here\n---\ntext", "+++ is no front matter"])
+      expect((await read(source, "markdown")).map(({ title, text }) => `${title} ${text}`).join(" ")).toMatch(
+        /No key here|is no front matter/,
+      );
+  });
+
+  it("gives the description and the address", async () => {
+    const source = "---\ndescription: Getting rid of npm\nurl: https://x.example/a/\n---\n# Removal {#gone}\n\nRun it.";
+    const settings = { ...defaultChunks, fewest: 0 };
+    expect(await readDocument(bytesOf(source), "markdown", "a.md", settings)).toEqual([
+      { title: "Removal", text: "Getting rid of npm", url: "https://x.example/a/" },
+      { title: "Removal", text: "Run it.", url: "https://x.example/a/#gone" },
+    ]);
+    const [passage] = await readDocument(bytesOf("text"), "text", "a.txt", settings, {
+      url: "https://y.example/a.txt",
+    });
+    expect(passage.url).toBe("https://y.example/a.txt");
+  });
+
+  it("comments and ids of headings are left out, but not of code", async () => {
+    const source =
+      "# One {#first .wide}\n\n<!-- hidden\n\nwords -->\n\na <!-- x --> b `<!-- code -->`\n\n```\n<!-- kept {#id} -->\n```";
+    expect(await read(source, "markdown")).toEqual([
+      { title: "One", text: "a  b `<!-- code -->`\n\n```\n<!-- kept {#id} -->\n```" },
+    ]);
+  });
+
+  it("a long table repeats its head", async () => {
+    const rows = Array.from({ length: 40 }, (_, row) => `| option${row} | does the thing number ${row} |`);
+    const passages = await read(`| name | meaning |\n|---|---|\n${rows.join("\n")}`, "markdown");
+    expect(passages.length).toBeGreaterThan(2);
+    for (const { text } of passages) expect(text).toMatch(/^\| name \| meaning \|\n\|---\|---\|\n\| option/);
+  });
+});
+
+it("HTML's tables are lines with their header, terms stay with what explains them, and ids and canonical links are addresses", async () => {
+  const rows = Array.from(
+    { length: 40 },
+    (_, row) => `<tr><td><p>option${row}</p></td><td><div>does thing ${row}</div></td></tr>`,
+  );
+  const html = `<html><head><title>Guide</title><link rel="canonical" href="https://x.example/g"></head><body>
+    <section id="table"><h2>Options</h2><table><thead><tr><th>name</th><th>meaning</th></tr></thead>${rows.join("")}</table></section>
+    <h2 id="terms">Terms</h2><dl><dt id="tmout">TMOUT</dt><dd><p>Seconds until the shell ends.</p></dd></dl>
+    <pre>a\n  b</pre></body></html>`;
+  const passages = await readDocument(bytesOf(html), "html", "g.html", { ...defaultChunks, fewest: 0 });
+  const tables = passages.slice(0, -1);
+  expect(tables.length).toBeGreaterThan(2);
+  for (const { text, url } of tables) {
+    expect(text).toMatch(/^name \| meaning\noption\d+ \| does thing \d+\n/);
+    expect(url).toBe("https://x.example/g#table");
+  }
+  expect(passages[passages.length - 1]).toEqual({
+    title: "Guide › Terms",
+    text: "TMOUT\nSeconds until the shell ends.\n\na\n  b",
+    section: "Terms",
+    url: "https://x.example/g#tmout",
+  });
+});
+
 function isSubsequence(short: readonly string[], long: readonly string[]): boolean {
   let place = 0;
   for (const word of long) if (word === short[place]) place++;
