@@ -217,6 +217,17 @@ it("in HTML an empty element that nothing closes swallows nothing, and one that 
   expect(htmlBlocks("<svg><title>Logo</title></svg><title>Lima</title>x").title).toBe("Lima");
 });
 
+it.each([
+  ["Ferries — Port guide 3.2 documentation", "Ferries", "Ferries"],
+  ["Port guide: FERRIES", "Ferries", "Ferries"],
+  ["Ferries | Port", "Ferries", "Ferries"],
+  ["Ferries-only lanes", "Ferries", "Ferries-only lanes"],
+  ["All Ferries", "Ferries", "All Ferries"],
+  ["Port guide", "Ferries", "Port guide"],
+])("the title %j of a page with the heading %j is %j", (title, heading, own) => {
+  expect(htmlBlocks(`<title>${title}</title><h1>${heading}</h1>x`).title).toBe(own);
+});
+
 it("a thread is more than its first post", () => {
   const posts = [
     paragraph.repeat(8),

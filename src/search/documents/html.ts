@@ -79,7 +79,18 @@ function linesIn(text: string): string[] {
 export function htmlBlocks(html: string): { title: string; blocks: Block[]; url?: string } {
   const { document, title } = parse(html);
   const link = document.querySelector('link[rel="canonical"]')?.getAttribute?.("href") ?? "";
-  return { title, blocks: read(document.body).blocks, ...(/^https?:\/\//i.test(link) && { url: link }) };
+  const { blocks } = read(document.body);
+  const heading = blocks.find(({ level }) => level > 0)?.text;
+  const own = heading === undefined ? title : withoutSite(title, heading);
+  return { title: own, blocks, ...(/^https?:\/\//i.test(link) && { url: link }) };
+}
+
+/** "Ferries — Port guide" on a page with the heading "Ferries" → "Ferries": what else its title has is on every page of the site. */
+function withoutSite(title: string, heading: string): string {
+  const [whole, own] = [title.toLowerCase(), heading.toLowerCase()];
+  const isFirst = whole.startsWith(own) && /^\s*[-—–|·•»«:/]+\s/.test(title.slice(own.length));
+  const isLast = whole.endsWith(own) && /[-—–|·•»«:/]\s+$/.test(title.slice(0, -own.length));
+  return isFirst || isLast ? heading : title;
 }
 
 /** The part of the DOM that is used here: the types of a browser's are not loaded. */
