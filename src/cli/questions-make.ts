@@ -151,7 +151,7 @@ function progressOf(
       if (progress?.phase !== phase) {
         stop();
         const label = phase === "checking" ? checking : labels[phase];
-        const unit = phase === "checking" ? "questions" : "passages";
+        const unit = phase === "checking" ? "question" : "passage";
         progress = { phase, bar: new ProgressBar(terminal, { label, total, unit }) };
       }
       progress.bar.update(done);

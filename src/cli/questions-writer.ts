@@ -36,7 +36,7 @@ export function addWriterOptions(command: Command): void {
       "let a language model write: a folder, a .gguf file or hf:ORG/NAME; with --model-url, its name there",
     )
     .option("--model-url <url>", `a server of /v1/chat/completions; its key is read from ${writerKeyVariable}`)
-    .option("--model-body <json>", "further fields of each request to the server", jsonObject)
+    .option("--model-body <json>", "further fields of each request to the server; null leaves one out", jsonObject)
     .option("--requests <number>", "most requests for questions (default: twice --count)", integer(1))
     .option(
       "--two-hops <share>",

@@ -267,3 +267,18 @@ it("a model of this machine reads no special tokens in passages, and says nothin
   expect(await say("x".repeat(400))).toBe("");
   expect(writer.usage().replies).toBe(1);
 });
+
+it("fields of a request that are null are left out", async () => {
+  const bodies: string[] = [];
+  const fetching: typeof fetch = (_, init) => {
+    bodies.push(String(init?.body));
+    return Promise.resolve(new Response(JSON.stringify({ choices: [{ message: { content: "ok" } }] })));
+  };
+  const body = { max_tokens: null, max_completion_tokens: 50 };
+  const writer = serverWriter({ url: "http://h", model: "m", body, concurrency: 1 }, { fetch: fetching });
+  await writer.reply([{ role: "user", content: "Hi" }], { maxTokens: 9, temperature: 0 });
+  expect(JSON.parse(bodies[0])).toEqual({
+    ...{ model: "m", stream: false, temperature: 0, max_completion_tokens: 50 },
+    messages: [{ role: "user", content: "Hi" }],
+  });
+});

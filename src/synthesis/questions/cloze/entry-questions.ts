@@ -75,7 +75,7 @@ function namesIn(term: string): { noun: string; names: string[] } | undefined {
   if (typed !== null) return { noun: "setting", names: [typed[1]] };
   if (call !== null) {
     const last = call[1].split(".").at(-1) as string;
-    return { noun: /^[A-Z]/.test(last) ? "class" : "function", names: [...new Set([call[1], last])] };
+    return { noun: /^class\b/i.test(term) ? "class" : "function", names: [...new Set([call[1], last])] };
   }
   const name = bare.replace(/\s*[([<{=].*$/, "").trim();
   const words = name.split(" ");

@@ -9,7 +9,7 @@ export const writerKeyVariable = "SLEUTH_WRITER_API_KEY";
 
 /**
  * Opens the client; nothing is asked yet.
- * @param settings.body fields of each request; they win over temperature and number of tokens
+ * @param settings.body fields of each request; they win over temperature and number of tokens, and null leaves one out
  * @throws UserError for an address or a key that does not do
  */
 export function serverWriter(
@@ -32,10 +32,14 @@ export function serverWriter(
     name: `${settings.model} at ${client.url}`,
     concurrency: settings.concurrency,
     reply: (messages, { maxTokens, temperature, signal }) =>
-      client.complete(messages, String, { body: { max_tokens: maxTokens, temperature, ...body }, signal }),
+      client.complete(messages, String, { body: present({ max_tokens: maxTokens, temperature, ...body }), signal }),
     usage: () => client.usage(),
     close: () => Promise.resolve(client.close()),
   };
+}
+
+function present(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
 function adviceFor({ status, isRetryable }: ServiceFailure): string {
