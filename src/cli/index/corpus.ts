@@ -42,6 +42,7 @@ export interface IndexOptions {
   include?: string[];
   exclude?: string[];
   strict?: boolean;
+  keepRepeats?: boolean;
   preview?: number;
   /** False with --no-resume. */
   resume: boolean;
@@ -129,6 +130,10 @@ export const indexVerb: Verb = {
       )
       .option("--exclude <pattern>", "folders: leave out what fits; may be repeated", collect)
       .option("--strict", "a document that cannot be read is an error; without it, it is left out and named")
+      .option(
+        "--keep-repeats",
+        "documents: keep what stands in them more than once: passages with one text, a page in two formats, lines that most of a folder begin or end with",
+      )
       .addOption(
         new Option("--preview [number]", "show the first passages that would be made, and write nothing")
           .preset("5")

@@ -2,6 +2,7 @@
 import { printable } from "../../printable.js";
 import { endingCounts } from "../../search/documents/find.js";
 import type { SkippedDocument } from "../../search/documents/find.js";
+import type { Repeats } from "../../search/documents/repeats.js";
 import { endingOf } from "../../search/documents/read.js";
 import { count, plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
@@ -39,6 +40,31 @@ export function tellLeftOut(terminal: Terminal, { skipped, partial = [], others,
   tellReasons(terminal, `Read in part: ${plural(partial.length, "document")}:`, partial);
   if (others.size > 0)
     terminal.note(`${endingCounts(others)} left out: no documents by their endings.${adviceOn(others)}`);
+}
+
+/** Tells what was left out because it stands in the corpus already. */
+export function tellRepeats(terminal: Terminal, { twins, duplicates, lines }: Repeats): void {
+  const told: string[] = [];
+  if (twins.length > 0)
+    told.push(
+      `${plural(twins.length, "document")} whose text another format of the page holds, for example ${twins[0].file} (${twins[0].of})`,
+    );
+  const most = [...duplicates].sort((a, b) => b.passages - a.passages).at(0);
+  if (most !== undefined)
+    told.push(
+      `${plural(sumOf(duplicates), "passage")} with the text of an earlier one, for example ${count(most.passages)} of ${most.file} (first in ${most.of})`,
+    );
+  if (lines.length > 0)
+    told.push(
+      `${plural(lines.length, "line")} that most documents of a folder begin or end with, for example "${lines[0].line}" (${plural(lines[0].documents, "document")})`,
+    );
+  if (told.length === 0) return;
+  terminal.note("Left out because it repeats (--keep-repeats keeps it):");
+  for (const line of told) terminal.note(`  ${printable(line)}`);
+}
+
+function sumOf(duplicates: Repeats["duplicates"]): number {
+  return duplicates.reduce((sum, { passages }) => sum + passages, 0);
 }
 
 function tellReasons(terminal: Terminal, heading: string, documents: readonly SkippedDocument[]): void {

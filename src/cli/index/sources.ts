@@ -10,7 +10,7 @@ import { findSources } from "../../search/documents/find.js";
 import { checkGatheringFolder, gatherPassages, leftOutWithStrict } from "../../search/documents/gather.js";
 import type { Gathered, GatherProgress } from "../../search/documents/gather.js";
 import type { IndexOptions } from "./corpus.js";
-import { skippedLines, tellLeftOut } from "./left-out.js";
+import { skippedLines, tellLeftOut, tellRepeats } from "./left-out.js";
 import { PassageRate } from "./progress.js";
 import { plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
@@ -20,7 +20,7 @@ interface Sources {
   /** JSONL files, that of the documents included. */
   corpus: string[];
   /** For --json; absent without documents. */
-  gathered?: Pick<Gathered, "documents" | "skipped" | "partial"> & { otherFiles: Record<string, number> };
+  gathered?: Pick<Gathered, "documents" | "skipped" | "partial" | "repeats"> & { otherFiles: Record<string, number> };
 }
 
 /**
@@ -41,12 +41,7 @@ export async function withSources<T>(
   const folder = gatheringFolder(options.out);
   await checkGatheringFolder(folder);
   if (!options.resume) rmSync(folder, { recursive: true, force: true });
-  const rate = new PassageRate();
-  let bar: ProgressBar | undefined;
-  const onProgress = ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
-    bar ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "bytes", from: doneBytes });
-    bar.update(doneBytes, `${plural(done, "document")}, ${rate.report(passages)}`);
-  };
+  const progress = progressOf(terminal);
   const chunks = await chunkSettings(options);
   const { baseUrl } = options;
   const gathered = await gatherPassages(documents, {
@@ -54,23 +49,44 @@ export async function withSources<T>(
     chunks,
     baseUrl,
     strict: options.strict,
+    keepsRepeats: options.keepRepeats,
     signal,
-    onProgress,
+    ...progress,
   });
-  bar?.stop();
-  const { documents: read, partial } = gathered;
+  progress.stop();
+  const { documents: read, partial, repeats } = gathered;
   const skipped = [...found.skipped, ...gathered.skipped];
   if (gathered.resumed > 0) terminal.note(`Went on: ${plural(gathered.resumed, "document")} had been read already.`);
   tellLeftOut(terminal, { skipped, partial, others, documents: read });
+  tellRepeats(terminal, repeats);
   if (gathered.corpus === "" && corpora.length === 0) {
     rmSync(folder, { recursive: true, force: true });
     throw new UserError(`No document had any text to index (${skippedLines(skipped)[0]}).`);
   }
   const corpus = gathered.corpus === "" ? corpora : [...corpora, gathered.corpus];
   const otherFiles = Object.fromEntries(others);
-  const result = await work({ corpus, gathered: { documents: read, skipped, partial, otherFiles } });
+  const result = await work({ corpus, gathered: { documents: read, skipped, partial, repeats, otherFiles } });
   rmSync(folder, { recursive: true, force: true });
   return result;
+}
+
+/** Bars for reading the documents and for comparing them. */
+function progressOf(terminal: Terminal) {
+  const rate = new PassageRate();
+  let reading: ProgressBar | undefined;
+  let comparing: ProgressBar | undefined;
+  return {
+    onProgress: ({ doneBytes, totalBytes, passages, documents: done }: GatherProgress): void => {
+      reading ??= new ProgressBar(terminal, { label: "Reading", total: totalBytes, unit: "bytes", from: doneBytes });
+      reading.update(doneBytes, `${plural(done, "document")}, ${rate.report(passages)}`);
+    },
+    onCompared: (done: number, total: number): void => {
+      if (comparing === undefined) reading?.stop();
+      comparing ??= new ProgressBar(terminal, { label: "Comparing", total, unit: "document" });
+      comparing.update(done);
+    },
+    stop: (): void => (comparing ?? reading)?.stop(),
+  };
 }
 
 /** How documents are cut. @throws UserError where the tokenizer cannot be read: no document could be cut with it */

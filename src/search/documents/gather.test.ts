@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
@@ -253,6 +254,84 @@ describe("gatherPassages", () => {
       }
     },
   );
+
+  const ids = async (gathered: Gathered): Promise<string[]> =>
+    (await loadCorpus([gathered.corpus])).map(({ id }) => id.replace("library/", ""));
+  const prose = Array.from({ length: 60 }, (_, at) => `Ferry ${at} leaves pier ${(at * 7) % 11} at ${at % 24}.`);
+
+  it("leaves out passages with the text of an earlier one, whatever their title, and tells where it stood first", async () => {
+    put("a.md", "# Ferries\n\nLeave at nine.\n\n## Trains\n\nLeave at ten.\n");
+    put("b/copy.md", "# Ferries\n\nLeave at nine.\n\n## Trains\n\nLeave at ten.\n");
+    put("c.md", "# Ships\n\nLeave at nine.\n");
+    put("d.md", "# Ships\n\nLeave at one.\n");
+    const chunks = { words: 100, overlap: 0 };
+    const gathered = await gather({ chunks });
+    expect(await ids(gathered)).toEqual(["a.md#1", "a.md#2", "d.md#1"]);
+    expect(gathered).toMatchObject({ documents: 4, passages: 3 });
+    const at = (path: string): string => join(root, path);
+    expect(gathered.repeats).toEqual({
+      twins: [],
+      duplicates: [
+        { file: at("b/copy.md"), of: at("a.md"), passages: 2 },
+        { file: at("c.md"), of: at("a.md"), passages: 1 },
+      ],
+      lines: [],
+    });
+    const whole = await gather({ chunks, keepsRepeats: true });
+    expect(whole).toMatchObject({ passages: 6, resumed: 4, repeats: { duplicates: [] } });
+    expect(await ids(whole)).toHaveLength(6);
+  });
+
+  it("keeps the better one of two formats of a page", async () => {
+    put("guide/page.html", `<h1>Page</h1><p>${prose.join("</p><p>")}</p>`);
+    put(
+      "guide/_sources/page.rst.txt",
+      `Page\n====\n\n.. note:: :ref:\`x\`\n\n${prose.join("\n\n").replaceAll("pier", "**pier**")}`,
+    );
+    put("guide/other.html", "<h1>Other</h1><p>Nothing of it.</p>");
+    put("guide/other.txt", prose.slice(0, 30).join("\n"));
+    put(
+      "licence.html",
+      `<p>${prose.map((line) => `${line} ${line.toUpperCase().replaceAll(/\w+/g, "$&x")}`.repeat(3)).join("</p><p>")}`,
+    );
+    put("elsewhere/licence.txt", prose.slice(0, 10).join("\n"));
+    const { repeats, documents } = await gather();
+    expect(documents).toBe(6);
+    expect(repeats.twins).toEqual([
+      { file: join(root, "guide/_sources/page.rst.txt"), of: join(root, "guide/page.html") },
+    ]);
+  });
+
+  it("leaves out lines that most documents of a folder begin or end with", async () => {
+    for (const number of [1, 2, 3, 4, 5, 6])
+      put(
+        `many/${number}.txt`,
+        `The Harbour Gazette\n\nNews ${number} of the day.\n\n${number < 6 ? "All rights reserved." : "Mine."}\n`,
+      );
+    for (const number of [1, 2, 3]) put(`few/${number}.txt`, `The Harbour Herald\n\nNote ${number}.\n`);
+    const gathered = await gather();
+    const texts = (await loadCorpus([gathered.corpus])).map(({ text }) => text);
+    expect(texts.slice(0, 4)).toEqual([
+      "The Harbour Herald\n\nNote 1.",
+      "The Harbour Herald\n\nNote 2.",
+      "The Harbour Herald\n\nNote 3.",
+      "News 1 of the day.",
+    ]);
+    expect(texts.at(-1)).toBe("News 6 of the day.\n\nMine.");
+    expect(gathered.repeats.lines).toEqual([
+      { line: "The Harbour Gazette", documents: 6 },
+      { line: "All rights reserved.", documents: 5 },
+    ]);
+  });
+
+  it("makes the same corpus again, with the same time of change: vectors that were made for it still fit", async () => {
+    put("a.md", "# a\n\nOne text.");
+    put("b.md", "# b\n\nOne text.");
+    const { corpus } = await gather();
+    const before = [readFileSync(corpus, "utf8"), statSync(corpus).mtimeMs];
+    expect((await gather()).corpus).toBe(corpus);
+    expect([readFileSync(corpus, "utf8"), statSync(corpus).mtimeMs]).toEqual(before);
+  });
 
   it("goes on where it was stopped, and reads again what has changed", async () => {
     for (const name of ["a", "b", "c", "d"]) put(`${name}.md`, `# ${name}\n\nText of ${name}.`);

@@ -4,10 +4,11 @@
  *
  * ```
  * folder/passages.jsonl   passages so far, as lines of a corpus
+ * folder/distinct.jsonl   those without what repeats, once all documents are done
  * folder/journal.jsonl    the settings, then one line for each document done: size, time, and where its passages end
  * ```
  */
-import { mkdir, open, readFile, readdir, stat } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, stat, utimes } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { mapAhead } from "../../async.js";
@@ -19,6 +20,7 @@ import type { ChunkSettings } from "./chunk.js";
 import { urlOf, type FoundDocument, type SkippedDocument } from "./find.js";
 import type { PassageLines } from "./parse-worker.js";
 import { DocumentParser } from "./parser.js";
+import { leaveOutRepeats, noRepeats, type Repeats } from "./repeats.js";
 
 export interface GatherProgress {
   /** Of the documents' files. */
@@ -31,8 +33,12 @@ export interface GatherProgress {
 export interface Gathered {
   /** The corpus file; empty where no document had any text. */
   corpus: string;
+  /** That could be read. */
   documents: number;
+  /** In the corpus file. */
   passages: number;
+  /** What was left out of it because it stands there already. */
+  repeats: Repeats;
   skipped: SkippedDocument[];
   /** Documents that were read, but not all that a person would see in them. */
   partial: SkippedDocument[];
@@ -45,10 +51,14 @@ interface GatherOptions extends Reading {
   folder: string;
   /** A document that cannot be read ends the call. Default: it is left out and named. */
   strict?: boolean;
+  /** What repeats stays. */
+  keepsRepeats?: boolean;
   /** Takes the documents apart; stays open. Default: one of two threads (one for a handful), with 2 minutes for a document. */
   parser?: DocumentParser;
   signal?: AbortSignal;
   onProgress?: (progress: GatherProgress) => void;
+  /** Documents looked through for what repeats, and all of them. */
+  onCompared?: (done: number, total: number) => void;
 }
 
 /** What the passages depend on besides the documents: others are not those that an earlier call has made. */
@@ -103,7 +113,7 @@ export async function gatherPassages(documents: readonly FoundDocument[], option
   });
 }
 
-const ownNames = /^(passages\.jsonl|journal\.jsonl(\..*)?)$/;
+const ownNames = /^(passages\.jsonl|distinct\.jsonl|journal\.jsonl(\..*)?)$/;
 
 /** @throws UserError unless the folder is missing, empty or was made by `gatherPassages`: it is cleared without asking */
 export async function checkGatheringFolder(folder: string): Promise<void> {
@@ -159,14 +169,34 @@ async function gather(
       why === undefined ? [] : [{ file: documents[place].file, why }],
     );
   const skipped = those("skipped");
+  const distinct = await distinctCorpus(documents, journal, options);
   return {
-    corpus: journal.passages === 0 ? "" : join(options.folder, corpusName),
+    ...distinct,
+    corpus: distinct.passages === 0 ? "" : join(options.folder, distinct.corpus),
     documents: documents.length - skipped.length,
-    passages: journal.passages,
     skipped,
     partial: those("missing"),
     resumed,
   };
+}
+
+/** The corpus without what repeats. Made anew by each call, with the corpus's time of change: the builds of indexes tell by it whether vectors still fit. */
+async function distinctCorpus(
+  documents: readonly FoundDocument[],
+  journal: Journal,
+  { folder, keepsRepeats = false, signal, onCompared }: GatherOptions,
+): Promise<Pick<Gathered, "corpus" | "passages" | "repeats">> {
+  if (keepsRepeats) return { corpus: corpusName, passages: journal.passages, repeats: noRepeats };
+  const [from, to] = [corpusName, distinctName].map((name) => join(folder, name));
+  const places = journal.entries.map(({ endByte }, place) => ({
+    document: documents[place],
+    startByte: place === 0 ? 0 : journal.entries[place - 1].endByte,
+    endByte,
+  }));
+  const { passages, repeats } = await leaveOutRepeats(from, to, places, { signal, onCompared });
+  const { atime, mtime } = await stat(from);
+  await utimes(to, atime, mtime);
+  return { corpus: distinctName, passages, repeats };
 }
 
 /** What is said of a document that may not be left out. */
@@ -202,6 +232,7 @@ async function passagesOf(
 }
 
 const corpusName = "passages.jsonl";
+const distinctName = "distinct.jsonl";
 const journalName = "journal.jsonl";
 
 /** What is done so far, on disk. */

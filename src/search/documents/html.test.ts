@@ -221,6 +221,7 @@ it.each([
   ["Ferries — Port guide 3.2 documentation", "Ferries", "Ferries"],
   ["Port guide: FERRIES", "Ferries", "Ferries"],
   ["Ferries | Port", "Ferries", "Ferries"],
+  ["ferries(1)", "ferries(1) Manual Page", "ferries(1) Manual Page"],
   ["Ferries-only lanes", "Ferries", "Ferries-only lanes"],
   ["All Ferries", "Ferries", "All Ferries"],
   ["Port guide", "Ferries", "Port guide"],

@@ -90,7 +90,9 @@ function withoutSite(title: string, heading: string): string {
   const [whole, own] = [title.toLowerCase(), heading.toLowerCase()];
   const isFirst = whole.startsWith(own) && /^\s*[-—–|·•»«:/]+\s/.test(title.slice(own.length));
   const isLast = whole.endsWith(own) && /[-—–|·•»«:/]\s+$/.test(title.slice(0, -own.length));
-  return isFirst || isLast ? heading : title;
+  // "git-gc(1)" on a page with the heading "git-gc(1) Manual Page".
+  const isBeginning = whole !== "" && own.startsWith(`${whole} `);
+  return isFirst || isLast || isBeginning ? heading : title;
 }
 
 /** The part of the DOM that is used here: the types of a browser's are not loaded. */

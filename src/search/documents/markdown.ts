@@ -18,7 +18,7 @@ function blocksOf(token: Token): Block[] {
   const { raw } = token;
   if (token.type === "heading") {
     const { depth, tokens = [] } = token as { depth: number; tokens?: Token[] };
-    const { text, id } = withoutId(plainText(tokens).replace(/\s+/g, " ").trim());
+    const { text, id } = withoutId(oneLine(plainText(tokens, true)) || oneLine(plainText(tokens)));
     const anchor = id ?? /<a\s[^<>]*?\b(?:id|name)="([^"<>]+)"/i.exec(raw)?.[1];
     return text === "" ? [] : [{ level: depth, text, ...(anchor && { anchor }) }];
   }
@@ -36,6 +36,10 @@ function tableOf(raw: string): Block[] {
   return [header, ...rows.map((text): Block => ({ level: 0, text, kind: "row" }))];
 }
 
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}
+
 /** A heading's `{#id}`, as Pandoc, kramdown and Docusaurus write it. */
 function withoutId(heading: string): { text: string; id?: string } {
   const found = /\s*\{:?\s*#([\w.:-]+)[^{}]*\}\s*#*$/.exec(heading);
@@ -50,13 +54,13 @@ function withoutComments(text: string): string {
   );
 }
 
-/** The words of inline Markdown without its marks. */
-function plainText(tokens: readonly Token[]): string {
+/** The words of inline Markdown without its marks; those of images only where they are wanted: most images in headings are badges. */
+function plainText(tokens: readonly Token[], withoutImages = false): string {
   return tokens
     .map((token) => {
       const { tokens: inside, text, raw } = token as { tokens?: Token[]; text?: string; raw: string };
-      if (token.type === "html") return "";
-      if (inside !== undefined && inside.length > 0) return plainText(inside);
+      if (token.type === "html" || (withoutImages && token.type === "image")) return "";
+      if (inside !== undefined && inside.length > 0) return plainText(inside, withoutImages);
       // Code shows entities as they are written.
       return token.type === "codespan" ? (text ?? raw) : decodeHTMLStrict(text ?? raw);
     })

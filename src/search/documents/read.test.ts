@@ -308,3 +308,10 @@ it("kinds are told by the ending, in any case", () => {
     "markdown",
   ]);
 });
+
+it.each([
+  ["# Pino [![CI](ci.svg)](ci) ![npm](npm.svg)", "Pino"],
+  ["# [![Logo of Pino](logo.svg)](https://example.org)", "Logo of Pino"],
+])("badges leave headings of Markdown: %s", async (heading, title) => {
+  expect(await read(`${heading}\n\nText.`, "markdown")).toMatchObject([{ title, text: "Text." }]);
+});

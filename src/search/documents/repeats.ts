@@ -1,0 +1,138 @@
+/**
+ * @file What stands in a corpus of documents more than once is left out: the same page in two formats, passages with the text of an earlier one, and lines that most
+ * documents of a folder begin or end with. All of it is told only by many documents, so it is done when all are taken apart.
+ */
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import type { StoredPassage } from "../../types.js";
+import { IdTable } from "../id-table.js";
+import type { FoundDocument } from "./find.js";
+import { EdgeLines } from "./edge-lines.js";
+import { findTwins } from "./twins.js";
+
+/** A document whose passages lie in the corpus file, between two places. */
+export interface GatheredDocument {
+  document: FoundDocument;
+  startByte: number;
+  endByte: number;
+}
+
+interface CompareOptions {
+  signal?: AbortSignal;
+  /** Documents that have been compared with all others, and all. */
+  onCompared?: (done: number, total: number) => void;
+}
+
+/** What was left out. */
+export interface Repeats {
+  /** Documents that hold the text of another one in a lesser format: "page.rst" beside "page.html". */
+  twins: { file: string; of: string }[];
+  /** Passages whose text stands in an earlier one, by their document and the document of that one. */
+  duplicates: { file: string; of: string; passages: number }[];
+  /** Lines at the beginning or the end of most documents of a folder, with the number of these. */
+  lines: { line: string; documents: number }[];
+}
+
+export const noRepeats: Repeats = { twins: [], duplicates: [], lines: [] };
+
+/**
+ * Copies a corpus without what repeats, in its order; ids stay as they are.
+ * @param from the corpus file, whose passages belong to `documents` in their order
+ * @returns what was left out, and the passages that were kept
+ * @throws the signal's reason
+ */
+export async function leaveOutRepeats(
+  from: string,
+  to: string,
+  documents: readonly GatheredDocument[],
+  options: CompareOptions = {},
+): Promise<{ repeats: Repeats; passages: number }> {
+  const source = await open(from, "r");
+  try {
+    const target = await open(to, "w");
+    try {
+      return await copyDistinct(source, target, documents, options);
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyDistinct(
+  source: FileHandle,
+  target: FileHandle,
+  documents: readonly GatheredDocument[],
+  { signal, onCompared }: CompareOptions,
+): Promise<{ repeats: Repeats; passages: number }> {
+  onCompared?.(0, documents.length);
+  const read = async (place: number): Promise<StoredPassage[]> =>
+    (await linesOf(source, documents[place])).map(asPassage);
+  const twins = await findTwins(documents, read, signal);
+  const edges = new EdgeLines();
+  const seen = new SeenTexts();
+  const places = [...documents.keys()].filter((place) => !twins.has(place));
+  for (const place of places) {
+    signal?.throwIfAborted();
+    const lines = await linesOf(source, documents[place]);
+    if (lines.length > 0)
+      edges.count(documents[place].document, asPassage(lines[0]), asPassage(lines.at(-1) as string));
+  }
+  let passages = 0;
+  for (const place of places) {
+    signal?.throwIfAborted();
+    const kept = edges
+      .without(documents[place].document, await read(place))
+      .filter(({ text }) => seen.add(text, place));
+    passages += kept.length;
+    onCompared?.(place + 1, documents.length);
+    await target.write(kept.map((passage) => JSON.stringify(passage) + "\n").join(""));
+  }
+  const fileAt = (place: number): string => documents[place].document.file;
+  return {
+    passages,
+    repeats: {
+      twins: [...twins].map(([place, of]) => ({ file: fileAt(place), of: fileAt(of) })),
+      duplicates: seen.repeated.map(({ place, of, passages: many }) => ({
+        ...{ file: fileAt(place), of: fileAt(of), passages: many },
+      })),
+      lines: edges.leftOut(),
+    },
+  };
+}
+
+/** The passages of a document as they stand in the corpus file. */
+async function linesOf(source: FileHandle, { startByte, endByte }: GatheredDocument): Promise<string[]> {
+  if (endByte === startByte) return [];
+  const bytes = Buffer.alloc(endByte - startByte);
+  await source.read(bytes, 0, bytes.length, startByte);
+  return bytes.toString("utf8").trimEnd().split("\n");
+}
+
+function asPassage(line: string): StoredPassage {
+  return JSON.parse(line) as StoredPassage;
+}
+
+/** Texts of passages, known by 64 bits of SHA-256. */
+class SeenTexts {
+  readonly #documents = new IdTable();
+  readonly #repeated = new Map<string, { place: number; of: number; passages: number }>();
+
+  /** Whether a text is new. */
+  add(text: string, place: number): boolean {
+    const hash = createHash("sha256").update(text).digest();
+    const of = this.#documents.addHash(hash.readUInt32LE(0), hash.readUInt32LE(4), place);
+    if (of === undefined) return true;
+    const key = `${place} ${of}`;
+    const known = this.#repeated.get(key);
+    if (known === undefined) this.#repeated.set(key, { place, of, passages: 1 });
+    else known.passages++;
+    return false;
+  }
+
+  get repeated(): { place: number; of: number; passages: number }[] {
+    return [...this.#repeated.values()];
+  }
+}
