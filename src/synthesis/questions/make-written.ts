@@ -38,12 +38,18 @@ export async function makeWrittenQuestions(options: WriteOptions): Promise<Made>
   const round = Math.max(8, requestsPerRound * answered.concurrency);
   let [asked, candidates, nothing] = [0, 0, true];
   const isKnown = closedBook ? (one: Candidate, ending: AbortSignal) => isKnownTo(answered, one, ending) : undefined;
+  const tell = (): void => onProgress?.("checking", Math.min(count, checks.kept.length), count);
+  tell();
   while (asked < plan.targets.length && checks.kept.length < count) {
     const targets = plan.targets.slice(asked, asked + round);
     const written = await mapConcurrent(
       targets,
       answered.concurrency,
-      (target, ending) => write(options, target, checks, ending),
+      async (target, ending) => {
+        const questions = await write(options, target, checks, ending);
+        tell();
+        return questions;
+      },
       { signal },
     );
     asked += targets.length;
@@ -52,7 +58,7 @@ export async function makeWrittenQuestions(options: WriteOptions): Promise<Made>
     nothing &&= usable.length === 0;
     await checks.take(usable, { signal, isKnown });
     if (asked >= mostNonsense && nothing) throw new UserError(nonsense(asked));
-    onProgress?.("checking", Math.min(count, checks.kept.length), count);
+    tell();
   }
   checks.kept.splice(count);
   return finish(options, checks, { candidates, left: 0 });
