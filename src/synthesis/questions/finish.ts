@@ -74,5 +74,16 @@ function nothingLeft({ passages }: MakeOptions, candidates: number, rejected: Re
   const why = [...rejected].map(([reason, number]) => `${number} × ${rejections[reason]}`).join("; ");
   return candidates === 0 && rejected.size === 0
     ? `No question could be made of ${passages.count} passages: they have no definitions, tables, defaults, names or numbers in sentences that rules understand. Let a language model write questions, with --model or --model-url.`
-    : `None of ${candidates} possible questions is worth keeping: ${why}. Look at what the index finds with sleuth search, or allow more with --top.`;
+    : `None of ${candidates} possible questions is worth keeping: ${why}. ${adviceFor(rejected)}`;
+}
+
+/** By the reason that came most. */
+function adviceFor(rejected: ReadonlyMap<Rejection, number>): string {
+  const [[most] = ["not-found"]] = [...rejected].sort((a, b) => b[1] - a[1]);
+  if (["unreadable", "too-long", "not-in-passage", "in-question"].includes(most))
+    return "Take a larger language model, or leave --model out: rules then make weak questions.";
+  if (most === "not-found") return "Look at what the index finds with sleuth search, or allow more with --top.";
+  if (most === "known-without-search")
+    return "The model knows these documents: --no-closed-book keeps what it answers.";
+  return "Make an index of more, or of other documents.";
 }
