@@ -4,6 +4,7 @@
  * asked only about trees that it can do quickly. Pages are hostile: call this in a worker (`DocumentParser`) unless they are your own.
  */
 import { Readability } from "@mozilla/readability";
+import { decodeHTML } from "entities";
 import { parseHTML } from "linkedom";
 import { isHeadingExtra, isSelfLink, isSkipped, sitePart, skippedTags } from "./site-parts.js";
 
@@ -78,11 +79,18 @@ function linesIn(text: string): string[] {
 /** A document as its title and blocks: everything in the body but scripts, forms and navigation. */
 export function htmlBlocks(html: string): { title: string; blocks: Block[]; url?: string } {
   const { document, title } = parse(html);
-  const link = document.querySelector('link[rel="canonical"]')?.getAttribute?.("href") ?? "";
+  const link = canonicalIn(html);
   const { blocks } = read(document.body);
   const heading = blocks.find(({ level }) => level > 0)?.text;
   const own = heading === undefined ? title : withoutSite(title, heading);
   return { title: own, blocks, ...(/^https?:\/\//i.test(link) && { url: link }) };
+}
+
+/** Where a page says that it lies, or nothing. Of its beginning: links stand in the head, and a selector would look at every element. */
+function canonicalIn(html: string): string {
+  const link = /<link\b[^<>]*\srel\s*=\s*["']?canonical\b[^<>]*>/i.exec(html.slice(0, 100_000))?.[0] ?? "";
+  const href = /\shref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/i.exec(link);
+  return decodeHTML(href?.slice(1).find((value) => value !== undefined) ?? "");
 }
 
 /** "Ferries — Port guide" on a page with the heading "Ferries" → "Ferries": what else its title has is on every page of the site. */
@@ -106,8 +114,10 @@ interface Node {
   getAttribute?(name: string): string | null;
 }
 
+type Titled = Node & { closest(tag: string): Node | null };
+
 interface Page {
-  document: { body: Node; title: string; querySelector(selector: string): Node | null };
+  document: { body: Node; title: string };
   title: string;
 }
 
@@ -117,8 +127,11 @@ function parse(html: string): Page {
   const inside = closed(whole).replace(/<(?:!doctype|\/?(?:html|head|body))(?=[\s/>])[^<>]*>/gi, " ");
   const { document } = parseHTML(`<!doctype html><html><head></head><body>${inside}</body></html>`);
   // A drawing may have a title of its own.
-  const titles = [...(document.querySelectorAll("title") as Iterable<Node & { closest(tag: string): Node | null }>)];
-  const title = oneLine(titles.find((node) => node.closest("svg") === null)?.textContent ?? "");
+  const first = document.querySelector("title") as Titled | null;
+  const own = first?.closest("svg")
+    ? [...(document.querySelectorAll("title") as Iterable<Titled>)].find((node) => node.closest("svg") === null)
+    : first;
+  const title = oneLine(own?.textContent ?? "");
   document.title = title;
   return { document: document as unknown as Page["document"], title };
 }

@@ -53,24 +53,45 @@ function isHidden(node: Named, shown: ReadonlySet<string>): boolean {
   return isClosed && attribute(node, "role") !== "tabpanel" && !shown.has(attribute(node, "id"));
 }
 
-/** What its names say of an element: a part of the site, one if its text is mostly links, or nothing. */
-export function sitePart(node: Named): "always" | "if-links" | undefined {
+/** What an element may be: a part of the site, or one if its text is mostly links. */
+type Part = "always" | "if-links" | undefined;
+
+/** What the names of an element say of it. */
+export function sitePart(node: Named): Part {
   const tag = node.localName ?? "";
   if (!containerTags.has(tag)) return undefined;
   const classes = attribute(node, "class");
-  let answer: "always" | "if-links" | undefined = linkListTags.has(tag) ? "if-links" : undefined;
+  const id = attribute(node, "id");
+  const byTag = linkListTags.has(tag) ? "if-links" : undefined;
+  if (classes === "" && id === "") return byTag;
   // The id of a section comes from its heading, which may be "Footer".
   const isSection = tag === "section" || /\b(?:section|sect\d|level\d)\b/.test(classes);
-  for (const [place, name] of [attribute(node, "id"), ...classes.split(/\s+/)].entries()) {
-    const words = wordsOf(name);
-    const last = words.at(-1) ?? "";
-    const before = words.at(-2) ?? "";
-    if (qualifiers.has(before)) continue;
-    const isKnown = skippedNames.has(last) || skippedPairs.has(`${before}-${last}`);
-    if (isKnown && !(isSection && place === 0)) return "always";
-    if (isKnown || linkListNames.has(last) || linkListPairs.has(`${before}-${last}`)) answer = "if-links";
-  }
-  return answer;
+  const byId = partNamed(id);
+  return partOfClasses(classes) ?? (isSection && byId === "always" ? "if-links" : byId) ?? byTag;
+}
+
+/** Pages repeat few classes many times. */
+const knownClasses = new Map<string, Part>();
+const mostKnown = 10_000;
+
+function partOfClasses(classes: string): Part {
+  if (classes === "") return undefined;
+  if (knownClasses.has(classes)) return knownClasses.get(classes);
+  const parts = classes.split(/\s+/).map(partNamed);
+  const part = parts.includes("always") ? "always" : parts.find((one) => one !== undefined);
+  if (knownClasses.size >= mostKnown) knownClasses.clear();
+  knownClasses.set(classes, part);
+  return part;
+}
+
+/** What a class or an id says. */
+function partNamed(name: string): Part {
+  const words = wordsOf(name);
+  const last = words.at(-1) ?? "";
+  const before = words.at(-2) ?? "";
+  if (qualifiers.has(before)) return undefined;
+  if (skippedNames.has(last) || skippedPairs.has(`${before}-${last}`)) return "always";
+  return linkListNames.has(last) || linkListPairs.has(`${before}-${last}`) ? "if-links" : undefined;
 }
 
 const headingExtras = wordSet(
