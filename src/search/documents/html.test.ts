@@ -229,6 +229,11 @@ it.each([
   expect(htmlBlocks(`<title>${title}</title><h1>${heading}</h1>x`).title).toBe(own);
 });
 
+it("rows whose paragraphs have no end tags are rows", () => {
+  expect(shown("<table><tr><td><p>One<td>1<tr><td><p>Two<td>2</table>").join(" ")).toMatch(/^One.*1 Two.*2$/);
+  expect(shown("<table><tr><td><p>One<tr><td><p>Two</table>")).toEqual(["One", "Two"]);
+});
+
 it("a thread is more than its first post", () => {
   const posts = [
     paragraph.repeat(8),

@@ -400,7 +400,8 @@ function hasChild(node: Node, name: string): boolean {
 /** More is no line, and pages are laid out with tables: what is in their cells keeps its blocks. */
 const longestRow = 1_000;
 const mostRowNodes = 200;
-const notInLine = /^(?:pre|ul|ol|dl|table|blockquote|h[1-6])$/;
+/** A row in a row: the parser leaves a paragraph open that has no end tag, and with it the row. */
+const notInLine = /^(?:pre|ul|ol|dl|table|tr|blockquote|h[1-6])$/;
 
 function isLineOfText(row: Node): boolean {
   const open: Node[] = [row];
@@ -408,7 +409,8 @@ function isLineOfText(row: Node): boolean {
   for (let seen = 0; open.length > 0; seen++) {
     const node = open.pop() as Node;
     if (node.nodeType === textNode) characters += node.textContent?.length ?? 0;
-    if (characters > longestRow || seen > mostRowNodes || notInLine.test(node.localName ?? "")) return false;
+    const isInLine = node === row || !notInLine.test(node.localName ?? "");
+    if (characters > longestRow || seen > mostRowNodes || !isInLine) return false;
     for (let child = node.firstChild; child !== null && open.length <= mostRowNodes; child = child.nextSibling)
       open.push(child);
   }
