@@ -42,8 +42,8 @@ export function scriptedConfig(config: Config): Config {
   );
 }
 
-/** A model is named by a flag, a file or a preset. */
-const isUnnamed = ({ model }: Config): boolean => model.folder === parseConfig({}).model.folder;
+/** No flag, file or preset names a model. */
+export const isUnnamed = ({ model }: Config): boolean => model.folder === parseConfig({}).model.folder;
 
 /** Tokenizer and context of the model that counts. @throws UserError when it cannot be read */
 async function countedBy(config: Config): Promise<ModelFacts> {

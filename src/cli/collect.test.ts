@@ -65,6 +65,18 @@ describe("sleuth collect", () => {
     expect(existsSync(at("a.jsonl.attempts"))).toBe(false);
   });
 
+  it("names what comes next, with the settings, model, questions and index of this command", async () => {
+    const config = at("settings.json");
+    writeFileSync(config, JSON.stringify({ search: { topK: 2 } }));
+    const { stderr } = await collect("next.jsonl", "--config", config);
+    const transcripts = `--transcripts ${at("next.jsonl")}`;
+    expect(stderr).toContain(`npx sleuth sft --config ${config} ${transcripts} --model … --run runs/warm`);
+    const sources = `--questions ${at("questions.jsonl")} --index ${index}`;
+    expect(stderr).toContain(`npx sleuth train --config ${config} --model runs/warm/best ${sources} --run runs/mine`);
+    const named = await collect("next.jsonl", "--policy", "script", "--model", "models/atlas-base");
+    expect(named.stderr).toContain(`npx sleuth sft ${transcripts} --model models/atlas-base --run runs/warm`);
+  });
+
   it("makes the same again of the same seed", async () => {
     expect((await collect("b.jsonl")).status).toBe(0);
     expect(readFileSync(at("b.jsonl"), "utf8")).toBe(readFileSync(at("a.jsonl"), "utf8"));

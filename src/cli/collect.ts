@@ -18,6 +18,7 @@ import { openTask } from "../train/open-task.js";
 import { loadSplits } from "../train/questions.js";
 import type { Question } from "../types.js";
 import {
+  isUnnamed,
   modelCollector,
   scriptedCollector,
   scriptedConfig,
@@ -27,7 +28,16 @@ import {
 } from "./collect-policy.js";
 import { fetchModel } from "./fetch-model.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
-import { addPreset, addRunOptions, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
+import {
+  addPreset,
+  addRunOptions,
+  configOfModel,
+  flagsAgain,
+  integer,
+  numberOption,
+  sourceFlags,
+  type ModelOptions,
+} from "./run-options.js";
 import { printNext } from "./run-result.js";
 import { count, duration, percent, plural, table } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
@@ -189,6 +199,7 @@ async function collect(
       file,
       questions,
       options,
+      config: asked,
       by: collector.name,
       seconds: (performance.now() - started) / 1000,
     });
@@ -240,6 +251,7 @@ interface Report {
   file: AttemptsFile;
   questions: readonly Question[];
   options: Options;
+  config: Config;
   by: string;
   seconds: number;
   usage?: object;
@@ -248,7 +260,7 @@ interface Report {
 /** Writes the transcripts and says what became of the attempts. */
 async function report(
   terminal: Terminal,
-  { all, file, questions, options, by, seconds, usage }: Report,
+  { all, file, questions, options, config, by, seconds, usage }: Report,
 ): Promise<VerbAnswer> {
   const { out, perQuestion, limit, seed, show } = options;
   const byId = new Map(questions.map((question) => [question.id, question]));
@@ -284,9 +296,7 @@ async function report(
     `${plural(kept.length, "transcript")} → ${terminal.colors.cyan(out)}: ${bySearches.map(({ searches, transcripts }) => `${count(transcripts)} with ${plural(searches, "search", "searches")}`).join(", ")}` +
       `${leftOut.length > 0 ? `; left out ${leftOut.join(", ")}` : ""}. ${count(solved)} of ${plural(questions.length, "question")} solved.`,
   );
-  printNext(terminal, [
-    [`npx sleuth sft --transcripts ${shellWord(out)} --model … --run runs/warm`, "learn from them"],
-  ]);
+  printNext(terminal, nextOf(options, config));
   return {
     ...{
       out,
@@ -303,6 +313,24 @@ async function report(
     outcomes: Object.fromEntries(counts),
     usage,
   };
+}
+
+/** What comes after transcripts, with the settings, questions and passages of this command. */
+function nextOf(options: Options, config: Config): [commandLine: string, meaning: string][] {
+  const settings = flagsAgain(options, ["preset", "config"]);
+  const named = options.model ?? (options.run === undefined ? undefined : config.model.folder);
+  const model = named === undefined ? (isUnnamed(config) ? " --model …" : "") : ` --model ${shellWord(named)}`;
+  const sources = flagsAgain(options, sourceFlags);
+  return [
+    [
+      `npx sleuth sft${settings} --transcripts ${shellWord(options.out)}${model} --run runs/warm`,
+      "learn from them: a warm start",
+    ],
+    [
+      `npx sleuth train${settings} --model runs/warm/best${sources} --run runs/mine`,
+      "then reinforcement on the questions",
+    ],
+  ];
 }
 
 function transcriptLine(

@@ -55,7 +55,7 @@ export const evalVerb: Verb = {
     const questions = await questionsFor(config, options);
     if (questions.length === 0)
       throw new UserError(
-        `There are no ${options.split} questions: too few to set some aside. Give some with --questions.`,
+        `There are no ${options.split} questions in ${config.data.questions}: too few to set some aside. Give some with --questions, or take another part with --split.`,
       );
     let memory: MemoryPlan | undefined;
     terminal.waiting("Opening the model and answering the first questions");

@@ -1,4 +1,5 @@
 /** @file `sleuth questions make`: questions from the passages of an index. */
+import { rmdir } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { printable, shellWord } from "../printable.js";
@@ -70,7 +71,7 @@ export const questionsMakeVerb: Verb = {
     const settings = await withEngine(engineSettings(given));
     if (settings.index === undefined)
       throw new UserError("Questions are made of the passages of an index: name it with --index FOLDER.");
-    await prepareFolder(options.out);
+    const isNew = await prepareFolder(options.out);
     const started = performance.now();
     let passages: Passages | undefined;
     const engine = await openEngine(
@@ -96,6 +97,8 @@ export const questionsMakeVerb: Verb = {
       }
     } finally {
       await engine.close();
+      // Where nothing was written. A folder with anything in it stays.
+      if (isNew) await rmdir(options.out).catch(() => undefined);
     }
   },
 };
@@ -207,9 +210,12 @@ function report(
   }
   const where = `--questions ${shellWord(out)} --index ${shellWord(index)}`;
   printNext(terminal, [
-    [`npx sleuth questions review ${shellWord(out)}`, "strike bad questions, in a browser"],
+    [`npx sleuth questions review ${shellWord(out)} --index ${shellWord(index)}`, "strike bad questions, in a browser"],
     [`npx sleuth search ${where}`, "what the index finds of their answers"],
-    [`npx sleuth collect ${where} --out transcripts.jsonl`, "transcripts to learn from"],
+    [
+      `npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 144`,
+      "transcripts to learn from, that fit SmolLM2-135M; for another model --model in place of --preset",
+    ],
   ]);
   return {
     out,

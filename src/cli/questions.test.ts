@@ -61,6 +61,25 @@ describe("sleuth questions make", () => {
     expect(readFileSync(join(out, "train.jsonl"), "utf8")).not.toContain(line);
   });
 
+  it("leads from an index to questions, and from questions to transcripts", async () => {
+    const indexed = await sleuthHere(["index", file("corpus.jsonl"), "--out", file("again")]);
+    expect(indexed.stdout).toContain(`npx sleuth questions make --index ${file("again")} --out questions`);
+    const { stdout } = await make("--out", file("next"));
+    const where = `--questions ${file("next")} --index ${file("index")}`;
+    expect(stdout).toContain(`npx sleuth questions review ${file("next")} --index ${file("index")}`);
+    expect(stdout).toContain(`npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 144`);
+  });
+
+  it("says with counts that no question is left, and leaves no folder behind", async () => {
+    const same = towns.map((town) => ({ id: town, title: "", text: `Boats must call the station ${town} at night.` }));
+    writeFileSync(file("same.jsonl"), toJsonLines(same));
+    expect((await sleuthHere(["index", file("same.jsonl"), "--out", file("same")])).status).toBe(0);
+    const ended = await make("--index", file("same"), "--out", file("none"));
+    expect(ended.status).toBe(1);
+    expect(ended.stderr).toMatch(/No question could be made of 8 passages|None of \d+ possible questions/);
+    expect(existsSync(file("none"))).toBe(false);
+  });
+
   it("says what a server may cost, asks for nothing unless that is agreed to, and pays for nothing twice", async () => {
     const out = file("written");
     const served = ["--out", out, "--model-url", url, "--model", "m", "--price", "1,10", "--count", "8"];

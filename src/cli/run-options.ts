@@ -15,6 +15,7 @@ import {
   type ConfigInput,
 } from "../train/config/config.js";
 import { fields, groupHelp } from "../train/config/fields.js";
+import { shellWord } from "../printable.js";
 import { optionOf } from "./options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
@@ -155,6 +156,30 @@ export function withoutUndefined(config: Record<string, Record<string, unknown>>
     ]),
   );
 }
+
+/**
+ * Flags of this command line that the next one wants, too, in words for a shell, each after a space: ` --preset documents --index "my index"`. Empty where none was given.
+ */
+export function flagsAgain(options: RunOptions, names: readonly (keyof typeof flagNames)[]): string {
+  return names
+    .map((name) => {
+      const value = options[name];
+      return value === undefined ? "" : ` ${flagNames[name]} ${shellWord(value)}`;
+    })
+    .join("");
+}
+
+const flagNames = {
+  preset: "--preset",
+  config: "--config",
+  questions: "--questions",
+  corpus: "--corpus",
+  index: "--index",
+  searchUrl: "--search-url",
+} as const satisfies Partial<Record<keyof RunOptions, string>>;
+
+/** Where questions and passages are. */
+export const sourceFlags = ["questions", "corpus", "index", "searchUrl"] as const;
 
 /** For options that may be repeated. */
 export function collect(value: string, before: string[] | undefined): string[] {

@@ -49,6 +49,18 @@ describe("sleuth search --questions", () => {
     expect(stdout).toContain("1 question without a hit\n  capital of Faust [2J → Goethe | J. W. Goethe\n");
   });
 
+  it("says when the questions were made from another index", async () => {
+    const made = Array.from({ length: 8 }, (_, place) => ({
+      ...questions[0],
+      id: `${place}`,
+      evidence: [{ id: "x" }],
+    }));
+    writeFileSync(file("foreign.jsonl"), lines(made));
+    const { status, stdout } = await worth("--questions", file("foreign.jsonl"));
+    expect(status).toBe(0);
+    expect(stdout).toContain("bm25: Of 8 questions not one found the passage that it was made from");
+  });
+
   it("compares engines over the same questions, and writes a line for each", async () => {
     const ended = await worth("--engine", "bm25,empty,dense", "--out", file("hits.jsonl"), "--json", "-k", "2");
     expect(ended.status).toBe(0);

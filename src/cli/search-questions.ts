@@ -3,7 +3,7 @@
  * the same questions, and which questions search does not help.
  */
 import { isQuestionsFolder, loadQuestions, questionParts } from "../data/questions.js";
-import { findAnswers, hitRate, isWithin, type QuestionHit } from "../eval/hits.js";
+import { findAnswers, foreignEvidence, hitRate, isWithin, type QuestionHit } from "../eval/hits.js";
 import { pairedDifference, type Estimate } from "../eval/intervals.js";
 import { formatShare } from "../eval/table.js";
 import { writeFileDurably } from "../files/durable.js";
@@ -144,6 +144,8 @@ function show(
   terminal.print(dim(`Shares with 95 % intervals. ${reservation}`));
   for (const { engine, ms, found } of answered) {
     const refused = found.filter((one) => one.refused !== undefined).length;
+    const foreign = foreignEvidence(evidenceRanks(found));
+    if (foreign !== undefined) terminal.print(terminal.colors.yellow(`${engine}: ${foreign}`));
     if (refused > 0) terminal.print(`${engine} refused ${plural(refused, "question")}: counted as without a hit.`);
     terminal.note(terminal.progressColors.dim(`${engine}: ${duration(ms)}`));
   }

@@ -12,6 +12,7 @@ import {
   configHelp,
   configOf,
   configOver,
+  flagsAgain,
   keyOption,
   withoutUndefined,
   type RunOptions,
@@ -88,7 +89,8 @@ export const sftVerb: Verb = {
       panel.stop();
     }
     const isOver = result.status !== "interrupted";
-    const answer = isOver ? finished(terminal, config, result) : interrupted(terminal, result);
+    const settings = flagsAgain(given as Options, ["preset", "config"]);
+    const answer = isOver ? finished(terminal, config, result, settings) : interrupted(terminal, result);
     return { ...answer, memory };
   },
 };
@@ -105,7 +107,8 @@ async function configFor(options: Options, terminal: Terminal): Promise<Config> 
   return configOver(mergeConfig(await readRunConfig(run), { run: { folder: run } }), options, flags);
 }
 
-function finished(terminal: Terminal, config: Config, result: SftResult): VerbAnswer {
+/** @param settings flags that `train` wants, too */
+function finished(terminal: Terminal, config: Config, result: SftResult, settings: string): VerbAnswer {
   const { bold } = terminal.colors;
   const { before, best } = result.validation;
   terminal.print(
@@ -126,7 +129,7 @@ function finished(terminal: Terminal, config: Config, result: SftResult): VerbAn
   const questions =
     config.data.questions === "atlas" && config.sft.transcripts !== "atlas" ? " --questions … --index …" : "";
   printNext(terminal, [
-    [`npx sleuth train --model ${shellWord(model)}${questions}`, "reinforcement from here"],
+    [`npx sleuth train${settings} --model ${shellWord(model)}${questions}`, "reinforcement from here"],
     [`npx sleuth eval --run ${shellWord(result.folder)}${questions}`, "how well it answers already"],
   ]);
   return { ...result, runDir: result.folder, modelFolder: model };

@@ -90,6 +90,18 @@ export function hitRate(ranks: readonly (number | null)[], k: number): Estimate 
   return wilson(ranks.filter((rank) => isWithin(rank, k)).length, ranks.length);
 }
 
+/**
+ * A sentence where questions name passages that they were made from, and not one of these was found: the questions are most likely of another index. Undefined for too few of them.
+ * @param evidenceRanks of the questions that name evidence
+ */
+export function foreignEvidence(evidenceRanks: readonly (number | null)[]): string | undefined {
+  if (evidenceRanks.length < fewestForeign || evidenceRanks.some((rank) => rank !== null)) return undefined;
+  return `Of ${evidenceRanks.length} questions not one found the passage that it was made from. They seem to be made from another index, or this one was made anew with other settings: \`sleuth questions make\` makes them for this one.`;
+}
+
+/** Fewer may have missed by chance. */
+const fewestForeign = 8;
+
 function* batches<Item>(items: readonly Item[], size: number): Generator<readonly Item[]> {
   for (let first = 0; first < items.length; first += size) yield items.slice(first, first + size);
 }

@@ -46,6 +46,16 @@ describe("what search finds, told before a run", () => {
     });
   });
 
+  it("is a warning where no question finds what it was made from: another index", async () => {
+    const made = (id: (place: number) => string): Question[] =>
+      questions.map((question, place) => ({ ...question, evidence: [{ id: id(place) }] }));
+    expect(await told(made((place) => `old${place}`))).toMatchObject({
+      kind: "warning",
+      message: expect.stringContaining("Of 40 questions not one found the passage that it was made from") as string,
+    });
+    expect(await told(made((place) => (place === 7 ? "7" : `old${place}`)))).toMatchObject({ kind: "note" });
+  });
+
   it("is a warning where search fails", async () => {
     const value: SearchEngine = {
       name: "down",

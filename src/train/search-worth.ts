@@ -1,6 +1,6 @@
 /** @file How often search finds an answer to the questions of a run, told before it begins: it bounds what can be learnt. */
 import { linkedController } from "../async.js";
-import { findAnswers, hitRate } from "../eval/hits.js";
+import { findAnswers, foreignEvidence, hitRate } from "../eval/hits.js";
 import { formatShare } from "../eval/table.js";
 import { Random } from "../random.js";
 import { engines, enginesNamed, takesOneQueryPerRequest } from "../search/registry.js";
@@ -39,12 +39,16 @@ export async function searchWorth(
   const asked = isBuiltIn || !searches(config) || !isFree(config) ? [] : sample(questions, config);
   if (asked.length < fewest) return undefined;
   const ranks: (number | null)[] = [];
+  const evidenceRanks: (number | null)[] = [];
   const { controller, release } = linkedController(signal);
   const timeIsUp = new Error("internal: time to measure search is up");
   const timer = setTimeout(() => controller.abort(timeIsUp), mostMs);
   try {
     const options = { k: Math.max(deep, topK), timeoutMs, signal: controller.signal };
-    for await (const { rank } of findAnswers(engine, asked, options)) ranks.push(rank);
+    for await (const { rank, evidenceRank } of findAnswers(engine, asked, options)) {
+      ranks.push(rank);
+      if (evidenceRank !== undefined) evidenceRanks.push(evidenceRank);
+    }
   } catch (error) {
     signal?.throwIfAborted();
     const message = `What search finds could not be measured: ${error instanceof Error ? error.message : String(error)}`;
@@ -53,7 +57,7 @@ export async function searchWorth(
     clearTimeout(timer);
     release();
   }
-  return ranks.length < fewest ? undefined : describe(ranks, questions.length, topK);
+  return ranks.length < fewest ? undefined : describe(ranks, questions.length, topK, foreignEvidence(evidenceRanks));
 }
 
 function searches({ rollout: { maxSearches, context } }: Config): boolean {
@@ -71,10 +75,11 @@ function sample(questions: readonly Question[], { search, train }: Config): Ques
     .slice(0, asksServers ? most.atServers : most.here);
 }
 
-function describe(ranks: readonly (number | null)[], questions: number, topK: number): Notice {
+function describe(ranks: readonly (number | null)[], questions: number, topK: number, foreign?: string): Notice {
   const depths = [...new Set([topK, Math.max(deep, topK)])];
   const hits = depths.map((depth) => `hit@${depth} ${formatShare(hitRate(ranks, depth))}`).join(", ");
   const found = `Search finds an answer to the question as it stands: ${hits}, measured on ${ranks.length} of ${questions} questions.`;
+  if (foreign !== undefined) return { kind: "warning", message: `${found} ${foreign}` };
   if (hitRate(ranks, deep).high < suspicious)
     return {
       kind: "warning",

@@ -14,6 +14,7 @@ import { showStats } from "./stats.js";
 import { withSources } from "./sources.js";
 import { withInterrupt } from "../interrupt.js";
 import { collect, integer, numberOption } from "../run-options.js";
+import { printNext } from "../run-result.js";
 import { duration, plural } from "../terminal/format.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { Verb, VerbAnswer } from "../verb.js";
@@ -200,14 +201,22 @@ async function work(terminal: Terminal, options: IndexOptions, signal: AbortSign
     const built = await buildIndexes(terminal, options, corpus, signal);
     const passages = Object.values(built)[0].passages;
     terminal.print(`${plural(passages, "passage")} in ${duration(performance.now() - started)} → ${options.out}`);
-    const names = Object.keys(built).join(",");
-    const engine = names === "bm25" ? "" : ` --engine ${names}`;
-    terminal.print(
-      terminal.colors.dim(`Try it: sleuth search "your words" --index ${shellWord(options.out)}${engine}`),
-    );
+    printNext(terminal, nextOf(options.out, Object.keys(built)));
     const [only, ...others] = Object.values(built);
     return { ...(others.length === 0 ? only : {}), out: options.out, passages, engines: built, ...gathered };
   });
+}
+
+/** What comes after an index that is new. */
+function nextOf(out: string, built: readonly string[]): [commandLine: string, meaning: string][] {
+  const index = `--index ${shellWord(out)}`;
+  const engines = (names: readonly string[]): string => (names.join() === "bm25" ? "" : ` --engine ${names.join(",")}`);
+  // Questions are made of one index, and not of a LanceDB table.
+  const listing = built.find((name) => name === "bm25" || name === "dense");
+  const next: [string, string][] = [[`npx sleuth search "your words" ${index}${engines(built)}`, "try it"]];
+  if (listing !== undefined)
+    next.push([`npx sleuth questions make ${index}${engines([listing])} --out questions`, "questions to train on"]);
+  return next;
 }
 
 function isChange({ add, merge, delete: ids }: IndexOptions): boolean {

@@ -298,6 +298,9 @@ export async function statOf(path: string): Promise<Stats> {
       throw new UserError(`${path} cannot be read: its name is not UTF-8. Rename it, for example with \`convmv\`.`, {
         cause,
       });
-    throw new UserError(`${path} cannot be read (${cause.message}). Check the path.`, { cause });
+    const remedy = /[*?]/.test(path)
+      ? "The shell made no names of the pattern: name the folder, and give the pattern to --include."
+      : "Check the path.";
+    throw new UserError(`${path} cannot be read (${cause.message}). ${remedy}`, { cause });
   });
 }

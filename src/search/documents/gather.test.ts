@@ -118,6 +118,7 @@ describe("findSources", () => {
 
   it("says what is wrong", async () => {
     await expect(findSources([join(base, "nowhere")])).rejects.toThrow("Check the path");
+    await expect(findSources([join(base, "nowhere", "*.md")])).rejects.toThrow("--include");
     put("x.png", "");
     await expect(findSources([root])).rejects.toThrow("holds no document");
     await expect(findSources([root], { include: ["[z-a].md"] })).rejects.toThrow("no pattern");

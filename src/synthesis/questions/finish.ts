@@ -73,7 +73,7 @@ async function groupsOf(options: MakeOptions, kept: readonly KeptQuestion[]): Pr
 function nothingLeft({ passages }: MakeOptions, candidates: number, rejected: ReadonlyMap<Rejection, number>): string {
   const why = [...rejected].map(([reason, number]) => `${number} × ${rejections[reason]}`).join("; ");
   return candidates === 0 && rejected.size === 0
-    ? `No question could be made of ${passages.count} passages: they have no definitions, tables, defaults, names or numbers in sentences that rules understand. Let a language model write questions, with --model or --model-url.`
+    ? `No question could be made of ${passages.count} ${passages.count === 1 ? "passage" : "passages"}: there are no definitions, tables, defaults, names or numbers in sentences that rules understand. Let a language model write questions, with --model or --model-url.`
     : `None of ${candidates} possible questions is worth keeping: ${why}. ${adviceFor(rejected)}`;
 }
 

@@ -25,16 +25,17 @@ export interface StruckQuestion extends Question {
 
 /**
  * Makes the folder where it is missing.
+ * @returns whether it was missing
  * @throws UserError for a folder with other things in it, or one that cannot be written
  */
-export async function prepareFolder(folder: string): Promise<void> {
+export async function prepareFolder(folder: string): Promise<boolean> {
   const names = await readdir(folder).catch(() => undefined);
   if (names !== undefined && names.length > 0 && !(await isMadeFolder(folder)) && !names.every(isOwn))
     throw new UserError(
       `${folder} has other files in it and no ${manifestName}: it was not made by sleuth questions make. Name another folder with --out.`,
     );
   try {
-    await mkdir(folder, { recursive: true });
+    return (await mkdir(folder, { recursive: true })) !== undefined;
   } catch (error) {
     throw writeError(folder, error, "Name another folder with --out.");
   }

@@ -169,7 +169,7 @@ describe("made questions", () => {
     [
       "no candidates",
       [{ id: "a#1", title: "a", text: "See below.\n\n- this\n- that" }],
-      /No question could be made of 1 passages.*--model/,
+      /No question could be made of 1 passage:.*--model/,
     ],
     [
       "none that search finds",
