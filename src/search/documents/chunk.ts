@@ -5,7 +5,7 @@
  * without spaces: they depend on no model. 100 English words are about 130 tokens of a language model.
  */
 import { forEachToken } from "../text/tokenizer.js";
-import { TokenEstimate } from "./token-estimate.js";
+import { leastTokensOfWord, TokenEstimate } from "./token-estimate.js";
 
 export interface ChunkSettings {
   /** Most words of a passage. Search-R1's Wikipedia passages have 100. */
@@ -55,7 +55,7 @@ export interface Piece {
 const plain: Layout = { kept: [], lines: [] };
 
 /** Text between words does not count; a passage with more of it per word than this is cut all the same. UTF-16 units. */
-const charactersPerWord = 60;
+export const charactersPerWord = 60;
 
 /** Where a text may be cut, best first: behind a blank line, a sentence, a line, white space. */
 const whiteSpace = /\s+/g;
@@ -70,6 +70,8 @@ export function cutText(text: string, { words, overlap, tokens }: ChunkSettings)
 
 /** The same, with what of the text stays together. */
 export function cutPieces(text: string, room: Room, layout: Layout = plain): Piece[] {
+  if (isSurelyWhole(text, room))
+    return hasWord(text) ? [{ text: trimmed(text, 0, text.length, layout), start: 0 }] : [];
   const words = wordsOf(text, room.estimate);
   const pieces: Piece[] = [];
   let from = 0;
@@ -85,6 +87,17 @@ export function cutPieces(text: string, room: Room, layout: Layout = plain): Pie
     first = words.firstFrom(from, first);
   }
   return pieces;
+}
+
+function hasWord(text: string): boolean {
+  return /[A-Za-z0-9]/.test(text) || countWords(text) > 0;
+}
+
+/** Whether a text has so few tokens that its words need not be counted: each has a letter or a digit. Most sections are short. */
+function isSurelyWhole(text: string, { words, tokens, estimate }: Room): boolean {
+  // What is much longer than English words of so many tokens is not estimated twice.
+  if (text.length > Math.min(tokens * 6, words * charactersPerWord)) return false;
+  return estimate.of(text) <= Math.min(tokens, words * leastTokensOfWord);
 }
 
 /** Number of words of a text. */
@@ -125,7 +138,10 @@ function cutPlace(
   let behind = Math.min(words.count, first + budget.words);
   while (behind > first + 1 && (words.ends[behind - 1] > longest || words.tokens(first, behind) > budget.tokens))
     behind--;
-  const latest = Math.max(words.ends[behind - 1], Math.min(longest, words.starts[behind] ?? text.length));
+  const latest = Math.max(
+    words.ends[behind - 1],
+    Math.min(longest, behind < words.count ? words.starts[behind] : text.length),
+  );
   if (latest === text.length) return latest;
   // From the middle of the budget on: a passage that ends earlier would be needlessly short.
   const middle = words.ends[first + ((behind - first - 1) >> 1)];
@@ -181,34 +197,43 @@ function notInsidePair(text: string, place: number): number {
   return code >= 0xdc00 && code <= 0xdfff ? place + 1 : place;
 }
 
+/** Words for which memory is kept from one text to the next. */
+const mostKept = 1 << 16;
+
 /** The words of a text by their places, with the tokens up to each. */
 class Words {
   count = 0;
-  starts: Uint32Array = new Uint32Array(64);
-  ends: Uint32Array = new Uint32Array(64);
+  starts: Uint32Array = new Uint32Array(1024);
+  ends: Uint32Array = new Uint32Array(1024);
   /** Up to the start and the end of each word, from the beginning of the text. */
-  #tokensBefore = new Float64Array(64);
-  #tokensBehind = new Float64Array(64);
+  #tokensBefore = new Float64Array(1024);
+  #tokensBehind = new Float64Array(1024);
   #tokens = 0;
 
   add(start: number, end: number, before: number, own: number): void {
-    if (this.count === this.starts.length) {
-      this.starts = grown(this.starts);
-      this.ends = grown(this.ends);
-      this.#tokensBefore = grown(this.#tokensBefore);
-      this.#tokensBehind = grown(this.#tokensBehind);
-    }
+    if (this.count === this.starts.length) this.#reserve(this.count * 2);
     this.starts[this.count] = start;
     this.ends[this.count] = end;
     this.#tokensBefore[this.count] = this.#tokens + before;
     this.#tokensBehind[this.count++] = this.#tokens += before + own;
   }
 
+  clear(): void {
+    this.count = 0;
+    this.#tokens = 0;
+    if (this.starts.length > mostKept) this.#reserve(mostKept);
+  }
+
   /** What follows the last word. */
   finish(behind: number): void {
-    this.starts = this.starts.subarray(0, this.count);
-    this.ends = this.ends.subarray(0, this.count);
     this.#tokens += behind;
+  }
+
+  #reserve(words: number): void {
+    this.starts = resized(this.starts, words);
+    this.ends = resized(this.ends, words);
+    this.#tokensBefore = resized(this.#tokensBefore, words);
+    this.#tokensBehind = resized(this.#tokensBehind, words);
   }
 
   /** Tokens from the end of the word before `first` to the beginning of the word `behind`. */
@@ -225,13 +250,20 @@ class Words {
   }
 }
 
+/** Of the text being cut: most are short, and there are many. */
+const scratch = new Words();
+
 function wordsOf(text: string, estimate: TokenEstimate): Words {
-  const words = new Words();
+  const words = scratch;
+  words.clear();
   let last = 0;
-  forEachWord(text, (start, end) => {
-    words.add(start, end, estimate.between(text, last, start), estimate.between(text, start, end));
+  const add = (start: number, end: number): void => {
+    // One space is what mostly stands between two.
+    const isSpace = start === last || (start === last + 1 && text.charCodeAt(last) === 32);
+    words.add(start, end, isSpace ? 0 : estimate.between(text, last, start), estimate.between(text, start, end));
     last = end;
-  });
+  };
+  forEachWord(text, add);
   words.finish(estimate.between(text, last, text.length));
   return words;
 }
@@ -250,8 +282,8 @@ function forEachWord(text: string, visit: (start: number, end: number) => void):
   });
 }
 
-function grown<Numbers extends Uint32Array | Float64Array>(numbers: Numbers): Numbers {
-  const larger = new (numbers.constructor as new (length: number) => Numbers)(numbers.length * 2);
-  larger.set(numbers);
-  return larger;
+function resized<Numbers extends Uint32Array | Float64Array>(numbers: Numbers, length: number): Numbers {
+  const other = new (numbers.constructor as new (length: number) => Numbers)(length);
+  other.set(numbers.subarray(0, length));
+  return other;
 }

@@ -33,7 +33,7 @@ function blocksOf(token: Token): Block[] {
 function tableOf(raw: string): Block[] {
   const [head, rule, ...rows] = raw.trimEnd().split("\n");
   const header: Block = { level: 0, text: `${head}\n${rule}`, kind: "header" };
-  return [header, ...rows.map((text): Block => ({ level: 0, text, kind: "row" }))];
+  return rows.length === 0 ? [header] : [header, { level: 0, text: rows.join("\n"), kind: "row" }];
 }
 
 function oneLine(text: string): string {

@@ -3,10 +3,18 @@
  * it fits a share of a passage's room; the whole path of headings is the passage's `section`.
  */
 import type { StoredPassage, Tokenizer } from "../../types.js";
-import { countWords, cutPieces, type ChunkSettings, type Layout, type Piece } from "./chunk.js";
+import {
+  charactersPerWord,
+  countWords,
+  cutPieces,
+  type ChunkSettings,
+  type Layout,
+  type Piece,
+  type Room,
+} from "./chunk.js";
 import type { Block } from "./html.js";
 import type { ReadDocument } from "./read.js";
-import { frameTokens, TokenEstimate } from "./token-estimate.js";
+import { frameTokens, sampleLength, TokenEstimate } from "./token-estimate.js";
 
 /** Between the parts of a title. */
 const separator = " › ";
@@ -77,8 +85,8 @@ function withFragment(url: string, anchor: string | undefined): string {
 function sampleOf(blocks: readonly Block[]): string {
   let sample = "";
   for (const { text, kind } of blocks) {
-    if (sample.length > 20_000) break;
-    if (kind !== "code") sample += `${text.slice(0, 20_000)}\n`;
+    if (sample.length > sampleLength) break;
+    if (kind !== "code") sample += `${text.slice(0, sampleLength)}\n`;
   }
   return sample;
 }
@@ -156,37 +164,56 @@ function merged(sections: readonly Section[], bounds: Bounds): Section[] {
   const { settings, tokens, estimate } = bounds;
   const { fewest = 0 } = settings;
   const found: Section[] = [];
-  let last: (Section & { words: number; end: readonly Heading[]; headings: readonly Heading[] }) | undefined;
+  let last: (Section & { isSmall: boolean; end: readonly Heading[]; headings: readonly Heading[] }) | undefined;
   /** Headings that the passages before the last one stand below. */
   const shown = new Set<Heading>();
   for (const section of sections) {
-    const text = section.blocks.map((block) => block.text).join("\n\n");
-    const own = countWords(text);
+    const isSmall = hasFewerWords(section.blocks, fewest);
     const path = last === undefined ? [] : commonPath(last.path, section.path);
     const deepest = Math.max(last?.path.length ?? 0, section.path.length);
     // A heading becomes a line of the text above all that stands below it, or none.
     const isFirst = last === undefined || !last.path.slice(path.length).some((heading) => shown.has(heading));
-    if (last !== undefined && isFirst && path.length >= deepest - 1 && Math.min(last.words, own) < fewest) {
+    if (last !== undefined && isFirst && path.length >= deepest - 1 && (last.isSmall || isSmall)) {
       const blocks = [
         ...(last.path.length > path.length ? headingsOf(last.path, path.length) : []),
         ...last.blocks,
         ...headingsOf(section.path, commonPath(last.end, section.path).length),
         ...section.blocks,
       ];
-      const whole = blocks.map((block) => block.text).join("\n\n");
-      const both = countWords(whole);
       const room = tokens - estimate.of(titleOf("", path, bounds)) - tokens * titleShare * documentShare;
-      if (both <= settings.words && estimate.of(whole) <= room) {
-        last = { path, blocks, words: both, end: section.path, headings: [...last.headings, ...section.path] };
+      if (fitsIn(blocks, { words: settings.words, tokens: room }, estimate)) {
+        const headings = [...last.headings, ...section.path];
+        last = { path, blocks, isSmall: hasFewerWords(blocks, fewest), end: section.path, headings };
         found[found.length - 1] = last;
         continue;
       }
     }
     for (const heading of last?.headings ?? []) shown.add(heading);
-    last = { ...section, words: own, end: section.path, headings: section.path };
+    last = { ...section, isSmall, end: section.path, headings: section.path };
     found.push(last);
   }
   return found;
+}
+
+/** More characters are taken for so many words without counting. */
+const usualWord = 12;
+
+function hasFewerWords(blocks: readonly Block[], words: number): boolean {
+  let left = words;
+  let characters = words * usualWord;
+  for (const { text } of blocks) {
+    characters -= text.length;
+    if (characters <= 0) return false;
+    left -= countWords(text);
+  }
+  return left > 0;
+}
+
+function fitsIn(blocks: readonly Block[], room: Pick<Room, "words" | "tokens">, estimate: TokenEstimate): boolean {
+  const characters = blocks.reduce((sum, { text }) => sum + text.length, 0);
+  if (characters > room.words * charactersPerWord) return false;
+  const whole = blocks.map(({ text }) => text).join("\n\n");
+  return estimate.of(whole) <= room.tokens && countWords(whole) <= room.words;
 }
 
 /** Headings as lines of a text. */
@@ -209,7 +236,12 @@ interface LaidOut {
 
 /** Blocks as one text. Rows of a table are lines, a term is a line above what explains it; all else is apart by a blank line. */
 function layoutOf(blocks: readonly Block[]): LaidOut {
-  let text = "";
+  const pieces: string[] = [];
+  let length = 0;
+  const add = (piece: string): void => {
+    pieces.push(piece);
+    length += piece.length;
+  };
   const kept: number[] = [];
   const lines: { start: number; end: number; headerEnd: number }[] = [];
   const anchors: LaidOut["anchors"] = [];
@@ -217,19 +249,19 @@ function layoutOf(blocks: readonly Block[]): LaidOut {
   for (const block of blocks) {
     const isRow = block.kind === "row" || (block.kind === "header" && before?.kind === "header");
     const isSameTable = isRow && (before?.kind === "row" || before?.kind === "header");
-    if (before !== undefined) text += isSameTable || before.kind === "term" ? "\n" : "\n\n";
-    const start = text.length;
-    text += block.text;
+    if (before !== undefined) add(isSameTable || before.kind === "term" ? "\n" : "\n\n");
+    const start = length;
+    add(block.text);
     if (before !== undefined && belongTogether(before, block)) kept.push(start);
     if (block.anchor !== undefined) anchors.push({ place: start, anchor: block.anchor });
     if (block.kind === "row" || block.kind === "header" || block.kind === "code") {
-      if (isSameTable) lines[lines.length - 1].end = text.length;
-      else lines.push({ start, end: text.length, headerEnd: start });
-      if (block.kind === "header") lines[lines.length - 1].headerEnd = text.length;
+      if (isSameTable) lines[lines.length - 1].end = length;
+      else lines.push({ start, end: length, headerEnd: start });
+      if (block.kind === "header") lines[lines.length - 1].headerEnd = length;
     }
     before = block;
   }
-  return { text, layout: { kept, lines }, anchors };
+  return { text: pieces.join(""), layout: { kept, lines }, anchors };
 }
 
 /** Whether a block is best read with the one before it. */

@@ -24,6 +24,9 @@ const weights = {
   foreignLetter: 0.42,
 } as const;
 
+/** No word of the search engine's has fewer. */
+export const leastTokensOfWord = weights.word;
+
 /** Tokens of one character (UTF-16 unit) beyond ASCII, by the last code of each stretch. */
 const beyond: readonly (readonly [last: number, tokens: number])[] = [
   // Latin with diacritics; Greek and Cyrillic; Armenian, Hebrew, Arabic.
@@ -45,6 +48,7 @@ const beyond: readonly (readonly [last: number, tokens: number])[] = [
   [0xffff, 2],
 ];
 
+const [smallA, smallZ] = [97, 122];
 const other = 0;
 const letter = 1;
 const capital = 2;
@@ -87,13 +91,13 @@ export class TokenEstimate {
       const kind = kinds[code];
       let end = at + 1;
       if (kind === letter || kind === capital) {
-        let before = kind;
+        let before = code;
         for (; end < to; end++) {
           const next = text.charCodeAt(end);
-          const nextKind = next > 127 ? other : kinds[next];
-          if (nextKind !== letter && nextKind !== capital) break;
-          if (nextKind === capital) tokens += before === letter ? weights.camel : weights.capital;
-          before = nextKind;
+          const small = next | 0x20;
+          if (small < smallA || small > smallZ) break;
+          if (next < smallA) tokens += before < smallA ? weights.capital : weights.camel;
+          before = next;
         }
         const length = end - at;
         tokens += weights.word;
@@ -114,9 +118,14 @@ export class TokenEstimate {
   }
 }
 
+/** Enough of a text to tell its language by, in UTF-16 units. */
+export const sampleLength = 2_000;
+
+const frequent = new Set("the of and to in is for or be that this with it as are".split(" "));
+
 /** A text with Latin words of which hardly any is one of the most frequent ones of English. Code and names alone are taken for foreign, too. */
 function isForeign(sample: string): boolean {
-  const words = sample.slice(0, 20_000).match(/[A-Za-z\u00c0-\u024f]{2,}/g) ?? [];
-  const english = words.filter((word) => /^(?:the|of|and|to|in|is|for|or|be|that|this|with|it|as|are)$/i.test(word));
+  const words = sample.slice(0, sampleLength).match(/[A-Za-z\u00c0-\u024f]{2,}/g) ?? [];
+  const english = words.filter((word) => word.length < 5 && frequent.has(word.toLowerCase()));
   return words.length >= 20 && english.length < words.length * 0.06;
 }
