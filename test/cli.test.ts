@@ -271,7 +271,7 @@ describe("train, eval, ask", () => {
   it("says how to get the model of a preset", async () => {
     const { status, stderr } = await sleuth(["train", "--preset", "smollm2"], { cwd: folder });
     expect(status).toBe(1);
-    expect(stderr).toMatch(/not there yet.*npm run fixtures:smollm2.*--model hf:HuggingFaceTB\/SmolLM2/);
+    expect(stderr).toMatch(/not there yet.*npm run fixtures:smollm2.*SLEUTH_SMOLLM2 to hf:HuggingFaceTB\/SmolLM2/);
   });
 
   it("names the nearest key of a configuration file", async () => {

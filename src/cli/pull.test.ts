@@ -117,6 +117,14 @@ describe("sleuth pull", () => {
     expect(misnamed).toMatchObject({ status: 1, stderr: expect.stringContaining("hf:ORG/NAME") });
   });
 
+  it("fetches the model of a preset, where SLEUTH_SMOLLM2 names one of the Hub", async () => {
+    vi.stubEnv("SLEUTH_SMOLLM2", "hf:org/nothing");
+    const { status, stderr } = await sleuth(["eval", "--preset", "documents"]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("org/nothing");
+    expect(stderr).not.toContain("not there yet");
+  });
+
   it("leaves on Ctrl-C what it has, for the next time", async () => {
     const files = { ...modelFiles(), "model.safetensors": noise(200_000, 21) };
     hub.repositories["org/stopped"] = { revisions: { main: commit }, files };

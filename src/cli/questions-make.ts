@@ -214,7 +214,7 @@ function report(
     [`npx sleuth search ${where}`, "what the index finds of their answers"],
     [
       `npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 144`,
-      "transcripts to learn from, that fit SmolLM2-135M; for another model --model in place of --preset",
+      "transcripts to learn from, that fit SmolLM2-135M; for another model add --policy script --model …",
     ],
   ]);
   return {

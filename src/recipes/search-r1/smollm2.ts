@@ -8,7 +8,7 @@
  */
 import { defineConfig } from "../../train/config/config.js";
 
-/** Where `npm run fixtures:smollm2` puts the model; `SLEUTH_SMOLLM2` names another place. */
+/** Where `npm run fixtures:smollm2` puts the model; `SLEUTH_SMOLLM2` names another place, or a model of the Hub (hf:ORG/NAME). */
 export const smollm2Model = process.env.SLEUTH_SMOLLM2 ?? ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /**
