@@ -153,7 +153,9 @@ function unitBefore(text: string): string {
 /** The name in a line that stands above or before a description: without signs of lists and markup, arguments and types. */
 function nameIn(line: string, noun: string): string {
   const bare = plainLine(line)
+    .replace(/^\|\s*/, "")
     .split(" | ")[0]
+    .replace(/(?<=\w)\*\*.*$/, "")
     .replace(
       /^(?:[-*+•]\s+|\.\.\s+[\w:]+::\s*|(?:class|classmethod|staticmethod|async|method|function|exception|property|attribute|data|type)\s+)+/i,
       "",

@@ -5,7 +5,7 @@ import { readAnswer } from "./extract.js";
 const passages = [
   {
     title: "tidewatch(1) › Options",
-    text: "--span=<days>\n\nShow the tides of so many days. The default is 3. New in version 2.4.\n\n-q, --quiet\n\nPrint nothing but the highest tide.\n\ngauge(name, *, unit)\n\nReturn the gauge of a harbour. Added in 1.9.",
+    text: "* **mesh** `number` (optional) - Width of a mesh of the net.\n\n--lag\n\nWait before the next tide. The default is currently 5 million ticks when idle.\n\n--span=<days>\n\nShow the tides of so many days. The default is 3. New in version 2.4.\n\n-q, --quiet\n\nPrint nothing but the highest tide.\n\ngauge(name, *, unit)\n\nReturn the gauge of a harbour. Added in 1.9.",
   },
   {
     title: "Harbours",
@@ -32,6 +32,8 @@ describe("an answer is read", () => {
     ],
     ["the subject of a definition", "What is a massive wall of stone that shelters ships from waves?", "mole"],
     ["a default", "What is the default of the option --span of tidewatch?", "3"],
+    ["a default with its unit", "What is the default of the option --lag?", "5 million ticks"],
+    ["a term of a list with types", 'Which term is described like this: "Width of a mesh of the net"?', "mesh"],
     ["the version behind a name", "In which version was the function gauge of tidewatch added?", "1.9"],
     ["a cell of a table", "What is the depth of Halmstad in Harbours?", "9 m"],
     ["what an abbreviation stands for", "What does SMA stand for?", "Swedish Maritime Administration"],

@@ -31,10 +31,17 @@ export function readFact(question: string, passages: readonly ReadPassage[]): Re
 }
 
 const versions = [/\b(?:New|Added) in (?:version )?v?(\d+(?:\.\d+)+)/];
+const says =
+  "\\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\\s+(?:(?:currently|typically|usually)\\s+)?";
+const amount =
+  "(?:\\d[\\d.,]*\\d|\\d|one|two|three|four|five|six|seven|eight|nine|ten)(?:\\s+(?:hundred|thousand|million|billion))?";
+const noUnit = "(?:if|when|which|that|or|and|the|an?|to|in|on|as|unless|for|but|with|since)\\b";
+/** A quoted value, an amount with its unit, one word. */
 const defaults = [
-  /\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\s+[`"“']([^`"”'\n]{1,40})[`"”']/,
-  /\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\s+([\w.+%/-]+)/,
-];
+  `${says}[\`"“']([^\`"”'\\n]{1,40})[\`"”']`,
+  `${says}(${amount}(?:\\s+(?!${noUnit})\\p{L}+)?)(?![\\w-])`,
+  `${says}(?!${noUnit})([\\w.+%/-]+)`,
+].map((source) => new RegExp(source, "u"));
 
 /** What a pattern finds behind a name, or in the passage where the name stands at its end. */
 function after(text: string, name: string, patterns: readonly RegExp[]): Found | null {

@@ -4,8 +4,8 @@ import { luceneStopWords } from "../../search/text/analyzer.js";
 import { blankOf } from "./cloze.js";
 import type { Reading } from "./reading.js";
 
-/** Most words of a query, of the topic that a thought names, and on either side of the answer in a quotation. */
-const most = { query: 12, rare: 5, topic: 4, beside: 6, quotation: 140 };
+/** Most words of a query, of the topic that a thought names, and on either side of the answer in a quotation; characters of a word on average, and of a quotation. */
+const most = { characters: 9, query: 12, rare: 5, topic: 4, beside: 6, quotation: 140 };
 
 const askingWords = new Set(
   "what which who whom whose when where why how do does did can could must should would i my me we our you your so that's has have had been being am about out one word words term called name named mean means stand stands missing fill blank gap sentence complete following described like default added version".split(
@@ -24,9 +24,13 @@ export function searchWords(question: string): string[] {
   return [...new Map(words.map((word) => [word.toLowerCase(), word])).values()];
 }
 
-/** A word without what stands around it in running text. */
+/** A word without what stands around it in running text; a closing bracket stays where it was opened. */
 function bare(word: string): string {
-  return word.replace(/^[^\p{L}\p{N}_$.-]+|[^\p{L}\p{N}_)]+$/gu, "").replace(/^[.-]+(?=[^\p{L}]|$)/u, "");
+  const inner = word
+    .replace(/[`"“”*]/g, "")
+    .replace(/^[^\p{L}\p{N}_$.-]+|[^\p{L}\p{N}_)]+$/gu, "")
+    .replace(/^[.-]+(?![.\-\p{L}])/u, "");
+  return inner.includes("(") ? inner : inner.replace(/[^\p{L}\p{N}_]+$/u, "");
 }
 
 /** The words from which a question's passage can be told, best first: names of code, numbers and names, then long words. */
@@ -39,9 +43,14 @@ function byRarity(words: readonly string[]): string[] {
   return [...words].sort((a, b) => score(b) - score(a));
 }
 
-/** So many of the words, the rarest, in the order in which they stand. */
+/** So many of the words, the rarest, in the order in which they stand: fewer where they are long. */
 function rarest(words: readonly string[], count: number): string[] {
-  const kept = new Set(byRarity(words).slice(0, count));
+  const kept = new Set<string>();
+  let left = count * most.characters;
+  for (const word of byRarity(words).slice(0, count)) {
+    left -= word.length;
+    if (left >= 0 || kept.size === 0) kept.add(word);
+  }
   return words.filter((word) => kept.has(word));
 }
 

@@ -1,0 +1,110 @@
+/** @file The scripted searcher in the one rollout: one search or two, what it reads of an observation, what it thinks. */
+import { describe, expect, it } from "vitest";
+import { byteTokenizer } from "../../policy/testing.js";
+import { atlas, searchR1, type Protocol } from "../../prompts/protocol.js";
+import { renderObservation } from "../../prompts/render.js";
+import { Random } from "../../random.js";
+import { engineOf, passage } from "../../rollout/fixtures.test-support.js";
+import { rollout } from "../../rollout/rollout.js";
+import type { Passage, Trajectory } from "../../types.js";
+import { scriptedSearcher, shownPassages } from "./searcher.js";
+import { closingThought, openingThought, queryOf, searchWords } from "./thoughts.js";
+
+const question = 'Which word is missing: "The mole of Ystad was built of ____ in 1866"?';
+const mole = passage("The mole of Ystad was built of granite in 1866.", "Moles › Ystad (old)");
+const other = passage("Bees live in Halmstad.", "Bees");
+
+function attempt(
+  find: (query: string) => Passage[],
+  given: { attempt?: number; protocol?: Protocol; asked?: string } = {},
+): Promise<Trajectory> {
+  const { attempt: number = 0, protocol = searchR1, asked = question } = given;
+  const tokenizer = byteTokenizer(protocol);
+  const contextLength = 100_000;
+  const policy = scriptedSearcher({
+    question: asked,
+    protocol,
+    tokenizer,
+    contextLength,
+    maxSearches: 2,
+    attempt: number,
+    seed: 7,
+  });
+  return rollout(
+    { id: "q", question: asked, answers: ["never looked at"] },
+    {
+      ...{ policy, protocol, search: engineOf(find), topK: 2 },
+      ...{ maxSearches: 2, maxTokensPerTurn: 1000, maxTokens: 50_000, maxObservationTokens: 5000 },
+    },
+  );
+}
+
+describe("the scripted searcher", () => {
+  it.each([searchR1, atlas])("searches once where it is sure, and answers with what it read", async (protocol) => {
+    const { answer, finishReason, searches, texts } = await attempt(() => [mole], { protocol });
+    expect({ answer, finishReason }).toEqual({ answer: "granite", finishReason: "answered" });
+    expect(searches.map(({ query }) => query)).toEqual(["mole Ystad built 1866"]);
+    expect(texts.at(-1)).toMatch(/^<think> .*built of granite in 1866.* <\/think>\n<answer> granite <\/answer>$/);
+  });
+
+  it("searches with the rarer words where nothing fits, and never more than twice", async () => {
+    const found = await attempt(
+      (query) => (query.split(" ").length < 4 || query.includes("Ystad 1866") ? [mole] : [other]),
+      {
+        asked: 'Which word is missing: "The mole of Ystad was slowly built by masons out of ____ in 1866"?',
+      },
+    );
+    expect(found.searches.map(({ query }) => query)).toEqual([
+      "mole Ystad slowly built masons 1866",
+      "Ystad slowly built masons 1866",
+    ]);
+    const lost = await attempt(() => []);
+    expect(lost).toMatchObject({ answer: "unknown", finishReason: "answered" });
+    expect(lost.searches).toHaveLength(2);
+  });
+
+  it("is the same for a seed, and words later attempts otherwise", async () => {
+    const told = await Promise.all([0, 0, 1, 2, 3].map((number) => attempt(() => [mole], { attempt: number })));
+    const [first, again, ...later] = told.map(({ texts }) => texts.join(""));
+    expect(again).toBe(first);
+    expect(new Set(later).size).toBeGreaterThan(1);
+  });
+});
+
+describe("what it reads of an observation", () => {
+  it.each([
+    ["titles with brackets", [mole, passage("Two\n\nparagraphs (with brackets).", "git(1) › Name")]],
+    ["nothing", []],
+  ])("is what was shown: %s", (_, passages) => {
+    const shown = shownPassages(renderObservation(searchR1, passages), searchR1);
+    expect(shown).toEqual(passages.map(({ title, text }) => ({ title, text })));
+  });
+
+  it("is one passage where a protocol does not tell them apart", () => {
+    expect(shownPassages("<information> something else </information>", searchR1)).toEqual([
+      { title: "", text: "something else" },
+    ]);
+  });
+});
+
+describe("its words", () => {
+  it("are those of the question that can find something, without marks around them, once each", () => {
+    expect(
+      searchWords(
+        'Which option of git-clone is described like this: "Create a `shallow` clone (see `--depth`), shallow"?',
+      ),
+    ).toEqual("option git-clone Create shallow clone see --depth".split(" "));
+    expect(searchWords("What is it?")).toEqual([]);
+    expect(queryOf("What is it?", "words")).toBe("What is it?");
+  });
+
+  it("stay short, whatever the question", () => {
+    const long = `Which word is missing: "${"extraordinarily_long_identifier_of_a_library ".repeat(3)}${Array.from({ length: 40 }, (_, n) => `word${n}`).join(" ")} ____ end"?`;
+    expect(queryOf(long, "words").length).toBeLessThan(130);
+    for (let seed = 0; seed < 8; seed++) expect(openingThought(new Random(seed), long).length).toBeLessThan(90);
+    const sentence = `${"before ".repeat(60)}granite${" after".repeat(60)}.`;
+    const thought = closingThought(new Random(0), { answer: "granite", sentence, document: 1, fit: 1 });
+    expect(thought).toContain("before granite after");
+    expect(thought.length).toBeLessThan(140);
+  });
+});
