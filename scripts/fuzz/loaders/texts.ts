@@ -4,6 +4,7 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { loadQuestions } from "../../../src/data/questions.js";
 import { loadCorpus } from "../../../src/search/documents/corpus.js";
+import { makeDocx, paragraph } from "../../../src/search/documents/docx.test-support.js";
 import { makePdf } from "../../../src/search/documents/pdf.test-support.js";
 import { documentKind, readDocument } from "../../../src/search/documents/read.js";
 import { parseConfig } from "../../../src/train/config/config.js";
@@ -36,6 +37,44 @@ const html = `<!doctype html><html><head><meta charset="utf-8"><title>Peru</titl
 <table><tr><th>a<td>1</table><ul><li>one<li>two</ul><pre>code &lt;x&gt;</pre><script>x</script></article></body></html>`;
 const markdown = `---\ntitle: Peru\n---\n# Peru\n\nLima is the *capital*.\n\n- one\n  - two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n\`\`\`\ncode\n\`\`\`\n> quote [link](x "t") <b>html</b>\n`;
 
+const notebook = {
+  nbformat: 4,
+  metadata: { title: "Peru", language_info: { name: "python" } },
+  cells: [
+    { cell_type: "markdown", source: ["# Peru\n", "Lima is the *capital*."] },
+    {
+      cell_type: "code",
+      source: "print(1)",
+      outputs: [{ output_type: "stream", text: ["1\n"] }, { data: { "text/plain": "2" } }],
+    },
+  ],
+};
+
+/** Documents of one file each: its name and contents. */
+const documents: Readonly<Record<string, string | Uint8Array>> = {
+  "html.html": html,
+  "markdown.md": markdown,
+  "pdf.pdf": makePdf({ pages: [["Lima is the capital of Peru."]] }),
+  "mdx.mdx": `---\ntitle: Peru\n---\nimport A from "./a";\nexport const b = { c: 1 };\n\n# Peru\n\n<A title="x" on={() => a > b}>\n  Lima is the *capital*. {/* no */}\n</A>\n\n\`\`\`js\n<A/>\n\`\`\`\n`,
+  "rst.rst":
+    "====\nPeru\n====\n\nLima is the :ref:`capital <c>` of ``Peru``::\n\n    code\n\nSub\n---\n\n.. note:: x\n   :class: y\n\n   `a <b>`_ |c|\n\n.. code-block:: js\n\n   a\n\n.. _t:\n.. image:: z\n",
+  "asciidoc.adoc":
+    "= Peru\n:a: b\n\nLima is the *capital* {a}.\n\n== Sub\n\nNOTE: x\n\n|===\n|a |b\n|1 |2\n|===\n\n[source,js]\n----\na\n----\n* one\n** two\n\nterm:: c<<d>> link:e[f]\n",
+  "notebook.ipynb": JSON.stringify(notebook),
+  "csv.csv": 'city,people,"a, b"\nLima,10,"x ""y"""\nCusco,1,\n'.repeat(3),
+  "tsv.tsv": "city\tpeople\nLima\t10\nCusco\t1\n".repeat(3),
+  "docx.docx": makeDocx(
+    `${paragraph("Peru", "Title")}${paragraph("Cities", "heading 1")}${paragraph("Lima &amp; Cusco")}<w:tbl><w:tr><w:tc>${paragraph("1")}</w:tc></w:tr></w:tbl>`,
+  ),
+};
+
+const documentLoaders = Object.entries(documents).map(([name, content]): Loader => ({
+  name: name.replace(/\..*/, ""),
+  make: (folder) => writeFile(path.join(folder, name), content),
+  load: (folder) => document(path.join(folder, name)),
+  isNameless: true,
+}));
+
 export const textLoaders: readonly Loader[] = [
   {
     name: "questions",
@@ -67,22 +106,5 @@ export const textLoaders: readonly Loader[] = [
       return loadTranscripts(config);
     },
   },
-  {
-    name: "html",
-    make: (folder) => writeFile(path.join(folder, "page.html"), html),
-    load: (folder) => document(path.join(folder, "page.html")),
-    isNameless: true,
-  },
-  {
-    name: "markdown",
-    make: (folder) => writeFile(path.join(folder, "page.md"), markdown),
-    load: (folder) => document(path.join(folder, "page.md")),
-    isNameless: true,
-  },
-  {
-    name: "pdf",
-    make: (folder) => writeFile(path.join(folder, "page.pdf"), makePdf({ pages: [["Lima is the capital of Peru."]] })),
-    load: (folder) => document(path.join(folder, "page.pdf")),
-    isNameless: true,
-  },
+  ...documentLoaders,
 ];

@@ -65,7 +65,7 @@ export const indexVerb: Verb = {
   examples: [
     ["sleuth index passages.jsonl --out index", "one file"],
     ["sleuth index --stats index --tokenizer models/mine", "what an index holds, and whether a model can read it"],
-    ["sleuth index ~/notes handbook.pdf --out notes", "a folder of Markdown, text, HTML and PDF, and a document"],
+    ["sleuth index ~/notes handbook.pdf --out notes", "a folder of documents, and one more"],
     ["sleuth index ~/notes --out notes --preview 5", "the first passages that would be made; nothing is written"],
     [
       "sleuth index wiki-*.jsonl.gz --out wiki --k1 1.2 --b 0.75",

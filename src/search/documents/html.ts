@@ -6,6 +6,7 @@
 import { Readability } from "@mozilla/readability";
 import { decodeHTML } from "entities";
 import { parseHTML } from "linkedom";
+import { UserError } from "../../errors.js";
 import { isHeadingExtra, isSelfLink, isSkipped, sitePart, skippedTags } from "./site-parts.js";
 
 /** A stretch of a document: a heading of a level from 1 to 6, or, with level 0, what stands below one. */
@@ -101,6 +102,15 @@ function withoutSite(title: string, heading: string): string {
   // "git-gc(1)" on a page with the heading "git-gc(1) Manual Page".
   const isBeginning = whole !== "" && own.startsWith(`${whole} `);
   return isFirst || isLast || isBeginning ? heading : title;
+}
+
+/**
+ * The same of a page that is not cut.
+ * @throws UserError for one that is too long
+ */
+export function wholeHtmlBlocks(html: string): { title: string; blocks: Block[]; url?: string } {
+  if (html.length > longestHtml) throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
+  return htmlBlocks(html);
 }
 
 /** The part of the DOM that is used here: the types of a browser's are not loaded. */

@@ -297,7 +297,7 @@ describe("PDF", () => {
 });
 
 it("kinds are told by the ending, in any case", () => {
-  expect(["a.MD", "b/c.markdown", "x.htm", "x.pdf", "x.rst", "x.png", "Makefile", ".md"].map(documentKind)).toEqual([
+  expect(["a.MD", "b/c.markdown", "x.htm", "x.pdf", "x.log", "x.png", "Makefile", ".md"].map(documentKind)).toEqual([
     "markdown",
     "markdown",
     "html",

@@ -34,10 +34,32 @@ const kinds = {
     open: ofText(async () => (await import("./markdown.js")).readMarkdown),
   },
   text: {
-    endings: ["txt", "text", "rst", "org", "adoc", "asciidoc", "tex", "log"],
+    endings: ["txt", "text", "org", "tex", "log"],
     open: ofText(async () => (text) => ({ title: "", blocks: [{ level: 0, text }] })),
   },
-  html: { endings: ["html", "htm", "xhtml"], open: ofText(htmlReader, decodePage) },
+  mdx: { endings: ["mdx"], open: ofText(async () => (await import("./mdx.js")).readMdx) },
+  rst: {
+    endings: ["rst"],
+    open: ofText(async () => (await import("./restructured-text.js")).readRestructuredText),
+  },
+  asciidoc: {
+    endings: ["adoc", "asciidoc"],
+    open: ofText(async () => (await import("./asciidoc.js")).readAsciidoc),
+  },
+  notebook: { endings: ["ipynb"], open: ofText(async () => (await import("./notebook.js")).readNotebook) },
+  csv: { endings: ["csv"], open: ofText(async () => (await import("./table-file.js")).readTable) },
+  tsv: {
+    endings: ["tsv"],
+    open: ofText(async () => {
+      const { readTable } = await import("./table-file.js");
+      return (text) => readTable(text, "\t");
+    }),
+  },
+  docx: { endings: ["docx"], open: async () => (await import("./docx.js")).readDocx },
+  html: {
+    endings: ["html", "htm", "xhtml"],
+    open: ofText(async () => (await import("./html.js")).wholeHtmlBlocks, decodePage),
+  },
   pdf: { endings: ["pdf"], open: async () => (await import("./pdf.js")).readPdf },
 } as const satisfies Readonly<Record<string, Kind>>;
 
@@ -50,15 +72,6 @@ function ofText(
   return async () => {
     const read = await open();
     return (bytes) => read(textOf(decode(bytes)));
-  };
-}
-
-async function htmlReader(): Promise<(html: string) => ReadDocument> {
-  const { htmlBlocks, longestHtml } = await import("./html.js");
-  return (html) => {
-    if (html.length > longestHtml)
-      throw new UserError(`its HTML is longer than ${longestHtml / 1e6} million characters`);
-    return htmlBlocks(html);
   };
 }
 
