@@ -1,6 +1,6 @@
 /** @file AsciiDoc, by Asciidoctor in its most careful mode: nothing is included, no file is read, no command is run. */
 import { LoggerManager, NullLogger, convert } from "@asciidoctor/core";
-import { wholeHtmlBlocks } from "./html.js";
+import { htmlBlocks } from "./html.js";
 import type { ReadDocument } from "./read.js";
 
 // Its warnings are about references and macros, and would go to the terminal.
@@ -13,5 +13,5 @@ export async function readAsciidoc(source: string): Promise<ReadDocument> {
     safe: "secure",
     attributes: { showtitle: true, "toc!": "", "sectanchors!": "", "stem!": "", icons: "font" },
   });
-  return wholeHtmlBlocks(String(html));
+  return htmlBlocks(String(html));
 }

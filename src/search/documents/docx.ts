@@ -1,7 +1,7 @@
 /** @file Documents of Word (.docx), by mammoth: headings, lists, tables and notes. Pictures, formulas, headers and footers are left out. */
 import mammoth from "mammoth";
 import { UserError } from "../../errors.js";
-import { wholeHtmlBlocks } from "./html.js";
+import { htmlBlocks } from "./html.js";
 import type { ReadDocument } from "./read.js";
 
 /** The title of a document that has one in its own style. */
@@ -13,7 +13,7 @@ export async function readDocx(bytes: Uint8Array): Promise<ReadDocument> {
   try {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { value } = await mammoth.convertToHtml({ buffer }, { convertImage: noPicture, styleMap });
-    return wholeHtmlBlocks(value);
+    return htmlBlocks(value);
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     const isOld = bytes[0] === 0xd0 && bytes[1] === 0xcf && bytes[2] === 0x11 && bytes[3] === 0xe0;

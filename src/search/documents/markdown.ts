@@ -3,7 +3,7 @@ import { decodeHTMLStrict } from "entities";
 import { lexer } from "marked";
 import type { Token } from "marked";
 import { frontMatter } from "./front-matter.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import type { ReadDocument } from "./read.js";
 
 /** Blocks of a Markdown text; of its front matter the title and the description are kept, comments are left out. */

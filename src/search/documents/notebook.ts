@@ -1,6 +1,6 @@
 /** @file Jupyter notebooks: their Markdown, their code, and the text that the code has printed. */
 import { UserError } from "../../errors.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import { readMarkdown } from "./markdown.js";
 import type { ReadDocument } from "./read.js";
 

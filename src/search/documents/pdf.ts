@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { getDocumentProxy, getMeta, getResolvedPDFJS } from "unpdf";
 import { UserError } from "../../errors.js";
 import { joinCutWords } from "./hyphens.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import { linesOf, withoutRunningLines, type PageLines, type TextItem } from "./pdf-lines.js";
 import type { ReadDocument } from "./read.js";
 

@@ -4,7 +4,7 @@ import type { StoredPassage, Tokenizer } from "../../types.js";
 import { decodePage, decodeText } from "../text/charset.js";
 import { normaliseText } from "../text/normalise.js";
 import type { ChunkSettings } from "./chunk.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import { passagesOf } from "./sections.js";
 
 /** A document as its reader gives it. */
@@ -58,7 +58,7 @@ const kinds = {
   docx: { endings: ["docx"], open: async () => (await import("./docx.js")).readDocx },
   html: {
     endings: ["html", "htm", "xhtml"],
-    open: ofText(async () => (await import("./html.js")).wholeHtmlBlocks, decodePage),
+    open: ofText(async () => (await import("./html.js")).htmlBlocks, decodePage),
   },
   pdf: { endings: ["pdf"], open: async () => (await import("./pdf.js")).readPdf },
 } as const satisfies Readonly<Record<string, Kind>>;

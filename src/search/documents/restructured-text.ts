@@ -2,7 +2,7 @@
  * @file reStructuredText as headings, text and code, in one pass over its lines. No library of npm reads it well; this one knows sections,
  * directives, literal blocks, comments, targets, roles and links, as docutils and Sphinx mean them. Tables stay as they are drawn.
  */
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import { codeBlock } from "./notebook.js";
 import type { ReadDocument } from "./read.js";
 

@@ -6,7 +6,7 @@ import { searchR1Short } from "../../prompts/protocol.js";
 import { renderObservation } from "../../prompts/render.js";
 import { Analyzer } from "../text/analyzer.js";
 import { defaultChunks, type ChunkSettings } from "./chunk.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import { asShown, passagesOf } from "./sections.js";
 import { TokenEstimate } from "./token-estimate.js";
 

@@ -12,7 +12,7 @@ import {
   type Piece,
   type Room,
 } from "./chunk.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import type { ReadDocument } from "./read.js";
 import { frameTokens, sampleLength, TokenEstimate } from "./token-estimate.js";
 

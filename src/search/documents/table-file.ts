@@ -1,7 +1,7 @@
 /** @file Tables of values (.csv, .tsv): each row becomes lines of "column: value", so that a passage says what its numbers are. */
 import Papa from "papaparse";
 import { UserError } from "../../errors.js";
-import type { Block } from "./html.js";
+import type { Block } from "./block.js";
 import type { ReadDocument } from "./read.js";
 
 /** A longer name of a column is cut: it stands in every row. UTF-16 units. */
