@@ -1,10 +1,8 @@
 /** @file Attempts on file while they are collected, one per line behind a line that says what they were made of: a stopped collection goes on from it. */
-import { appendFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { writeError, writeFileDurably } from "../../files/durable.js";
-import { readOptionalText } from "../../files/json-file.js";
-import { parseJsonLines, toJsonLines } from "../../files/lines.js";
+import { openJournal, type Journal } from "../../files/journal.js";
 import { outcomes, type CollectedAttempt, type Outcome } from "./outcome.js";
 
 const headSchema = z.object({ collecting: z.string() });
@@ -22,11 +20,13 @@ const advice = "Make room, then start the same command again: it goes on.";
 
 export class AttemptsFile {
   readonly #file: string;
+  readonly #journal: Journal;
   /** What the file holds already. */
   readonly earlier: readonly CollectedAttempt[];
 
-  private constructor(file: string, earlier: readonly CollectedAttempt[]) {
+  private constructor(file: string, journal: Journal, earlier: readonly CollectedAttempt[]) {
     this.#file = file;
+    this.#journal = journal;
     this.earlier = earlier;
   }
 
@@ -36,36 +36,31 @@ export class AttemptsFile {
    * @throws UserError when it was begun with something else, or cannot be written
    */
   static async open(file: string, identity: string): Promise<AttemptsFile> {
-    const text = await readOptionalText(file);
-    const [head, ...lines] = parseJsonLines(text ?? "");
-    const begun = headSchema.safeParse(head);
-    if (text !== undefined && text !== "" && !begun.success)
-      throw new UserError(`${file} is there, and holds no attempts of sleuth collect. Move it, or name another --out.`);
-    if (begun.success && begun.data.collecting !== identity)
-      throw new UserError(
-        `${file} holds the attempts of a collection that was begun with other questions, passages or settings. Delete it to begin anew, or start the command that began it.`,
-      );
+    const journal = await openJournal(file, advice);
+    const [head, ...lines] = journal.earlier;
+    if (journal.earlier.length === 0) await journal.append([{ collecting: identity }]);
+    else checkHead(file, head, identity);
     const earlier = lines.flatMap((line) => attemptSchema.safeParse(line).data ?? []);
-    // A torn last line, as a kill leaves it, is gone before the next one is written.
-    try {
-      await writeFileDurably(file, toJsonLines([{ collecting: identity }, ...earlier]));
-    } catch (error) {
-      throw writeError(file, error, advice);
-    }
-    return new AttemptsFile(file, earlier);
+    return new AttemptsFile(file, journal, earlier);
   }
 
   /** @throws UserError when the disk is full */
-  async add(attempts: readonly CollectedAttempt[]): Promise<void> {
-    try {
-      await appendFile(this.#file, toJsonLines(attempts));
-    } catch (error) {
-      throw writeError(this.#file, error, advice);
-    }
+  add(attempts: readonly CollectedAttempt[]): Promise<void> {
+    return this.#journal.append(attempts);
   }
 
   /** After the transcripts are written. */
   async remove(): Promise<void> {
     await rm(this.#file, { force: true });
   }
+}
+
+function checkHead(file: string, head: unknown, identity: string): void {
+  const begun = headSchema.safeParse(head);
+  if (!begun.success)
+    throw new UserError(`${file} is there, and holds no attempts of sleuth collect. Move it, or name another --out.`);
+  if (begun.data.collecting !== identity)
+    throw new UserError(
+      `${file} holds the attempts of a collection that was begun with other questions, passages or settings. Delete it to begin anew, or start the command that began it.`,
+    );
 }

@@ -1,23 +1,20 @@
 /** @file Replies on file, as they came: what was paid for once is not asked for again, also after a kill. */
 import { createHash } from "node:crypto";
-import { appendFile } from "node:fs/promises";
-import { writeError } from "../../../files/durable.js";
-import { readOptionalText } from "../../../files/json-file.js";
-import { parseJsonLines } from "../../../files/lines.js";
+import { openJournal, type Journal } from "../../../files/journal.js";
 import type { ChatMessage } from "../../../types.js";
 import type { ReplySettings, Writer } from "./writer.js";
 
 /** Asks a writer, and remembers. */
 export class AnsweredRequests {
   readonly #writer: Writer;
-  readonly #file: string;
+  readonly #journal: Journal;
   readonly #replies: Map<string, string>;
   /** Requests that had their reply on file. */
   onFile = 0;
 
-  private constructor(writer: Writer, file: string, replies: Map<string, string>) {
+  private constructor(writer: Writer, journal: Journal, replies: Map<string, string>) {
     this.#writer = writer;
-    this.#file = file;
+    this.#journal = journal;
     this.#replies = replies;
   }
 
@@ -30,11 +27,9 @@ export class AnsweredRequests {
    * @throws UserError where it cannot be read or written
    */
   static async open(file: string, writer: Writer): Promise<AnsweredRequests> {
-    const text = (await readOptionalText(file)) ?? "";
-    const replies = new Map<string, string>();
-    for (const line of parseJsonLines(text)) if (isReply(line)) replies.set(line.key, line.reply);
-    if (text !== "" && !text.endsWith("\n")) await append(file, "\n");
-    return new AnsweredRequests(writer, file, replies);
+    const journal = await openJournal(file, "Make room, then start the same command again: it goes on.");
+    const known = journal.earlier.filter(isReply).map(({ key, reply }) => [key, reply] as const);
+    return new AnsweredRequests(writer, journal, new Map(known));
   }
 
   /** @throws UserError when the writer cannot answer or the disk is full; the signal's reason */
@@ -49,7 +44,7 @@ export class AnsweredRequests {
     }
     const reply = await this.#writer.reply(messages, settings);
     this.#replies.set(key, reply);
-    await append(this.#file, `${JSON.stringify({ key, reply })}\n`);
+    await this.#journal.append([{ key, reply }]);
     return reply;
   }
 }
@@ -63,12 +58,4 @@ function isReply(line: unknown): line is { key: string; reply: string } {
     "reply" in line &&
     typeof line.reply === "string"
   );
-}
-
-async function append(file: string, text: string): Promise<void> {
-  try {
-    await appendFile(file, text);
-  } catch (error) {
-    throw writeError(file, error, "Make room, then start the same command again: it goes on.");
-  }
 }
