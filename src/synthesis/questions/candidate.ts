@@ -1,5 +1,5 @@
 /** @file A question that was proposed, by a rule or a language model, and is not yet known to be any good. */
-import type { Evidence } from "../../types.js";
+import type { Evidence, StoredPassage } from "../../types.js";
 
 export interface Candidate {
   question: string;
@@ -19,4 +19,9 @@ export interface Candidate {
 /** The document of a passage: its id without the number behind `#`. */
 export function documentOf(passageId: string): string {
   return passageId.replace(/#[^#/]*$/, "");
+}
+
+/** A passage as evidence: without its text. */
+export function evidenceOf({ id, url }: Pick<StoredPassage, "id" | "url">): Evidence {
+  return url === undefined ? { id } : { id, url };
 }

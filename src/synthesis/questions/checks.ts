@@ -1,6 +1,7 @@
 /** @file Which candidates are kept: what is asked before the engine, what only the engine can tell, and the counts of why others were not. */
 import { mapConcurrent } from "../../async.js";
 import { findAnswers, type QuestionHit } from "../../eval/hits.js";
+import { ours } from "../../rewards/answers.js";
 import { answerComparison, normaliseAnswer } from "../../rewards/normalise.js";
 import type { SearchEngine } from "../../search/engine.js";
 import type { Passage, Question } from "../../types.js";
@@ -113,11 +114,10 @@ export class Checks {
   }
 
   #objection(candidate: Candidate): Rejection | undefined {
-    const { question, answers } = candidate;
-    const lookInQuestion = answerComparison.lookIn(question);
-    if (answers.some((answer) => lookInQuestion(normaliseAnswer(answer)))) return "in-question";
-    if (candidate.bridge !== undefined && lookInQuestion(normaliseAnswer(candidate.bridge)))
-      return "bridge-in-question";
+    const { question, answers, bridge } = candidate;
+    const asked = { title: "", text: question };
+    if (ours.holdsAnswer(answers)(asked)) return "in-question";
+    if (bridge !== undefined && ours.holdsAnswer([bridge])(asked)) return "bridge-in-question";
     if (this.#options.struck.has(idOf(candidate))) return "struck";
     if (this.#isFull(candidate)) return "document-full";
     if (this.#isRepeated(candidate)) return "duplicate";

@@ -1,16 +1,17 @@
 /** @file Questions that a language model writes, from one passage or two that share a name, with the same checks as those made by rules. */
 import { mapConcurrent } from "../../async.js";
 import { UserError } from "../../errors.js";
-import { coverMatches } from "./known.js";
-import { answerComparison, normaliseAnswer } from "../../rewards/normalise.js";
+import { ours } from "../../rewards/answers.js";
+import { normaliseAnswer } from "../../rewards/normalise.js";
 import type { StoredPassage } from "../../types.js";
-import type { Candidate } from "./candidate.js";
+import { evidenceOf, type Candidate } from "./candidate.js";
 import { Checks } from "./checks.js";
 import type { MakeOptions } from "./corpus.js";
 import { finish, type Made } from "./finish.js";
 import type { AnsweredRequests } from "./writer/answered.js";
 import type { Target, WritingPlan } from "./writer/plan.js";
 import { askForQuestions, askForTwoHops, askWithoutSearch, readQuestions } from "./writer/prompts.js";
+import { unthought } from "./writer/unthought.js";
 
 export interface WriteOptions extends MakeOptions {
   plan: WritingPlan;
@@ -92,7 +93,7 @@ function candidateOf(
   return {
     ...{ question, answers: [answer], hops: shown.length },
     kind: bridge === undefined ? "written" : "written-two-hops",
-    evidence: shown.map(({ id, url }) => (url === undefined ? { id } : { id, url })),
+    evidence: shown.map(evidenceOf),
     quote: sentenceWith((shown.at(-1) as StoredPassage).text, answer),
     ...(bridge === undefined ? {} : { bridge }),
   };
@@ -102,19 +103,16 @@ function objection(
   answer: string,
   read: readonly StoredPassage[],
 ): "too-long" | "not-in-passage" | "in-first-passage" | undefined {
-  const words = normaliseAnswer(answer);
-  if (words.split(" ").length > mostAnswerWords) return "too-long";
-  const holds = ({ title, text }: StoredPassage): boolean => answerComparison.lookIn(`${title} ${text}`)(words);
+  if (normaliseAnswer(answer).split(" ").length > mostAnswerWords) return "too-long";
+  const holds = ours.holdsAnswer([answer]);
   if (!holds(read.at(-1) as StoredPassage)) return "not-in-passage";
   return read.length > 1 && holds(read[0]) ? "in-first-passage" : undefined;
 }
 
 /** The sentence that holds the answer, or the answer alone. */
 function sentenceWith(text: string, answer: string): string {
-  const sentence = text
-    .split(/(?<=[.!?。])\s+|\n\s*\n/)
-    .find((one) => answerComparison.lookIn(one)(normaliseAnswer(answer)));
-  return sentence ?? answer;
+  const holds = ours.holdsAnswer([answer]);
+  return text.split(/(?<=[.!?。])\s+|\n\s*\n/).find((one) => holds({ title: "", text: one })) ?? answer;
 }
 
 async function isKnownTo(
@@ -123,7 +121,7 @@ async function isKnownTo(
   signal: AbortSignal,
 ): Promise<boolean> {
   const reply = await answered.reply(askWithoutSearch(question), { maxTokens: 32, temperature: 0, signal });
-  return coverMatches(reply, answers);
+  return ours.holdsAnswer(answers)({ title: "", text: unthought(reply) });
 }
 
 function nonsense(asked: number): string {

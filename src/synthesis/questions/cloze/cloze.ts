@@ -4,9 +4,10 @@
  * what a query is and to copy an answer; they do not teach it to think of another wording. The rules know English; of other languages they see
  * tables, names and numbers.
  */
+import { ours } from "../../../rewards/answers.js";
 import { answerComparison, normaliseAnswer } from "../../../rewards/normalise.js";
-import type { Evidence, StoredPassage } from "../../../types.js";
-import type { Candidate } from "../candidate.js";
+import type { StoredPassage } from "../../../types.js";
+import { evidenceOf, type Candidate } from "../candidate.js";
 import type { WordRarity } from "../word-rarity.js";
 import { isSpecific } from "./answers.js";
 import { entryQuestions, type Cloze } from "./entry-questions.js";
@@ -24,9 +25,11 @@ export function clozeCandidates(passage: StoredPassage, rarity: WordRarity): Can
     .map((cloze) => ({ ...cloze, answers: cloze.answers.filter((answer) => isSpecific(answer, rarity)) }))
     .filter(
       ({ answers, question }) =>
-        answers.length > 0 && isOpen(question, answers) && lookInPassage(normaliseAnswer(answers[0])),
+        answers.length > 0 &&
+        !ours.holdsAnswer(answers)({ title: "", text: question }) &&
+        lookInPassage(normaliseAnswer(answers[0])),
     )
-    .map((cloze) => ({ ...cloze, hops: 1, evidence: [withoutText(passage)] }));
+    .map((cloze) => ({ ...cloze, hops: 1, evidence: [evidenceOf(passage)] }));
 }
 
 function* clozesOf({ title, text, section = "" }: StoredPassage, rarity: WordRarity): Generator<Cloze> {
@@ -36,12 +39,6 @@ function* clozesOf({ title, text, section = "" }: StoredPassage, rarity: WordRar
   for (const entry of entriesOf(text, headings.at(-1))) yield* entryQuestions(entry, subject);
   for (const table of tablesOf(text)) yield* tableQuestions(table, subject);
   for (const sentence of sentencesOf(text)) yield* sentenceQuestions(sentence, rarity);
-}
-
-/** Whether no answer stands in the question already. */
-function isOpen(question: string, answers: readonly string[]): boolean {
-  const lookInQuestion = answerComparison.lookIn(question);
-  return !answers.some((answer) => lookInQuestion(normaliseAnswer(answer)));
 }
 
 /** Indexes, contents and lists of changes: nothing in them is a sentence about something. */
@@ -64,8 +61,4 @@ function subjectOf(title: string): string {
     .replace(/\.(?:rst|txt|md|html)$/, "")
     .trim();
   return subject.split(" ").length <= 3 && !/^(?:readme|index|man page)/i.test(subject) ? subject : "";
-}
-
-function withoutText({ id, url }: StoredPassage): Evidence {
-  return url === undefined ? { id } : { id, url };
 }
