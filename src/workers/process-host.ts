@@ -6,10 +6,12 @@ import { WorkerThread } from "./thread.js";
 const everyMs = 25;
 
 function serve({ name, module, memoryMb }: HostStart): void {
-  const thread = new WorkerThread<unknown, unknown>({
-    name,
-    module: new URL(module.replaceAll("\\", "/"), import.meta.url),
-    data: {},
+  const address = new URL(module.replaceAll("\\", "/"), import.meta.url);
+  const thread = new WorkerThread<unknown, unknown>({ name, module: address, data: {} }, ({ cause }) => {
+    // Node's own bound of a thread's heap may be below `memoryMb`. A process without its thread is of no use.
+    process.exit(
+      (cause as NodeJS.ErrnoException | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY" ? outOfMemoryStatus : 1,
+    );
   });
   const send = (reply: Reply): void => void process.send?.(reply, undefined, undefined, () => undefined);
   process.on("message", ({ id, task }: { id: number; task: unknown }) => {

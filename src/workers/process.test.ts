@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { UserError } from "../errors.js";
 import type { EchoTask } from "./echo.test-support.js";
 import { OutOfMemory, WorkerProcess } from "./process.js";
@@ -32,6 +32,15 @@ describe("WorkerProcess", () => {
     const worker = open(kind === "heap" ? 200 : 400);
     await worker.run({ say: "ready" });
     await expect(worker.run({ fill: kind })).rejects.toBeInstanceOf(OutOfMemory);
+    await expect(worker.run({ say: "x" })).rejects.toBeInstanceOf(OutOfMemory);
+  });
+
+  it("ends when its thread has no heap left, though the process might take more", async () => {
+    vi.stubEnv("NODE_OPTIONS", "--max-old-space-size=64");
+    const worker = open(4096);
+    vi.unstubAllEnvs();
+    await worker.run({ say: "ready" });
+    await expect(worker.run({ fill: "heap" })).rejects.toBeInstanceOf(OutOfMemory);
     await expect(worker.run({ say: "x" })).rejects.toBeInstanceOf(OutOfMemory);
   });
 
