@@ -50,6 +50,14 @@ import { Tabs } from "./tabs";
   });
 });
 
+it.each([
+  ["a rule over the text", '---\n\n<Card title="Tickets" />\n\n---\n\nText.', "a: ---\n\nTickets\n\n---\n\nText."],
+  ["TOML", '+++\ntitle = "The <b> of HTML"\n+++\n\n<b>Text</b>.', "The <b> of HTML: Text."],
+  ["YAML that dots end", "---\ntitle: The <b> of HTML\n...\n\n<b>Text</b>.", "The <b> of HTML: Text."],
+])("MDX has the front matter of Markdown: %s", async (_name, source, passage) => {
+  expect(await shown(source, "a.mdx")).toEqual([passage]);
+});
+
 describe("reStructuredText", () => {
   it("is cut at its headings, whatever adorns them", async () => {
     const source = `=====

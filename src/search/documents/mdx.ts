@@ -1,4 +1,5 @@
 /** @file MDX: Markdown without its imports, exports, comments and the tags of its components. */
+import { frontMatter } from "./front-matter.js";
 import { readMarkdown } from "./markdown.js";
 import type { ReadDocument } from "./read.js";
 
@@ -7,9 +8,9 @@ const longestTag = 4_000;
 
 /** MDX as Markdown. Titles and labels of components stay as text: they head what stands in them. */
 export function readMdx(source: string): ReadDocument {
-  const [frontMatter] = /^---[ \t]*\n[\s\S]*?\n---[ \t]*\n/.exec(source) ?? [""];
-  const body = withoutJsx(withoutModuleLines(source.slice(frontMatter.length)));
-  return readMarkdown(frontMatter + withoutDeepIndentation(body));
+  const { body } = frontMatter(source);
+  const head = source.slice(0, source.length - body.length);
+  return readMarkdown(head + withoutDeepIndentation(withoutJsx(withoutModuleLines(body))));
 }
 
 /** Code, in fences and within lines: it stays as it is. */
