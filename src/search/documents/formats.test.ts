@@ -140,6 +140,11 @@ sail();
   expect((await shown(source, "guide.adoc")).join()).not.toContain("secret");
 });
 
+it("AsciiDoc keeps lines that show or resemble an include, in code too", async () => {
+  const source = "----\ninclude::secret.rb[]\n\\include::shown.rb[]\ninclude::Module\nsail\n----\n";
+  expect(await shown(source, "a.adoc")).toEqual(["a: include::shown.rb[]\ninclude::Module\nsail"]);
+});
+
 describe("a notebook", () => {
   const cell = (type: string, source: unknown, outputs: unknown[] = []): object => ({
     ...{ cell_type: type, metadata: {}, source, outputs },
