@@ -29,15 +29,18 @@ const readAtOnce = 256;
 /** Of larger indexes, so many passages are looked at: whole documents, chosen by the seed. */
 const mostPassages = 400_000;
 
-/** Calls `use` with the passages that are looked at, in slices of time. */
+/**
+ * Calls `use` with the passages that are looked at, in slices of time.
+ * @param options.seed chooses those of a larger index; left out, all are looked at
+ */
 export async function forEachPassage(
-  { passages, seed, onProgress, signal }: Pick<MakeOptions, "passages" | "seed" | "onProgress" | "signal">,
+  { passages, seed, onProgress, signal }: Pick<MakeOptions, "passages" | "onProgress" | "signal"> & { seed?: number },
   phase: "reading" | "finding",
   use: (passage: StoredPassage, number: number) => void,
 ): Promise<void> {
   const share = Math.min(1, mostPassages / Math.max(1, passages.count));
   const isChosen = ({ id }: StoredPassage): boolean =>
-    share === 1 || deriveSeed(seed, documentOf(id)) < share * 2 ** 32;
+    share === 1 || seed === undefined || deriveSeed(seed, documentOf(id)) < share * 2 ** 32;
   const slice = new TimeSlice();
   for (let first = 0; first < passages.count; first += readAtOnce) {
     signal?.throwIfAborted();

@@ -8,7 +8,7 @@ export async function evidenceTexts(folder: string, passages: Passages): Promise
   for (const part of questionParts)
     for (const { evidence = [] } of await readPart(folder, part)) for (const { id } of evidence) wanted.add(id);
   const texts = new Map<string, string>();
-  await forEachPassage({ passages, seed: 0 }, "reading", ({ id, title, text }) => {
+  await forEachPassage({ passages }, "reading", ({ id, title, text }) => {
     if (wanted.has(id)) texts.set(id, `${title}\n\n${text}`);
   });
   return texts;

@@ -2,13 +2,13 @@
  * @file A folder of made questions: `train.jsonl`, `validation.jsonl` and `test.jsonl`; `questions.json`, which says how they came to be; and
  * `struck.jsonl`, a line for each question that a person struck. Those do not come again.
  */
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { partFile, questionParts, type QuestionPart } from "../../data/questions.js";
 import { UserError } from "../../errors.js";
 import { writeError, writeFileDurably } from "../../files/durable.js";
-import { readOptionalJsonAs } from "../../files/json-file.js";
+import { readOptionalJsonAs, readOptionalText } from "../../files/json-file.js";
 import { parseJsonLines, toJsonLines } from "../../files/lines.js";
 import type { Question } from "../../types.js";
 
@@ -18,10 +18,17 @@ const format = "sleuth-questions";
 
 const manifestSchema = z.looseObject({ format: z.literal(format), version: z.literal(1) });
 
-/** A question that a person struck, and where it stood, so that it can be put back. */
+/** A question that a person struck, and where it stood, so that it can be put back; a line that a person moved there by hand does not say. */
 export interface StruckQuestion extends Question {
-  part: QuestionPart;
+  part?: QuestionPart;
 }
+
+const struckSchema = z.looseObject({
+  id: z.string(),
+  question: z.string(),
+  answers: z.array(z.string()),
+  part: z.enum(questionParts).optional(),
+});
 
 /**
  * Makes the folder where it is missing.
@@ -57,14 +64,13 @@ export async function requireMadeFolder(folder: string): Promise<void> {
   throw new UserError(`${folder} has no ${manifestName}. Name a folder that sleuth questions make has written.`);
 }
 
-/** The struck questions of a folder; a line that is no question is passed over. */
+/**
+ * The struck questions of a folder; a line that is no question is passed over.
+ * @throws UserError when the file cannot be read
+ */
 export async function readStruck(folder: string): Promise<StruckQuestion[]> {
-  const text = await readFile(path.join(folder, struckName), "utf8").catch(() => "");
-  return parseJsonLines(text).filter(isStruck);
-}
-
-function isStruck(value: unknown): value is StruckQuestion {
-  return typeof value === "object" && value !== null && "id" in value && typeof value.id === "string";
+  const lines = parseJsonLines((await readOptionalText(path.join(folder, struckName))) ?? "");
+  return lines.flatMap((line) => (struckSchema.safeParse(line).data as StruckQuestion | undefined) ?? []);
 }
 
 /** Replaces the struck questions. */
@@ -78,7 +84,7 @@ export async function writePart(folder: string, part: QuestionPart, questions: r
 }
 
 /**
- * Writes the parts and how they came to be, file by file, each whole.
+ * Writes how the parts came to be, then the parts, file by file, each whole: a folder that a kill left incomplete is known as ours by the first.
  * @throws UserError when the disk refuses
  */
 export async function writeFolder(
@@ -87,9 +93,9 @@ export async function writeFolder(
   madeBy: object,
 ): Promise<void> {
   try {
-    for (const part of questionParts) await writePart(folder, part, parts[part]);
     const manifest = { format, version: 1, ...madeBy };
     await writeFileDurably(path.join(folder, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+    for (const part of questionParts) await writePart(folder, part, parts[part]);
   } catch (error) {
     throw writeError(folder, error, "Make room, then start the same command again.");
   }

@@ -6,6 +6,7 @@ export interface Shown {
   question: string;
   answers: string[];
   kind: string;
+  /** "train"; empty where nobody knows. */
   part: string;
   isStruck: boolean;
   /** What it was made from; the text may be empty. */

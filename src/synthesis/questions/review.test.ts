@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadQuestions, readPart } from "../../data/questions.js";
 import { UserError } from "../../errors.js";
 import type { Question } from "../../types.js";
+import { evidenceTexts } from "./evidence-texts.js";
 import { prepareFolder, readStruck, writeFolder } from "./folder.js";
 import { serveReview, type Review } from "./review.js";
 
@@ -63,6 +64,38 @@ describe("the page of questions", () => {
     writeFileSync(join(folder, "struck.jsonl"), `${JSON.stringify({ ...question("a"), part: "train" })}\n{"id":`);
     await open();
     expect(await idsOf("train")).toEqual(["b"]);
+  });
+
+  it("shows what was struck by hand, and puts it back nowhere: nobody knows on which side it stood", async () => {
+    writeFileSync(join(folder, "struck.jsonl"), `${JSON.stringify(question("d"))}\n{"id":"e"}\n`);
+    const url = await open();
+    expect(await (await fetch(url)).text()).toContain('"kind":"gap","part":"","isStruck":true');
+    const address = new URL(`/strike${url.search}`, url);
+    const answer = await fetch(address, { method: "POST", body: JSON.stringify({ id: "d", struck: false }) });
+    expect([answer.status, await answer.text()]).toEqual([500, expect.stringMatching(/Move it back/)]);
+    expect(await readStruck(folder)).toMatchObject([{ id: "d" }]);
+  });
+
+  it("has the texts of a large index, too", async () => {
+    const count = 500_000;
+    const passages = {
+      count,
+      isDeleted: (number: number) => number < count - 64,
+      read: (numbers: readonly number[]) =>
+        Promise.resolve(numbers.map((number) => ({ id: `${number % 64}.md#1`, title: "a", text: "b" }))),
+    };
+    const asked = { ...question("a"), evidence: Array.from({ length: 64 }, (_, at) => ({ id: `${at}.md#1` })) };
+    await writeFolder(folder, { train: [asked], validation: [], test: [] }, {});
+    expect((await evidenceTexts(folder, passages)).size).toBe(64);
+  });
+
+  it("of a folder whose writing was killed is made again", async () => {
+    const other = mkdtempSync(join(tmpdir(), "sleuth-review-"));
+    await expect(
+      writeFolder(other, { train: [], validation: [question("c")], test: undefined as unknown as Question[] }, {}),
+    ).rejects.toThrow();
+    expect(await prepareFolder(other)).toBe(false);
+    rmSync(other, { recursive: true });
   });
 
   it("lets in nobody without the token, and no other name of this machine", async () => {

@@ -135,14 +135,14 @@ class Desk {
   }
 
   shown(passageOf?: ReviewOptions["passageOf"]): Shown[] {
-    const show = (question: Question, part: QuestionPart, isStruck: boolean): Shown => {
+    const show = (question: Question, part: Shown["part"], isStruck: boolean): Shown => {
       const { id, question: asked, answers, kind = "", evidence = [] } = question;
       const passages = evidence.map((one) => ({ id: one.id, text: passageOf?.(one.id) ?? "" }));
       return { id, question: asked, answers, kind, part, isStruck, passages };
     };
     return [
       ...questionParts.flatMap((part) => this.#parts[part].map((question) => show(question, part, false))),
-      ...this.struck.map((question) => show(question, question.part, true)),
+      ...this.struck.map((question) => show(question, question.part ?? "", true)),
     ];
   }
 
@@ -173,6 +173,10 @@ class Desk {
     const found = this.struck.find((question) => question.id === id);
     if (found === undefined) return questionParts.some((part) => this.#parts[part].some((one) => one.id === id));
     const { part, ...question } = found;
+    if (part === undefined)
+      throw new Error(
+        "It was struck by hand, and its line in struck.jsonl does not say of which file. Move it back there.",
+      );
     const whole = [...this.#parts[part].filter((one) => one.id !== id), question];
     const struck = this.struck.filter((one) => one.id !== id);
     await writePart(this.#folder, part, whole.map(withoutSource));
