@@ -1,7 +1,7 @@
 /** @file What a finished run tells: the table of before and after, and where everything is. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { evaluationTable } from "../eval/table.js";
+import { evaluationTable, formatDifference } from "../eval/table.js";
 import { attemptPairs, exactMatchOf, pairedGain } from "../train/report/gain.js";
 import { isUntrained, type TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
@@ -33,17 +33,12 @@ export async function printGain(terminal: Terminal, runFolder: string): Promise<
   for (const mode of ["greedy", "sampled"] as const) {
     const pairs = await attemptPairs(runFolder, mode);
     if (pairs === null || pairs.length === 0) continue;
-    const { value, low, high, n } = pairedGain(pairs, exactMatchOf);
+    const gain = pairedGain(pairs, exactMatchOf);
     const name = mode === "greedy" ? "greedy" : "at temperature 1";
-    const text = `${signed(value)} [${signed(low)}, ${signed(high)}]`;
     terminal.print(
-      `${terminal.colors.bold("Gain")} ${name}  ${text} of ${plural(n, "question")}, each compared with itself`,
+      `${terminal.colors.bold("Gain")} ${name}  ${formatDifference(gain)} of ${plural(gain.n, "question")}, each compared with itself`,
     );
   }
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 }
 
 /** How a run ended, and what lies in its folder. */

@@ -5,7 +5,7 @@
 import { isQuestionsFolder, loadQuestions, questionParts } from "../data/questions.js";
 import { findAnswers, foreignEvidence, hitRate, isWithin, type QuestionHit } from "../eval/hits.js";
 import { pairedDifference, type Estimate } from "../eval/intervals.js";
-import { formatShare } from "../eval/table.js";
+import { formatDifference, formatShare } from "../eval/table.js";
 import { writeFileDurably } from "../files/durable.js";
 import { jsonLine, oneLine } from "../printable.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
@@ -197,12 +197,6 @@ function differences([first, ...others]: readonly Answered[], depths: readonly n
     ...{ name: `${engine} − ${first.engine}`, engine, against: first.engine },
     hits: depths.map((depth) => pairedDifference(hits(first.found, depth), hits(found, depth))),
   }));
-}
-
-/** `+0.021 [-0.010, +0.052]` */
-function formatDifference({ value, low, high }: Estimate): string {
-  const signed = (number: number): string => `${number < 0 ? "" : "+"}${number.toFixed(3)}`;
-  return `${signed(value)} [${signed(low)}, ${signed(high)}]`;
 }
 
 /** What --json prints. */

@@ -67,3 +67,12 @@ export function evaluationMarkdown(columns: readonly TableColumn[]): string {
 export function formatShare({ value, low, high }: Estimate): string {
   return `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 }
+
+/** `+0.021 [−0.010, +0.052]`: a difference with its 95 % interval. */
+export function formatDifference({ value, low, high }: Estimate): string {
+  return `${signed(value)} [${signed(low)}, ${signed(high)}]`;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+}

@@ -4,6 +4,7 @@ import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { Gate } from "../async.js";
 import type { Passage, StoredPassage } from "../types.js";
+import { withOrigin } from "./text/contents.js";
 
 export interface PassageSource {
   /** Passages are numbered from 0 to `count`, deleted ones too. */
@@ -17,20 +18,13 @@ export interface PassageSource {
 }
 
 /** A passage and nothing else: the engine's own, whatever else the given object holds and becomes. */
-export function storedPassage({ id, title, text, url, section }: StoredPassage): StoredPassage {
-  const stored: StoredPassage = { id, title, text };
-  if (url !== undefined) stored.url = url;
-  if (section !== undefined) stored.section = section;
-  return stored;
+export function storedPassage(passage: StoredPassage): StoredPassage {
+  return withOrigin({ id: passage.id, title: passage.title, text: passage.text }, passage);
 }
 
 /** A passage with its score. */
 export function scoredPassage(passage: StoredPassage, score: number): Passage {
-  const { url, section } = passage;
-  const scored: Passage = { id: passage.id, title: passage.title, text: passage.text, score };
-  if (url !== undefined) scored.url = url;
-  if (section !== undefined) scored.section = section;
-  return scored;
+  return withOrigin({ id: passage.id, title: passage.title, text: passage.text, score }, passage);
 }
 
 /** A passage as a line of JSONL, as indexes keep it; `url` and `section` only where it has them. */
