@@ -1,16 +1,22 @@
 /** @file A document of Word, written by hand for tests: a zip of XML files, not compressed. */
 const main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main";
 const relations = "http://schemas.openxmlformats.org/package/2006/relationships";
+const officeRelations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+const drawing = "http://schemas.openxmlformats.org/drawingml/2006";
 const types = "http://schemas.openxmlformats.org/package/2006/content-types";
 const office = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml";
 
-/** @param body XML of `w:p` and `w:tbl`; `paragraph` makes the former */
-export function makeDocx(body: string): Buffer {
+/**
+ * @param body XML of `w:p` and `w:tbl`; `paragraph` makes the former
+ * @param picture address of a file that the relationship "picture" leads to
+ */
+export function makeDocx(body: string, picture = ""): Buffer {
   return zip({
     "[Content_Types].xml": `<Types xmlns="${types}"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" ContentType="${office}"/></Types>`,
-    "_rels/.rels": `<Relationships xmlns="${relations}"><Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>`,
+    "_rels/.rels": `<Relationships xmlns="${relations}"><Relationship Id="r1" Type="${officeRelations}/officeDocument" Target="word/document.xml"/></Relationships>`,
     "word/styles.xml": `<w:styles xmlns:w="${main}">${["Title", "heading 1", "heading 2"].map((name) => `<w:style w:type="paragraph" w:styleId="${styleId(name)}"><w:name w:val="${name}"/></w:style>`).join("")}</w:styles>`,
-    "word/document.xml": `<w:document xmlns:w="${main}"><w:body>${body}</w:body></w:document>`,
+    "word/_rels/document.xml.rels": `<Relationships xmlns="${relations}"><Relationship Id="picture" Type="${officeRelations}/image" Target="${picture}" TargetMode="External"/></Relationships>`,
+    "word/document.xml": `<w:document xmlns:w="${main}" xmlns:r="${officeRelations}" xmlns:wp="${drawing}/wordprocessingDrawing" xmlns:a="${drawing}/main" xmlns:pic="${drawing}/picture"><w:body>${body}</w:body></w:document>`,
   });
 }
 
@@ -18,6 +24,10 @@ export function paragraph(text: string, style?: "Title" | "heading 1" | "heading
   const properties = style === undefined ? "" : `<w:pPr><w:pStyle w:val="${styleId(style)}"/></w:pPr>`;
   return `<w:p>${properties}<w:r><w:t xml:space="preserve">${text}</w:t></w:r></w:p>`;
 }
+
+/** A picture that lies in another file. */
+export const linkedPicture =
+  '<w:p><w:r><w:drawing><wp:inline><a:graphic><a:graphicData><pic:pic><pic:blipFill><a:blip r:link="picture"/></pic:blipFill></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>';
 
 function styleId(name: string): string {
   return name.replace(" ", "");
