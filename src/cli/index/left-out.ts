@@ -13,7 +13,11 @@ const mostLines = 5;
 /** "12 PDFs hold no text: …, for example scans/3.pdf", the most frequent reason first; a reason of one document names it. */
 export function skippedLines(skipped: readonly SkippedDocument[]): string[] {
   const reasons = new Map<string, SkippedDocument[]>();
-  for (const document of skipped) reasons.set(document.why, [...(reasons.get(document.why) ?? []), document]);
+  for (const document of skipped) {
+    const group = reasons.get(document.why);
+    if (group === undefined) reasons.set(document.why, [document]);
+    else group.push(document);
+  }
   return [...reasons.values()]
     .sort((a, b) => b.length - a.length)
     .map((group) => {
