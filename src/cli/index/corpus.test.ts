@@ -80,6 +80,15 @@ describe("sleuth index of documents", () => {
     ]);
     expect(ended.stderr).toContain("guide.md#1, 10 words");
     expect(readdirSync(folder)).toEqual(["guide.md"]);
+    const empty = put("empty.md", "");
+    expect(await index(file, empty, "--preview", "99")).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining(`Would be left out: ${empty}: it is empty`),
+    });
+    expect(await index(empty, "--preview", "--strict")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`${empty}: it is empty. Without --strict`),
+    });
   });
 
   // SIGINT is Ctrl-C; SIGKILL leaves no time to put anything in order.

@@ -1,10 +1,9 @@
 /** @file `sleuth index --preview`: the first passages that would be made, without writing anything. */
-import { readFile } from "node:fs/promises";
-import { UserError } from "../../errors.js";
+import { parseJsonLines } from "../../files/lines.js";
 import { readCorpus } from "../../search/documents/corpus.js";
 import { countWords } from "../../search/documents/chunk.js";
-import { findSources, urlOf } from "../../search/documents/find.js";
-import { refuseTooLarge } from "../../search/documents/gather.js";
+import { findSources } from "../../search/documents/find.js";
+import { leftOutWithStrict, readFound } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
 import { printable } from "../../printable.js";
 import { tellLeftOut } from "./left-out.js";
@@ -39,28 +38,22 @@ async function* passagesOf(
   options: IndexOptions,
   signal: AbortSignal,
 ): AsyncGenerator<StoredPassage> {
-  const { paths, include, exclude, strict, baseUrl } = options;
+  const { paths, include, exclude, strict = false, baseUrl } = options;
   const { corpora, documents, skipped, others } = await findSources(paths, { include, exclude, signal });
+  if (strict && skipped.length > 0) throw leftOutWithStrict(skipped[0]);
   tellLeftOut(terminal, { skipped, others, documents: documents.length });
   if (corpora.length > 0) for await (const batch of readCorpus(corpora, { signal })) yield* batch;
   const chunks = await chunkSettings(options);
   const parser = new DocumentParser();
   try {
     for (const document of documents) {
-      const { file, path, kind } = document;
-      try {
-        refuseTooLarge(document);
-        const content = new Uint8Array(await readFile(file, { signal }));
-        const lines = await parser.passages(content, { kind, path, url: urlOf(document, baseUrl) }, chunks, { signal });
-        const text = new TextDecoder().decode(lines.bytes);
-        yield* text
-          .trimEnd()
-          .split("\n")
-          .map((line) => JSON.parse(line) as StoredPassage);
-      } catch (error) {
-        if (!(error instanceof UserError) || strict === true) throw error;
-        terminal.note(`Would be left out: ${printable(file)}: ${printable(error.message)}`);
+      const { file } = document;
+      const { lines, skipped: why } = await readFound(document, parser, { chunks, baseUrl }, signal);
+      if (why !== undefined) {
+        if (strict) throw leftOutWithStrict({ file, why });
+        terminal.note(`Would be left out: ${printable(`${file}: ${why}`)}`);
       }
+      if (lines !== undefined) yield* parseJsonLines(new TextDecoder().decode(lines.bytes)) as StoredPassage[];
     }
   } finally {
     await parser.close();

@@ -53,7 +53,7 @@ interface GatherOptions extends Reading {
   strict?: boolean;
   /** What repeats stays. */
   keepsRepeats?: boolean;
-  /** Takes the documents apart; stays open. Default: one of two threads (one for a handful), with 2 minutes for a document. */
+  /** Takes the documents apart; stays open. Default: one of two processes (one for a handful), with 2 minutes for a document. */
   parser?: DocumentParser;
   signal?: AbortSignal;
   onProgress?: (progress: GatherProgress) => void;
@@ -72,7 +72,7 @@ interface Reading {
 const largestDocument = 64 * 1024 * 1024;
 
 /** @throws UserError for a document of so many bytes that it is not read */
-export function refuseTooLarge({ bytes }: Pick<FoundDocument, "bytes">): void {
+function refuseTooLarge({ bytes }: FoundDocument): void {
   if (bytes > largestDocument)
     throw new UserError(
       `it is larger than ${largestDocument / 1024 / 1024} MB: split it, or write it as JSONL, which is read line by line`,
@@ -148,7 +148,7 @@ async function gather(
   try {
     const takeApart = async (document: FoundDocument, inner: AbortSignal) => ({
       document,
-      outcome: await passagesOf(document, parser, { chunks, baseUrl }, inner),
+      outcome: await readFound(document, parser, { chunks, baseUrl }, inner),
     });
     // So that the workers have something to do while one is written down.
     const taken = mapAhead(documents.slice(resumed), documentsAhead, takeApart, { signal });
@@ -210,8 +210,8 @@ interface Outcome {
   skipped?: string;
 }
 
-/** @throws the signal's reason alone */
-async function passagesOf(
+/** What becomes of one document. @throws the signal's reason alone */
+export async function readFound(
   document: FoundDocument,
   parser: DocumentParser,
   { chunks, baseUrl }: Reading,
@@ -220,8 +220,7 @@ async function passagesOf(
   const { file, path, kind } = document;
   try {
     refuseTooLarge(document);
-    // A buffer of its own, which is handed over.
-    const content = new Uint8Array(await readFile(file, { signal }));
+    const content = await readFile(file, { signal });
     return { lines: await parser.passages(content, { kind, path, url: urlOf(document, baseUrl) }, chunks, { signal }) };
   } catch (error) {
     signal.throwIfAborted();
@@ -275,7 +274,7 @@ class Journal {
     const { passages, bytes: written, missing } = lines ?? { passages: 0, bytes: [] };
     const entry: Entry = { path, bytes, modifiedMs, passages, endByte: begin + written.length, skipped, missing };
     // After the passages: an entry without them would lose them.
-    await this.#journal.write(toJsonLines([entry]));
+    await this.#journal.appendFile(toJsonLines([entry]));
     this.entries.push(entry);
     this.passages += entry.passages;
   }

@@ -88,7 +88,7 @@ async function copyDistinct(
       .filter(({ text }) => seen.add(text, place));
     passages += kept.length;
     onCompared?.(place + 1, documents.length);
-    await target.write(kept.map((passage) => JSON.stringify(passage) + "\n").join(""));
+    await target.appendFile(kept.map((passage) => JSON.stringify(passage) + "\n").join(""));
   }
   const fileAt = (place: number): string => documents[place].document.file;
   return {
