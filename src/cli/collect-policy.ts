@@ -3,6 +3,7 @@ import type { MemoryPlan, Policy } from "../contracts/policy.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
 import { protocolNamed } from "../prompts/protocol.js";
+import type { WriterUsage } from "../synthesis/questions/writer/writer.js";
 import { scriptedSearcher } from "../synthesis/transcripts/searcher.js";
 import { openServer, servedPolicy, serverKeyVariable } from "../synthesis/transcripts/served.js";
 import { mergeConfig, parseConfig, type Config } from "../train/config/config.js";
@@ -20,7 +21,7 @@ export interface Collector {
   policyFor: (question: Question, attempt: number) => Policy;
   memory?: MemoryPlan;
   /** What a server says that it has used. */
-  usage?: () => { replies: number; promptTokens: number; completionTokens: number };
+  usage?: () => WriterUsage;
   close(): Promise<void>;
 }
 

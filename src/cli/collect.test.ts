@@ -1,4 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -114,6 +116,20 @@ describe("sleuth collect", () => {
     );
     expect(ended.status).toBe(1);
     expect(ended.stderr).toMatch(/7 attempts at 7 questions by atlas-base/);
+  });
+
+  it("lets a server attempt them, and says what it has used and of how many replies it did not tell", async () => {
+    const server = createServer((request, response) => {
+      request.resume().on("end", () => {
+        response.end(JSON.stringify({ choices: [{ message: { role: "assistant", content: "<answer> noon" } }] }));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    const ended = await collect("served.jsonl", "--server", url, "--server-model", "m", "--attempts", "1");
+    server.close();
+    expect(ended.stderr).toContain("Asked for 7 replies: 0 tokens in, 0 out (7 replies did not say their tokens)");
+    expect(ended.stderr).toMatch(/None of 7 attempts scored \(7 no hit\)/);
   });
 
   it("keeps no more than --limit", async () => {

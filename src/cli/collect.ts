@@ -43,6 +43,7 @@ import { count, duration, percent, plural, table } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
+import { usageLine } from "./usage-line.js";
 import type { Verb, VerbAnswer } from "./verb.js";
 
 interface Options extends ModelOptions {
@@ -54,7 +55,7 @@ interface Options extends ModelOptions {
   perQuestion: number;
   limit: number;
   minReward: number;
-  temperature?: number;
+  temperature: number;
   seed: number;
   show: number;
 }
@@ -168,7 +169,7 @@ async function collect(
   { options, config: asked, questions, collector }: Collection,
 ): Promise<VerbAnswer> {
   const started = performance.now();
-  const { out, attempts, perQuestion, minReward, temperature = 1, seed } = options;
+  const { out, attempts, perQuestion, minReward, temperature, seed } = options;
   const task = await openTask(
     asked,
     { policy: collector.facts },
@@ -189,10 +190,7 @@ async function collect(
     });
     if (all === null) return stopped(terminal, out);
     const usage = collector.usage?.();
-    if (usage !== undefined)
-      terminal.print(
-        `The server used ${count(usage.promptTokens)} tokens of prompts and ${count(usage.completionTokens)} of completions in ${plural(usage.replies, "reply", "replies")}.`,
-      );
+    if (usage !== undefined) terminal.print(usageLine(usage));
     return await report(terminal, {
       usage,
       all,
@@ -221,7 +219,7 @@ async function attemptAll(
       collectAttempts(file, {
         ...options,
         signal,
-        onProgress: (done, most, scored) => bar.update(done + total - most, `${plural(scored, "scored", "scored")}`),
+        onProgress: (done, most, scored) => bar.update(done + total - most, `${count(scored)} scored`),
       }),
     );
   } catch (error) {
@@ -269,13 +267,8 @@ async function report(
   terminal.print(
     `${plural(all.length, "attempt")} at ${plural(questions.length, "question")} by ${by}, ${duration(seconds * 1000)}`,
   );
-  const rows = counts.map(([outcome, times]) => [
-    `  ${outcome}`,
-    count(times),
-    percent(times / all.length),
-    outcomes[outcome],
-  ]);
-  for (const line of table([["", "attempts", "share"], ...rows.map((row) => row.slice(0, 3))])) terminal.print(line);
+  const rows = counts.map(([outcome, times]) => [`  ${outcome}`, count(times), percent(times / all.length)]);
+  for (const line of table([["", "attempts", "share"], ...rows])) terminal.print(line);
   for (const one of examplesOf(all, show)) printExample(terminal, one, byId);
   const solved = new Set(all.flatMap(({ outcome, question }) => (outcome === "scored" ? [question] : []))).size;
   if (kept.length === 0) throw new UserError(nothingScored(all, counts, out));

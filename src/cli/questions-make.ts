@@ -12,17 +12,18 @@ import type { Made } from "../synthesis/questions/finish.js";
 import { makeClozeQuestions } from "../synthesis/questions/make.js";
 import { makeWrittenQuestions } from "../synthesis/questions/make-written.js";
 import { AnsweredRequests } from "../synthesis/questions/writer/answered.js";
-import { costOf, planWriting } from "../synthesis/questions/writer/plan.js";
+import { planWriting } from "../synthesis/questions/writer/plan.js";
 import type { Writer, WriterUsage } from "../synthesis/questions/writer/writer.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
-import { addWriterOptions, agreeToPrice, dollars, openWriter, type WriterOptions } from "./questions-writer.js";
+import { addWriterOptions, agreeToPrice, openWriter, type WriterOptions } from "./questions-writer.js";
 import { integer } from "./run-options.js";
 import { printNext } from "./run-result.js";
 import { withEngine } from "./search-engines.js";
 import { count, duration, plural, table } from "./terminal/format.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
+import { usageLine } from "./usage-line.js";
 import type { Verb, VerbAnswer } from "./verb.js";
 
 interface Options extends WriterOptions {
@@ -90,7 +91,7 @@ export const questionsMakeVerb: Verb = {
         const asked = { index: settings.index, engine: engine.name, count: most, perDocument, top, seed };
         const usage = writer?.usage();
         await writeFolder(options.out, made.parts, { by: writer?.name ?? "rules", asked, usage, report: made.report });
-        tellUsage(terminal, options, usage);
+        if (usage !== undefined) terminal.print(usageLine(usage, options.price));
         return report(terminal, options, settings.index, made, seconds, usage);
       } finally {
         await writer?.close();
@@ -169,16 +170,6 @@ function stopped(terminal: Terminal, writer: Writer | undefined): VerbAnswer {
       : "Stopped; no questions were written yet. The same command goes on: no reply is asked for twice.",
   );
   return { status: "interrupted", exitStatus: interruptedStatus };
-}
-
-function tellUsage(terminal: Terminal, { price }: Options, usage: WriterUsage | undefined): void {
-  if (usage === undefined) return;
-  const { replies, promptTokens, completionTokens, uncounted } = usage;
-  const cost = price === undefined ? "" : `, ${dollars(costOf(usage, price))}`;
-  const missing = uncounted === 0 ? "" : ` (${plural(uncounted, "reply", "replies")} did not say their tokens)`;
-  terminal.print(
-    `Asked for ${plural(replies, "reply", "replies")}: ${count(promptTokens)} tokens in, ${count(completionTokens)} out${cost}${missing}`,
-  );
 }
 
 function report(

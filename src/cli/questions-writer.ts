@@ -13,6 +13,7 @@ import { integer } from "./run-options.js";
 import { count, plural } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Terminal } from "./terminal/terminal.js";
+import { dollars } from "./usage-line.js";
 
 export interface WriterOptions {
   model?: string;
@@ -97,10 +98,6 @@ export async function agreeToPrice(
     asking.close();
   }
   throw new UserError("Nothing was asked. Ask for less with --requests or --count.");
-}
-
-export function dollars(amount: number): string {
-  return `$${amount >= 0.995 ? amount.toFixed(2) : amount.toFixed(4)}`;
 }
 
 function price(text: string): Price {

@@ -19,7 +19,7 @@ export interface Table {
 }
 
 /** Paragraphs, each in one line. */
-export function paragraphsOf(text: string): string[] {
+function paragraphsOf(text: string): string[] {
   return text
     .split(/\n\s*\n/)
     .map((paragraph) => paragraph.trim())

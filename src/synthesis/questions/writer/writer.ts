@@ -1,4 +1,5 @@
 /** @file Who writes questions: a language model behind a server or of this machine. */
+import type { ChatUsage } from "../../../http/chat-completions.js";
 import type { ChatMessage } from "../../../types.js";
 
 /** How one reply is to be made. */
@@ -10,14 +11,8 @@ export interface ReplySettings {
   signal?: AbortSignal;
 }
 
-/** What was used; models of this machine count themselves. */
-export interface WriterUsage {
-  replies: number;
-  promptTokens: number;
-  completionTokens: number;
-  /** Replies whose tokens the server did not tell. */
-  uncounted: number;
-}
+/** What a writer has used. */
+export type WriterUsage = ChatUsage;
 
 export interface Writer {
   /** Of the model, for people and as a part of what makes a reply. */
@@ -26,6 +21,7 @@ export interface Writer {
   readonly concurrency: number;
   /** @throws UserError when it cannot answer; the signal's reason */
   reply(messages: readonly ChatMessage[], settings: ReplySettings): Promise<string>;
+  /** Models of this machine count themselves. */
   usage(): WriterUsage;
   close(): Promise<void>;
 }
