@@ -2,6 +2,7 @@
 import type { Question } from "../../types.js";
 import type { CollectedAttempt } from "./outcome.js";
 import { Random } from "../../random.js";
+import { plainLine } from "../shapes.js";
 
 interface Choice {
   kept: CollectedAttempt[];
@@ -29,7 +30,7 @@ export function chooseAttempts(
   const seen = new Set<string>();
   const taken = new Map<string, number>();
   const distinct = scored.filter((attempt) => {
-    const asked = questions.get(attempt.question)?.question.toLowerCase().replace(/\s+/g, " ").trim();
+    const asked = plainLine(questions.get(attempt.question)?.question ?? "").toLowerCase();
     const key = JSON.stringify([asked, attempt.searches, attempt.answer?.toLowerCase()]);
     const count = taken.get(attempt.question) ?? 0;
     if (seen.has(key) || count >= perQuestion) return false;

@@ -2,7 +2,8 @@
  * @file Questions that quote the words around their answer: a gap in a sentence, or a description whose term is asked for. The quoted words are looked for in
  * the passages, and the answer is what stands between or before them.
  */
-import { plainLine, trimmed, type Reading, type ReadPassage } from "./reading.js";
+import { kindsOfNames, optionNames, plainLine } from "../shapes.js";
+import { trimmed, type Reading, type ReadPassage } from "./reading.js";
 
 /** A gap and the words on either side of it. */
 interface Blank {
@@ -150,20 +151,20 @@ function unitBefore(text: string): string {
   );
 }
 
+/** Signs of lists, directives of reStructuredText, and words that say what a name is. */
+const beforeName = new RegExp(String.raw`^(?:[-*+•]\s+|\.\.\s+[\w:]+::\s*|(?:${kindsOfNames}|type)\s+)+`, "i");
+
 /** The name in a line that stands above or before a description: without signs of lists and markup, arguments and types. */
 function nameIn(line: string, noun: string): string {
   const bare = plainLine(line)
     .replace(/^\|\s*/, "")
     .split(" | ")[0]
     .replace(/(?<=\w)\*\*.*$/, "")
-    .replace(
-      /^(?:[-*+•]\s+|\.\.\s+[\w:]+::\s*|(?:class|classmethod|staticmethod|async|method|function|exception|property|attribute|data|type)\s+)+/i,
-      "",
-    )
+    .replace(beforeName, "")
     .replace(/^(?:the|an?)\s+/i, "");
   if (/^-/.test(bare) || noun === "option") {
-    const names = bare.split(/,\s+|\s+or\s+|\s*\|\s*/).flatMap((one) => /^-{1,2}(?:\[no-\])?[\w-]+/.exec(one) ?? []);
-    if (names.length > 0) return names.sort((a, b) => b.length - a.length)[0].replace("[no-]", "");
+    const [longest] = optionNames(bare);
+    if (longest !== undefined) return longest;
   }
   return trimmed(bare.replace(/(?:(?<=\w)[([<{=]|\s[([<{=]).*$/, "").replace(/:+$/, ""));
 }

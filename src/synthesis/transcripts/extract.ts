@@ -4,9 +4,10 @@
  * number or the words of a gap.
  */
 import { Analyzer } from "../../search/text/analyzer.js";
+import { plainLine } from "../shapes.js";
 import { blankOf, descriptionOf, readQuoted } from "./cloze.js";
 import { readFact } from "./facts.js";
-import { plainLine, trimmed, type Reading, type ReadPassage } from "./reading.js";
+import { trimmed, type Reading, type ReadPassage } from "./reading.js";
 
 interface Sentence {
   text: string;

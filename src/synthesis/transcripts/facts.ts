@@ -1,5 +1,6 @@
 /** @file Questions for a fact about a name: since which version it is there, what its default is, what stands in its row of a table, what it is short for. */
-import { plainLine, trimmed, type Reading, type ReadPassage } from "./reading.js";
+import { addedIn, defaultIs, plainLine } from "../shapes.js";
+import { trimmed, type Reading, type ReadPassage } from "./reading.js";
 
 /** How a fact is asked for, with what finds it in a passage by the words that were asked for. */
 const facts: readonly (readonly [RegExp, (text: string, asked: readonly string[]) => Found | null])[] = [
@@ -30,9 +31,8 @@ export function readFact(question: string, passages: readonly ReadPassage[]): Re
   return null;
 }
 
-const versions = [/\b(?:New|Added) in (?:version )?v?(\d+(?:\.\d+)+)/];
-const says =
-  "\\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\\s+(?:(?:currently|typically|usually)\\s+)?";
+const versions = [addedIn];
+const says = String.raw`${defaultIs}(?:(?:currently|typically|usually)\s+)?`;
 const amount =
   "(?:\\d[\\d.,]*\\d|\\d|one|two|three|four|five|six|seven|eight|nine|ten)(?:\\s+(?:hundred|thousand|million|billion))?";
 const noUnit = "(?:if|when|which|that|or|and|the|an?|to|in|on|as|unless|for|but|with|since)\\b";

@@ -1,4 +1,5 @@
 /** @file What a reader without a model makes of passages, and texts as it compares and answers with them. */
+import { plainLine } from "../shapes.js";
 
 export interface ReadPassage {
   title: string;
@@ -20,9 +21,4 @@ export interface Reading {
 export function trimmed(span: string): string {
   const bare = plainLine(span).replace(/^:[\w:]+:`[~.!]*/, "");
   return bare.replace(/^[\s"'`“”‘’(*[]+(?![)\]])|(?:[\s"'`“”‘’*,;:.!?¶]|(?<!\()\)|\](?!\w))+$/gu, "");
-}
-
-/** In one line. */
-export function plainLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

@@ -1,6 +1,7 @@
 /** @file What a scripted searcher thinks and asks for: short sentences in several wordings, each about the words at hand, so that a small model can imitate them. */
 import type { Random } from "../../random.js";
 import { luceneStopWords } from "../../search/text/analyzer.js";
+import { plainLine } from "../shapes.js";
 import { blankOf } from "./cloze.js";
 import type { Reading } from "./reading.js";
 
@@ -57,7 +58,7 @@ function rarest(words: readonly string[], count: number): string[] {
 /** A query: the words of the question, or `rare` only those that are likely to stand in few passages. The question itself where it has no others. */
 export function queryOf(question: string, kind: "words" | "rare"): string {
   const words = rarest(searchWords(question), kind === "words" ? most.query : most.rare);
-  return words.length === 0 ? question.replace(/\s+/g, " ").trim() : words.join(" ");
+  return words.length === 0 ? plainLine(question) : words.join(" ");
 }
 
 const topicOf = (question: string): string => {

@@ -1,4 +1,5 @@
 /** @file Questions from entries: which term is described so, what its default is, since which version it is there. */
+import { addedIn, defaultIs, kindsOfNames, optionNames } from "../../shapes.js";
 import { looksLikeName } from "./answers.js";
 import { sentencesOf, type Entry } from "./parts.js";
 
@@ -34,7 +35,7 @@ export function* entryQuestions({ term, description }: Entry, subject: string): 
       quote: first,
     };
   const shown = names[0];
-  const version = /\b(?:New|Added) in (?:version )?v?(\d+(?:\.\d+)+)/.exec(description);
+  const version = addedIn.exec(description);
   if (version !== null)
     yield {
       kind: "since",
@@ -47,12 +48,14 @@ export function* entryQuestions({ term, description }: Entry, subject: string): 
     yield { kind: "default", question: `What is the default of the ${noun} ${shown}${place}?`, ...found };
 }
 
+/** A quoted value; a few words. */
+const defaults = [
+  String.raw`${defaultIs}[\`"“]([^\`"”\n]{1,40})[\`"”]`,
+  String.raw`${defaultIs}((?:(?!\b(?:if|when|which|that|or|and|the|a|an|to|in|on|unless|for|but|so|with|as|since)\b)[\w+%/-]+(?:\.\w+)* ?){1,3})(?=[.,;(]|$| (?:if|when|which|or|and|unless)\b)`,
+].map((source) => new RegExp(source));
+
 function defaultIn(description: string): Pick<Cloze, "answers" | "quote"> | undefined {
-  const patterns = [
-    /\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\s+[`"“]([^`"”\n]{1,40})[`"”]/,
-    /\b(?:[Tt]he default(?: value)? is|[Dd]efaults to|[Dd]efault:)\s+((?:(?!\b(?:if|when|which|that|or|and|the|a|an|to|in|on|unless|for|but|so|with|as|since)\b)[\w+%/-]+(?:\.\w+)* ?){1,3})(?=[.,;(]|$| (?:if|when|which|or|and|unless)\b)/,
-  ];
-  for (const pattern of patterns) {
+  for (const pattern of defaults) {
     const match = pattern.exec(description);
     if (match === null) continue;
     return { answers: [match[1].trim().replace(/\.$/, "")], quote: match[0] };
@@ -60,16 +63,12 @@ function defaultIn(description: string): Pick<Cloze, "answers" | "quote"> | unde
   return undefined;
 }
 
+const kindOfName = new RegExp(String.raw`^(?:${kindsOfNames})\s+`, "i");
+
 /** What a term is called in a question, and the forms in which its name is right; undefined where it is no name. */
 function namesIn(term: string): { noun: string; names: string[] } | undefined {
-  const bare = term.replace(
-    /^(?:class|classmethod|staticmethod|abstractmethod|async|method|function|exception|property|static|attribute|data|coroutine)\s+/i,
-    "",
-  );
-  if (/^-{1,2}[A-Za-z?]/.test(bare)) {
-    const names = bare.split(/,\s+|\s+or\s+|\s*\|\s*/).flatMap((one) => /^-{1,2}(?:\[no-\])?[\w-]+/.exec(one) ?? []);
-    return { noun: "option", names: longestFirst(names.map((name) => name.replace("[no-]", ""))) };
-  }
+  const bare = term.replace(kindOfName, "");
+  if (/^-{1,2}[A-Za-z?]/.test(bare)) return { noun: "option", names: optionNames(bare) };
   const call = /^([A-Za-z_][\w.]*)\s?\(/.exec(bare);
   const typed = /^(\S+) \((?:string|integer|boolean|enum|floating point|real|number|array|object)\b.*\)$/.exec(bare);
   if (typed !== null) return { noun: "setting", names: [typed[1]] };
@@ -88,10 +87,6 @@ function namesIn(term: string): { noun: string; names: string[] } | undefined {
     return undefined;
   if (words.length > 1 && words.some(looksLikeName) && /\p{Ll}/u.test(name)) return undefined;
   return { noun: "term", names: [name] };
-}
-
-function longestFirst(names: readonly string[]): string[] {
-  return [...names].sort((a, b) => b.length - a.length);
 }
 
 /** Says nothing without the sentences around it. */

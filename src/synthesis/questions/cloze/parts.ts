@@ -2,6 +2,7 @@
  * @file What stands in a passage: paragraphs, entries (a term and what is said of it), tables, sentences. It is read from plain text, since an
  * index keeps nothing else; what looks like code or markup is in none of them.
  */
+import { plainLine } from "../../shapes.js";
 
 /** A term with what is said of it: `<dt>` and `<dd>`, a line of a glossary, an item of a list, a heading that is a name. */
 export interface Entry {
@@ -26,8 +27,6 @@ function paragraphsOf(text: string): string[] {
     .filter((paragraph) => paragraph !== "");
 }
 
-const inOneLine = (text: string): string => text.replace(/\s+/g, " ").trim();
-
 const sentences = new Intl.Segmenter("en", { granularity: "sentence" });
 /** What ends with a full stop and ends no sentence. */
 const abbreviation = /(?:\b(?:e\.g|i\.e|etc|vs|cf|Dr|Mr|Mrs|St|No|Fig|Sec|approx|incl|resp)|\b[A-Z])\.\s*$/;
@@ -37,7 +36,7 @@ export function sentencesOf(text: string): string[] {
   return paragraphsOf(text).flatMap((paragraph) => {
     if (isMarkup(paragraph)) return [];
     const found: string[] = [];
-    for (const { segment } of sentences.segment(inOneLine(paragraph))) {
+    for (const { segment } of sentences.segment(plainLine(paragraph))) {
       const last = found.at(-1);
       if (last !== undefined && abbreviation.test(last)) found[found.length - 1] = last + segment;
       else found.push(segment);
@@ -71,7 +70,7 @@ export function entriesOf(text: string, heading = ""): Entry[] {
   const entries: Entry[] = [];
   let open: { term: string; parts: string[] } | undefined;
   const close = (): void => {
-    const description = inOneLine(open?.parts.join(" ") ?? "");
+    const description = plainLine(open?.parts.join(" ") ?? "");
     if (open !== undefined && description !== "") entries.push({ term: open.term, description });
     open = undefined;
   };
@@ -95,7 +94,7 @@ export function entriesOf(text: string, heading = ""): Entry[] {
 function entryInside(paragraph: string): Entry[] {
   const asciidoc = /^(\S[^\n]*)::\n\s+(\S[^]*)$/.exec(paragraph);
   if (asciidoc !== null && !asciidoc[2].includes("::\n"))
-    return [{ term: cleanTerm(asciidoc[1]), description: inOneLine(asciidoc[2]) }];
+    return [{ term: cleanTerm(asciidoc[1]), description: plainLine(asciidoc[2]) }];
   const listed = [
     ...paragraph.matchAll(
       /^[-*+•] +[`*_]{1,3}([^`*\n]{1,60})[`*_]{1,3}:?((?: \([^)\n]*\)| `[^`\n]*`)*)\s*[-–—:]\s*(\S[^]*?)(?=\n[-*+•] |$(?![^]))/gm,
@@ -104,11 +103,11 @@ function entryInside(paragraph: string): Entry[] {
   if (listed.length > 0)
     return listed.map(([, term, types, description]) => ({
       term: cleanTerm(term),
-      description: inOneLine(`${types.includes("efault") ? `${types} ` : ""}${description}`),
+      description: plainLine(`${types.includes("efault") ? `${types} ` : ""}${description}`),
     }));
   const [first, ...rest] = paragraph.split("\n");
   if (rest.length > 0 && isTerm(first) && startsText(rest.join(" ")) && !isMarkup(rest.join("\n")))
-    return [{ term: cleanTerm(first), description: inOneLine(rest.join(" ")) }];
+    return [{ term: cleanTerm(first), description: plainLine(rest.join(" ")) }];
   return [];
 }
 
@@ -146,7 +145,7 @@ function isName(heading: string): boolean {
 }
 
 function cleanTerm(term: string): string {
-  return inOneLine(
+  return plainLine(
     term
       .replace(marker, "")
       .replace(/[¶`*]/g, "")
