@@ -104,6 +104,7 @@ They run.
       "See `the site <https://example.org>`_ and `that one`_.",
       "See the site (https://example.org) and that one.",
     ],
+    ["references", "See that_, a.b-c__ and __init__ (x_y).", "See that, a.b-c and __init__ (x_y)."],
     ["literals", "Call ``a_b`_ __c__``, *now*.", "Call `a_b`_ __c__`, *now*."],
   ])("keeps what is text of %s", async (_name, source, text) => {
     expect((await read(source, "a.rst"))[0].text).toBe(text.trim());

@@ -76,11 +76,12 @@ class RstReader {
     const [, name = "", argument = ""] = /^(?:\|[^|]*\|\s*)?([\w:.+-]+?)::(?:\s+(.*))?$/.exec(text) ?? [];
     const isNote = /^\[[^\]]+\]\s/.test(text);
     if (isNote) this.#paragraph.push(inline(text));
-    else if (name === "" || text.startsWith("|") || skippedDirectives.has(name)) this.#skipIndented(indent);
+    else if (name === "" || text.startsWith("|") || skippedDirectives.has(name)) this.#indentedBlock(indent);
     else {
       const known = /[^:]*$/.exec(name)?.[0] ?? "";
       if (codeDirectives.has(name)) {
-        const code = this.#indentedBlock(indent, true);
+        this.#skipOptions(indent);
+        const code = this.#indentedBlock(indent);
         this.#code(
           name === "math" && argument !== "" ? [argument, ...code] : code,
           /^code|sourcecode/.test(name) ? argument : "",
@@ -88,8 +89,8 @@ class RstReader {
         return;
       }
       if (argument !== "" && !withoutArgument.has(known)) this.#paragraph.push(inline(argument));
-      // Options; what follows them is text like any other.
-      while (this.#isDeeper(indent) && /^\s*:[\w-]+:(\s|$)/.test(this.#lines[this.#at])) this.#at++;
+      // What follows them is text like any other.
+      this.#skipOptions(indent);
     }
   }
 
@@ -103,7 +104,7 @@ class RstReader {
     while (after < this.#lines.length && this.#lines[after].trim() === "") after++;
     if (after === this.#at || after >= this.#lines.length || indentOf(this.#lines[after]) <= indent) return;
     this.#flush();
-    this.#code(this.#indentedBlock(indent, false), "");
+    this.#code(this.#indentedBlock(indent), "");
   }
 
   #code(lines: readonly string[], language: string): void {
@@ -116,29 +117,23 @@ class RstReader {
     return line !== undefined && line.trim() !== "" && indentOf(line) > indent;
   }
 
-  #skipIndented(indent: number): void {
-    this.#indentedBlock(indent, false);
+  #skipOptions(indent: number): void {
+    while (this.#isDeeper(indent) && /^\s*:[\w-]+:(\s|$)/.test(this.#lines[this.#at])) this.#at++;
   }
 
   /** The lines that stand deeper, without their common indentation. */
-  #indentedBlock(indent: number, hasOptions: boolean): string[] {
-    if (hasOptions) while (this.#isDeeper(indent) && /^\s*:[\w-]+:(\s|$)/.test(this.#lines[this.#at])) this.#at++;
+  #indentedBlock(indent: number): string[] {
     const begin = this.#at;
     let end = begin;
     while (this.#at < this.#lines.length && (this.#lines[this.#at].trim() === "" || this.#isDeeper(indent)))
       if (this.#lines[this.#at++].trim() !== "") end = this.#at;
     const lines = this.#lines.slice(begin, end);
-    const common = lines.reduce(
-      (least, line) => (line.trim() === "" ? least : Math.min(least, indentOf(line))),
-      Infinity,
-    );
     while (lines[0]?.trim() === "") lines.shift();
-    return lines.map((line) => line.slice(common === Infinity ? 0 : common).trimEnd());
+    return withoutIndentation(lines).map((line) => line.trimEnd());
   }
 
   #flush(): void {
-    const common = this.#paragraph.reduce((least, line) => Math.min(least, indentOf(line)), Infinity);
-    const text = this.#paragraph.map((line) => line.slice(common)).join("\n");
+    const text = withoutIndentation(this.#paragraph).join("\n");
     if (text.trim() !== "") this.#blocks.push({ level: 0, text });
     this.#paragraph = [];
   }
@@ -146,6 +141,15 @@ class RstReader {
 
 function isAdornment(line: string): boolean {
   return /^([!-/:-@[-`{-~])\1{2,}\s*$/.test(line);
+}
+
+/** Lines without the indentation that all have. */
+function withoutIndentation(lines: readonly string[]): string[] {
+  const common = lines.reduce(
+    (least, line) => (line.trim() === "" ? least : Math.min(least, indentOf(line))),
+    Infinity,
+  );
+  return lines.map((line) => line.slice(common));
 }
 
 function indentOf(line: string): number {
@@ -167,6 +171,6 @@ function withoutMarks(text: string): string {
     .replace(/`([^`<\n]+?)\s*<([^<>`\n]*)>`__?/g, "$1 ($2)")
     .replace(/`([^`\n]+)`_{0,2}/g, "$1")
     .replace(/\|([^|\s][^|\n]{0,60}?)\|/g, "$1")
-    .replace(/([^\W_])__?(?=[\s.,;:!?)]|$)/g, "$1")
+    .replace(/(?<![\w.+:-])((?:[^\W_]+[-._+:])*[^\W_]+)__?(?=[\s.,;:!?)]|$)/g, "$1")
     .replace(/\\([^\w\s])/g, "$1");
 }
