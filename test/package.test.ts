@@ -58,6 +58,8 @@ const compilerOptions = {
   moduleResolution: "NodeNext",
   strict: true,
   skipLibCheck: false,
+  // The package's declarations are checked, TypeScript's own are not.
+  skipDefaultLibCheck: true,
   types: [],
   lib: ["ES2023", "DOM"],
 };

@@ -55,7 +55,7 @@ await serveTasks(({ prefix = "", refuse, isConcurrent }: Partial<EchoData>) => {
 async function fill(kind: "heap" | "buffers"): Promise<number> {
   const held: unknown[] = [];
   for (let step = 0; step < 50; step++) {
-    held.push(kind === "heap" ? Array.from({ length: 2_500_000 }, (_, at) => at + 0.5) : new Uint8Array(20e6).fill(1));
+    held.push(kind === "heap" ? new Array<number>(2_500_000).fill(step + 0.5) : new Uint8Array(20e6).fill(1));
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return held.length;

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { sourceArguments } from "../../test/transpiled-sources.js";
 import { UserError } from "../errors.js";
 import type { EchoTask } from "./echo.test-support.js";
 import { OutOfMemory, WorkerProcess } from "./process.js";
@@ -58,8 +58,7 @@ describe("WorkerProcess", () => {
   });
 
   it("ends with the process that started it, and does not keep it alive", async () => {
-    const script = fileURLToPath(new URL("./orphan.test-support.ts", import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", script]);
+    const { stdout } = await promisify(execFile)(process.execPath, sourceArguments("workers/orphan.test-support.ts"));
     const child = Number(stdout);
     expect(child).toBeGreaterThan(0);
     const isAlive = (): boolean => {

@@ -1,5 +1,5 @@
 import { Agent, request as httpRequest } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { UserError } from "../../errors.js";
 import type { Passage } from "../../types.js";
 import { Bm25Engine } from "../bm25/engine.js";
@@ -185,7 +185,7 @@ describe("requests that wait together", () => {
     });
     return { engine, asked, release: () => open.splice(0).forEach((go) => go()) };
   }
-  const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+  const haveCome = (asked: readonly unknown[], count: number) => vi.waitFor(() => expect(asked).toHaveLength(count));
   const idsOf = async (response: Promise<Response>) =>
     ((await (await response).json()) as { result: { id: string }[][] }).result.map(([{ id }]) => id);
 
@@ -193,12 +193,12 @@ describe("requests that wait together", () => {
     const { engine, asked, release } = heldEngine();
     const app = inProcess(engine, { batchesUnderWay: 1 });
     const early = post(app, { queries: ["a"] });
-    await settle();
+    await haveCome(asked, 1);
     const late = [post(app, { queries: ["b", "a"] }), post(app, { queries: ["a"] }), post(app, { queries: ["c"] })];
-    await settle();
+    await vi.waitFor(async () => expect(await (await app.request("/metrics")).text()).toMatch(/waiting_queries 2$/m));
     expect(asked).toHaveLength(1);
     release();
-    await settle();
+    await haveCome(asked, 2);
     // What is under way already is waited for.
     expect(asked.map(({ queries }) => queries)).toEqual([["a"], ["b", "c"]]);
     release();
@@ -215,7 +215,7 @@ describe("requests that wait together", () => {
       post(app, { queries: ["d"], topk: 1 }),
       post(app, { queries: ["e", "f", "g"], topk: 5 }),
     ];
-    await settle();
+    await haveCome(asked, 4);
     expect(asked.map(({ queries, k }) => [queries.join(), k])).toEqual([
       ["a,c", 1],
       ["b", 2],
@@ -232,7 +232,7 @@ describe("requests that wait together", () => {
     const [first, second] = [new AbortController(), new AbortController()];
     const init = (signal: AbortSignal) => ({ method: "POST", body: JSON.stringify({ queries: ["a"] }), signal });
     const answers = [first, second].map(({ signal }) => app.request("/retrieve", init(signal)));
-    await settle();
+    await haveCome(asked, 1);
     first.abort();
     expect([(await answers[0]).status, asked[0].signal?.aborted]).toEqual([499, false]);
     second.abort();
