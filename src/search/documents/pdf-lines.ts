@@ -8,7 +8,7 @@ export interface TextItem {
   transform?: readonly number[];
 }
 
-export interface Line {
+interface Line {
   text: string;
   /** How high on the page it stands, as the page is turned for reading; whole points. */
   height: number;
