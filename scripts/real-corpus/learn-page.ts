@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { wilson, type Estimate } from "../../src/eval/intervals.js";
 import type { EvaluationReport } from "../../src/eval/evaluation.js";
+import { retrievedAnswer } from "../../src/rewards/answers.js";
 import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
 import { readMetrics } from "../../src/train/metrics-file.js";
 import type { TrainResult } from "../../src/train/result.js";
@@ -138,11 +139,7 @@ function weak(pairs: readonly AttemptPair[]): string {
   const of = (name: string, fits: (record: AttemptPair["after"]) => boolean): string =>
     `- ${name}: ${wrong.filter(fits).length}`;
   const found = ({ trajectory, question }: AttemptPair["after"]): boolean =>
-    trajectory.searches.some(({ passages }) =>
-      passages.some(({ title, text }) =>
-        question?.answers.some((answer) => `${title}\n${text}`.toLowerCase().includes(answer.toLowerCase())),
-      ),
-    );
+    retrievedAnswer(trajectory, question?.answers ?? []);
   return `Of ${pairs.length} test questions ${wrong.length} were answered wrong:
 
 ${of("without a search", ({ trajectory }) => trajectory.searches.length === 0)}

@@ -20,7 +20,11 @@ const weights: Readonly<Record<string, number>> = {
  */
 export function* balanced(candidates: readonly Candidate[], seed: number): Generator<Candidate> {
   const queues = [...groupBy(new Random(seed, "question-candidates").shuffle(candidates), ({ kind }) => kind)].map(
-    ([kind, all]) => ({ weight: weights[kind] ?? 1, taken: 0, waiting: byRound(all) }),
+    ([kind, all]) => ({
+      weight: weights[kind] ?? 1,
+      taken: 0,
+      waiting: inTurns(groupBy(all, documentOfCandidate).values()),
+    }),
   );
   for (;;) {
     const open = queues.filter(({ waiting, taken }) => taken < waiting.length);
@@ -30,11 +34,10 @@ export function* balanced(candidates: readonly Candidate[], seed: number): Gener
   }
 }
 
-/** Each document's first, then each one's second, and so on. */
-function byRound(candidates: readonly Candidate[]): Candidate[] {
-  const rounds: Candidate[][] = [];
-  for (const ofDocument of groupBy(candidates, documentOfCandidate).values())
-    for (const [round, candidate] of ofDocument.entries()) (rounds[round] ??= []).push(candidate);
+/** Each list's first, then each one's second, and so on. */
+export function inTurns<Item>(lists: Iterable<readonly Item[]>): Item[] {
+  const rounds: Item[][] = [];
+  for (const list of lists) for (const [round, item] of list.entries()) (rounds[round] ??= []).push(item);
   return rounds.flat();
 }
 

@@ -5,6 +5,7 @@ import { documentOf } from "../candidate.js";
 import { isSpecific, looksLikeName } from "../cloze/answers.js";
 import { sentencesOf } from "../cloze/parts.js";
 import { forEachPassage, type MakeOptions } from "../corpus.js";
+import { inTurns } from "../draw.js";
 import { WordRarity } from "../word-rarity.js";
 
 /** One request for questions: about a passage, or about two that share a name. Passages by their numbers. */
@@ -68,7 +69,8 @@ export async function planWriting(
   });
   const random = new Random(seed, "written-questions");
   const pairs = random.shuffle(pairsOf(holders)).slice(0, Math.round(requests * twoHops));
-  const single = inTurns(random.shuffle([...ofDocument.values()].map((numbers) => random.shuffle(numbers))));
+  const turns = inTurns(random.shuffle([...ofDocument.values()].map((numbers) => random.shuffle(numbers))));
+  const single = turns.map((number): Target => ({ numbers: [number] }));
   const targets = interleaved(single, pairs).slice(0, requests);
   const passagesAsked = targets.reduce((sum, { numbers }) => sum + numbers.length, 0);
   const mean = characters / Math.max(1, suitable);
@@ -115,14 +117,6 @@ function pairsOf(holders: ReadonlyMap<string, readonly Holder[]>): Target[] {
     const second = all.find(({ document }) => document !== all[0].document);
     return second === undefined ? [] : [{ numbers: [all[0].number, second.number], bridge }];
   });
-}
-
-/** Each list's first, then each one's second, and so on. */
-function inTurns(lists: readonly (readonly number[])[]): Target[] {
-  const longest = Math.max(0, ...lists.map(({ length }) => length));
-  return Array.from({ length: longest }, (_, round) =>
-    lists.flatMap((numbers): Target[] => (round < numbers.length ? [{ numbers: [numbers[round]] }] : [])),
-  ).flat();
 }
 
 /** The pairs spread evenly among the others. */
