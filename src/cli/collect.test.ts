@@ -132,6 +132,16 @@ describe("sleuth collect", () => {
     expect(ended.stderr).toMatch(/None of 7 attempts scored \(7 no hit\)/);
   });
 
+  it.each<[string, string[], number, RegExp]>([
+    ["an --out below a file", ["--out", join(at("questions.jsonl"), "a.jsonl")], 1, /Cannot write .*Name another file/],
+    ["a temperature below 0", ["--temperature", "-1"], 2, /temperature/],
+  ])("refuses %s", async (_, options, status, message) => {
+    const ended = await collect("refused.jsonl", ...options);
+    expect(ended.stderr).toMatch(message);
+    expect(ended.stderr).not.toContain("bug in Sleuth");
+    expect(ended.status).toBe(status);
+  });
+
   it("keeps no more than --limit", async () => {
     const ended = await collect("few.jsonl", "--limit", "3");
     expect(lastJson(ended)).toMatchObject({ kept: 3, over: 4 });

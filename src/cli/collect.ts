@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { Option } from "commander";
+import { z } from "zod";
 import { UserError } from "../errors.js";
 import { writeError, writeFileDurably } from "../files/durable.js";
 import { toJsonLines } from "../files/lines.js";
@@ -28,6 +29,7 @@ import {
 } from "./collect-policy.js";
 import { fetchModel } from "./fetch-model.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
+import { optionOf } from "./options.js";
 import {
   addPreset,
   addRunOptions,
@@ -114,7 +116,7 @@ export const collectVerb: Verb = {
         512,
       )
       .option("--min-reward <number>", "from this reward on an attempt has scored", numberOption, 1)
-      .option("--temperature <number>", "of a model's attempts; 0 is greedy", numberOption, 1)
+      .addOption(optionOf("temperature", z.number().min(0), { help: "of a model's attempts; 0 is greedy" }).default(1))
       .option("--seed <number>", "of sampling, wording and of what is kept", integer(0), 0)
       .option("--show <number>", "attempts to show of each way to fail", integer(0), 1);
   },
@@ -176,7 +178,7 @@ async function collect(
     { questions, onNotice: (notice) => terminal.notice(notice) },
   );
   try {
-    await mkdir(path.dirname(out), { recursive: true });
+    await makeFolderOf(out);
     const identity = identityOf(task.config, { questions, minReward, temperature, seed, by: collector.name });
     const file = await AttemptsFile.open(`${out}.attempts`, identity);
     if (file.earlier.length > 0) terminal.note(`Going on after ${plural(file.earlier.length, "attempt")} on file.`);
@@ -203,6 +205,14 @@ async function collect(
     });
   } finally {
     await task.close();
+  }
+}
+
+async function makeFolderOf(out: string): Promise<void> {
+  try {
+    await mkdir(path.dirname(out), { recursive: true });
+  } catch (error) {
+    throw writeError(out, error, "Name another file with --out.");
   }
 }
 
