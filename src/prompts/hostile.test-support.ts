@@ -3,6 +3,7 @@
  * tags in disguise.
  */
 import fc from "fast-check";
+import { anyCharacter } from "../../test/any-character.js";
 import { searchR1 } from "./protocol.js";
 import { protocolTags } from "./render.js";
 
@@ -83,7 +84,7 @@ export const hostileText: fc.Arbitrary<string> = fc
     fc.oneof(
       { weight: 6, arbitrary: fc.constantFrom(...fragments) },
       { weight: 2, arbitrary: disguisedTag },
-      fc.string({ unit: "binary", maxLength: 4 }),
+      fc.string({ unit: anyCharacter, maxLength: 4 }),
     ),
     {
       maxLength: 14,

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { loadTokenizer } from "../../engine/io/tokenizer.js";
 import { smollm2, smollm2IsAbsent, smollm2Reason } from "../../engine/io/smollm2.test-support.js";
 import { searchR1Short } from "../../prompts/protocol.js";
@@ -164,15 +164,18 @@ describe.skipIf(smollm2IsAbsent)(`tokens of SmolLM2${smollm2Reason}`, () => {
     ["Thai", "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ".repeat(6)],
   ];
 
-  it.each(samples)("are within the budget where they are estimated: %s", async (_language, text) => {
-    const tokenizer = await loadTokenizer(smollm2);
+  let tokenizer: Awaited<ReturnType<typeof loadTokenizer>>;
+  beforeAll(async () => {
+    tokenizer = await loadTokenizer(smollm2);
+  });
+
+  it.each(samples)("are within the budget where they are estimated: %s", (_language, text) => {
     const counts = cut([p(text)]).map((one) => tokenizer.encode(renderObservation(searchR1Short, [one])).length);
     expect(Math.max(...counts)).toBeLessThanOrEqual(160);
     expect(Math.max(...counts)).toBeGreaterThan(80);
   });
 
-  it("are counted exactly with its tokenizer", async () => {
-    const tokenizer = await loadTokenizer(smollm2);
+  it("are counted exactly with its tokenizer", () => {
     for (const [, text] of samples.slice(0, 3)) {
       const settings = { ...defaultChunks, words: 1000, tokenizer: smollm2 };
       const passages = passagesOf({ title: "Guide", blocks: [p(text)] }, "x", settings, tokenizer);

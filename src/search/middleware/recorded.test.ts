@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { anyCharacter } from "../../../test/any-character.js";
 import type { Passage } from "../../types.js";
 import { Bm25Engine } from "../bm25/engine.js";
 import { conformancePassages } from "../conformance.js";
@@ -78,12 +79,12 @@ describe("RecordedEngine", () => {
       fc.asyncProperty(
         fc.array(
           fc.tuple(
-            fc.string({ unit: "binary" }),
+            fc.string({ unit: anyCharacter }),
             fc.array(
               fc.record({
                 id: fc.string(),
-                title: fc.string({ unit: "binary" }),
-                text: fc.string({ unit: "binary" }),
+                title: fc.string({ unit: anyCharacter }),
+                text: fc.string({ unit: anyCharacter }),
                 score: fc.double({ noNaN: true, noDefaultInfinity: true }).map((score) => score + 0),
               }),
               { maxLength: 4 },
