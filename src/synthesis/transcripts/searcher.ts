@@ -40,7 +40,7 @@ export function scriptedSearcher(options: SearcherOptions): Policy {
     const reading = readAnswer(question, found);
     if (reading !== null && reading.fit > (best?.fit ?? 0)) best = reading;
     if ((best?.fit ?? 0) < sure && turn < Math.min(kinds.length, maxSearches))
-      return say(furtherThought(random, question), search, queryOf(question, kinds[turn]));
+      return say(furtherThought(random), search, queryOf(question, kinds[turn]));
     if (best === null) return say("Nothing that was found says it.", answer, "unknown");
     return say(closingThought(random, best), answer, best.answer);
   };

@@ -1,12 +1,15 @@
-/** @file What a scripted searcher thinks and asks for: short sentences in several wordings, each about the words at hand, so that a small model can imitate them. */
+/**
+ * @file What a scripted searcher thinks and asks for, so that a model of 135M parameters can imitate it: that copies well and chooses badly. Thoughts are short
+ * sentences in few wordings, a query is a stretch of the question as it stands, and what was read is quoted up to the answer.
+ */
 import type { Random } from "../../random.js";
 import { luceneStopWords } from "../../search/text/analyzer.js";
 import { plainLine } from "../shapes.js";
-import { blankOf } from "./cloze.js";
+import { blankOf, descriptionOf } from "./cloze.js";
 import type { Reading } from "./reading.js";
 
-/** Most words of a query, of the topic that a thought names, and on either side of the answer in a quotation; characters of a word on average, and of a quotation. */
-const most = { characters: 9, query: 12, rare: 5, topic: 4, beside: 6, quotation: 140 };
+/** Most words of a query, and on either side of the answer in a quotation; characters of a word on average, and of a query and a quotation. */
+const most = { query: 16, rare: 5, beside: 6, characters: 9, quotation: 140 };
 
 const askingWords = new Set(
   "what which who whom whose when where why how do does did can could must should would i my me we our you your so that's has have had been being am about out one word words term called name named mean means stand stands missing fill blank gap sentence complete following described like default added version".split(
@@ -55,49 +58,60 @@ function rarest(words: readonly string[], count: number): string[] {
   return words.filter((word) => kept.has(word));
 }
 
-/** A query: the words of the question, or `rare` only those that are likely to stand in few passages. The question itself where it has no others. */
+/** A query: a stretch of the question, or `rare` only the words of it that are likely to stand in few passages. */
 export function queryOf(question: string, kind: "words" | "rare"): string {
-  const words = rarest(searchWords(question), kind === "words" ? most.query : most.rare);
-  return words.length === 0 ? plainLine(question) : words.join(" ");
+  const words = kind === "words" ? [] : rarest(searchWords(question), most.rare);
+  return words.length === 0 ? stretchOf(question) : words.join(" ");
 }
 
-const topicOf = (question: string): string => {
-  const words = rarest(searchWords(question), most.topic);
-  return words.length === 0 ? "this" : words.join(" ");
-};
+/** What the question says about its answer, word for word: what stands around the gap, the description and what it belongs to, or all but how it asks. */
+function stretchOf(question: string): string {
+  const blank = blankOf(question);
+  if (blank !== null) {
+    const [before, after] = [wordsIn(blank.before), wordsIn(blank.after)];
+    return shortened([...before.slice(-Math.max(most.query / 2, most.query - after.length)), ...after]);
+  }
+  const description = descriptionOf(question);
+  const [, whole = ""] = /\b(?:of|in) (.{1,40}?) (?:is|are) described/.exec(question) ?? [];
+  if (description !== null) return shortened([...wordsIn(whole), ...wordsIn(description)]);
+  const asked = question.replace(
+    /^\s*(?:in |since |by )?(?:which|what|who|when|where|how)\b(?: (?:is|are|was|were|does|do|did)\b)?/i,
+    "",
+  );
+  return shortened(wordsIn(asked)) || plainLine(question);
+}
+
+const wordsIn = (text: string): string[] => text.match(/\S+/g) ?? [];
+
+/** As many of the words as a query takes, without marks at its ends. */
+function shortened(words: readonly string[]): string {
+  let left = most.query * most.characters;
+  const kept = words.slice(0, most.query).filter((word, place) => (left -= word.length) >= 0 || place === 0);
+  return kept.join(" ").replace(/^[\s"'“”,;:?]+|[\s"'“”,;:.?…]+$/g, "");
+}
 
 /** Before the first search: what to look for. */
 export function openingThought(random: Random, question: string): string {
-  const topic = topicOf(question);
-  const wanted = blankOf(question) === null ? "the passage" : "the sentence";
-  return random.choice([
-    `I need ${wanted} about ${topic}.`,
-    `I look for ${wanted} that says ${topic}.`,
-    `I should find ${wanted} with ${topic}.`,
-    `First I search for ${topic}.`,
-  ]);
+  if (blankOf(question) !== null) return random.choice(["I look for this sentence.", "I need the whole sentence."]);
+  if (descriptionOf(question) !== null)
+    return random.choice(["I look for this description.", "I need what is described so."]);
+  return random.choice(["I look it up.", "I need to look this up."]);
 }
 
 /** Before another search: what was found does not say it. */
-export function furtherThought(random: Random, question: string): string {
-  const topic = topicOf(question);
-  return random.choice([
-    `These do not say it. I search again for ${topic}.`,
-    `The answer is not here. I try ${topic}.`,
-    `Nothing fits yet. Next I look for ${topic}.`,
-  ]);
+export function furtherThought(random: Random): string {
+  return random.choice(["It is not here. I try other words.", "These do not say it. I search again."]);
 }
 
-/** Before the answer: which words of which passage say it. */
-export function closingThought(random: Random, { answer, sentence, document }: Reading): string {
+/** Before the answer: which words say it. A term that stands above its description is named after it. */
+export function closingThought(random: Random, { answer, sentence }: Reading): string {
+  const described = sentence.startsWith(`${answer}: `) ? wordsIn(sentence.slice(answer.length + 2)) : [];
+  if (described.length > 0) return `"${shortQuote(described.slice(0, most.beside).join(" "))}" is said of ${answer}.`;
   const quotation = quote(sentence, answer);
-  return random.choice([
-    `Doc ${document} says: ${quotation}.`,
-    `It says: ${quotation}.`,
-    `The sentence is ${quotation}.`,
-    `I read in Doc ${document}: ${quotation}.`,
-  ]);
+  return random.choice([`It says: ${quotation}.`, `I read: ${quotation}.`]);
 }
+
+const shortQuote = (words: string): string => words.replaceAll('"', "'").replace(/[.,;:]+$/, "");
 
 /** The answer with the words beside it, in quotation marks. */
 function quote(sentence: string, answer: string): string {
@@ -108,6 +122,6 @@ function quote(sentence: string, answer: string): string {
     .split(" ")
     .slice(0, most.beside + 1)
     .join(" ");
-  const words = `${before}${/\s$/.test(sentence.slice(0, at)) ? " " : ""}${answer}${after}`.replaceAll('"', "'").trim();
-  return `"${words.length > most.quotation ? answer : words.replace(/[.,;:]+$/, "")}"`;
+  const words = `${before}${/\s$/.test(sentence.slice(0, at)) ? " " : ""}${answer}${after}`.trim();
+  return `"${words.length > most.quotation ? answer : shortQuote(words)}"`;
 }
