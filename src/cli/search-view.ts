@@ -1,6 +1,6 @@
 /** @file What engines found, for people: one list, or several side by side. Nothing that was found can steer the terminal. */
 import { Analyzer } from "../search/text/analyzer.js";
-import { printable } from "../printable.js";
+import { oneLine, printable } from "../printable.js";
 import { highlightMatches, snippet } from "../search/text/highlight.js";
 import type { Passage } from "../types.js";
 import type { Column } from "./search.js";
@@ -71,7 +71,7 @@ function listOf(column: Column, { terminal: { colors }, painter, marks, width }:
     const mark = marks.get(keyOf(passage));
     const shownMark = mark === undefined ? "" : `${colors.cyan(mark)} `;
     const head = `${String(rank + 1).padStart(2)}. ${shownMark}`;
-    const name = oneLine(title) || "(no title)";
+    const name = oneLine(title).trim() || "(no title)";
     const place = `${score.toFixed(3)}  ${oneLine(id)}`;
     if (width === undefined) {
       const body = snippet(text.replaceAll("\n", " "), painter.query, painter.analyzer, longestText);
@@ -138,8 +138,4 @@ function letters(place: number): string {
 
 function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - visibleWidth(text)));
-}
-
-function oneLine(text: string): string {
-  return printable(text.replace(/\s+/g, " ").trim());
 }

@@ -5,7 +5,7 @@ import { countWords } from "../../search/documents/chunk.js";
 import { findSources } from "../../search/documents/find.js";
 import { leftOutWithStrict, readFound } from "../../search/documents/gather.js";
 import { DocumentParser } from "../../search/documents/parser.js";
-import { printable } from "../../printable.js";
+import { oneLine, printable } from "../../printable.js";
 import { tellLeftOut } from "./left-out.js";
 import type { IndexOptions } from "./corpus.js";
 import { chunkSettings } from "./sources.js";
@@ -23,7 +23,6 @@ export async function showPreview(terminal: Terminal, options: IndexOptions, sig
   }
   for (const { id, title, text } of passages) {
     const { colors } = terminal;
-    const oneLine = (words: string): string => printable(words.replace(/\s+/g, " "));
     terminal.print(
       `${colors.bold(oneLine(title) || "(no title)")}  ${colors.dim(`${oneLine(id)}, ${plural(countWords(text), "word")}`)}`,
     );
