@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { sourceArguments } from "../../test/transpiled-sources.js";
@@ -68,7 +67,6 @@ describe("WorkerProcess", () => {
         return false;
       }
     };
-    for (let waited = 0; isAlive() && waited < 100; waited++) await sleep(20);
-    expect(isAlive()).toBe(false);
+    await vi.waitFor(() => expect(isAlive()).toBe(false), { timeout: 20_000 });
   });
 });
