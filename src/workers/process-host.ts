@@ -8,7 +8,7 @@ const everyMs = 25;
 function serve({ name, module, memoryMb }: HostStart): void {
   const address = new URL(module.replaceAll("\\", "/"), import.meta.url);
   const thread = new WorkerThread<unknown, unknown>({ name, module: address, data: {} }, ({ cause }) => {
-    // Node's own bound of a thread's heap may be below `memoryMb`. A process without its thread is of no use.
+    // Memory may run out between two looks at it. A process without its thread is of no use.
     process.exit(
       (cause as NodeJS.ErrnoException | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY" ? outOfMemoryStatus : 1,
     );

@@ -37,7 +37,8 @@ export class WorkerProcess<Task, Answer> {
     const host = new URL(`./process-host.${isSource ? "ts" : "js"}`, folder);
     const entry = isSource ? new URL("./boot.mjs", folder) : host;
     this.#child = fork(entry, [JSON.stringify(start), host.href], {
-      execArgv: [],
+      // More heap than memory: where V8's own bound is met first, it may abort instead of raising an error. NODE_OPTIONS of the caller may be lower.
+      execArgv: [`--max-old-space-size=${2 * options.memoryMb}`],
       serialization: "advanced",
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });

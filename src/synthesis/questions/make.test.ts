@@ -44,6 +44,11 @@ describe("rules make", () => {
       ],
     ],
     [
+      "a default with its amount in words and in signs",
+      "hold_size (integer)\n\nWhether all is told. The default is eight megabytes (8MB).",
+      ["default: What is the default of the setting hold_size of ferry? → eight megabytes | 8MB"],
+    ],
+    [
       "both directions of a table with named columns",
       "| Boat | Meaning | Code |\n| --- | --- | --- |\n| Albatross | carries only mail in the winter | KX-17 |",
       [

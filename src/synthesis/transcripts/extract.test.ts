@@ -53,6 +53,14 @@ describe("an answer is read", () => {
     });
   });
 
+  it.each([
+    ["What is the default of the option --lag?", "The default is currently 5 million ticks"],
+    ["In which version was the function gauge of tidewatch added?", "Added in 1.9"],
+  ])("with the words that stand in the passage, to be copied: %s", (question, sentence) => {
+    expect(readAnswer(question, passages)).toMatchObject({ sentence });
+    expect(passages[0].text).toContain(sentence);
+  });
+
   it("and nothing where no passage has a word of the question, or there is none", () => {
     expect(readAnswer("Who painted the ceiling?", passages)).toBe(null);
     expect(readAnswer("When was it founded?", [])).toBe(null);

@@ -43,13 +43,13 @@ const defaults = [
   `${says}(?!${noUnit})([\\w.+%/-]+)`,
 ].map((source) => new RegExp(source, "u"));
 
-/** What a pattern finds behind a name, or in the passage where the name stands at its end. */
+/** What a pattern finds behind a name, or in the passage where the name stands at its end. Its sentence is quoted as it stands, so that it can be copied. */
 function after(text: string, name: string, patterns: readonly RegExp[]): Found | null {
   const at = text.indexOf(name);
   if (at < 0) return null;
   for (const pattern of patterns) {
     const found = pattern.exec(text.slice(at));
-    if (found !== null) return { answer: trimmed(found[1]), sentence: `${name}: ${plainLine(found[0])}` };
+    if (found !== null) return { answer: trimmed(found[1]), sentence: plainLine(found[0]) };
   }
   return null;
 }

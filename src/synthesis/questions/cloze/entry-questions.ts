@@ -58,7 +58,11 @@ function defaultIn(description: string): Pick<Cloze, "answers" | "quote"> | unde
   for (const pattern of defaults) {
     const match = pattern.exec(description);
     if (match === null) continue;
-    return { answers: [match[1].trim().replace(/\.$/, "")], quote: match[0] };
+    // "eight megabytes (8MB)": an amount in words and in signs.
+    const [, inSigns] =
+      /^\s*\((\d[\d.,]*\s?[\p{L}%]{0,9})\)/u.exec(description.slice(match.index + match[0].length)) ?? [];
+    const answers = [match[1].trim().replace(/\.$/, ""), ...(inSigns === undefined ? [] : [inSigns])];
+    return { answers, quote: match[0] };
   }
   return undefined;
 }
