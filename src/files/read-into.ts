@@ -1,4 +1,5 @@
 /** @file Reading a file by places. */
+import { readSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { UserError } from "../errors.js";
 import { requireRegular } from "./regular.js";
@@ -28,5 +29,14 @@ export async function readInto(
     const { bytesRead } = await handle.read(bytes, done, bytes.length - done, position + done);
     if (bytesRead === 0) throw onEnd();
     done += bytesRead;
+  }
+}
+
+/** The same for an open file's descriptor, at once: for much that is read in small parts. */
+export function readIntoSync(descriptor: number, bytes: Uint8Array, position: number, onEnd: () => Error): void {
+  for (let done = 0; done < bytes.length;) {
+    const count = readSync(descriptor, bytes, done, bytes.length - done, position + done);
+    if (count === 0) throw onEnd();
+    done += count;
   }
 }

@@ -1,5 +1,6 @@
 /** @file Arrays that merging reads from front to back, wherever they lie: in memory, in a file, in a stretch of a file. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { readIntoSync } from "../../files/read-into.js";
 import type { Frequencies } from "./snapshot.js";
 
 /** Bytes that can be read from any place. */
@@ -47,11 +48,7 @@ export class OpenedFile {
 
   #read(into: Uint8Array, position: number): void {
     if (this.#file === undefined) throw new Error(`internal: ${this.#path} is closed`);
-    for (let done = 0; done < into.length;) {
-      const count = readSync(this.#file, into, done, into.length - done, position + done);
-      if (count === 0) throw new Error(`internal: ${this.#path} ended early`);
-      done += count;
-    }
+    readIntoSync(this.#file, into, position, () => new Error(`internal: ${this.#path} ended early`));
   }
 }
 

@@ -8,6 +8,7 @@
  * folder/journal.jsonl    the settings, then one line for each document done: size, time, and where its passages end
  * ```
  */
+import { appendFileSync } from "node:fs";
 import { mkdir, open, readFile, readdir, stat, utimes } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
@@ -155,7 +156,7 @@ async function gather(
     for await (const { document, outcome } of taken) {
       if (strict && outcome.skipped !== undefined)
         throw leftOutWithStrict({ file: document.file, why: outcome.skipped });
-      await journal.add(document, outcome);
+      journal.add(document, outcome);
       doneBytes += document.bytes;
       tell();
       // Documents read ahead are thrown away: a call that was stopped must end as stopped.
@@ -268,13 +269,14 @@ class Journal {
     }
   }
 
-  async add({ path, bytes, modifiedMs }: FoundDocument, { lines, skipped }: Outcome): Promise<void> {
+  /** At once: a write that waits for its thread takes longer than most documents. */
+  add({ path, bytes, modifiedMs }: FoundDocument, { lines, skipped }: Outcome): void {
     const begin = this.entries.at(-1)?.endByte ?? 0;
-    if (lines !== undefined) await this.#corpus.writeFile(lines.bytes);
+    if (lines !== undefined) appendFileSync(this.#corpus.fd, lines.bytes);
     const { passages, bytes: written, missing } = lines ?? { passages: 0, bytes: [] };
     const entry: Entry = { path, bytes, modifiedMs, passages, endByte: begin + written.length, skipped, missing };
     // After the passages: an entry without them would lose them.
-    await this.#journal.appendFile(toJsonLines([entry]));
+    appendFileSync(this.#journal.fd, toJsonLines([entry]));
     this.entries.push(entry);
     this.passages += entry.passages;
   }

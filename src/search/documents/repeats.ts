@@ -3,8 +3,10 @@
  * documents of a folder begin or end with. All of it is told only by many documents, so it is done when all are taken apart.
  */
 import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
 import { open } from "node:fs/promises";
-import type { FileHandle } from "node:fs/promises";
+import { TimeSlice } from "../../async.js";
+import { readIntoSync } from "../../files/read-into.js";
 import type { StoredPassage } from "../../types.js";
 import { IdTable } from "../id-table.js";
 import type { FoundDocument } from "./find.js";
@@ -52,7 +54,7 @@ export async function leaveOutRepeats(
   try {
     const target = await open(to, "w");
     try {
-      return await copyDistinct(source, target, documents, options);
+      return await copyDistinct(source.fd, target.fd, documents, options);
     } finally {
       await target.close();
     }
@@ -61,34 +63,41 @@ export async function leaveOutRepeats(
   }
 }
 
+/** Files are read and written at once, in slices of time: waiting for a thread takes longer than most documents. */
 async function copyDistinct(
-  source: FileHandle,
-  target: FileHandle,
+  source: number,
+  target: number,
   documents: readonly GatheredDocument[],
   { signal, onCompared }: CompareOptions,
 ): Promise<{ repeats: Repeats; passages: number }> {
   onCompared?.(0, documents.length);
-  const read = async (place: number): Promise<StoredPassage[]> =>
-    (await linesOf(source, documents[place])).map(asPassage);
-  const twins = await findTwins(documents, read, signal);
+  const slice = new TimeSlice();
+  const pause = async (): Promise<void> => {
+    if (slice.isOver) await slice.next();
+    signal?.throwIfAborted();
+  };
+  const read = (place: number): StoredPassage[] => linesOf(source, documents[place]).map(asPassage);
+  const twins = await findTwins(documents, read, pause);
   const edges = new EdgeLines();
   const seen = new SeenTexts();
   const places = [...documents.keys()].filter((place) => !twins.has(place));
   for (const place of places) {
-    signal?.throwIfAborted();
-    const lines = await linesOf(source, documents[place]);
+    await pause();
+    const lines = linesOf(source, documents[place]);
     if (lines.length > 0)
       edges.count(documents[place].document, asPassage(lines[0]), asPassage(lines.at(-1) as string));
   }
   let passages = 0;
   for (const place of places) {
-    signal?.throwIfAborted();
+    await pause();
+    const lines = new Map(linesOf(source, documents[place]).map((line) => [asPassage(line), line]));
     const kept = edges
-      .without(documents[place].document, await read(place))
+      .without(documents[place].document, [...lines.keys()])
       .filter(({ text }) => seen.add(text, place));
     passages += kept.length;
     onCompared?.(place + 1, documents.length);
-    await target.appendFile(kept.map((passage) => JSON.stringify(passage) + "\n").join(""));
+    // What is as it was needs no writing anew.
+    appendFileSync(target, kept.map((passage) => (lines.get(passage) ?? JSON.stringify(passage)) + "\n").join(""));
   }
   const fileAt = (place: number): string => documents[place].document.file;
   return {
@@ -104,10 +113,10 @@ async function copyDistinct(
 }
 
 /** The passages of a document as they stand in the corpus file. */
-async function linesOf(source: FileHandle, { startByte, endByte }: GatheredDocument): Promise<string[]> {
+function linesOf(source: number, { startByte, endByte }: GatheredDocument): string[] {
   if (endByte === startByte) return [];
-  const bytes = Buffer.alloc(endByte - startByte);
-  await source.read(bytes, 0, bytes.length, startByte);
+  const bytes = Buffer.allocUnsafe(endByte - startByte);
+  readIntoSync(source, bytes, startByte, () => new Error("internal: the corpus is shorter than its journal says"));
   return bytes.toString("utf8").trimEnd().split("\n");
 }
 

@@ -26,11 +26,14 @@ const longestElsewhere = 3;
 /** Of longer documents only one in so many pairs is looked at, told by its hash: some hundreds of each. Bytes of passages. */
 const bytesPerSample = 8 * 1024;
 
-/** By document left out: the document that holds it. */
+/**
+ * By document left out: the document that holds it.
+ * @param pause lets other work run, where it is time for it; what it throws ends the search
+ */
 export async function findTwins(
   documents: readonly GatheredDocument[],
-  read: (place: number) => Promise<readonly StoredPassage[]>,
-  signal?: AbortSignal,
+  read: (place: number) => readonly StoredPassage[],
+  pause: () => Promise<void>,
 ): Promise<Map<number, number>> {
   const twins = new Map<number, number>();
   for (const group of groupsOf(documents)) {
@@ -38,8 +41,8 @@ export async function findTwins(
     const smallest = Math.min(...group.map((place) => sizeOf(documents[place])));
     const every = Math.max(1, Math.floor(smallest / bytesPerSample));
     for (const place of group) {
-      signal?.throwIfAborted();
-      pairs.set(place, wordPairs(await read(place), every));
+      await pause();
+      pairs.set(place, wordPairs(read(place), every));
     }
     for (const place of group) {
       const rank = rankOf(documents[place].document.kind);
