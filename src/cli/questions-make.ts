@@ -29,7 +29,7 @@ import type { Verb, VerbAnswer } from "./verb.js";
 interface Options extends WriterOptions {
   out: string;
   count: number;
-  perDocument: number;
+  perDocument?: number;
   top: number;
   show: number;
 }
@@ -60,7 +60,11 @@ export const questionsMakeVerb: Verb = {
     command
       .option("--out <folder>", "write the questions here")
       .option("--count <number>", "most questions", integer(1), 2000)
-      .option("--per-document <number>", "most questions of a document", integer(1), 12)
+      .option(
+        "--per-document <number>",
+        "most questions of a document (default: 12, and more where documents are few)",
+        integer(1),
+      )
       .option("-k, --top <number>", "the passage must be among so many that the question finds", integer(1), 3)
       .option("--question-seed <number>", "of what is chosen, and of the division", integer(0), 0)
       .option("--show <number>", "questions to show of each kind", integer(0), 1);

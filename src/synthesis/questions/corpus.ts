@@ -13,8 +13,8 @@ export interface MakeOptions {
   passages: Passages;
   /** Most questions. */
   count: number;
-  /** Most questions of a document. */
-  perDocument: number;
+  /** Most questions of a document. Absent: 12, and more where documents are few (`documentShare`). */
+  perDocument?: number;
   /** The passage must be among so many when the question is searched for. */
   k: number;
   seed: number;
@@ -22,6 +22,16 @@ export interface MakeOptions {
   struck?: ReadonlySet<string>;
   onProgress?: (phase: "reading" | "finding" | "checking", done: number, total: number) => void;
   signal?: AbortSignal;
+}
+
+/** Many documents teach more than much of one. */
+const usualPerDocument = 12;
+/** Documents differ in what can be asked about them: some give more than an even share. */
+const shareMargin = 2;
+
+/** Most questions of a document, where a caller names none: a few large documents bring as many questions as many small ones. */
+export function documentShare(count: number, documents: number): number {
+  return Math.max(usualPerDocument, Math.ceil((shareMargin * count) / Math.max(1, documents)));
 }
 
 /** Passages read at once. */

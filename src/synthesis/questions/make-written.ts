@@ -6,7 +6,7 @@ import { normaliseAnswer } from "../../rewards/normalise.js";
 import type { StoredPassage } from "../../types.js";
 import { evidenceOf, type Candidate } from "./candidate.js";
 import { Checks } from "./checks.js";
-import type { MakeOptions } from "./corpus.js";
+import { documentShare, type MakeOptions } from "./corpus.js";
 import { finish, type Made } from "./finish.js";
 import type { AnsweredRequests } from "./writer/answered.js";
 import type { Target, WritingPlan } from "./writer/plan.js";
@@ -35,7 +35,8 @@ const mostAnswerWords = 6;
  */
 export async function makeWrittenQuestions(options: WriteOptions): Promise<Made> {
   const { plan, answered, count, onProgress, signal, closedBook } = options;
-  const checks = new Checks({ struck: new Set(), ...options });
+  const { perDocument = documentShare(count, plan.documents) } = options;
+  const checks = new Checks({ struck: new Set(), ...options, perDocument });
   const round = Math.max(8, requestsPerRound * answered.concurrency);
   let [asked, candidates, nothing] = [0, 0, true];
   const isKnown = closedBook ? (one: Candidate, ending: AbortSignal) => isKnownTo(answered, one, ending) : undefined;

@@ -9,6 +9,7 @@ import { documentOf } from "./candidate.js";
 import { clozeCandidates } from "./cloze/cloze.js";
 import type { MakeOptions } from "./corpus.js";
 import type { Made } from "./finish.js";
+import { documentShare } from "./corpus.js";
 import { makeClozeQuestions } from "./make.js";
 import { fingerprint, groupRepeated, splitByGroup } from "./split.js";
 import { WordRarity } from "./word-rarity.js";
@@ -168,6 +169,19 @@ describe("made questions", () => {
         .map(({ id }) => id),
     ).not.toContain(all[0].id);
     expect(report.rejected.struck).toBe(1);
+  });
+
+  it("of one large document are as many as of many small ones, where no limit is named", async () => {
+    const letters = "abcdefghijklmnopqrst";
+    const passages = Array.from(letters, (_, index) => ({
+      id: `options.md#${index + 1}`,
+      title: "options",
+      text: `--option-${index}\n\nShow ${[..."abcdefgh"].map((letter) => `${letters[index]}an${letter}er`).join(" ")}.`,
+    }));
+    const kept = async (perDocument?: number): Promise<number> => (await make(passages, { perDocument })).report.kept;
+    expect(await kept(12)).toBe(12);
+    expect(await kept()).toBe(20);
+    expect([documentShare(2000, 30), documentShare(2000, 1000), documentShare(2000, 0)]).toEqual([134, 12, 4000]);
   });
 
   it.each([

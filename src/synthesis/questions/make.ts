@@ -2,8 +2,8 @@
 import type { Candidate } from "./candidate.js";
 import { Checks, withoutAmbiguous } from "./checks.js";
 import { clozeCandidates } from "./cloze/cloze.js";
-import { forEachPassage, type MakeOptions } from "./corpus.js";
-import { balanced } from "./draw.js";
+import { documentShare, forEachPassage, type MakeOptions } from "./corpus.js";
+import { balanced, documentOfCandidate } from "./draw.js";
 import { finish, type Made } from "./finish.js";
 import { WordRarity } from "./word-rarity.js";
 
@@ -16,11 +16,12 @@ const checkedAtOnce = 256;
  */
 export async function makeClozeQuestions(options: MakeOptions): Promise<Made> {
   const { seed, count, onProgress, signal } = options;
-  const checks = new Checks({ struck: new Set(), ...options });
   const rarity = new WordRarity();
   await forEachPassage(options, "reading", ({ text }) => rarity.add(text));
   const found: Candidate[] = [];
   await forEachPassage(options, "finding", (passage) => void found.push(...clozeCandidates(passage, rarity)));
+  const { perDocument = documentShare(count, new Set(found.map(documentOfCandidate)).size) } = options;
+  const checks = new Checks({ struck: new Set(), ...options, perDocument });
   const clear = withoutAmbiguous(found, (reason) => checks.reject(reason));
   let tried = 0;
   let group: Candidate[] = [];

@@ -16,6 +16,8 @@ export interface Target {
 
 export interface WritingPlan {
   targets: Target[];
+  /** That have a passage worth asking about. */
+  documents: number;
   estimate: Estimate;
 }
 
@@ -78,6 +80,7 @@ export async function planWriting(
   const written = targets.length * sizes.instructions + passagesAsked * mean;
   return {
     targets,
+    documents: ofDocument.size,
     estimate: {
       requests: targets.length + checks,
       promptTokens: Math.ceil(written / charactersPerToken) + checks * sizes.checkPrompt,
