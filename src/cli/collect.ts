@@ -377,7 +377,7 @@ function printExample(
 }
 
 function shown(text: string): string {
-  const line = printable(oneLine(text));
+  const line = oneLine(text);
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 

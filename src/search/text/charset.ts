@@ -21,7 +21,7 @@ const ignored = /<!--[^]*?(?:-->|$)|<(script|style|title|noscript)\b[^]*?(?:<\/\
 export function decodePage(bytes: Uint8Array, charset = ""): string {
   const start = Buffer.from(bytes.subarray(0, declaredWithin)).toString("latin1");
   const ofXml = /^\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']?\s*([^\s"'>?]+)/i.exec(start)?.[1] ?? "";
-  // Who says in single bytes that they are UTF-16 is wrong.
+  // A page that says in single bytes that it is UTF-16 is wrong.
   const own = [ofXml, ...charsetsOfMetas(start)].map((label) => (/^utf-?16/i.test(label) ? "utf-8" : label));
   return decodeText(bytes, [charset, ...own]);
 }
