@@ -53,7 +53,7 @@ async function countedBy(config: Config): Promise<ModelFacts> {
 }
 
 /** @throws UserError when the model whose tokenizer counts cannot be read */
-export async function scriptedCollector(config: Config, seed: number): Promise<Collector> {
+export async function scriptedCollector(config: Config): Promise<Collector> {
   const { tokenizer, contextLength } = await countedBy(config);
   const { maxSearches } = config.rollout;
   const protocol = protocolNamed(config.rollout.protocol);
@@ -61,7 +61,7 @@ export async function scriptedCollector(config: Config, seed: number): Promise<C
     name: "the scripted searcher",
     facts: scriptedPolicy({ tokenizer, contextLength, script: [] }),
     policyFor: ({ question }, attempt) =>
-      scriptedSearcher({ question, protocol, tokenizer, contextLength, maxSearches, attempt, seed }),
+      scriptedSearcher({ question, protocol, tokenizer, contextLength, maxSearches, attempt }),
     close: () => Promise.resolve(),
   };
 }

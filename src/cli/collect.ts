@@ -117,7 +117,7 @@ export const collectVerb: Verb = {
       )
       .option("--min-reward <number>", "from this reward on an attempt has scored", numberOption, 1)
       .addOption(optionOf("temperature", z.number().min(0), { help: "of a model's attempts; 0 is greedy" }).default(1))
-      .option("--seed <number>", "of sampling, wording and of what is kept", integer(0), 0)
+      .option("--seed <number>", "of sampling and of what is kept", integer(0), 0)
       .option("--show <number>", "attempts to show of each way to fail", integer(0), 1);
   },
   async run(terminal, given) {
@@ -153,9 +153,9 @@ const settingsOf: Readonly<Record<Attempter, (config: Config) => Config>> = {
   server: servedConfig,
 };
 
-function collectorOf(by: Attempter, config: Config, { seed, server, serverModel }: Options): Promise<Collector> {
+function collectorOf(by: Attempter, config: Config, { server, serverModel }: Options): Promise<Collector> {
   if (by === "model") return modelCollector(config);
-  if (by === "script") return scriptedCollector(config, seed);
+  if (by === "script") return scriptedCollector(config);
   return servedCollector(config, { url: server as string, model: serverModel as string });
 }
 

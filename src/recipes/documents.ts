@@ -10,22 +10,23 @@ import { defineConfig, mergeConfig } from "../train/config/config.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 
 /**
- * What differs from `smollm2`: budgets are measured, since every corpus has other passages, two of which are shown; a turn has room for a quoted sentence
- * (of the script's transcripts 99 of 100 turns have at most 67 tokens). An attempt has about 500 tokens, so a step has fewer of them than there, and takes as long.
- * Transcripts are many, and each is seen once. The learning rates are those of `smollm2`; the best checkpoint is chosen on more validation questions than a step has, since a gain is to be told from chance.
+ * What differs from `smollm2`: budgets are measured, since every corpus has other passages; one is shown, so that half as much
+ * is to be read and nothing is copied from the wrong one; a turn has room for a quoted sentence (of the script's transcripts 99 of 100 turns have at most 67 tokens). Transcripts are many, and each is seen once.
+ * Fewer attempts succeed than there, so reinforcement takes smaller steps; the best checkpoint is chosen on more validation questions than a step has, since a gain is to be told from chance.
  */
 export const documents = mergeConfig(
   smollm2,
   defineConfig({
-    search: { topK: 2 },
+    search: { topK: 1 },
     rollout: { maxSearches: 2, maxTokensPerTurn: 80, maxTokens: "auto", maxObservationTokens: "auto" },
     sft: { transcripts: "", epochs: 1, batch: 4, validation: 16, learningRate: 5e-4 },
     algorithm: { groupSize: 6 },
+    optimizer: { learningRate: 1e-4 },
     train: {
-      steps: 20,
+      steps: 40,
       questionsPerStep: 8,
       evalEvery: 10,
-      evalSize: 64,
+      evalSize: 100,
       testSize: 200,
       checkpointEvery: 2,
       stopAfterSeconds: 1800,

@@ -5,7 +5,6 @@
 import type { Policy } from "../../contracts/policy.js";
 import { scriptedPolicy } from "../../policy/scripted.js";
 import type { Protocol, TagPair } from "../../prompts/protocol.js";
-import { Random } from "../../random.js";
 import type { Tokenizer } from "../../types.js";
 import { readAnswer } from "./extract.js";
 import type { Reading } from "./reading.js";
@@ -17,9 +16,8 @@ interface SearcherOptions {
   tokenizer: Tokenizer;
   contextLength: number;
   maxSearches: number;
-  /** From 0. Later attempts word their thoughts differently, and begin with the rarer words. */
+  /** From 0. Every second one begins with the rarer words. */
   attempt: number;
-  seed: number;
 }
 
 /** From this fit on, a reading needs no further search. */
@@ -27,22 +25,20 @@ const sure = 0.45;
 
 /** A searcher for one attempt at one question. */
 export function scriptedSearcher(options: SearcherOptions): Policy {
-  const { question, protocol, tokenizer, contextLength, maxSearches, attempt, seed } = options;
+  const { question, protocol, tokenizer, contextLength, maxSearches, attempt } = options;
   const { think, search, answer, information } = protocol;
-  const random = new Random(seed, "searcher", question, attempt);
   const kinds = attempt % 2 === 0 ? (["words", "rare"] as const) : (["rare", "words"] as const);
   let best: Reading | null = null;
   const say = (thought: string, tag: TagPair, words: string): string => `${wrap(think, thought)}\n${wrap(tag, words)}`;
   const script = (prefix: string, turn: number): string => {
-    if (turn === 0 && maxSearches > 0)
-      return say(openingThought(random, question), search, queryOf(question, kinds[0]));
+    if (turn === 0 && maxSearches > 0) return say(openingThought(question), search, queryOf(question, kinds[0]));
     const found = shownPassages(prefix.slice(prefix.lastIndexOf(information[0])), protocol);
     const reading = readAnswer(question, found);
     if (reading !== null && reading.fit > (best?.fit ?? 0)) best = reading;
     if ((best?.fit ?? 0) < sure && turn < Math.min(kinds.length, maxSearches))
-      return say(furtherThought(random), search, queryOf(question, kinds[turn]));
+      return say(furtherThought, search, queryOf(question, kinds[turn]));
     if (best === null) return say("Nothing that was found says it.", answer, "unknown");
-    return say(closingThought(random, best), answer, best.answer);
+    return say(closingThought(best), answer, best.answer);
   };
   return scriptedPolicy({ tokenizer, script, contextLength });
 }

@@ -1,8 +1,7 @@
 /**
  * @file What a scripted searcher thinks and asks for, so that a model of 135M parameters can imitate it: that copies well and chooses badly. Thoughts are short
- * sentences in few wordings, a query is a stretch of the question as it stands, and what was read is quoted up to the answer.
+ * sentences in one wording (attempts at a question that begin alike are computed together), a query is a stretch of the question as it stands, and what was read is quoted up to the answer.
  */
-import type { Random } from "../../random.js";
 import { luceneStopWords } from "../../search/text/analyzer.js";
 import { plainLine } from "../shapes.js";
 import { blankOf, descriptionOf } from "./cloze.js";
@@ -91,24 +90,20 @@ function shortened(words: readonly string[]): string {
 }
 
 /** Before the first search: what to look for. */
-export function openingThought(random: Random, question: string): string {
-  if (blankOf(question) !== null) return random.choice(["I look for this sentence.", "I need the whole sentence."]);
-  if (descriptionOf(question) !== null)
-    return random.choice(["I look for this description.", "I need what is described so."]);
-  return random.choice(["I look it up.", "I need to look this up."]);
+export function openingThought(question: string): string {
+  if (blankOf(question) !== null) return "I look for this sentence.";
+  if (descriptionOf(question) !== null) return "I look for this description.";
+  return "I look it up.";
 }
 
 /** Before another search: what was found does not say it. */
-export function furtherThought(random: Random): string {
-  return random.choice(["It is not here. I try other words.", "These do not say it. I search again."]);
-}
+export const furtherThought = "It is not here. I try other words.";
 
 /** Before the answer: which words say it. A term that stands above its description is named after it. */
-export function closingThought(random: Random, { answer, sentence }: Reading): string {
+export function closingThought({ answer, sentence }: Reading): string {
   const described = sentence.startsWith(`${answer}: `) ? wordsIn(sentence.slice(answer.length + 2)) : [];
   if (described.length > 0) return `"${shortQuote(described.slice(0, most.beside).join(" "))}" is said of ${answer}.`;
-  const quotation = quote(sentence, answer);
-  return random.choice([`It says: ${quotation}.`, `I read: ${quotation}.`]);
+  return `It says: ${quote(sentence, answer)}.`;
 }
 
 const shortQuote = (words: string): string => words.replaceAll('"', "'").replace(/[.,;:]+$/, "");
