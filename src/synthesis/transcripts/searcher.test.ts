@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { byteTokenizer } from "../../policy/testing.js";
 import { atlas, searchR1, type Protocol } from "../../prompts/protocol.js";
 import { renderObservation } from "../../prompts/render.js";
-import { Random } from "../../random.js";
 import { engineOf, passage } from "../../rollout/fixtures.test-support.js";
 import { rollout } from "../../rollout/rollout.js";
 import type { Passage, Trajectory } from "../../types.js";
