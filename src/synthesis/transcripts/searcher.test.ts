@@ -117,6 +117,6 @@ describe("its words", () => {
       document: 1,
       fit: 1,
     });
-    expect(term).toBe("\"Print 'nothing' at all\" is said of --quiet.");
+    expect(term).toBe("\"Print 'nothing' at all\" gives --quiet.");
   });
 });

@@ -99,11 +99,15 @@ export function openingThought(question: string): string {
 /** Before another search: what was found does not say it. */
 export const furtherThought = "It is not here. I try other words.";
 
-/** Before the answer: which words say it. A term that stands above its description is named after it. */
+/**
+ * Before the answer: which words say it; of a term that stands above its description, the description. In one form for all questions: of two forms reinforcement
+ * takes to the one that ends well more often, and uses it where it does not fit.
+ */
 export function closingThought({ answer, sentence }: Reading): string {
   const described = sentence.startsWith(`${answer}: `) ? wordsIn(sentence.slice(answer.length + 2)) : [];
-  if (described.length > 0) return `"${shortQuote(described.slice(0, most.beside).join(" "))}" is said of ${answer}.`;
-  return `It says: ${quote(sentence, answer)}.`;
+  const quotation =
+    described.length > 0 ? `"${shortQuote(described.slice(0, most.beside).join(" "))}"` : quote(sentence, answer);
+  return `${quotation} gives ${answer}.`;
 }
 
 const shortQuote = (words: string): string => words.replaceAll('"', "'").replace(/[.,;:]+$/, "");
