@@ -272,7 +272,7 @@ describe("DocumentParser", () => {
   });
 
   it("ends a page that takes too long, and reads the next", { timeout: 60_000 }, async () => {
-    const hasty = new DocumentParser({ timeoutMs: 3_000 });
+    const hasty = new DocumentParser({ timeoutMs: 2_000 });
     try {
       const slow = hasty.htmlToText("<b>x".repeat(longestHtml / 4));
       const next = hasty.htmlToText("next");

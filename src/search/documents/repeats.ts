@@ -76,28 +76,27 @@ async function copyDistinct(
     if (slice.isOver) await slice.next();
     signal?.throwIfAborted();
   };
-  const read = (place: number): StoredPassage[] => linesOf(source, documents[place]).map(asPassage);
+  const read = (place: number): StoredPassage[] => linesIn(bytesOf(source, documents[place])).map(asPassage);
   const twins = await findTwins(documents, read, pause);
   const edges = new EdgeLines();
   const seen = new SeenTexts();
   const places = [...documents.keys()].filter((place) => !twins.has(place));
   for (const place of places) {
     await pause();
-    const lines = linesOf(source, documents[place]);
-    if (lines.length > 0)
-      edges.count(documents[place].document, asPassage(lines[0]), asPassage(lines.at(-1) as string));
+    const bytes = bytesOf(source, documents[place]);
+    if (bytes.length > 0)
+      edges.count(documents[place].document, asPassage(firstLine(bytes)), asPassage(lastLine(bytes)));
   }
   let passages = 0;
   for (const place of places) {
     await pause();
-    const lines = new Map(linesOf(source, documents[place]).map((line) => [asPassage(line), line]));
-    const kept = edges
-      .without(documents[place].document, [...lines.keys()])
-      .filter(({ text }) => seen.add(text, place));
+    const bytes = bytesOf(source, documents[place]);
+    const all = linesIn(bytes).map(asPassage);
+    const kept = edges.without(documents[place].document, all).filter(({ text }) => seen.add(text, place));
     passages += kept.length;
     onCompared?.(place + 1, documents.length);
-    // What is as it was needs no writing anew.
-    appendFileSync(target, kept.map((passage) => (lines.get(passage) ?? JSON.stringify(passage)) + "\n").join(""));
+    const isWhole = kept.length === all.length && kept.every((passage, index) => passage === all[index]);
+    appendFileSync(target, isWhole ? bytes : kept.map((passage) => JSON.stringify(passage) + "\n").join(""));
   }
   const fileAt = (place: number): string => documents[place].document.file;
   return {
@@ -112,13 +111,20 @@ async function copyDistinct(
   };
 }
 
-/** The passages of a document as they stand in the corpus file. */
-function linesOf(source: number, { startByte, endByte }: GatheredDocument): string[] {
-  if (endByte === startByte) return [];
+/** The passages of a document as they stand in the corpus file: lines. */
+function bytesOf(source: number, { startByte, endByte }: GatheredDocument): Buffer {
   const bytes = Buffer.allocUnsafe(endByte - startByte);
   readIntoSync(source, bytes, startByte, () => new Error("internal: the corpus is shorter than its journal says"));
-  return bytes.toString("utf8").trimEnd().split("\n");
+  return bytes;
 }
+
+function linesIn(bytes: Buffer): string[] {
+  return bytes.length === 0 ? [] : bytes.toString("utf8").trimEnd().split("\n");
+}
+
+const firstLine = (bytes: Buffer): string => bytes.toString("utf8", 0, bytes.indexOf("\n"));
+/** Before it ends another line, or nothing. */
+const lastLine = (bytes: Buffer): string => bytes.toString("utf8", bytes.lastIndexOf("\n", -2) + 1);
 
 function asPassage(line: string): StoredPassage {
   return JSON.parse(line) as StoredPassage;
