@@ -7,7 +7,7 @@ import { openEngine } from "../search/open.js";
 import type { SearchEngine } from "../search/engine.js";
 import { prepareFolder, readStruck, writeFolder } from "../synthesis/questions/folder.js";
 import { rejections, type Rejection } from "../synthesis/questions/checks.js";
-import type { MakeOptions, Passages } from "../synthesis/questions/corpus.js";
+import { usualPerDocument, type MakeOptions, type Passages } from "../synthesis/questions/corpus.js";
 import type { Made } from "../synthesis/questions/finish.js";
 import { makeClozeQuestions } from "../synthesis/questions/make.js";
 import { makeWrittenQuestions } from "../synthesis/questions/make-written.js";
@@ -62,7 +62,7 @@ export const questionsMakeVerb: Verb = {
       .option("--count <number>", "most questions", integer(1), 2000)
       .option(
         "--per-document <number>",
-        "most questions of a document (default: 12, and more where documents are few)",
+        `most questions of a document (default: ${usualPerDocument}, and more where documents are few)`,
         integer(1),
       )
       .option("-k, --top <number>", "the passage must be among so many that the question finds", integer(1), 3)

@@ -7,12 +7,8 @@ const everyMs = 25;
 
 function serve({ name, module, memoryMb }: HostStart): void {
   const address = new URL(module.replaceAll("\\", "/"), import.meta.url);
-  const thread = new WorkerThread<unknown, unknown>({ name, module: address, data: {} }, ({ cause }) => {
-    // Memory may run out between two looks at it. A process without its thread is of no use.
-    process.exit(
-      (cause as NodeJS.ErrnoException | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY" ? outOfMemoryStatus : 1,
-    );
-  });
+  // A process without its thread is of no use.
+  const thread = new WorkerThread<unknown, unknown>({ name, module: address, data: {} }, () => process.exit(1));
   const send = (reply: Reply): void => void process.send?.(reply, undefined, undefined, () => undefined);
   process.on("message", ({ id, task }: { id: number; task: unknown }) => {
     thread.run(task).then(

@@ -50,7 +50,7 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
   readonly ready: Promise<Ready>;
   readonly #name: string;
   readonly #worker: Worker;
-  readonly #onGone: (why: WorkerGone) => void;
+  readonly #onGone: () => void;
   readonly #exit: Promise<unknown>;
   /** Asks the worker to end itself; undefined where it may be ended at any moment. */
   readonly #end: MessagePort | undefined;
@@ -59,7 +59,7 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
   #gone: WorkerGone | undefined;
 
   /** @param onGone called when the worker dies without being closed, before its tasks fail */
-  constructor(options: ThreadOptions, onGone: (why: WorkerGone) => void = () => {}) {
+  constructor(options: ThreadOptions, onGone = (): void => {}) {
     this.#name = options.name;
     this.#onGone = onGone;
     const channel = options.isNative ? new MessageChannel() : undefined;
@@ -157,11 +157,11 @@ export class WorkerThread<Task, Answer, Ready = unknown> {
     this.#fail(new WorkerGone(`The ${this.#name} worker ${why}.`, { cause }), this.#onGone);
   }
 
-  #fail(error: WorkerGone, first: (why: WorkerGone) => void = () => {}): void {
+  #fail(error: WorkerGone, first = (): void => {}): void {
     this.#gone ??= error;
     const receivers = [...this.#receivers.values()];
     this.#receivers.clear();
-    first(error);
+    first();
     for (const { reject } of receivers) reject(error);
   }
 }

@@ -168,6 +168,13 @@ describe("a notebook", () => {
     ]);
   });
 
+  it("has headings whatever its line breaks are", async () => {
+    const shownWith = (end: string): Promise<string[]> =>
+      shown(JSON.stringify({ cells: [cell("markdown", ["# Ferries", "They sail.", ""].join(end))] }), "a.ipynb");
+    expect(await shownWith("\n")).toEqual(["Ferries: They sail."]);
+    expect([await shownWith("\r\n"), await shownWith("\r")]).toEqual([await shownWith("\n"), await shownWith("\n")]);
+  });
+
   it("of an older format is read", async () => {
     const cells = [
       { cell_type: "heading", level: 1, source: "Old" },

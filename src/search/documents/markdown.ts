@@ -8,7 +8,7 @@ import type { ReadDocument } from "./read.js";
 
 /** Blocks of a Markdown text; of its front matter the title and the description are kept, comments are left out. */
 export function readMarkdown(source: string): ReadDocument {
-  const { title, description, body, url } = frontMatter(source.replaceAll("\r\n", "\n"));
+  const { title, description, body, url } = frontMatter(source.replace(/\r\n?/g, "\n"));
   const blocks: Block[] = description === "" ? [] : [{ level: 0, text: description }];
   const lexer = new Lexer();
   for (const token of lexer.blockTokens(body, lexer.tokens)) blocks.push(...blocksOf(token, lexer));

@@ -25,7 +25,7 @@ export interface MakeOptions {
 }
 
 /** Many documents teach more than much of one. */
-const usualPerDocument = 12;
+export const usualPerDocument = 12;
 /** Documents differ in what can be asked about them: some give more than an even share. */
 const shareMargin = 2;
 

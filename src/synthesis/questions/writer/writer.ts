@@ -1,4 +1,4 @@
-/** @file Who writes questions: a language model behind a server or of this machine. */
+/** @file What writes questions: a language model behind a server or of this machine. */
 import type { ChatUsage } from "../../../http/chat-completions.js";
 import type { ChatMessage } from "../../../types.js";
 
