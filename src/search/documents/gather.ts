@@ -221,8 +221,7 @@ export async function readFound(
   const { file, path, kind } = document;
   try {
     refuseTooLarge(document);
-    const content = await readFile(file, { signal });
-    return { lines: await parser.passages(content, { kind, path, url: urlOf(document, baseUrl) }, chunks, { signal }) };
+    return { lines: await parser.passages({ file, kind, path, url: urlOf(document, baseUrl) }, chunks, { signal }) };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UserError) return { skipped: error.message };

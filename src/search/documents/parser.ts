@@ -36,17 +36,15 @@ export class DocumentParser {
   }
 
   /**
-   * `readDocument` in a process, as lines of a corpus with the ids `path#1`, `path#2`, …
-   * @param bytes of the file
-   * @throws UserError saying what is wrong with the file, without its name; the signal's reason
+   * `readDocument` in a process, which reads the file itself, as lines of a corpus with the ids `path#1`, `path#2`, …
+   * @throws UserError saying what is wrong with the file, without its name; what reading it throws; the signal's reason
    */
   passages(
-    bytes: Uint8Array<ArrayBuffer>,
-    file: { kind: DocumentKind; path: string; url?: string },
+    document: { file: string; kind: DocumentKind; path: string; url?: string },
     settings: ChunkSettings,
     options: SearchOptions = {},
   ): Promise<PassageLines> {
-    return this.#run({ do: "passages", bytes, ...file, settings }, options);
+    return this.#run({ do: "passages", ...document, settings }, options);
   }
 
   async close(): Promise<void> {
@@ -93,13 +91,14 @@ class Lane {
     if (this.#closed) throw new Error("The document was waiting for its turn when its DocumentParser was closed.");
     const module = new URL("./parse-worker", import.meta.url);
     const worker = (this.#worker ??= new WorkerProcess({ name: "documents", module, memoryMb: this.#memoryMb }));
-    const late = new UserError(`it takes longer than ${timeoutMs / 1000} s to take apart`);
+    let late: UserError | undefined;
     try {
       const kind = "kind" in task ? task.kind : "html";
       if (!this.#loaded.has(kind)) await worker.run({ do: "load", kind }, { signal });
       this.#loaded.add(kind);
       this.#taken++;
-      const options = { timeoutMs, signal, late: () => late };
+      const tooLong = `it takes longer than ${timeoutMs / 1000} s to take apart`;
+      const options = { timeoutMs, signal, late: () => (late = new UserError(tooLong)) };
       return await withDeadline((inner) => worker.run(task, { signal: inner }), options);
     } catch (error) {
       const isFresh = this.#taken <= 1;
