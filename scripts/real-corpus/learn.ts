@@ -30,7 +30,7 @@ export interface Stage {
 }
 
 const sizes = {
-  full: { questions: 2000, transcripts: 400, test: 200, sft: [] as string[], train: [] as string[] },
+  full: { questions: 2000, transcripts: 800, test: 200, sft: [] as string[], train: [] as string[] },
   small: {
     questions: 60,
     transcripts: 10,
