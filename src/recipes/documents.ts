@@ -18,7 +18,7 @@ export const documents = mergeConfig(
   smollm2,
   defineConfig({
     search: { topK: 1 },
-    rollout: { maxSearches: 2, maxTokensPerTurn: 80, maxTokens: "auto", maxObservationTokens: "auto" },
+    rollout: { maxSearches: 2, maxTokensPerTurn: 80, maxTokens: "auto", maxObservationTokens: "auto", topP: 0.9 },
     sft: { transcripts: "", epochs: 1, batch: 4, validation: 16, learningRate: 5e-4 },
     algorithm: { groupSize: 6 },
     optimizer: { learningRate: 1e-4 },
