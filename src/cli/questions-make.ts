@@ -208,7 +208,7 @@ function report(
     [`npx sleuth questions review ${shellWord(out)} --index ${shellWord(index)}`, "strike bad questions, in a browser"],
     [`npx sleuth search ${where}`, "what the index finds of their answers"],
     [
-      `npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 400`,
+      `npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 800`,
       "transcripts to learn from, that fit SmolLM2-135M; for another model add --policy script --model …",
     ],
   ]);

@@ -67,7 +67,7 @@ describe("sleuth questions make", () => {
     const { stdout } = await make("--out", file("next"));
     const where = `--questions ${file("next")} --index ${file("index")}`;
     expect(stdout).toContain(`npx sleuth questions review ${file("next")} --index ${file("index")}`);
-    expect(stdout).toContain(`npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 400`);
+    expect(stdout).toContain(`npx sleuth collect --preset documents ${where} --out transcripts.jsonl --limit 800`);
   });
 
   it("says with counts that no question is left, and leaves no folder behind", async () => {
