@@ -6,12 +6,14 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { smollm2, smollm2IsAbsent } from "../src/engine/io/smollm2.test-support.js";
 import type { BenchContext, BenchGroup } from "./bench.js";
 import { documentsCorpus, documentsPerSecond, kinds as documentKinds } from "./documents.js";
 import { callsOf, clients } from "./search/server.js";
 import { benchCorpus, type BenchCorpus } from "./search/corpus.js";
 import type { BuildFigures, SearchFigures } from "./search/bm25-case.js";
 import { runCase } from "./case.js";
+import type { TreeFigures } from "./step/tree-case.js";
 import { checkout } from "./self/checkout.js";
 import { medianWithInterval, pairedRatios, type Speeds } from "./self/pairs.js";
 
@@ -77,6 +79,19 @@ const comparisons: readonly Comparison[] = [
   },
   serverComparison("server", 1, 4),
   serverComparison("server.b16", 16, 8),
+  {
+    lines: ["train.tree", "train.tree.memory"],
+    prepare: (_, { quick }) => {
+      if (smollm2IsAbsent) throw new Error("SmolLM2-135M-Instruct is not here: npm run fixtures:smollm2 fetches it");
+      const options = { model: path.resolve(smollm2), groups: quick ? 1 : 4 };
+      const script = path.join(import.meta.dirname, "step", "tree-case.ts");
+      const measure = async ({ root }: Side): Promise<Speeds> => {
+        const { seconds, peakMb } = await runCase<TreeFigures>(script, options, { root });
+        return { "train.tree": 1 / seconds, "train.tree.memory": 1 / peakMb };
+      };
+      return Promise.resolve({ measure });
+    },
+  },
   {
     lines: ["demo.step"],
     prepare: async () => ({

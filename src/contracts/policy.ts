@@ -107,6 +107,9 @@ export interface PolicyStats {
   reusedTokens: number;
   sampledTokens: number;
   trainedTokens: number;
+  /** Tokens that went through the model for gradients and log-probabilities, padding aside, and those that needed not: other sequences began with them. */
+  computedTokens: number;
+  sharedTokens: number;
   /** Milliseconds inside the runtime's own calls while sampling, and while training. */
   sampleRuntimeMs: number;
   trainRuntimeMs: number;

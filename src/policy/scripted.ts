@@ -86,6 +86,8 @@ const noWork: PolicyStats = {
   reusedTokens: 0,
   sampledTokens: 0,
   trainedTokens: 0,
+  computedTokens: 0,
+  sharedTokens: 0,
   sampleRuntimeMs: 0,
   trainRuntimeMs: 0,
 };

@@ -12,7 +12,7 @@ import { attemptQuestions } from "./rollouts.js";
 import { saveTrajectories } from "./run-folder.js";
 import { isAbortOf, type Run } from "./run.js";
 import { isOutOfTime, secondsLeft, stepsToTake } from "./schedule.js";
-import { judgeMetrics, rolloutMetrics, searchMetrics } from "./step-metrics.js";
+import { judgeMetrics, rolloutMetrics, searchMetrics, workMetrics } from "./step-metrics.js";
 import { warnOfStep } from "./step-warnings.js";
 import { learn } from "./update.js";
 import { canUndo, intervene, isStopped, protectTarget, watchRun } from "./watch/act.js";
@@ -48,7 +48,7 @@ export async function runLoop(run: Run, start: TrainState): Promise<TrainState> 
 async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
   const { config, emit } = run;
   const { policy, algorithm, task } = run.parts;
-  const runtimeBefore = await runtimeSeconds(run);
+  const workBefore = await policy.stats();
   const started = performance.now();
   judgeMetrics(run, `before step ${before.step + 1}`);
 
@@ -68,7 +68,7 @@ async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
     return { metrics: { "watch/diverged": 1 }, state: before.algorithm };
   });
   const stepSeconds = secondsSince(started);
-  const runtime = (await runtimeSeconds(run)) - runtimeBefore;
+  const work = workMetrics(workBefore, await policy.stats(), stepSeconds);
 
   const step = before.step + 1;
   const seconds = before.seconds + stepSeconds;
@@ -78,11 +78,11 @@ async function takeStep(run: Run, before: TrainState): Promise<TrainState> {
     ...searchMetrics(task),
     ...(config.algorithm.dynamicSampling === 0 ? {} : { "groups/learned": learned.length }),
     ...update.metrics,
+    ...work,
     "time/total": seconds,
     "time/step": stepSeconds,
     "time/rollout": rolloutSeconds,
     "time/train": stepSeconds - rolloutSeconds,
-    "time/outsideRuntime": 1 - runtime / stepSeconds,
     "memory/peak": peakMemoryMb(),
   };
   const shown = groups.slice(0, config.train.saveTrajectories);
@@ -122,12 +122,6 @@ function isLastStep(run: Run, state: TrainState): boolean {
 
 function rollbackCount({ watch }: TrainState): number {
   return watch?.rollbacks.length ?? 0;
-}
-
-/** Time inside the runtime's own calls, in seconds. */
-async function runtimeSeconds(run: Run): Promise<number> {
-  const { sampleRuntimeMs, trainRuntimeMs } = await run.parts.policy.stats();
-  return (sampleRuntimeMs + trainRuntimeMs) / 1000;
 }
 
 function secondsSince(started: number): number {

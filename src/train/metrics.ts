@@ -71,6 +71,14 @@ export const metricCatalogue = {
   "tokens/policy": { unit: "tokens", meaning: "tokens per trajectory written by the policy" },
   "tokens/total": { unit: "tokens", meaning: "tokens per trajectory, prompt and passages included" },
   "tokens/trained": { unit: "tokens", meaning: "tokens of the sequences that carried loss in this step" },
+  "tokens/uniqueShare": {
+    unit: "share",
+    meaning: "tokens of the trained sequences that were computed: what several begin with is computed once",
+  },
+  "tokens/prefillShare": {
+    unit: "share",
+    meaning: "tokens of prompts, passages and earlier turns that the sampler computed; the others it had kept",
+  },
   "tokens/repeated": {
     unit: "share",
     meaning: "the policy's tokens that lie in 8 tokens which the same turn has already held",

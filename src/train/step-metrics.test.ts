@@ -3,7 +3,7 @@ import { atlas } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
 import type { Group, Trajectory } from "../types.js";
-import { rolloutMetrics, searchMetrics } from "./step-metrics.js";
+import { rolloutMetrics, searchMetrics, workMetrics } from "./step-metrics.js";
 
 const thought = "<think> a </think>";
 
@@ -94,4 +94,22 @@ it("search engine: says nothing where nothing is counted, and no rate where noth
   const idle = { searchCounts: () => ({ cacheHits: 2, cacheMisses: 2 }) };
   searchMetrics(idle);
   expect(searchMetrics(idle)).toEqual({});
+});
+
+it("says what share of tokens was computed, and of the time was spent outside the runtime", () => {
+  const before = {
+    ...{ prefillTokens: 100, reusedTokens: 10, sampledTokens: 5, trainedTokens: 7 },
+    ...{ computedTokens: 40, sharedTokens: 2, sampleRuntimeMs: 1000, trainRuntimeMs: 500 },
+  };
+  const after = {
+    ...{ ...before, prefillTokens: 160, reusedTokens: 50, computedTokens: 70, sharedTokens: 92 },
+    ...{ sampleRuntimeMs: 2000, trainRuntimeMs: 1000 },
+  };
+  expect(workMetrics(before, after, 2)).toEqual({
+    "tokens/uniqueShare": 30 / 120,
+    "tokens/prefillShare": 60 / 100,
+    "time/outsideRuntime": 0.25,
+  });
+  // A step whose groups have nothing to teach computes no gradient: no share of nothing.
+  expect(workMetrics(before, before, 2)).toEqual({ "time/outsideRuntime": 1 });
 });

@@ -1,4 +1,5 @@
-/** @file The metrics of a step: what its attempts, its judge and its search engine have to say. */
+/** @file The metrics of a step: what its attempts, its judge, its search engine and its policy have to say. */
+import type { PolicyStats } from "../contracts/policy.js";
 import { finishShares } from "../eval/evaluation.js";
 import { mean } from "../eval/intervals.js";
 import type { Task } from "../eval/run-evaluation.js";
@@ -110,5 +111,16 @@ export function searchMetrics(task: Pick<Task, "searchCounts">): MetricValues {
     ...(looked === 0 ? {} : { "search/cacheHitRate": since("cacheHits") / looked }),
     ...("memberFailures" in counts ? { "search/memberFailures": since("memberFailures") } : {}),
     ...((counts.spentUsd ?? 0) === 0 ? {} : { "search/spentUsd": counts.spentUsd }),
+  };
+}
+
+/** What the policy computed in a step of so many seconds, and what it needed not. */
+export function workMetrics(before: PolicyStats, after: PolicyStats, seconds: number): MetricValues {
+  const done = (counter: keyof PolicyStats): number => after[counter] - before[counter];
+  const shareOf = (part: number, rest: number): number | undefined => (part === 0 ? undefined : part / (part + rest));
+  return {
+    "tokens/uniqueShare": shareOf(done("computedTokens"), done("sharedTokens")),
+    "tokens/prefillShare": shareOf(done("prefillTokens"), done("reusedTokens")),
+    "time/outsideRuntime": 1 - (done("sampleRuntimeMs") + done("trainRuntimeMs")) / 1000 / seconds,
   };
 }

@@ -44,6 +44,8 @@ export function tabularPolicy({ protocol = atlas, habits, critic = true }: Tabul
     reusedTokens: 0,
     sampledTokens: 0,
     trainedTokens: 0,
+    computedTokens: 0,
+    sharedTokens: 0,
     sampleRuntimeMs: 0,
     trainRuntimeMs: 0,
   };

@@ -244,36 +244,52 @@ function inBothLayouts(
   const worst = (layout: Layout, shapes: readonly BatchShape[]): number => {
     if (shapes.length === 0) return 0;
     const session = sessionOf(layout);
-    const runs = shapes.map(({ tokens, ...sizes }) => session.runBytes({ ...sizes, M: Math.min(tokens, mostRows) }));
+    const runs = shapes.map(({ tokens, leaves, ...sizes }) => {
+      const predicting = Math.min(tokens, mostRows);
+      return session.runBytes({ ...sizes, [`U${leaves}`]: predicting, M: predicting });
+    });
     return session.fixedBytes + Math.max(...runs);
   };
-  const shared = groupSize > 1 ? sharedShapes(microBatchTokens, rowTokens, groupSize) : [];
-  return worst("plain", plainShapes(Math.max(plainTokens, rowTokens), rowTokens)) + worst("shared", shared);
+  const trees = groupSize > 1 ? treeShapes(microBatchTokens, rowTokens, groupSize) : [];
+  return worst("plain", plainShapes(Math.max(plainTokens, rowTokens), rowTokens)) + worst("tree", trees);
 }
 
-/** The graph's named sizes, and how many tokens they amount to. */
-type BatchShape = Record<string, number> & { tokens: number };
+/** The graph's named sizes but for predicting positions, how many tokens may predict, and on which level they do. */
+type BatchShape = Record<string, number> & { tokens: number; leaves: number };
 
 /** Rows as long as can be, and such that the micro-batch is full to the last token. */
 function plainShapes(tokens: number, rowTokens: number): BatchShape[] {
   const [fewest, most] = [Math.floor(tokens / rowTokens), Math.ceil(tokens / rowTokens)];
   return [
-    { B: fewest, L: rowTokens, tokens: fewest * rowTokens },
-    { B: most, L: Math.floor(tokens / most), tokens },
+    { B0: fewest, L0: rowTokens, tokens: fewest * rowTokens, leaves: 0 },
+    { B0: most, L0: Math.floor(tokens / most), tokens, leaves: 0 },
   ];
 }
 
-/** Long rows and short ones, prefixes of several shares of them, each with as many of its group behind it as fit; none where not even two fit. */
-function sharedShapes(tokens: number, rowTokens: number, groupSize: number): BatchShape[] {
+/**
+ * Long rows and short ones; several shares of them that a whole group begins with, and that its halves do; each with as many of its group behind it as fit.
+ * None where not even two fit.
+ */
+function treeShapes(tokens: number, rowTokens: number, groupSize: number): BatchShape[] {
   const shapes: BatchShape[] = [];
   for (const row of [rowTokens, rowTokens / 2, rowTokens / 4]) {
     for (const share of [1 / 8, 1 / 4, 1 / 2, 3 / 4]) {
-      const P = Math.ceil(share * row);
-      const L = Math.max(1, Math.floor(row) - P);
-      const S = Math.min(groupSize, Math.floor((tokens - P) / L));
+      const L0 = Math.ceil(share * row);
+      const rest = Math.max(1, Math.floor(row) - L0);
+      const S = Math.min(groupSize, Math.floor((tokens - L0) / rest));
       if (S < 2) continue;
-      const N = Math.floor(tokens / (P + S * L));
-      shapes.push({ N, S, P, L, tokens: N * S * L });
+      const N = Math.floor(tokens / (L0 + S * rest));
+      const prompts = { B0: N, L0, U0: 1 };
+      shapes.push({ ...prompts, B1: N * S, L1: rest, B2: 1, L2: 1, U2: 1, tokens: N * S * rest, leaves: 1 });
+      const L1 = Math.ceil(rest / 2);
+      const L2 = Math.max(1, rest - L1);
+      const leaves = Math.min(groupSize, Math.floor((tokens - L0 - 2 * L1) / L2));
+      if (leaves < 2) continue;
+      const groups = Math.floor(tokens / (L0 + 2 * L1 + leaves * L2));
+      shapes.push({
+        ...{ B0: groups, L0, U0: 1, B1: 2 * groups, L1, U1: 1, B2: groups * leaves, L2 },
+        ...{ tokens: groups * leaves * L2, leaves: 2 },
+      });
     }
   }
   return shapes;

@@ -1,6 +1,6 @@
 /**
- * @file Attention of one layer from its heads (grouped-query, arXiv:2305.13245): within a batch, to a cache, or to a prefix that several
- * sequences share. The query heads of a group lie under their key/value head, so that keys and values are never repeated for them.
+ * @file Attention of one layer from its heads (grouped-query, arXiv:2305.13245): within a batch, to a cache, or to beginnings that several
+ * rows of the batch share. The query heads of a group lie under their key/value head, so that keys and values are never repeated for them.
  */
 import { product, type Dim } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
@@ -26,13 +26,49 @@ export interface BatchDims {
 /** Added to the scores of positions that may not be attended to: large enough that their probability is exactly 0. */
 const maskedScore = -1e9;
 
-/** Causal attention within the batch. Padding on the right needs no mask: no earlier token can see it. */
-export function causalAttention(g: Graph, config: ModelConfig, dims: BatchDims): Attend {
-  return (_, { queries, keys, values }) => {
-    const scores = g.matmul(queries, keys, { transB: true, alpha: config.headDim ** -0.5 });
-    const masked = addMask(g, config, scores, causalMask(g, dims.length), dims, dims.length);
-    return g.matmul(g.softmax(masked), values);
+/** What rows of a batch begin with: rows of another batch, each of which several may share. */
+export interface Beginning {
+  /** `[batch, rows]`: in each line 1 for the row that the batch's row begins with, else 0. */
+  choice: Node;
+  /** `[batch]`: how many of the `length` positions are valid. */
+  valid: Node;
+  length: Dim;
+  /** Of each layer, `[rows, kvHeads, length, headDim]`. */
+  keys: readonly Node[];
+  values: readonly Node[];
+}
+
+/**
+ * Causal attention within the batch, and to everything that its rows begin with. Padding on the right needs no mask: no earlier token can
+ * see it. What reaches the keys and values of a beginning backwards is the sum over the rows that share it.
+ */
+export function causalAttention(
+  g: Graph,
+  config: ModelConfig,
+  dims: BatchDims,
+  beginnings: readonly Beginning[] = [],
+): Attend {
+  const known = beginnings.map(({ valid, length }) => ({
+    mask: validMask(g, valid, dims.batch, length),
+    width: length,
+  }));
+  const mask = joinMasks(g, known, dims);
+  return (layer, { queries, keys, values }) => {
+    const allOf = (which: "keys" | "values", own: Node): Node => {
+      const before = beginnings.map(({ choice, [which]: ofLayers }) => chosenRows(g, choice, ofLayers[layer]));
+      return before.length === 0 ? own : g.concat([...before, own], 2);
+    };
+    const scores = g.matmul(queries, allOf("keys", keys), { transB: true, alpha: config.headDim ** -0.5 });
+    const masked = addMask(g, config, scores, mask, dims, scores.shape[3]);
+    return g.matmul(g.softmax(masked), allOf("values", values));
   };
+}
+
+/** A row of `x [rows, …]` for each line of `choice [batch, rows]`: a product, whose gradient is one, too, and quick. */
+function chosenRows(g: Graph, choice: Node, x: Node): Node {
+  const [rows, ...rest] = x.shape;
+  const chosen = g.matmul(choice, g.reshape(x, [rows, product(rest)]));
+  return g.reshape(chosen, [choice.shape[0], ...rest]);
 }
 
 /** `[L, L]`: 0 where the column is not after the row. */
@@ -67,9 +103,10 @@ export function cachedAttention(
   dims: BatchDims,
   cache: { capacity: Dim; cachedLengths: Node; keys: readonly Node[]; values: readonly Node[] },
 ): Attend {
-  const { batch, length } = dims;
+  const { batch } = dims;
   const { capacity } = cache;
-  const mask = joinMasks(g, validMask(g, cache.cachedLengths, batch, capacity), batch, capacity, length);
+  const known = { mask: validMask(g, cache.cachedLengths, batch, capacity), width: capacity };
+  const mask = joinMasks(g, [known], dims);
   const alpha = config.headDim ** -0.5;
   return (layer, { queries, keys, values }) => {
     const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true, alpha });
@@ -81,48 +118,18 @@ export function cachedAttention(
   };
 }
 
-/** A beginning that `copies` sequences share, for each of `groups` groups. */
-interface SharedPrefix {
-  groups: Dim;
-  copies: Dim;
-  length: Dim;
-  /** `[groups]`: how many of the `length` positions are valid. */
-  lengths: Node;
-  /** Of each layer, `[groups, kvHeads, length, headDim]`. */
-  keys: readonly Node[];
-  values: readonly Node[];
-}
-
-/**
- * Attention of sequences `[groups·copies, length]` to their group's prefix, and causally to themselves. What reaches the prefix's keys and values
- * backwards is the sum over the copies.
- */
-export function prefixedAttention(g: Graph, config: ModelConfig, length: Dim, prefix: SharedPrefix): Attend {
-  const { groups, copies } = prefix;
-  const batch = product([groups, copies]);
-  const copy = (x: Node): Node => {
-    const rest = x.shape.slice(1);
-    return g.reshape(g.expand(g.reshape(x, [groups, 1, ...rest]), [groups, copies, ...rest]), [batch, ...rest]);
-  };
-  const mask = joinMasks(g, copy(validMask(g, prefix.lengths, groups, prefix.length)), batch, prefix.length, length);
-  return (layer, { queries, keys, values }) => {
-    const allKeys = g.concat([copy(prefix.keys[layer]), keys], 2);
-    const allValues = g.concat([copy(prefix.values[layer]), values], 2);
-    const scores = g.matmul(queries, allKeys, { transB: true, alpha: config.headDim ** -0.5 });
-    const masked = addMask(g, config, scores, mask, { batch, length }, scores.shape[3]);
-    return g.matmul(g.softmax(masked), allValues);
-  };
-}
-
 /** `[rows, width]`: 0 for the first `lengths` columns of each row. */
 function validMask(g: Graph, lengths: Node, rows: Dim, width: Dim): Node {
   const column = g.reshape(g.iota(width), [1, width]);
   return g.where(g.less(column, g.reshape(lengths, [rows, 1])), g.scalar(0), g.scalar(maskedScore));
 }
 
-/** `[B, 1, 1, L, known + L]`: what came before as `known` says, then causally. */
-function joinMasks(g: Graph, knownMask: Node, batch: Dim, known: Dim, length: Dim): Node {
-  const before = g.reshape(knownMask, [batch, 1, 1, 1, known]);
+/** `[B, 1, 1, L, … + L]`: what came before as `known` says, `[B, width]` each, then causally. Where nothing came before, the same for all rows. */
+function joinMasks(g: Graph, known: readonly { mask: Node; width: Dim }[], { batch, length }: BatchDims): Node {
   const own = g.reshape(causalMask(g, length), [1, 1, 1, length, length]);
-  return g.concat([g.expand(before, [batch, 1, 1, length, known]), g.expand(own, [batch, 1, 1, length, length])], 4);
+  if (known.length === 0) return own;
+  const before = known.map(({ mask, width }) =>
+    g.expand(g.reshape(mask, [batch, 1, 1, 1, width]), [batch, 1, 1, length, width]),
+  );
+  return g.concat([...before, g.expand(own, [batch, 1, 1, length, length])], 4);
 }

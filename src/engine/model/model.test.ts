@@ -45,11 +45,12 @@ describe.each([
     const positions = [...one.tokens_T.keys()].filter((t) => t > 0 && one.sampledMask_T[t]);
     const end = positions[positions.length - 1];
     const inputs: Record<string, Tensor> = {
-      tokens: tensor([1, end], one.tokens_T.slice(0, end)),
-      rows: tensor(
+      tokens0: tensor([1, end], one.tokens_T.slice(0, end)),
+      rows0: tensor(
         [positions.length],
         positions.map((t) => t - 1),
       ),
+      asked: tensor([positions.length], [...positions.keys()]),
       targets: tensor(
         [positions.length],
         positions.map((t) => one.tokens_T[t]),
@@ -131,6 +132,58 @@ describe.each([
     await again.release();
     await together.release();
     await single.release();
+  });
+
+  it("adds up the same gradient when attempts share turns and passages, whatever each of them is worth", async () => {
+    const prompt = sequence(50, 3);
+    const turns = [sequence(55, 5), sequence(49, 6)];
+    const attempt = (parts: number[][], worth: number): Datum => {
+      const tokens_T = [...prompt, ...parts.flat()];
+      // The last third of each part was retrieved.
+      const isOwn = [
+        ...prompt.map(() => 0),
+        ...parts.flatMap((part) => part.map((_, t) => Number(3 * t < 2 * part.length))),
+      ];
+      return {
+        tokens_T,
+        sampledMask_T: Uint8Array.from(isOwn),
+        advantages_T: Float32Array.from(isOwn, (own) => own * worth),
+        logprobs_T: Float32Array.from(isOwn, (own, t) => -own * (3.5 + 0.1 * (t % 4))),
+        entropyWeights_T: Float32Array.from(isOwn, (own) => 0.01 * own),
+      };
+    };
+    const [first, second] = turns;
+    const data = [
+      attempt([first, sequence(7, 7)], 1),
+      attempt([first, sequence(9, 8)], -0.5),
+      // The same again, worth something else; one that ends where others go on, and one that ends before.
+      attempt([first, sequence(9, 8)], 0.25),
+      attempt([first], -1),
+      attempt([first.slice(0, 52)], 0.7),
+      attempt([second, sequence(6, 9)], 0.4),
+      attempt([second, sequence(8, 9)], -0.3),
+      attempt([sequence(20, 10)], 2),
+    ];
+    const loss = { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 } as const;
+    const model = { config: { ...config, maxPositions: 128 }, trainable: parameters };
+    const roomy = { ...options, microBatchTokens: 1000 };
+    const together = new Trainer(model, roomy);
+    const sum = await together.forwardBackward(data, loss);
+    const again = new Trainer(model, { ...roomy, recompute: true });
+    await again.forwardBackward(data, loss);
+    expect(again.gradients).toEqual(together.gradients);
+    const single = new Trainer(model, options);
+    let total = 0;
+    for (const [index, one] of data.entries()) {
+      const alone = await single.forwardBackward([one], loss);
+      total += alone.loss;
+      expect(difference(sum.logprobs_D_T[index], alone.logprobs_D_T[0])).toBeLessThan(1e-5);
+      expect(difference(sum.entropies_D_T?.[index] ?? [], alone.entropies_D_T?.[0] ?? [])).toBeLessThan(1e-5);
+    }
+    expect(sum.loss).toBeCloseTo(total, 4);
+    expect(difference(together.gradients, single.gradients)).toBeLessThan(1e-5);
+    expect(Math.max(...single.gradients)).toBeGreaterThan(0.01);
+    for (const trainer of [together, again, single]) await trainer.release();
   });
 
   it("samples from the distribution that training sees, with a cache and without", async () => {

@@ -25,14 +25,14 @@ interface LossGraphOptions extends TrainingOptions {
 }
 
 /**
- * Inputs: those of the layout, `rows [M]` (sequence·L + t of the position that predicts), `targets [M]` (the token
- * predicted), every trained parameter by name. Output: `logprobs [M]`.
+ * Inputs: those of the layout (`predictors`), `targets [U]` (the token that each position predicts), every trained parameter by name.
+ * Output: `logprobs [M]`.
  */
 export function logprobGraph(model: EngineModel, layout: Layout = "plain"): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const { hidden } = predictors(g, model, weights, layout);
-  g.output("logprobs", targetLogprobs(g, hidden, headTable(model.config, weights)));
+  const { hidden, perToken } = predictors(g, model, weights, layout);
+  g.output("logprobs", perToken(targetLogprobs(g, hidden, headTable(model.config, weights))));
   return g;
 }
 
@@ -47,14 +47,14 @@ export function trainingGraph(
 ): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const { hidden, blocks } = predictors(g, model, weights, layout);
+  const { hidden, perToken, blocks } = predictors(g, model, weights, layout);
   const table = headTable(model.config, weights);
-  const logprobs = targetLogprobs(g, hidden, table);
+  const logprobs = perToken(targetLogprobs(g, hidden, table));
   const main = lossNode(g, loss, logprobs);
   g.output("logprobs", logprobs);
   let total = main;
   if (entropy) {
-    const entropies = g.tokenEntropies(hidden, table);
+    const entropies = perToken(g.tokenEntropies(hidden, table));
     total = g.sub(main, g.reduceSum(g.mul(g.input("entropyWeights", ["M"]), entropies), [0]));
     g.output("entropies", entropies);
   }
@@ -63,7 +63,7 @@ export function trainingGraph(
 }
 
 const targetLogprobs = (g: Graph, hidden: Node, table: Node): Node =>
-  g.tokenLogprobs(hidden, table, g.input("targets", ["M"], "int32"));
+  g.tokenLogprobs(hidden, table, g.input("targets", [hidden.shape[0]], "int32"));
 
 /** The summed loss; formulas in `LossSpec`. */
 function lossNode(g: Graph, kind: LossSpec["kind"], logprobs: Node): Node {

@@ -61,11 +61,12 @@ export function valueParts({ config, trainable, base }: EngineModel): { trunk: P
 /** Per-token inputs `[M]` of the value loss. */
 const valueInputs = ["returns", "oldValues", "weights"] as const;
 
-/** Inputs: those of the layout, `rows [M]`, every trained parameter by name. Output: `values [M]`. */
+/** Inputs: those of the layout (`predictors`), every trained parameter by name. Output: `values [M]`. */
 export function valueGraph(model: EngineModel, layout: Layout = "plain"): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  g.output("values", valuesOf(g, predictors(g, model, weights, layout).hidden, weights));
+  const { hidden, perToken } = predictors(g, model, weights, layout);
+  g.output("values", perToken(valuesOf(g, hidden, weights)));
   return g;
 }
 
@@ -79,17 +80,17 @@ export function valueTrainingGraph(
 ): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const { hidden, blocks } = predictors(g, model, weights, layout);
-  const values = valuesOf(g, hidden, weights);
+  const { hidden, perToken, blocks } = predictors(g, model, weights, layout);
+  const values = perToken(valuesOf(g, hidden, weights));
   g.output("values", values);
   outputGradients(g, model, { loss: valueLoss(g, values), weights, recomputed: recompute ? blocks : [] });
   return g;
 }
 
-/** `[M]` */
+/** `[U]` */
 function valuesOf(g: Graph, hidden: Node, weights: Weights): Node {
   const products = g.matmul(hidden, weights.get(valueHead.weight), { transB: true });
-  return g.reshape(g.add(products, weights.get(valueHead.bias)), ["M"]);
+  return g.reshape(g.add(products, weights.get(valueHead.bias)), [hidden.shape[0]]);
 }
 
 /** ½ Σ weight·max((V − R)², (clip(V) − R)²). */

@@ -6,16 +6,8 @@ import type { ParameterStore } from "../model/parameters.js";
 import { lossInputs, logprobGraph, trainingGraph, type LossInput } from "../model/training-graph.js";
 import type { EngineModel } from "../model/weights.js";
 import type { Feed } from "../runtime/session.js";
-import {
-  maskedRow,
-  perPosition,
-  rowOf,
-  scatterRows,
-  SequenceRunner,
-  zerosFor,
-  type SequenceRow,
-  type TrainerOptions,
-} from "./sequence-runner.js";
+import { maskedRow, perPosition, rowOf, scatterRows, zerosFor, type SequenceRow } from "./sequence-row.js";
+import { SequenceRunner, type TrainerOptions } from "./sequence-runner.js";
 
 /** Logits of one micro-batch stay below this many values (256 MiB). */
 const mostLogits = 2 ** 26;
@@ -44,8 +36,8 @@ export class Trainer extends SequenceRunner {
 
   /**
    * Log-probability (nats) of the wanted tokens given those before them: one array of the sequence's length for each sequence, with 0 at
-   * index 0 and where none is wanted. Only wanted ones pass the LM head; a beginning that sequences have in common, up to the token
-   * before their first wanted one, is computed once.
+   * index 0 and where none is wanted. Only wanted ones pass the LM head; what sequences with the same tokens
+   * before their first wanted one have in common is computed once.
    */
   async logprobs(
     sequences: readonly (readonly number[])[],

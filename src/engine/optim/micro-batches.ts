@@ -1,142 +1,170 @@
 /**
- * @file How training sequences are cut into micro-batches: those that begin alike share the computation of their beginning, like lengths
- * go together, so that little is padded, and every micro-batch is bounded, so that memory is.
+ * @file How training sequences are cut into micro-batches: what those of a group begin with is computed once, like lengths go together, so
+ * that little is padded, and every micro-batch is bounded, so that memory is.
  */
-import type { Layout } from "../model/sequence-layout.js";
-
-/** What one sequence needs. */
-export interface SequenceSize {
-  /** Tokens that go through the model. */
-  length: number;
-  /** Rows that go through the LM head. */
-  lossRows: number;
-  /** Its leading tokens that may be computed once for all sequences with the same `family`; they carry no loss. */
-  shareable?: { family: string; length: number };
-}
+import { levelsOf, type Layout } from "../model/sequence-layout.js";
+import { computedLength, type SequenceRow } from "./sequence-row.js";
+import {
+  branchesOf,
+  leastShared,
+  levelsIn,
+  predictionsOf,
+  withOnly,
+  type Branch,
+  type TreeRow,
+} from "./sequence-tree.js";
 
 interface MicroBatchLimits {
   /** Most tokens of one micro-batch, padding included. */
   tokens: number;
   /** Most tokens of one under `plain`. Default `tokens`. */
   plainTokens?: number;
-  /** Most rows of logits of one micro-batch. */
+  /** Most positions of one that predict, of which each gives a row of logits. */
   lossRows: number;
 }
 
 /** One run of a graph of the layout. */
 export interface MicroBatch {
   layout: Layout;
-  /** Indices of the sequences; under `shared` the first `copies` belong to the first group, and so on. */
+  /** Indices of the sequences. */
   sequences: number[];
-  /** Sequences per prefix; 1 under `plain`. */
-  copies: number;
+  /** The rows of each level. */
+  levels: TreeRow[][];
 }
-
-/** Below this many shared tokens a second stream through the model costs more than it saves. */
-const leastShared = 48;
 
 /**
  * Every sequence with loss is in exactly one micro-batch; one that exceeds a limit has a micro-batch to itself. Sequences without loss are
  * left out.
  */
-export function planMicroBatches(sizes: readonly SequenceSize[], limits: MicroBatchLimits): MicroBatch[] {
-  const plainTokens = limits.plainTokens ?? limits.tokens;
-  const order = sizes.flatMap(({ lossRows }, index) => (lossRows > 0 ? [index] : []));
-  order.sort((a, b) => sizes[b].length - sizes[a].length || a - b);
-  const parts = [...families(sizes, order).values()].flatMap((family) => partsOf(family, sizes, limits));
-  const isShared = new Set(parts.flatMap(({ members }) => members));
-  const alone = order.filter((index) => !isShared.has(index));
-  return [...joinParts(parts, limits), ...plainBatches(alone, sizes, { ...limits, tokens: plainTokens })];
+export function planMicroBatches(rows: readonly SequenceRow[], limits: MicroBatchLimits): MicroBatch[] {
+  const order = rows.flatMap(({ positions }, index) => (positions.length > 0 ? [index] : []));
+  order.sort((a, b) => computedLength(rows[b]) - computedLength(rows[a]) || a - b);
+  const trees = [...families(rows, order).values()].flatMap((family) => treesOf(rows, family, limits));
+  const inTrees = new Set(trees.flatMap(({ branch }) => branch.members));
+  const alone = order.filter((index) => !inTrees.has(index));
+  const plain = alone.map((index) => sizedTree(rows, { ...lone(rows, index) }));
+  return [
+    ...packed(trees.sort(byShape), "tree", limits),
+    ...packed(plain, "plain", { ...limits, tokens: limits.plainTokens ?? limits.tokens }),
+  ];
 }
 
-/** Sequences that begin alike, longest first. */
-function families(sizes: readonly SequenceSize[], order: readonly number[]): Map<string, number[]> {
+/** Sequences with the same prompt, longest first. */
+function families(rows: readonly SequenceRow[], order: readonly number[]): Map<string, number[]> {
   const result = new Map<string, number[]>();
   for (const index of order) {
-    const { shareable } = sizes[index];
-    if (!shareable || shareable.length < leastShared) continue;
-    result.set(shareable.family, [...(result.get(shareable.family) ?? []), index]);
+    const { tokens_T, prefix } = rows[index];
+    if (prefix === 0) continue;
+    const family = tokens_T.slice(0, prefix).join();
+    result.set(family, [...(result.get(family) ?? []), index]);
   }
   return result;
 }
 
-/** Some sequences behind one prefix. */
-interface Part {
-  members: number[];
-  prefix: number;
-  /** Of the longest member, behind the prefix. */
-  length: number;
-  lossRows: number;
+const lone = (rows: readonly SequenceRow[], index: number): Branch => ({
+  ...{ start: 0, end: computedLength(rows[index]) },
+  ...{ members: [index], branches: [] },
+});
+
+/** A tree and what it takes. */
+interface SizedTree {
+  branch: Branch;
+  /** Rows of each level, and the length of the longest. */
+  levels: readonly { rows: number; length: number }[];
+  predictions: number;
 }
 
-/** A family in as few equal parts as the limits allow; none where not even two sequences fit behind their prefix. */
-function partsOf(family: readonly number[], sizes: readonly SequenceSize[], limits: MicroBatchLimits): Part[] {
-  const prefix = sizes[family[0]].shareable?.length ?? 0;
-  const longest = sizes[family[0]].length - prefix;
-  const mostRows = Math.max(...family.map((index) => sizes[index].lossRows));
-  const most = Math.min(Math.floor((limits.tokens - prefix) / longest), Math.floor(limits.lossRows / mostRows));
-  if (most < 2) return [];
-  const count = Math.ceil(family.length / most);
-  const size = Math.ceil(family.length / count);
-  const parts = Array.from({ length: count }, (_, part) => family.slice(part * size, (part + 1) * size));
-  return parts
-    .filter((members) => members.length > 1)
-    .map((members) => ({
-      members,
-      prefix,
-      length: sizes[members[0]].length - prefix,
-      lossRows: members.reduce((sum, index) => sum + sizes[index].lossRows, 0),
-    }));
-}
-
-/** Parts with equally many sequences run together while the limits allow. */
-function joinParts(parts: Part[], limits: MicroBatchLimits): MicroBatch[] {
-  const sorted = [...parts].sort((a, b) => b.members.length - a.members.length || b.length - a.length);
-  const batches: MicroBatch[] = [];
-  let joined: Part[] = [];
-  const close = (): void => {
-    if (joined.length === 0) return;
-    const sequences = joined.flatMap(({ members }) => members);
-    batches.push({ layout: "shared", sequences, copies: joined[0].members.length });
-    joined = [];
+function sizedTree(rows: readonly SequenceRow[], branch: Branch): SizedTree {
+  const levels = levelsIn([branch], levelsOf.tree).filter((level) => level.length > 0);
+  return {
+    branch,
+    levels: levels.map((level) => ({
+      rows: level.length,
+      length: Math.max(...level.map(({ start, end }) => end - start)),
+    })),
+    predictions: levels.flat().reduce((sum, row) => sum + predictionsOf(rows, row).size, 0),
   };
-  for (const part of sorted) {
-    if (joined.length > 0 && !fitsTogether([...joined, part], limits)) close();
-    joined.push(part);
-  }
-  close();
-  return batches;
 }
 
-function fitsTogether(parts: readonly Part[], limits: MicroBatchLimits): boolean {
-  const copies = parts[0].members.length;
-  const prefix = Math.max(...parts.map((part) => part.prefix));
-  const length = Math.max(...parts.map((part) => part.length));
-  const rows = parts.reduce((sum, part) => sum + part.lossRows, 0);
-  const tokens = parts.length * (prefix + copies * length);
-  return parts.every(({ members }) => members.length === copies) && tokens <= limits.tokens && rows <= limits.lossRows;
+/** The trees of a family, cut until each fits; none where its sequences have too little in common, or where padding would cost what they save. */
+function treesOf(rows: readonly SequenceRow[], family: readonly number[], limits: MicroBatchLimits): SizedTree[] {
+  return branchesOf(rows, family, levelsOf.tree)
+    .filter(({ members, end, start }) => members.length > 1 && end - start >= leastShared)
+    .flatMap((branch) => evened(rows, branch).flatMap((part) => fitting(rows, part, limits)))
+    .filter(({ branch: { members }, ...tree }) => {
+      const apart = members.reduce((sum, index) => sum + computedLength(rows[index]), 0);
+      return members.length > 1 && tokensOf([tree]) < apart;
+    });
 }
 
-function plainBatches(
-  order: readonly number[],
-  sizes: readonly SequenceSize[],
-  limits: MicroBatchLimits,
-): MicroBatch[] {
-  const batches: MicroBatch[] = [];
-  let current: number[] = [];
-  let rows = 0;
-  const close = (): void => {
-    if (current.length > 0) batches.push({ layout: "plain", sequences: current, copies: 1 });
-    current = [];
-    rows = 0;
-  };
-  for (const index of order) {
-    const longest = sizes[current[0] ?? index].length;
-    const full = (current.length + 1) * longest > limits.tokens || rows + sizes[index].lossRows > limits.lossRows;
-    if (full) close();
-    current.push(index);
-    rows += sizes[index].lossRows;
+/** A tree, or its shorter and its longer sequences apart, where padding costs more than what both begin with. */
+function evened(rows: readonly SequenceRow[], branch: Branch): Branch[] {
+  const byLength = [...branch.members].sort((a, b) => computedLength(rows[a]) - computedLength(rows[b]));
+  const part = (some: readonly number[]): Branch => withOnly(branch, new Set(some));
+  const costOf = (tree: Branch): number => tokensOf([sizedTree(rows, tree)]);
+  let [best, least]: [Branch[], number] = [[branch], costOf(branch)];
+  for (let cut = 1; cut < byLength.length; cut++) {
+    const halves = [part(byLength.slice(0, cut)), part(byLength.slice(cut))];
+    const cost = halves.reduce((sum, half) => sum + costOf(half), 0);
+    if (cost < least) [best, least] = [halves, cost];
   }
-  close();
-  return batches;
+  return best.length === 1 ? best : best.flatMap((half) => evened(rows, half));
+}
+
+/** A tree, or two halves of its sequences, each behind what they begin with. */
+function fitting(rows: readonly SequenceRow[], branch: Branch, limits: MicroBatchLimits): SizedTree[] {
+  const tree = sizedTree(rows, branch);
+  const { members } = branch;
+  if (members.length === 1 || fits([tree], limits)) return [tree];
+  const half = Math.ceil(members.length / 2);
+  return [members.slice(0, half), members.slice(half)].flatMap((some) =>
+    fitting(rows, withOnly(branch, new Set(some)), limits),
+  );
+}
+
+/** Tokens that are computed for some trees together, padding included. */
+function tokensOf(trees: readonly Pick<SizedTree, "levels">[]): number {
+  const deepest = Math.max(...trees.map(({ levels }) => levels.length));
+  let tokens = 0;
+  for (let level = 0; level < deepest; level++) {
+    const all = trees.flatMap(({ levels }) => (level < levels.length ? [levels[level]] : []));
+    tokens += all.reduce((sum, { rows }) => sum + rows, 0) * Math.max(...all.map(({ length }) => length));
+  }
+  return tokens;
+}
+
+function fits(trees: readonly SizedTree[], limits: MicroBatchLimits): boolean {
+  const predictions = trees.reduce((sum, tree) => sum + tree.predictions, 0);
+  return predictions <= limits.lossRows && tokensOf(trees) <= limits.tokens;
+}
+
+/** Like shapes next to each other. */
+function byShape({ levels: a }: SizedTree, { levels: b }: SizedTree): number {
+  return b.length - a.length || (b.at(-1)?.length ?? 0) - (a.at(-1)?.length ?? 0);
+}
+
+/** Run together, trees of several shapes may take so many times the tokens that they take apart: a run costs something, too. */
+const mostPadded = 1.25;
+
+/** Neighbours run together while the limits allow. */
+function packed(trees: readonly SizedTree[], layout: Layout, limits: MicroBatchLimits): MicroBatch[] {
+  const batches: SizedTree[][] = [];
+  for (const tree of trees) {
+    const last = batches.at(-1);
+    if (last !== undefined && goTogether(last, tree, limits)) last.push(tree);
+    else batches.push([tree]);
+  }
+  return batches.map((batch) => {
+    const branches = batch.map(({ branch }) => branch);
+    return {
+      layout,
+      sequences: branches.flatMap(({ members }) => members),
+      levels: levelsIn(branches, levelsOf[layout]),
+    };
+  });
+}
+
+function goTogether(trees: readonly SizedTree[], tree: SizedTree, limits: MicroBatchLimits): boolean {
+  const [together, apart] = [tokensOf([...trees, tree]), tokensOf(trees) + tokensOf([tree])];
+  return fits([...trees, tree], limits) && together <= mostPadded * apart;
 }

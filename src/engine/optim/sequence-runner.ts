@@ -8,7 +8,9 @@ import type { Layout } from "../model/sequence-layout.js";
 import { parameterFeeds, type EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
-import { planMicroBatches, type MicroBatch, type SequenceSize } from "./micro-batches.js";
+import { planMicroBatches, type MicroBatch } from "./micro-batches.js";
+import { computedLength, type SequenceRow } from "./sequence-row.js";
+import { predictionKey, predictionsOf, type TreeRow } from "./sequence-tree.js";
 
 /** Settings of whatever trains. */
 export interface TrainerOptions extends RuntimeOptions {
@@ -20,29 +22,6 @@ export interface TrainerOptions extends RuntimeOptions {
   recompute?: boolean;
   /** Receives the milliseconds of each call of the runtime. */
   onRun: (milliseconds: number) => void;
-}
-
-/** One sequence as the graphs read it: the positions to compute, ascending, never 0. */
-export interface SequenceRow {
-  tokens_T: readonly number[];
-  positions: number[];
-  /** Leading tokens that predict nothing, of a sequence that may share their computation. */
-  prefix: number;
-}
-
-/** The row of a sequence; it shares whatever comes before the token that predicts its first position. */
-export function rowOf(tokens_T: readonly number[], isWanted: (t: number) => boolean): SequenceRow {
-  const positions: number[] = [];
-  for (let t = 1; t < tokens_T.length; t++) if (isWanted(t)) positions.push(t);
-  return { tokens_T, positions, prefix: Math.max(0, (positions[0] ?? 0) - 1) };
-}
-
-/** The row that asks for every token, or for the tokens of a mask. */
-export function maskedRow(tokens_T: readonly number[], mask_T: Uint8Array | undefined): SequenceRow {
-  if (mask_T && mask_T.length !== tokens_T.length) {
-    throw new Error(`internal: ${tokens_T.length} tokens with a mask of ${mask_T.length}`);
-  }
-  return rowOf(tokens_T, (t) => !mask_T || mask_T[t] === 1);
 }
 
 /** A graph that is run over rows. */
@@ -63,6 +42,8 @@ export class SequenceRunner {
   readonly model: EngineModel;
   /** Sum of the gradients since `clearGradients`, in the layout of `model.trainable.flat`. */
   readonly gradients: Float32Array;
+  /** Tokens that went through the model so far, padding aside, and those that needed not, since other sequences began with them. */
+  readonly tokens = { computedTokens: 0, sharedTokens: 0 };
   /** Whether the backward pass computes activations again. */
   protected readonly recompute: boolean;
   readonly #options: TrainerOptions;
@@ -92,12 +73,20 @@ export class SequenceRunner {
   protected async run({ kind, graph, rows, parameters = this.model.trainable, feeds, onOutputs }: Job): Promise<void> {
     const { microBatchTokens: tokens, plainTokens } = this.#options;
     const weights = parameterFeeds(parameters);
-    for (const batch of planMicroBatches(rows.map(sizeOf), { tokens, plainTokens, lossRows: this.#mostRows })) {
+    for (const batch of planMicroBatches(rows, { tokens, plainTokens, lossRows: this.#mostRows })) {
       const { layout, sequences } = batch;
+      this.#count(rows, batch);
       const session = await this.#session(`${kind} ${layout}`, () => graph(layout));
       const outputs = await session.run({ ...weights, ...tokenFeeds(rows, batch), ...feeds?.(sequences) });
       onOutputs(sequences, outputs);
     }
+  }
+
+  #count(rows: readonly SequenceRow[], { sequences, levels }: MicroBatch): void {
+    const given = sequences.reduce((sum, index) => sum + computedLength(rows[index]), 0);
+    const computed = levels.flat().reduce((sum, { start, end }) => sum + end - start, 0);
+    this.tokens.computedTokens += computed;
+    this.tokens.sharedTokens += given - computed;
   }
 
   /** Adds a run's outputs `gradient:NAME` to the sum. */
@@ -124,76 +113,65 @@ export class SequenceRunner {
   }
 }
 
-function sizeOf({ tokens_T, positions, prefix }: SequenceRow): SequenceSize {
-  const size = { length: positions.at(-1) ?? 0, lossRows: positions.length };
-  if (prefix === 0) return size;
-  return { ...size, shareable: { family: tokens_T.slice(0, prefix).join(), length: prefix } };
-}
-
-/** Tokens up to the last one that predicts, and where predictions and their targets are. */
-function tokenFeeds(rows: readonly SequenceRow[], { layout, sequences, copies }: MicroBatch): Record<string, Feed> {
-  const members = sequences.map((index) => rows[index]);
-  const startOf = ({ prefix }: SequenceRow): number => (layout === "shared" ? prefix : 0);
-  const endOf = ({ positions }: SequenceRow): number => positions.at(-1) as number;
-  const length = Math.max(...members.map((row) => endOf(row) - startOf(row)));
-  const tokens = new Int32Array(members.length * length);
-  const lossRows: number[] = [];
+/** What the layout's graph reads besides parameters (`predictors`), for one micro-batch. */
+function tokenFeeds(rows: readonly SequenceRow[], { sequences, levels }: MicroBatch): Record<string, Feed> {
+  const feeds: Record<string, Feed> = {};
   const targets: number[] = [];
-  members.forEach((row, number) => {
-    const [start, end] = [startOf(row), endOf(row)];
-    for (let t = start; t < end; t++) tokens[number * length + t - start] = row.tokens_T[t];
-    for (const position of row.positions) {
-      lossRows.push(number * length + position - 1 - start);
-      targets.push(row.tokens_T[position]);
+  /** By sequence and prediction: its place among those of all levels. */
+  const places = new Map<number, Map<string, number>>(sequences.map((index) => [index, new Map()]));
+  levels.forEach((given, level) => {
+    // A level without rows has one that nothing asks for: no size is 0.
+    const known = given.length > 0 ? given : [{ start: 0, end: 1, members: [sequences[0]], parent: 0, isIdle: true }];
+    const length = Math.max(...known.map(({ start, end }) => end - start));
+    const tokens = new Int32Array(known.length * length);
+    const predicting: number[] = [];
+    known.forEach((row, place) => {
+      const { tokens_T } = rows[row.members[0]];
+      for (let t = row.start; t < row.end; t++) tokens[place * length + t - row.start] = tokens_T[t];
+      if ("isIdle" in row) return;
+      for (const [key, { position, target }] of predictionsOf(rows, row)) {
+        for (const index of row.members) places.get(index)?.set(key, targets.length);
+        predicting.push(place * length + position - 1 - row.start);
+        targets.push(target);
+      }
+    });
+    if (predicting.length === 0) {
+      predicting.push(0);
+      targets.push(0);
     }
+    feeds[`tokens${level}`] = { data: tokens, dims: [known.length, length] };
+    feeds[`rows${level}`] = int32(predicting);
+    Object.assign(feeds, beginningFeeds(levels, known, level));
   });
-  const groups = members.length / copies;
-  return {
-    tokens: { data: tokens, dims: layout === "shared" ? [groups, copies, length] : [members.length, length] },
-    rows: { data: Int32Array.from(lossRows), dims: [lossRows.length] },
-    targets: { data: Int32Array.from(targets), dims: [targets.length] },
-    ...(layout === "shared" ? prefixFeeds(members.filter((_, number) => number % copies === 0)) : {}),
-  };
-}
-
-/** The prefixes, given one sequence of each group. */
-function prefixFeeds(firsts: readonly SequenceRow[]): Record<string, Feed> {
-  const lengths = Int32Array.from(firsts, ({ prefix }) => prefix);
-  const width = Math.max(...lengths);
-  const tokens = new Int32Array(firsts.length * width);
-  firsts.forEach(({ tokens_T, prefix }, group) => tokens.set(tokens_T.slice(0, prefix), group * width));
-  return {
-    prefixTokens: { data: tokens, dims: [firsts.length, width] },
-    prefixLengths: { data: lengths, dims: [firsts.length] },
-  };
-}
-
-/** One number per wanted position of the rows. */
-export function perPosition(
-  rows: readonly SequenceRow[],
-  indices: readonly number[],
-  valuesOf: (index: number) => ArrayLike<number>,
-): Feed {
-  const data = Float32Array.from(
-    indices.flatMap((index) => {
-      const values = valuesOf(index);
-      return rows[index].positions.map((position) => values[position]);
+  const asked = sequences.flatMap((index) =>
+    rows[index].positions.map((position) => {
+      const place = places.get(index)?.get(predictionKey(position, rows[index].tokens_T[position]));
+      if (place === undefined) throw new Error(`internal: no row predicts token ${position} of sequence ${index}`);
+      return place;
     }),
   );
-  return { data, dims: [data.length] };
+  return { ...feeds, targets: int32(targets), asked: int32(asked) };
 }
 
-/** Puts the rows' values back at their sequences' positions. */
-export function scatterRows(
-  rows: readonly SequenceRow[],
-  indices: readonly number[],
-  values: Float32Array,
-  result: readonly Float32Array[],
-): void {
-  let next = 0;
-  for (const index of indices) for (const position of rows[index].positions) result[index][position] = values[next++];
+/** Of the rows of a level: where they begin, and which rows of each level before they follow. */
+function beginningFeeds(levels: MicroBatch["levels"], rows: readonly TreeRow[], level: number): Record<string, Feed> {
+  if (level === 0) return {};
+  const feeds: Record<string, Feed> = { [`starts${level}`]: int32(rows.map(({ start }) => start)) };
+  let followed = rows.map(({ parent }) => parent);
+  for (let j = level - 1; j >= 0; j--) {
+    const earlier = levels[j];
+    const count = Math.max(1, earlier.length);
+    const choice = new Float32Array(rows.length * count);
+    followed.forEach((place, row) => (choice[row * count + place] = 1));
+    feeds[`choice${level}of${j}`] = { data: choice, dims: [rows.length, count] };
+    feeds[`valid${level}of${j}`] = int32(
+      followed.map((place) => (place in earlier ? earlier[place].end - earlier[place].start : 1)),
+    );
+    followed = followed.map((place) => Math.max(0, earlier[place]?.parent ?? 0));
+  }
+  return feeds;
 }
 
-/** An array of the sequence's length for each row. */
-export const zerosFor = (rows: readonly SequenceRow[]): Float32Array[] =>
-  rows.map(({ tokens_T }) => new Float32Array(tokens_T.length));
+function int32(values: readonly number[]): Feed {
+  return { data: Int32Array.from(values), dims: [values.length] };
+}

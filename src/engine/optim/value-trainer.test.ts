@@ -116,6 +116,9 @@ describe("log-probabilities of wanted tokens", () => {
     );
     // 50 tokens of the prompt and thrice at most 12: in one run. Alone they fill three.
     expect(runs).toBe(2);
+    const lastWanted = grouped.map(({ mask_T }) => mask_T.lastIndexOf(1));
+    const given = lastWanted.reduce((sum, length) => sum + length, 0);
+    expect(trainer.tokens).toEqual({ computedTokens: given - 2 * 50, sharedTokens: 2 * 50 });
     await trainer.logprobs(grouped.map(({ tokens_T }) => tokens_T));
     expect(runs).toBe(2 + 4);
     await trainer.release();

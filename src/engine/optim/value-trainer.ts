@@ -2,14 +2,8 @@
 import type { ValueDatum, ValueLoss, ValueResult } from "../../contracts/critic.js";
 import { valueGraph, valueTrainingGraph } from "../model/value-model.js";
 import type { EngineModel } from "../model/weights.js";
-import {
-  maskedRow,
-  perPosition,
-  scatterRows,
-  SequenceRunner,
-  zerosFor,
-  type TrainerOptions,
-} from "./sequence-runner.js";
+import { maskedRow, perPosition, scatterRows, zerosFor } from "./sequence-row.js";
+import { SequenceRunner, type TrainerOptions } from "./sequence-runner.js";
 
 /** A value function's own `Trainer` (the graphs of `model/value-model.ts`). Nothing is updated here; see `AdamW`. */
 export class ValueTrainer extends SequenceRunner {

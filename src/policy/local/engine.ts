@@ -130,6 +130,7 @@ export class LocalEngine {
       reusedTokens,
       sampledTokens,
       trainedTokens: this.#trainedTokens,
+      ...this.#trainer.tokens,
       ...this.#runtime,
     });
   }
