@@ -53,7 +53,7 @@ ${exactMatches(records, pairs)}
 
 | stage | took | command |
 | --- | --- | --- |
-${stages.map(([name, record]) => stageRow(name, record, folder)).join("\n")}
+${stages.map(([name, record]) => stageRow(name, record)).join("\n")}
 | together | ${minutes(total)} | |
 
 ${worth(records.worth)} ${collected(records.collect)}
@@ -103,11 +103,11 @@ function exactMatches({ closedBook, promptOnly }: Records, pairs: readonly Attem
   return `| | exact match, greedy | searches per question | test questions |\n| --- | --- | --- | --- |\n${lines.join("\n")}`;
 }
 
-function stageRow(name: string, { words, seconds, starts }: StageRecord, folder: string): string {
+function stageRow(name: string, { words, seconds, starts }: StageRecord): string {
+  // A stage may have run in another checkout: what matters of its paths is what they lead to.
   const command = ["sleuth", ...words]
-    .join(" ")
-    .replaceAll(`${folder}/`, "")
-    .replaceAll(join(folder, "..", "documents"), "documents");
+    .map((word) => word.replace(/^.*\/real-corpus\/(learn(-small)?\/)?/, ""))
+    .join(" ");
   return `| ${name}${starts > 1 ? ` (${starts} starts)` : ""} | ${minutes(seconds)} | \`${command}\` |`;
 }
 

@@ -12,7 +12,8 @@ import { smollm2 } from "./search-r1/smollm2.js";
 /**
  * What differs from `smollm2`: budgets are measured, since every corpus has other passages; one is shown, so that half as much
  * is to be read and nothing is copied from the wrong one; a turn has room for a quoted sentence (of the script's transcripts 99 of 100 turns have at most 55 tokens, and none of 816 more than 64). Transcripts are many, and each is seen once.
- * One sampled attempt in six succeeds, so reinforcement takes smaller steps than there; the best checkpoint is chosen on more validation questions than a step has, since a gain is to be told from chance.
+ * Two sampled attempts in five succeed, so reinforcement takes smaller steps than there; attempts are sampled from a nucleus, since the tail of a weak policy spells nonsense. The best checkpoint is chosen on more validation
+ * questions than a step has, since a gain is to be told from chance.
  */
 export const documents = mergeConfig(
   smollm2,
