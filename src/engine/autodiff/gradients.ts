@@ -250,11 +250,8 @@ export const gradientRules: GradientRules = {
     g.slice(dy, axis, before, before + Number(x.shape[axis])),
   ],
   split: (g, dy, { inputs: [x], attributes: { axis, part, size } }) => {
-    const width = x.shape[axis];
-    if (typeof width !== "number" || typeof size !== "number") {
-      throw new Error("internal: the gradient of split needs a fixed axis");
-    }
-    return [part === 0 ? g.pad(dy, axis, 0, width - size) : g.pad(dy, axis, size, 0)];
+    const zeros = g.expand(g.scalar(0), g.split(x, axis, part === 0 ? 1 : 0, size).shape);
+    return [g.concat(part === 0 ? [dy, zeros] : [zeros, dy], axis)];
   },
   expand: (_, dy) => [dy],
   reduceSum: (g, dy, { inputs: [x], attributes: { axes } }) => {

@@ -47,9 +47,28 @@ export function evaluate(dim: Dim, sizes: Sizes): number {
   }, coefficient);
 }
 
+/** The sum of dimensions: "C+L". In it, a product is written with another sign, "B·L+M", since a sum may itself be a factor. */
+export function sum(dims: Shape): Dim {
+  if (dims.every((dim) => typeof dim === "number")) return dims.reduce((total: number, dim) => total + Number(dim), 0);
+  return dims.map((dim) => String(dim).replaceAll("*", "·")).join("+");
+}
+
 /** The terms of a sum such as "C+L" or "C+1". */
-export function terms(sum: string): Dim[] {
-  return sum.split("+").map((term) => (/^\d+$/.test(term) ? Number(term) : term));
+export function terms(total: string): Dim[] {
+  return total.split("+").map((term) => (/^\d+$/.test(term) ? Number(term) : term.replaceAll("·", "*")));
+}
+
+/**
+ * What is left of a sum without its first terms.
+ * @throws Error (internal) where it does not begin with `part`
+ */
+export function difference(total: Dim, part: Dim): Dim {
+  if (typeof total === "number" && typeof part === "number") return total - part;
+  const prefix = `${sum([part])}+`;
+  if (typeof total !== "string" || !total.startsWith(prefix))
+    throw new Error(`internal: cannot take ${part} from ${total}`);
+  const rest = total.slice(prefix.length);
+  return rest.includes("+") ? rest : terms(rest)[0];
 }
 
 /** A shape as people read it: `[B,8]`. */

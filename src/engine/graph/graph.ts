@@ -67,7 +67,8 @@ export class Graph {
   reshape = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });
   transpose = (x: Node, permutation: readonly number[]): Node => this.node("transpose", [x], { permutation });
-  concat = (inputs: readonly Node[], axis: number): Node => this.node("concat", inputs, { axis });
+  concat = (inputs: readonly Node[], axis: number): Node =>
+    inputs.length === 1 ? inputs[0] : this.node("concat", inputs, { axis });
   slice = (x: Node, axis: number, start: number, end: number): Node => this.node("slice", [x], { axis, start, end });
   pad = (x: Node, axis: number, before: number, after: number): Node => this.node("pad", [x], { axis, before, after });
   split = (x: Node, axis: number, part: 0 | 1, size: Dim): Node => this.node("split", [x], { axis, part, size });

@@ -3,7 +3,7 @@
  * (shape, interpretation, ONNX lowering, gradient) is a table from operation to rule, so that a new operation
  * without a rule does not compile.
  */
-import { broadcast, formatShape, product, type Dim, type Shape } from "./dim.js";
+import { broadcast, difference, formatShape, product, sum, type Dim, type Shape } from "./dim.js";
 
 export type DType = "float32" | "int32" | "bool";
 
@@ -229,17 +229,3 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   },
   iota: (_, { size }) => ({ shape: [size], dtype: "int32" }),
 };
-
-/** A sum of dimensions. Named sums are written "C+L": they appear only between concat and split. */
-function sum(dims: Shape): Dim {
-  if (dims.every((dim) => typeof dim === "number")) return dims.reduce((total: number, dim) => total + Number(dim), 0);
-  return dims.join("+");
-}
-
-function difference(total: Dim, part: Dim): Dim {
-  if (typeof total === "number" && typeof part === "number") return total - part;
-  const prefix = `${part}+`;
-  require(typeof total === "string" && total.startsWith(prefix), () => `cannot take ${part} from ${total}`);
-  const rest = total.slice(prefix.length);
-  return /^\d+$/.test(rest) ? Number(rest) : rest;
-}

@@ -94,13 +94,13 @@ describe("memoryProfile of a training graph", () => {
   const again = memoryProfile(trainingGraph(model, "ppo", { recompute: true }));
 
   it("grows with the tokens, linearly where nothing else does", () => {
-    const [once, twice] = [2, 4].map((B) => kept({ B0: B, L0: 64, U0: 8 * B, M: 8 * B }));
+    const [once, twice] = [2, 4].map((B) => kept({ B0: B, L0: 64, U: 8 * B, M: 8 * B }));
     expect(twice).toBeGreaterThan(1.9 * once);
     expect(twice).toBeLessThan(2 * once + 1);
   });
 
   it("says that computing activations again takes far less", () => {
-    const sizes = { B0: 4, L0: 64, U0: 32, M: 32 };
+    const sizes = { B0: 4, L0: 64, U: 32, M: 32 };
     expect(again(sizes)).toBeLessThan(0.5 * kept(sizes));
   });
 });

@@ -244,9 +244,9 @@ function inBothLayouts(
   const worst = (layout: Layout, shapes: readonly BatchShape[]): number => {
     if (shapes.length === 0) return 0;
     const session = sessionOf(layout);
-    const runs = shapes.map(({ tokens, leaves, ...sizes }) => {
+    const runs = shapes.map(({ tokens, ...sizes }) => {
       const predicting = Math.min(tokens, mostRows);
-      return session.runBytes({ ...sizes, [`U${leaves}`]: predicting, M: predicting });
+      return session.runBytes({ ...sizes, U: predicting, M: predicting });
     });
     return session.fixedBytes + Math.max(...runs);
   };
@@ -254,15 +254,15 @@ function inBothLayouts(
   return worst("plain", plainShapes(Math.max(plainTokens, rowTokens), rowTokens)) + worst("tree", trees);
 }
 
-/** The graph's named sizes but for predicting positions, how many tokens may predict, and on which level they do. */
-type BatchShape = Record<string, number> & { tokens: number; leaves: number };
+/** The graph's named sizes but for predicting positions, and how many tokens may predict. */
+type BatchShape = Record<string, number> & { tokens: number };
 
 /** Rows as long as can be, and such that the micro-batch is full to the last token. */
 function plainShapes(tokens: number, rowTokens: number): BatchShape[] {
   const [fewest, most] = [Math.floor(tokens / rowTokens), Math.ceil(tokens / rowTokens)];
   return [
-    { B0: fewest, L0: rowTokens, tokens: fewest * rowTokens, leaves: 0 },
-    { B0: most, L0: Math.floor(tokens / most), tokens, leaves: 0 },
+    { B0: fewest, L0: rowTokens, tokens: fewest * rowTokens },
+    { B0: most, L0: Math.floor(tokens / most), tokens },
   ];
 }
 
@@ -279,16 +279,15 @@ function treeShapes(tokens: number, rowTokens: number, groupSize: number): Batch
       const S = Math.min(groupSize, Math.floor((tokens - L0) / rest));
       if (S < 2) continue;
       const N = Math.floor(tokens / (L0 + S * rest));
-      const prompts = { B0: N, L0, U0: 1 };
-      shapes.push({ ...prompts, B1: N * S, L1: rest, B2: 1, L2: 1, U2: 1, tokens: N * S * rest, leaves: 1 });
+      shapes.push({ B0: N, L0, B1: N * S, L1: rest, B2: 1, L2: 1, tokens: N * S * rest });
       const L1 = Math.ceil(rest / 2);
       const L2 = Math.max(1, rest - L1);
       const leaves = Math.min(groupSize, Math.floor((tokens - L0 - 2 * L1) / L2));
       if (leaves < 2) continue;
       const groups = Math.floor(tokens / (L0 + 2 * L1 + leaves * L2));
       shapes.push({
-        ...{ B0: groups, L0, U0: 1, B1: 2 * groups, L1, U1: 1, B2: groups * leaves, L2 },
-        ...{ tokens: groups * leaves * L2, leaves: 2 },
+        ...{ B0: groups, L0, B1: 2 * groups, L1, B2: groups * leaves, L2 },
+        tokens: groups * leaves * L2,
       });
     }
   }

@@ -14,8 +14,8 @@ export interface Heads {
   values: Node;
 }
 
-/** Attention of one layer: from heads to the context, in the layout of the queries. */
-export type Attend = (layer: number, heads: Heads) => Node;
+/** Attention of one layer: from heads to the context, in the layout of the queries. `before`: the heads of the streams before, in the same layer. */
+export type Attend = (layer: number, heads: Heads, before: readonly Heads[]) => Node;
 
 /** Sizes of a graph's batch: rows and tokens per row. */
 export interface BatchDims {
@@ -26,20 +26,17 @@ export interface BatchDims {
 /** Added to the scores of positions that may not be attended to: large enough that their probability is exactly 0. */
 const maskedScore = -1e9;
 
-/** What rows of a batch begin with: rows of another batch, each of which several may share. */
+/** What rows of a stream begin with: rows of a stream before, each of which several may share. */
 export interface Beginning {
   /** `[batch, rows]`: in each line 1 for the row that the batch's row begins with, else 0. */
   choice: Node;
   /** `[batch]`: how many of the `length` positions are valid. */
   valid: Node;
   length: Dim;
-  /** Of each layer, `[rows, kvHeads, length, headDim]`. */
-  keys: readonly Node[];
-  values: readonly Node[];
 }
 
 /**
- * Causal attention within the batch, and to everything that its rows begin with. Padding on the right needs no mask: no earlier token can
+ * Causal attention within the batch, and to everything that its rows begin with: one beginning in each of the streams before. Padding on the right needs no mask: no earlier token can
  * see it. What reaches the keys and values of a beginning backwards is the sum over the rows that share it.
  */
 export function causalAttention(
@@ -53,14 +50,12 @@ export function causalAttention(
     width: length,
   }));
   const mask = joinMasks(g, known, dims);
-  return (layer, { queries, keys, values }) => {
-    const allOf = (which: "keys" | "values", own: Node): Node => {
-      const before = beginnings.map(({ choice, [which]: ofLayers }) => chosenRows(g, choice, ofLayers[layer]));
-      return before.length === 0 ? own : g.concat([...before, own], 2);
-    };
-    const scores = g.matmul(queries, allOf("keys", keys), { transB: true, alpha: config.headDim ** -0.5 });
+  return (_, own, before) => {
+    const all = (which: "keys" | "values"): Node =>
+      g.concat([...beginnings.map(({ choice }, j) => chosenRows(g, choice, before[j][which])), own[which]], 2);
+    const scores = g.matmul(own.queries, all("keys"), { transB: true, alpha: config.headDim ** -0.5 });
     const masked = addMask(g, config, scores, mask, dims, scores.shape[3]);
-    return g.matmul(g.softmax(masked), allOf("values", values));
+    return g.matmul(g.softmax(masked), all("values"));
   };
 }
 

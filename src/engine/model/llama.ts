@@ -12,38 +12,43 @@ import type { ModelConfig } from "./config.js";
 import type { Weights } from "./weights.js";
 import { rotaryFrequencies } from "./config.js";
 
-/** What a forward pass over a batch needs besides the weights. */
-interface Pass {
-  tokens: Node;
-  positions: Node;
+/** Rows that go through the linear layers together with those of other streams, and attend by themselves. */
+interface Stream {
   dims: BatchDims;
+  /** `[batch, length]` int32 */
+  positions: Node;
   attend: Attend;
+}
+
+/** What a forward pass needs besides the weights. */
+interface Pass {
+  /** `[T]` int32: the tokens of all streams, one after the other, row after row. */
+  tokens: Node;
+  streams: readonly Stream[];
   /** Called for every block with the nodes that it was built of, and the activations that it reads. */
   onBlock?: (layer: number, block: RecomputedSegment) => void;
 }
 
-/**
- * The residual stream after the last layer, `[B·L, hidden]`, before the final norm.
- * `tokens` and `positions` are `[B, L]` int32.
- */
+/** The residual stream after the last layer, `[T, hidden]`, before the final norm. */
 export function transformer(
   g: Graph,
   config: ModelConfig,
   weights: Weights,
-  { tokens, positions: given, dims, attend, onBlock }: Pass,
+  { tokens, streams: given, onBlock }: Pass,
 ): Node {
-  const rows = product([dims.batch, dims.length]);
   // Padding may lie behind the last position that a model knows. What is computed for it is thrown away, but it has to be computed.
-  const positions = g.minimum(given, g.integer(config.maxPositions - 1));
-  const embedded = g.gatherRows(weights.get("model.embed_tokens.weight"), tokens);
-  let x = g.reshape(embedded, [rows, config.hiddenSize]);
+  const last = g.integer(config.maxPositions - 1);
+  const streams = given.map((stream) => ({ ...stream, positions: g.minimum(stream.positions, last) }));
+  let x = g.gatherRows(weights.get("model.embed_tokens.weight"), tokens);
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}.`;
     const [input, first] = [x, g.nodes.length];
     const normed = g.rmsNorm(x, weights.get(`${prefix}input_layernorm.weight`), config.rmsNormEps);
-    const heads = project(g, config, weights, `${prefix}self_attn.`, normed, positions, dims);
-    const context = mergeHeads(g, config, attend(layer, heads), dims);
-    x = g.add(x, weights.linear(context, `${prefix}self_attn.o_proj`));
+    const heads = project(g, config, weights, `${prefix}self_attn.`, normed, streams);
+    const contexts = streams.map(({ attend, dims }, place) =>
+      mergeHeads(g, config, attend(layer, heads[place], heads.slice(0, place)), dims),
+    );
+    x = g.add(x, weights.linear(g.concat(contexts, 0), `${prefix}self_attn.o_proj`));
     const normed2 = g.rmsNorm(x, weights.get(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
     x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
     onBlock?.(layer, { inputs: [input], first, end: g.nodes.length });
@@ -72,22 +77,48 @@ function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {
   return weights.linear(g.mul(g.silu(gate), up), `${prefix}down_proj`);
 }
 
+/** The heads of each stream. */
 function project(
   g: Graph,
   config: ModelConfig,
   weights: Weights,
   prefix: string,
   x: Node,
-  positions: Node,
-  dims: BatchDims,
+  streams: readonly Stream[],
+): Heads[] {
+  const linear = (letter: string): Node[] => {
+    const y = weights.linear(x, `${prefix}${letter}_proj`);
+    const biased = config.attentionBias ? g.add(y, weights.get(`${prefix}${letter}_proj.bias`)) : y;
+    return partsOf(g, biased, streams);
+  };
+  const [queries, keys, values] = ["q", "k", "v"].map(linear);
+  return streams.map((stream, place) =>
+    headsOf(g, config, weights, prefix, stream, { q: queries[place], k: keys[place], v: values[place] }),
+  );
+}
+
+/** The rows of each stream of `x [T, width]`. */
+function partsOf(g: Graph, x: Node, streams: readonly Stream[]): Node[] {
+  let rest = x;
+  return streams.map(({ dims: { batch, length } }, place) => {
+    if (place === streams.length - 1) return rest;
+    const size = product([batch, length]);
+    const part = g.split(rest, 0, 0, size);
+    rest = g.split(rest, 0, 1, size);
+    return part;
+  });
+}
+
+function headsOf(
+  g: Graph,
+  config: ModelConfig,
+  weights: Weights,
+  prefix: string,
+  { positions, dims: { batch, length } }: Stream,
+  projected: Record<"q" | "k" | "v", Node>,
 ): Heads {
   const { heads, kvHeads, headDim } = config;
-  const { batch, length } = dims;
   const [cos, sin] = ropeTables(g, config);
-  const linear = (letter: string): Node => {
-    const y = weights.linear(x, `${prefix}${letter}_proj`);
-    return config.attentionBias ? g.add(y, weights.get(`${prefix}${letter}_proj.bias`)) : y;
-  };
   const rotate = (y: Node, count: number, norm: string): Node => {
     const split = g.reshape(y, [batch, length, count, headDim]);
     const normed = config.qkNorm ? g.rmsNorm(split, weights.get(`${prefix}${norm}.weight`), config.rmsNormEps) : split;
@@ -95,14 +126,14 @@ function project(
   };
   const group = heads / kvHeads;
   const queries = g.transpose(
-    g.reshape(rotate(linear("q"), heads, "q_norm"), [batch, length, kvHeads, group, headDim]),
+    g.reshape(rotate(projected.q, heads, "q_norm"), [batch, length, kvHeads, group, headDim]),
     [0, 2, 3, 1, 4],
   );
   const perHead = (y: Node): Node => g.transpose(g.reshape(y, [batch, length, kvHeads, headDim]), [0, 2, 1, 3]);
   return {
     queries: g.reshape(queries, [batch, kvHeads, product([group, length]), headDim]),
-    keys: perHead(rotate(linear("k"), kvHeads, "k_norm")),
-    values: perHead(linear("v")),
+    keys: perHead(rotate(projected.k, kvHeads, "k_norm")),
+    values: perHead(projected.v),
   };
 }
 

@@ -46,7 +46,7 @@ describe.each([
     const end = positions[positions.length - 1];
     const inputs: Record<string, Tensor> = {
       tokens0: tensor([1, end], one.tokens_T.slice(0, end)),
-      rows0: tensor(
+      rows: tensor(
         [positions.length],
         positions.map((t) => t - 1),
       ),

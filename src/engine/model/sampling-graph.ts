@@ -1,7 +1,8 @@
 /** @file The graph of sampling: keys and values of new tokens, and the distribution of the next one where it is wanted. */
+import { product } from "../graph/dim.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { cachedAttention } from "./attention.js";
+import { cachedAttention, type Attend } from "./attention.js";
 import { lmHead, transformer } from "./llama.js";
 import { weightNodes, type EngineModel, type Weights } from "./weights.js";
 
@@ -37,14 +38,13 @@ function forward(g: Graph, { config }: EngineModel, weights: Weights): Node {
     values: caches("value"),
   });
   const newKv: Node[] = [];
+  const attend: Attend = (layer, heads) => {
+    for (const x of [heads.keys, heads.values]) newKv.push(g.reshape(x, [1, "B", kvHeads, "L", headDim]));
+    return cached(layer, heads, []);
+  };
   const hidden = transformer(g, config, weights, {
-    tokens,
-    positions,
-    dims,
-    attend: (layer, heads) => {
-      for (const x of [heads.keys, heads.values]) newKv.push(g.reshape(x, [1, "B", kvHeads, "L", headDim]));
-      return cached(layer, heads);
-    },
+    tokens: g.reshape(tokens, [product(["B", "L"])]),
+    streams: [{ dims, positions, attend }],
   });
   g.output("newKv", g.concat(newKv, 0));
   return hidden;

@@ -34,7 +34,10 @@ function logitsGraph(model: EngineModel): Graph {
   const tokens = g.input("tokens", [1, "L"], "int32");
   const positions = g.reshape(g.iota("L"), [1, "L"]);
   const attend = causalAttention(g, model.config, dims);
-  const hidden = transformer(g, model.config, weights, { tokens, positions, dims, attend });
+  const hidden = transformer(g, model.config, weights, {
+    tokens: g.reshape(tokens, ["L"]),
+    streams: [{ positions, dims, attend }],
+  });
   g.output("logits", lmHead(g, model.config, weights, hidden));
   return g;
 }

@@ -63,7 +63,7 @@ export function trainingGraph(
 }
 
 const targetLogprobs = (g: Graph, hidden: Node, table: Node): Node =>
-  g.tokenLogprobs(hidden, table, g.input("targets", [hidden.shape[0]], "int32"));
+  g.tokenLogprobs(hidden, table, g.input("targets", ["U"], "int32"));
 
 /** The summed loss; formulas in `LossSpec`. */
 function lossNode(g: Graph, kind: LossSpec["kind"], logprobs: Node): Node {

@@ -90,7 +90,7 @@ export function valueTrainingGraph(
 /** `[U]` */
 function valuesOf(g: Graph, hidden: Node, weights: Weights): Node {
   const products = g.matmul(hidden, weights.get(valueHead.weight), { transB: true });
-  return g.reshape(g.add(products, weights.get(valueHead.bias)), [hidden.shape[0]]);
+  return g.reshape(g.add(products, weights.get(valueHead.bias)), ["U"]);
 }
 
 /** ½ Σ weight·max((V − R)², (clip(V) − R)²). */

@@ -116,7 +116,9 @@ export class SequenceRunner {
 /** What the layout's graph reads besides parameters (`predictors`), for one micro-batch. */
 function tokenFeeds(rows: readonly SequenceRow[], { sequences, levels }: MicroBatch): Record<string, Feed> {
   const feeds: Record<string, Feed> = {};
+  const predicting: number[] = [];
   const targets: number[] = [];
+  let before = 0;
   /** By sequence and prediction: its place among those of all levels. */
   const places = new Map<number, Map<string, number>>(sequences.map((index) => [index, new Map()]));
   levels.forEach((given, level) => {
@@ -124,23 +126,18 @@ function tokenFeeds(rows: readonly SequenceRow[], { sequences, levels }: MicroBa
     const known = given.length > 0 ? given : [{ start: 0, end: 1, members: [sequences[0]], parent: 0, isIdle: true }];
     const length = Math.max(...known.map(({ start, end }) => end - start));
     const tokens = new Int32Array(known.length * length);
-    const predicting: number[] = [];
     known.forEach((row, place) => {
       const { tokens_T } = rows[row.members[0]];
       for (let t = row.start; t < row.end; t++) tokens[place * length + t - row.start] = tokens_T[t];
       if ("isIdle" in row) return;
       for (const [key, { position, target }] of predictionsOf(rows, row)) {
         for (const index of row.members) places.get(index)?.set(key, targets.length);
-        predicting.push(place * length + position - 1 - row.start);
+        predicting.push(before + place * length + position - 1 - row.start);
         targets.push(target);
       }
     });
-    if (predicting.length === 0) {
-      predicting.push(0);
-      targets.push(0);
-    }
     feeds[`tokens${level}`] = { data: tokens, dims: [known.length, length] };
-    feeds[`rows${level}`] = int32(predicting);
+    before += tokens.length;
     Object.assign(feeds, beginningFeeds(levels, known, level));
   });
   const asked = sequences.flatMap((index) =>
@@ -150,7 +147,7 @@ function tokenFeeds(rows: readonly SequenceRow[], { sequences, levels }: MicroBa
       return place;
     }),
   );
-  return { ...feeds, targets: int32(targets), asked: int32(asked) };
+  return { ...feeds, rows: int32(predicting), targets: int32(targets), asked: int32(asked) };
 }
 
 /** Of the rows of a level: where they begin, and which rows of each level before they follow. */
