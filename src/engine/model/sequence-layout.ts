@@ -13,8 +13,8 @@ import type { EngineModel, Weights } from "./weights.js";
 
 /**
  * How sequences are laid out. `plain`: each in a row of its own. `tree`: what several begin with is a row that is computed once, and theirs are rows
- * behind it, on up to three levels: a group's prompt, what follows the same first search, and the rest. Attempts of a search agent share that much: of 56
- * groups of a run three levels compute 0.344 of the tokens, two 0.459, any number 0.326 (docs/engine.md).
+ * behind it, on up to three levels: a group's prompt, what follows the same first search, and the rest. Of 152 groups of a run three levels compute 0.32 of the tokens, two
+ * 0.42, and any number of them 0.30 (docs/log.md, "trees in training").
  */
 export type Layout = "plain" | "tree";
 
