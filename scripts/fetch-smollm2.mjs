@@ -50,7 +50,9 @@ function fetchModel(python, work) {
   if (sha256(file) !== checksum)
     return fail(`The ${name} that came is not the one whose numbers are recorded (SHA-256 differs). Run this again.`);
   renameSync(file, target);
-  process.stderr.write(`${target} is there (98 MB). The tests that need it will run now.\n`);
+  process.stderr.write(
+    `${target} is there (98 MB). --preset smollm2 and --preset documents find it, and the tests that need it will run now.\n`,
+  );
 }
 
 if (existsSync(target)) {

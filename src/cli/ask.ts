@@ -1,5 +1,6 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
 import { UserError } from "../errors.js";
+import { printable } from "../printable.js";
 import { renderTrace } from "../rollout/trace.js";
 import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
@@ -70,7 +71,10 @@ export const askVerb: Verb = {
       await task.close();
     }
     terminal.endProgress();
-    terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported }));
+    // The prompt is the question and how to answer it, but where passages come with it.
+    const withoutPrompt = config.rollout.context === "none";
+    if (withoutPrompt) terminal.print(terminal.colors.dim(`Question: ${printable(text)}`));
+    terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported, withoutPrompt }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
     const { answer, finishReason, searches, texts } = trajectory;
     return { question: question.question, answer, finishReason, searches, texts, model: config.model.folder, memory };

@@ -223,13 +223,15 @@ async function attemptAll(
   options: Omit<Parameters<typeof collectAttempts>[1], "signal" | "onProgress">,
 ): Promise<CollectedAttempt[] | null> {
   const total = options.questions.length * options.attempts;
-  const bar = new ProgressBar(terminal, { label: "Attempting", total, unit: "attempt", from: 0 });
+  // How many attempts a question takes, only they show: the bar is what share of the most is decided.
+  const bar = new ProgressBar(terminal, { label: "Attempting", total, unit: "share", from: 0 });
   try {
     return await withInterrupt(terminal, "Finishing what is on file.", (signal) =>
       collectAttempts(file, {
         ...options,
         signal,
-        onProgress: (done, most, scored) => bar.update(done + total - most, `${count(scored)} scored`),
+        onProgress: (done, most, scored) =>
+          bar.update(done + total - most, `${plural(done, "attempt")}, ${count(scored)} scored`),
       }),
     );
   } catch (error) {

@@ -71,7 +71,7 @@ export const demoVerb: Verb = {
     printReports(terminal, result);
     await printGain(terminal, result.folder);
     await printTranscripts(terminal, result.folder);
-    printRun(terminal, result);
+    printRun(terminal, result, config.train.steps);
     printNext(terminal, [
       [
         'npx sleuth ask "What is the capital of Peru?"',

@@ -70,6 +70,8 @@ export const evalVerb: Verb = {
           noteMemory(terminal, plan);
         },
         onProgress: (mode, done, total) => {
+          // After Ctrl-C the other questions are cancelled, not answered.
+          if (signal.aborted) return;
           if (progress?.mode !== mode) {
             progress?.bar.stop();
             progress = { mode, bar: new ProgressBar(terminal, { label: labels[mode], total, unit: "question" }) };

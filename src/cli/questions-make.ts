@@ -5,6 +5,7 @@ import { UserError } from "../errors.js";
 import { printable, shellWord } from "../printable.js";
 import { openEngine } from "../search/open.js";
 import type { SearchEngine } from "../search/engine.js";
+import { documentOf } from "../synthesis/questions/candidate.js";
 import { prepareFolder, readStruck, writeFolder } from "../synthesis/questions/folder.js";
 import { rejections, type Rejection } from "../synthesis/questions/checks.js";
 import { usualPerDocument, type MakeOptions, type Passages } from "../synthesis/questions/corpus.js";
@@ -14,6 +15,7 @@ import { makeWrittenQuestions } from "../synthesis/questions/make-written.js";
 import { AnsweredRequests } from "../synthesis/questions/writer/answered.js";
 import { planWriting } from "../synthesis/questions/writer/plan.js";
 import type { Writer, WriterUsage } from "../synthesis/questions/writer/writer.js";
+import type { Question } from "../types.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
 import { addWriterOptions, agreeToPrice, openWriter, type WriterOptions } from "./questions-writer.js";
@@ -185,16 +187,20 @@ function report(
   usage?: WriterUsage,
 ): VerbAnswer {
   const { train, validation, test } = parts;
+  const of = (questions: readonly Question[]): string =>
+    `${count(questions.length)} of ${plural(new Set(questions.map(({ evidence = [] }) => documentOf(evidence.at(-1)?.id ?? ""))).size, "document")}`;
   terminal.print(
     `${plural(told.kept, "question")} of ${plural(told.documents, "document")} → ${printable(out)}, ${duration(seconds * 1000)}`,
   );
   terminal.print(
-    `  ${count(train.length)} to train on, ${count(validation.length)} for validation, ${count(test.length)} for test; documents that repeat each other are on one side (${count(told.groups)} groups)`,
+    `  ${of(train)} to train on, ${of(validation)} for validation, ${of(test)} for test; documents that repeat each other are on one side (${count(told.groups)} groups)`,
   );
   const kinds = Object.entries(told.kinds).map(([kind, number]) => [`  ${kind}`, count(number)]);
   for (const line of table([["  Kind", "kept"], ...kinds])) terminal.print(line);
   const rejected = Object.entries(told.rejected) as [Rejection, number][];
-  terminal.print(`Of ${plural(told.candidates, "candidate")}, ${count(told.left)} were not needed. Not kept:`);
+  terminal.print(
+    `${count(told.candidates - told.left)} of ${plural(told.candidates, "candidate")} were tried. Not kept:`,
+  );
   for (const [reason, number] of rejected) terminal.print(`  ${count(number).padStart(8)}  ${rejections[reason]}`);
   const shown = new Map<string, number>();
   for (const { kind = "", question, answers } of train) {

@@ -55,9 +55,13 @@ describe("sleuth questions make", () => {
     expect(lastJson(ended)).toMatchObject({ kept: 8, documents: 8, rejected: expect.any(Object) as object });
     const worth = await sleuthHere(["search", "--questions", out, "--index", file("index"), "--json"]);
     expect(worth.status).toBe(0);
+    const told = await sleuthHere(["search", "--questions", out, "--index", file("index")]);
+    expect(told.stdout).toContain("only what its engine found among the first 3 passages: from hit@3 on");
     const [line] = readFileSync(join(out, "train.jsonl"), "utf8").split("\n");
     writeFileSync(join(out, "struck.jsonl"), `${line}\n`);
-    expect((await make("--out", out, "--per-document", "1")).status).toBe(0);
+    const again = await make("--out", out, "--per-document", "1");
+    expect(again.stdout).toMatch(/to train on, \d+ of \d documents? for validation, \d+ of \d documents? for test/);
+    expect(again.stdout).toMatch(/\d+ of \d+ candidates were tried\. Not kept:/);
     expect(readFileSync(join(out, "train.jsonl"), "utf8")).not.toContain(line);
   });
 

@@ -36,15 +36,16 @@ export async function printGain(terminal: Terminal, runFolder: string): Promise<
     const gain = pairedGain(pairs, exactMatchOf);
     const name = mode === "greedy" ? "greedy" : "at temperature 1";
     terminal.print(
-      `${terminal.colors.bold("Gain")} ${name}  ${formatDifference(gain)} of ${plural(gain.n, "question")}, each compared with itself`,
+      `${terminal.colors.bold("Gain")} ${name}  ${formatDifference(gain)} of ${plural(gain.n, "question")}, each compared with itself${gain.low <= 0 && gain.high >= 0 ? ": the interval holds 0, so no change is shown" : ""}`,
     );
   }
 }
 
-/** How a run ended, and what lies in its folder. */
-export function printRun(terminal: Terminal, result: TrainResult): void {
+/** How a run ended, and what lies in its folder. `planned`: the steps that it would have taken without an end before. */
+export function printRun(terminal: Terminal, result: TrainResult, planned: number): void {
   const { bold } = terminal.colors;
   const { best } = result;
+  const isByClock = result.status === "finished" && result.steps < planned;
   const kept =
     best === null
       ? ""
@@ -52,7 +53,7 @@ export function printRun(terminal: Terminal, result: TrainResult): void {
         ? ", no checkpoint better than the model before it"
         : `, best checkpoint of step ${best.step}`;
   terminal.print(
-    `${bold("Run")}  ${plural(result.steps, "step")}, ${duration(result.seconds * 1000)} of training${kept}`,
+    `${bold("Run")}  ${plural(result.steps, "step")}${isByClock ? ` of ${planned}, then its time was over (train.stopAfterSeconds)` : ""}, ${duration(result.seconds * 1000)} of training${kept}`,
   );
   printWatch(terminal, result);
   printFiles(terminal, result.folder, [

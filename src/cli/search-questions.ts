@@ -8,6 +8,7 @@ import { pairedDifference, type Estimate } from "../eval/intervals.js";
 import { formatDifference, formatShare } from "../eval/table.js";
 import { writeFileDurably } from "../files/durable.js";
 import { jsonLine, oneLine } from "../printable.js";
+import { foundWithin } from "../synthesis/questions/folder.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { Question } from "../types.js";
 import { classify } from "./failure.js";
@@ -49,6 +50,9 @@ const mostShown = 10;
 const reservation =
   "A hit: the words of an answer stand in the title or the text. That need not make the passage evidence, and another query than the question may find more.";
 
+const selected = (within: number): string =>
+  `sleuth questions make kept only what its engine found among the first ${within} passages: from hit@${within} on, these shares say nothing of the index.`;
+
 /**
  * Searches for every question with every engine, and tells how often an answer was found.
  * @throws UserError for questions that cannot be read; the failure of an engine that is the only one
@@ -68,7 +72,11 @@ export async function measureWorth(
   if (out !== undefined) await writeFileDurably(out, linesOf(questions, answered));
   const depths = [...new Set([...usualDepths.filter((depth) => depth < top), top])];
   for (const { engine, error } of failed) terminal.print(terminal.colors.red(`${engine}: ${error}`));
-  if (answered.length > 0) show(terminal, questions, answered, depths, out);
+  if (answered.length > 0) {
+    show(terminal, questions, answered, depths, out);
+    const within = (await isQuestionsFolder(source)) ? await foundWithin(source) : undefined;
+    if (within !== undefined) terminal.print(terminal.colors.dim(selected(within)));
+  }
   return { ...answerOf(questions, measured, depths), exitStatus: answered.length === 0 ? 1 : 0 };
 }
 

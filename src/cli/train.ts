@@ -82,7 +82,7 @@ export const trainVerb: Verb = {
       return interruptedAnswer(terminal, result, `npx sleuth train --run ${shellWord(result.folder)} --resume`);
     printReports(terminal, result);
     await printGain(terminal, result.folder);
-    printRun(terminal, result);
+    printRun(terminal, result, config.train.steps);
     printNext(terminal, [
       [`npx sleuth ask "…" --run ${shellWord(result.folder)}`, "ask it something"],
       [`npx sleuth eval --run ${shellWord(result.folder)}`, "evaluate it again, or on other questions"],

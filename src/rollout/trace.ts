@@ -108,6 +108,8 @@ export function traceFromLine(line: string, where = "trace"): TraceRecord {
 interface RenderTraceOptions {
   /** Default: whether the terminal shows colours. */
   colors?: boolean;
+  /** Without instruction and question, where the reader has just written it. */
+  withoutPrompt?: boolean;
 }
 
 /**
@@ -120,7 +122,7 @@ export function renderTrace(record: TraceRecord, options: RenderTraceOptions = {
   let searches = 0;
   const parts = trajectory.segments.map(({ role }, index) => {
     const text = printable(trajectory.texts[index]);
-    if (role === "prompt") return colors.dim(text);
+    if (role === "prompt") return options.withoutPrompt === true ? "" : colors.dim(text);
     if (role === "environment") return colors.yellow(text);
     const isLast = index === trajectory.segments.length - 1;
     if (isLast && trajectory.answer !== null)

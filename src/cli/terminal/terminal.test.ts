@@ -230,9 +230,13 @@ describe("ProgressBar", () => {
 });
 
 describe("TrainingPanel", () => {
-  const evaluation = (temperature: number, value: number): TrainEvent => ({
+  const evaluation = (
+    temperature: number,
+    value: number,
+    phase: "validation" | "before" = "validation",
+  ): TrainEvent => ({
     kind: "evaluation",
-    phase: "validation",
+    phase,
     step: 0,
     evaluation: { ...toEvaluation([], { temperature, seconds: 1 }), exactMatch: { value, low: 0, high: 1 } },
   });
@@ -256,6 +260,17 @@ describe("TrainingPanel", () => {
     expect(stderr.text.trimEnd().split("\n").at(-1)).toBe(
       "step 2/10, reward 0.250, exact match 20.0 %, searches 1.50, validation 1.0 %, validation at T=1 5.0 %, 20 s, 1 m 20 s of training left, beginning the next step",
     );
+  });
+
+  it("tells the test before training at once, and takes it for no validation", () => {
+    const { terminal, stderr, clock } = recordedTerminal();
+    const panel = new TrainingPanel(terminal, () => clock.ms);
+    panel.onEvent(evaluation(0, 0.836, "before"));
+    clock.ms = 20_000;
+    panel.onEvent(step);
+    panel.stop();
+    expect(stderr.text).toContain("Before training, greedy: 83.6 % of 0 test questions answered exactly right.\n");
+    expect(stderr.text).not.toContain("validation");
   });
 
   it("says what it does before the first step, and that it learns when all attempts are made", () => {

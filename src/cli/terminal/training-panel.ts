@@ -1,6 +1,6 @@
 /** @file The live display of a training run: a few lines that say whether it learns, and how long it still takes. */
 import type { Phase, TrainEvent } from "../../train/run.js";
-import { bar, duration, percent, sparkline } from "./format.js";
+import { bar, duration, percent, plural, sparkline } from "./format.js";
 import type { ProgressPicture, Terminal } from "./terminal.js";
 
 type StepEvent = Extract<TrainEvent, { kind: "step" }>;
@@ -91,8 +91,17 @@ export class TrainingPanel {
   }
 
   #takeEvaluation({ phase, evaluation }: EvaluationEvent): void {
+    if (phase === "before") this.#tellBefore(evaluation);
     if (phase !== "validation") return;
     (evaluation.temperature === 0 ? this.#greedy : this.#sampled).push(evaluation.exactMatch.value);
+  }
+
+  /** At once: the test after training comes much later, or never. */
+  #tellBefore({ temperature, exactMatch, n }: EvaluationEvent["evaluation"]): void {
+    const how = temperature === 0 ? "greedy" : "at temperature 1";
+    this.#terminal.note(
+      `Before training, ${how}: ${percent(exactMatch.value)} of ${plural(n, "test question")} answered exactly right.`,
+    );
   }
 
   #picture(): ProgressPicture {

@@ -16,7 +16,11 @@ const manifestName = "questions.json";
 const struckName = "struck.jsonl";
 const format = "sleuth-questions";
 
-const manifestSchema = z.looseObject({ format: z.literal(format), version: z.literal(1) });
+const manifestSchema = z.looseObject({
+  format: z.literal(format),
+  version: z.literal(1),
+  asked: z.looseObject({ top: z.number().optional() }).optional(),
+});
 
 /** A question that a person struck, and where it stood, so that it can be put back; a line that a person moved there by hand does not say. */
 export interface StruckQuestion extends Question {
@@ -53,9 +57,17 @@ function isOwn(name: string): boolean {
   return name === struckName || name.startsWith("answered-");
 }
 
+async function readManifest(folder: string): Promise<z.infer<typeof manifestSchema> | undefined> {
+  return readOptionalJsonAs(path.join(folder, manifestName), manifestSchema, "Name another folder.");
+}
+
 async function isMadeFolder(folder: string): Promise<boolean> {
-  const advice = "Name another folder with --out.";
-  return (await readOptionalJsonAs(path.join(folder, manifestName), manifestSchema, advice)) !== undefined;
+  return (await readManifest(folder)) !== undefined;
+}
+
+/** Among how many first passages a question's own had to be found when the folder was made; undefined for a folder that came otherwise. */
+export async function foundWithin(folder: string): Promise<number | undefined> {
+  return (await readManifest(folder))?.asked?.top;
 }
 
 /** @throws UserError where the folder was not made by `sleuth questions make` */
