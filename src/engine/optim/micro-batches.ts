@@ -42,7 +42,7 @@ export function planMicroBatches(rows: readonly SequenceRow[], limits: MicroBatc
   const trees = [...families(rows, order).values()].flatMap((family) => treesOf(rows, family, limits));
   const inTrees = new Set(trees.flatMap(({ branch }) => branch.members));
   const alone = order.filter((index) => !inTrees.has(index));
-  const plain = alone.map((index) => sizedTree(rows, { ...lone(rows, index) }));
+  const plain = alone.map((index) => sizedTree(rows, lone(rows, index)));
   return [
     ...packed(trees.sort(byShape), "tree", limits),
     ...packed(plain, "plain", { ...limits, tokens: limits.plainTokens ?? limits.tokens }),
@@ -61,10 +61,10 @@ function families(rows: readonly SequenceRow[], order: readonly number[]): Map<s
   return result;
 }
 
-const lone = (rows: readonly SequenceRow[], index: number): Branch => ({
-  ...{ start: 0, end: computedLength(rows[index]) },
-  ...{ members: [index], branches: [] },
-});
+/** A sequence in a row of its own. */
+function lone(rows: readonly SequenceRow[], index: number): Branch {
+  return { start: 0, end: computedLength(rows[index]), members: [index], branches: [] };
+}
 
 /** A tree and what it takes. */
 interface SizedTree {
