@@ -45,7 +45,7 @@ export async function printGain(terminal: Terminal, runFolder: string): Promise<
 export function printRun(terminal: Terminal, result: TrainResult, planned: number): void {
   const { bold } = terminal.colors;
   const { best } = result;
-  const isByClock = result.status === "finished" && result.steps < planned;
+  const isByClock = result.status === "out-of-time";
   const kept =
     best === null
       ? ""
