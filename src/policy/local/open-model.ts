@@ -29,6 +29,8 @@ type SamplingSizes = Required<Pick<LocalOptions, "contextLength" | "maxBatch">>;
 
 export interface OpenedModel extends SamplingSizes {
   model: EngineModel;
+  /** In what frozen weights are multiplied; "float32" where all weights are trained. */
+  precision: "int8" | "float32";
   memory: MemoryPlan;
   tokenizer: TokenizerFiles;
   /** Deletes what was put on disk for the time the model is open. */
@@ -48,20 +50,28 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   const { config } = source;
   const contextLength = contextOf(config, options.contextLength);
   const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };
+  const precision = "float32";
   try {
     if (isAdapter) {
       if (options.adapt === "full") throw adapterInFull(options.model);
       const { adapter } = await loadAdapterFolder(options.model, config);
       const memory = planFor(options, sizes, config, adapter.lora);
-      return { ...(await overFrozen(source, adapter)), memory, ...sizes };
+      return { ...(await overFrozen(source, adapter)), memory, precision, ...sizes };
     }
     const { adapt = "auto", lora = defaultLora, seed = 0 } = options;
     if (adapt === "lora" || (adapt === "auto" && parameterCount(config) >= small)) {
       const memory = planFor(options, sizes, config, lora);
-      return { ...(await overFrozen(source, initAdapter(config, lora, seed))), memory, ...sizes };
+      return { ...(await overFrozen(source, initAdapter(config, lora, seed))), memory, precision, ...sizes };
     }
     const memory = planFor(options, sizes, config);
-    return { model: await inMemory(source), memory, tokenizer: source.tokenizer, remove: () => {}, ...sizes };
+    return {
+      model: await inMemory(source),
+      memory,
+      precision,
+      tokenizer: source.tokenizer,
+      remove: () => {},
+      ...sizes,
+    };
   } finally {
     await source.close();
   }
