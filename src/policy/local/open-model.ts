@@ -43,6 +43,7 @@ export interface OpenedModel extends SamplingSizes {
  *   before any weight is read, when there is too little memory
  */
 export async function openEngineModel(options: LocalOptions): Promise<OpenedModel> {
+  if (options.precision === "int8") throw new UserError("precision: int8 is not there yet. Use float32, or auto.");
   const isAdapter = isAdapterFolder(options.model);
   if (isAdapter && options.base === undefined)
     throw new Error(`internal: the base of the adapter ${options.model} is not given`);

@@ -15,8 +15,8 @@ export interface LocalOptions {
   adapt?: "auto" | "lora" | "full";
   /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
   lora?: LoraConfig;
-  /** In what frozen weights are multiplied. Default "auto". Only float32 is there yet, so both are that. */
-  precision?: "auto" | "float32";
+  /** In what frozen weights are multiplied. Default "auto". Only float32 is there yet: "auto" is that, "int8" refused. */
+  precision?: "auto" | "int8" | "float32";
   /** Draws a fresh adapter. Default 0. */
   seed?: number;
   /**
