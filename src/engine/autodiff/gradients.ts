@@ -173,6 +173,11 @@ export const gradientRules: GradientRules = {
     transA ? g.matmul(b, dy, { transA: transB, transB: true, alpha }) : g.matmul(dy, b, { transB: !transB, alpha }),
     transB ? g.matmul(dy, a, { transA: true, transB: transA, alpha }) : g.matmul(a, dy, { transA: !transA, alpha }),
   ],
+  int8Matmul: (g, dy, { inputs: [, weight, scale], attributes: { transB } }) => [
+    g.int8Matmul(dy, weight, scale, { transB: !transB }),
+    null,
+    null,
+  ],
   // dx = y·(dy − Σ dy·y)
   softmax: (g, dy, y) => {
     const weighted = g.mul(dy, y);

@@ -51,6 +51,13 @@ export class Graph {
 
   matmul = (a: Node, b: Node, { transA = false, transB = false, alpha = 1 } = {}): Node =>
     this.node("matmul", [a, b], { transA, transB, alpha });
+  /**
+   * The product of `x [m, k]` with an 8-bit matrix `weight [k, n]` whose columns are worth `scale [n]` each; transposed, of `x [m, n]`. Rows of x (times
+   * the scale, where transposed) are rounded to 8 bits, each by its own largest magnitude / 127, so that a row depends on no other
+   * (row-wise quantisation, SwitchBack, arXiv:2304.13013). Products are summed in int32. The gradient passes straight through the rounding, as the transposed product.
+   */
+  int8Matmul = (x: Node, weight: Node, scale: Node, { transB = false } = {}): Node =>
+    this.node("int8Matmul", [x, weight, scale], { transB });
   softmax = (x: Node): Node => this.node("softmax", [x], none);
   rmsNorm = (x: Node, weight: Node, epsilon: number): Node => this.node("rmsNorm", [x, weight], { epsilon });
   rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], none);

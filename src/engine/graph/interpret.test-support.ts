@@ -5,7 +5,15 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { evaluate, type Shape, type Sizes } from "./dim.js";
 import type { Graph } from "./graph.js";
-import { isStored, type Attributes, type ConstantData, type Node, type OpName } from "./ops.js";
+import {
+  isStored,
+  largestInt8,
+  smallestScale,
+  type Attributes,
+  type ConstantData,
+  type Node,
+  type OpName,
+} from "./ops.js";
 
 /** A dense tensor in row-major order; booleans are 0 and 1. */
 export interface Tensor {
@@ -166,6 +174,16 @@ const rules: { [K in OpName]: Rule<K> } = {
       return alpha * total;
     });
   },
+  int8Matmul: ([x, weight, scale], { transB }, shape) => {
+    const scaled = transB ? build(x.shape, ([row, column]) => at(x, [row, column]) * at(scale, [column])) : x;
+    const rounded = mapRows(scaled, roundedRow);
+    return build(shape, ([row, column]) => {
+      let total = 0;
+      for (let k = 0; k < scaled.shape[1]; k++)
+        total += at(rounded, [row, k]) * at(weight, transB ? [column, k] : [k, column]);
+      return transB ? total : total * at(scale, [column]);
+    });
+  },
   softmax: ([x]) => mapRows(x, (row) => logSoftmaxRow(row).map(Math.exp)),
   rmsNorm: ([x, weight], { epsilon }) =>
     mapRows(x, (row) => row.map((value, i) => value * inverseRms(row, epsilon) * weight.data[i])),
@@ -258,6 +276,18 @@ const rules: { [K in OpName]: Rule<K> } = {
   iota: (_, __, shape) => build(shape, ([index]) => index),
 };
 
+/** What 8 bits keep of a row, with the float32 steps of the runtime: ties go to the even number. */
+function roundedRow(row: Float64Array): Float64Array {
+  const largest = Math.max(Math.fround(smallestScale), ...row.map((value) => Math.abs(Math.fround(value))));
+  const step = Math.fround(1 / largestInt8);
+  return row.map((value) => {
+    const inSteps = Math.fround(Math.fround(Math.fround(value) / largest) / step);
+    const [below, fraction] = [Math.floor(inSteps), inSteps - Math.floor(inSteps)];
+    const up = fraction > 0.5 || (fraction === 0.5 && below % 2 !== 0);
+    return (up ? below + 1 : below) * step * largest;
+  });
+}
+
 /** log softmax(hidden·tableᵀ), `[M, V]`. */
 function tableLogprobs(hidden: Tensor, table: Tensor): Tensor {
   const [rows, width] = hidden.shape;
@@ -283,9 +313,9 @@ const flatten = (shape: Shape, index: readonly number[]): number =>
   index.reduce((flat, i, axis) => flat * Number(shape[axis]) + i, 0);
 
 /** The numbers of a constant, in memory. */
-function readStored(data: ConstantData): Float32Array | Int32Array {
+function readStored(data: ConstantData): Float32Array | Int32Array | Int8Array {
   if (!isStored(data)) return data;
-  const values = new Float32Array(data.length);
+  const values = data.dtype === "int8" ? new Int8Array(data.length) : new Float32Array(data.length);
   const bytes = new Uint8Array(values.buffer);
   const descriptor = openSync(data.file, "r");
   try {

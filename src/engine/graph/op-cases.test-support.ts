@@ -10,6 +10,8 @@ import type { Node, OpName } from "./ops.js";
 /** Builds the operation over named inputs and says what to feed. Float inputs are differentiated. */
 export interface OpCase {
   build: (g: Graph) => Node;
+  /** The smooth function whose gradient the operation's gradient stands for, where it rounds: as good as `within` says. */
+  smooth?: { build: (g: Graph) => Node; within: number };
   inputs: Record<string, Tensor>;
 }
 
@@ -47,6 +49,28 @@ const tokenEntropies = (): OpCase => ({
   build: (g) => g.tokenEntropies(g.input("hidden", ["M", 4]), g.input("table", [5, 4])),
   inputs: { hidden: normal(3, 4), table: normal(5, 4) },
 });
+
+/** Twice, so that both forms are made: with `transB` back to the first width. */
+const int8Matmul = (): OpCase => {
+  const [inputs, outputs] = [24, 16];
+  const weight = Int8Array.from({ length: inputs * outputs }, () => random.integer(255) - 127);
+  const scale = Float32Array.from({ length: outputs }, () => (0.5 + random.next()) / 400);
+  const dequantised = Float32Array.from(weight, (value, at) => value * scale[at % outputs]);
+  const build = (product: (g: Graph, x: Node, transB: boolean) => Node) => (g: Graph) =>
+    product(g, g.sigmoid(product(g, g.input("x", ["B", inputs]), false)), true);
+  return {
+    build: build((g, x, transB) =>
+      g.int8Matmul(x, g.constant("weight", [inputs, outputs], weight), g.constant("scale", [outputs], scale), {
+        transB,
+      }),
+    ),
+    smooth: {
+      build: build((g, x, transB) => g.matmul(x, g.constant("float", [inputs, outputs], dequantised), { transB })),
+      within: 0.02,
+    },
+    inputs: { x: normal(3, inputs) },
+  };
+};
 
 export const opCases: { [K in OpName]: OpCase } = {
   input: { build: (g) => g.input("x", ["B", 2]), inputs: { x: normal(3, 2) } },
@@ -91,6 +115,7 @@ export const opCases: { [K in OpName]: OpCase } = {
       ...{ f: normal(2, 3, 6), h: normal(2, 2, 3), i: normal(3, 2), j: normal(3, 2) },
     },
   },
+  int8Matmul: int8Matmul(),
   rmsNorm: {
     build: (g) => g.rmsNorm(g.input("x", ["B", 2, 6]), g.input("weight", [6]), 1e-5),
     inputs: { x: normal(3, 2, 6), weight: positive(6) },

@@ -5,9 +5,9 @@
  */
 import { broadcast, difference, formatShape, product, sum, type Dim, type Shape } from "./dim.js";
 
-export type DType = "float32" | "int32" | "bool";
+export type DType = "float32" | "int32" | "int8" | "bool";
 
-/** Float32 values that lie in a file: the runtime maps them into memory, so that several sessions share one copy. */
+/** Values that lie in a file: the runtime maps them into memory, so that several sessions share one copy. */
 export interface StoredData {
   /** Absolute path. */
   file: string;
@@ -15,12 +15,26 @@ export interface StoredData {
   offset: number;
   /** Numbers, not bytes. */
   length: number;
+  /** Default float32. */
+  dtype?: "int8";
 }
 
 /** Values of a constant. */
-export type ConstantData = Float32Array | Int32Array | StoredData;
+export type ConstantData = Float32Array | Int32Array | Int8Array | StoredData;
 
 export const isStored = (data: ConstantData): data is StoredData => "file" in data;
+
+/** The type of a constant. */
+export function dtypeOf(data: ConstantData): DType {
+  if (isStored(data)) return data.dtype ?? "float32";
+  if (data instanceof Int8Array) return "int8";
+  return data instanceof Int32Array ? "int32" : "float32";
+}
+
+/** Of 8-bit numbers: the largest magnitude. */
+export const largestInt8 = 127;
+/** A row of `int8Matmul` whose largest magnitude is below this is one of zeros. */
+export const smallestScale = 1e-30;
 
 /** Attributes of each operation. The arrays in comments are the shapes of inputs → output. */
 export interface Attributes {
@@ -43,6 +57,7 @@ export interface Attributes {
   where: None; // bool, a, b → broadcast of all three
   cast: { to: DType };
   matmul: { transA: boolean; transB: boolean; alpha: number }; // [..,m,k] [..,k,n] → [..,m,n], equal leading dims
+  int8Matmul: { transB: boolean }; // x[m,k], weight[k,n] int8, scale[n] → [m,n]; transB: x[m,n] → [m,k]. See `Graph.int8Matmul`
   softmax: None; // over the last axis
   rmsNorm: { epsilon: number }; // x[..,d], weight[d] → x·rsqrt(mean(x²)+ε)·weight
   rmsInverse: None; // an rmsNorm node → its rsqrt(mean(x²)+ε), [..,1]
@@ -114,7 +129,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   constant: (_, { shape, data }) => {
     const size = product(shape);
     require(size === data.length, () => `constant of ${data.length} values has shape ${formatShape(shape)}`);
-    return { shape, dtype: data instanceof Int32Array ? "int32" : "float32" };
+    return { shape, dtype: dtypeOf(data) };
   },
   add: elementwise2,
   sub: elementwise2,
@@ -144,6 +159,14 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     const sameLead = lead.every((dim, index) => dim === b.shape[index]);
     require(k === k2 && sameLead, () => `matmul of ${describe([a, b])} (transA ${transA}, transB ${transB})`);
     return { shape: [...lead, m, n], dtype: "float32" };
+  },
+  int8Matmul: ([x, weight, scale], { transB }) => {
+    const [rows, width] = x.shape;
+    const [inputs, outputs] = transB ? [weight.shape[1], weight.shape[0]] : weight.shape;
+    const fits = x.shape.length === 2 && weight.shape.length === 2 && weight.dtype === "int8" && width === inputs;
+    const isScaled = scale.shape.length === 1 && scale.shape[0] === weight.shape[1];
+    require(fits && isScaled, () => `int8Matmul of ${describe([x, weight, scale])} (transB ${transB})`);
+    return { shape: [rows, outputs], dtype: "float32" };
   },
   softmax: float1,
   rmsNorm: ([x, weight]) => {

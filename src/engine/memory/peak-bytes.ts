@@ -6,7 +6,7 @@ import { evaluate, type Shape, type Sizes } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { DType, Node, OpName } from "../graph/ops.js";
 
-const bytesOf: Record<DType | "int64", number> = { float32: 4, int32: 4, int64: 8, bool: 1 };
+const bytesOf: Record<DType | "int64", number> = { float32: 4, int32: 4, int8: 1, int64: 8, bool: 1 };
 
 /** The runtime hands these on without a copy. */
 const aliases: ReadonlySet<OpName> = new Set(["reshape", "stopGradient"]);
@@ -24,6 +24,11 @@ interface Beside extends Tensor {
 }
 
 const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
+  // The rows before they are rounded and as 8-bit numbers, and the product without the rows' scales.
+  int8Matmul: ({ shape, inputs: [x] }) => [
+    { shape: x.shape, bytesEach: bytesOf.float32 + bytesOf.int8 },
+    { shape, bytesEach: bytesOf.float32 },
+  ],
   // One index per number that is added.
   scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: bytesOf.int64 }],
   // The logits, and their logarithms of which the wanted ones are picked.

@@ -124,7 +124,7 @@ class BertBuilder {
   /** The pooler and the classifier of `BertForSequenceClassification`: both read the first token. */
   async #classifier(hidden: string): Promise<void> {
     const emitter = this.#emitter;
-    const first = emitter.emit("Gather", [hidden, emitter.int32Scalar(0)], { axis: 1 });
+    const first = emitter.emit("Gather", [hidden, emitter.scalar("int32", 0)], { axis: 1 });
     const pooled = emitter.emit("Tanh", [await this.#linear(first, `${this.#prefix}pooler.dense`)]);
     emitter.emitNamed("Identity", [await this.#linear(pooled, "classifier")], ["logits"]);
   }

@@ -9,16 +9,18 @@ import {
 } from "onnx-buf";
 import path from "node:path";
 import type { Dim, Shape } from "../graph/dim.js";
-import { isStored, type ConstantData, type DType } from "../graph/ops.js";
+import { dtypeOf, isStored, type ConstantData, type DType } from "../graph/ops.js";
 
 /** ONNX operator set that ONNX Runtime 1.20 and newer implement, and the version of the file format that goes with it. */
 const opset = 21n;
 const onnxIrVersion = 10n;
 
-const elementTypes: Record<DType | "int64", TensorProto_DataType> = {
+const elementTypes: Record<DType | "int64" | "uint8", TensorProto_DataType> = {
   float32: TensorProto_DataType.FLOAT,
   int32: TensorProto_DataType.INT32,
   int64: TensorProto_DataType.INT64,
+  int8: TensorProto_DataType.INT8,
+  uint8: TensorProto_DataType.UINT8,
   bool: TensorProto_DataType.BOOL,
 };
 
@@ -96,12 +98,13 @@ export class OnnxEmitter {
 
   /** Adds a constant tensor; its memory is used as it is until a session has been made. */
   initializer(name: string, shape: readonly number[], data: ConstantData): void {
-    const dataType = elementTypes[data instanceof Int32Array ? "int32" : "float32"];
+    const dtype = dtypeOf(data);
+    const dataType = elementTypes[dtype];
     const tensor = { name, dataType, dims: shape.map(BigInt) };
     this.#known.set(name, name);
     if (isStored(data)) {
       this.#requireDirectory(path.dirname(data.file));
-      const length = data.length * Float32Array.BYTES_PER_ELEMENT;
+      const length = data.length * (dtype === "int8" ? 1 : Float32Array.BYTES_PER_ELEMENT);
       this.#initializers.push({ ...tensor, ...outside(path.basename(data.file), data.offset, length) });
       return;
     }
@@ -129,25 +132,27 @@ export class OnnxEmitter {
     return this.#large.map(({ name, rawData }) => ({ path: name, data: rawData }));
   }
 
-  /** Whether a constant of this name was added. */
-  has(name: string): boolean {
-    return this.#known.has(name);
-  }
-
   /** The name of a constant int64 vector. */
   int64(values: readonly number[]): string {
-    return this.#constant(`int64_${values.join("_")}`, [values.length], "int64", values);
+    return this.#constant(`int64_${values.join("_")}`, [values.length], "int64", BigInt64Array.from(values, BigInt));
   }
 
-  /** The name of a constant int32 scalar. */
-  int32Scalar(value: number): string {
-    return this.#constant(`int32_scalar_${value}`, [], "int32", [value]);
+  /** The name of a constant scalar. */
+  scalar(dtype: "float32" | "int32" | "uint8", value: number): string {
+    const arrays = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+    return this.#constant(`${dtype}_scalar_${value}`, [], dtype, arrays[dtype].of(value));
   }
 
-  #constant(name: string, shape: number[], type: "int32" | "int64", values: readonly number[]): string {
+  #constant(
+    name: string,
+    shape: number[],
+    type: keyof typeof elementTypes,
+    {
+      buffer,
+    }: BigInt64Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
+  ): string {
     if (!this.#known.has(name)) {
-      const data = type === "int64" ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
-      const rawData = new Uint8Array(data.buffer);
+      const rawData = new Uint8Array(buffer);
       this.#initializers.push({ name, dataType: elementTypes[type], dims: shape.map(BigInt), rawData });
       this.#known.set(name, name);
     }

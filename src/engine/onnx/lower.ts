@@ -4,7 +4,7 @@
  */
 import { factors, terms, type Dim, type Shape } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
-import type { Attributes, Node, OpName } from "../graph/ops.js";
+import { largestInt8, smallestScale, type Attributes, type Node, type OpName } from "../graph/ops.js";
 import { elementType, OnnxEmitter, type EncodedModel } from "./emitter.js";
 
 /** The model, ready for a runtime session. */
@@ -136,6 +136,14 @@ const rules: { [K in OpName]: Rule<K> } = {
       ? emitter.emit("Gemm", inputs, attributes)
       : emitter.emit("FusedMatMul", inputs, attributes, microsoft);
   },
+  int8Matmul: ({ emitter }, [x, weight, scale], { attributes: { transB } }) => {
+    const rows = quantisedRows(emitter, transB ? emitter.emit("Mul", [x, scale]) : x);
+    // The runtime folds the transposition of a constant when the session is made.
+    const matrix = transB ? emitter.emit("Transpose", [weight], { perm: [1, 0] }) : weight;
+    const columns = transB ? emitter.scalar("float32", 1) : scale;
+    const inputs = [rows.values, matrix, rows.step, columns, rows.zero];
+    return emitter.emit("Mul", [emitter.emit("MatMulIntegerToFloat", inputs, {}, microsoft), rows.largest]);
+  },
   softmax: ({ emitter }, inputs) => emitter.emit("Softmax", inputs, { axis: -1 }),
   // The runtime's RMSNorm; its third output is the inverse root mean square that the backward pass needs.
   rmsNorm: ({ emitter, live }, inputs, node) => {
@@ -189,9 +197,12 @@ const rules: { [K in OpName]: Rule<K> } = {
   slice: ({ emitter }, [x], { attributes: { axis, start, end } }) =>
     emitter.emit("Slice", [x, emitter.int64([start]), emitter.int64([end]), emitter.int64([axis])]),
   pad: ({ emitter }, [x], { attributes: { axis, before, after } }) => {
-    const zero = "pad_zero";
-    if (!emitter.has(zero)) emitter.initializer(zero, [], Float32Array.of(0));
-    return emitter.emit("Pad", [x, emitter.int64([before, after]), zero, emitter.int64([axis])]);
+    return emitter.emit("Pad", [
+      x,
+      emitter.int64([before, after]),
+      emitter.scalar("float32", 0),
+      emitter.int64([axis]),
+    ]);
   },
   split: (context, [x], { attributes: { axis, part, size } }) => {
     const { emitter } = context;
@@ -213,9 +224,19 @@ const rules: { [K in OpName]: Rule<K> } = {
     const { emitter } = context;
     const scalar = emitter.emit("Squeeze", [sizeTensor(context, size), emitter.int64([0])]);
     const limit = emitter.emit("Cast", [scalar], { to: elementType("int32") });
-    return emitter.emit("Range", [emitter.int32Scalar(0), limit, emitter.int32Scalar(1)]);
+    return emitter.emit("Range", [emitter.scalar("int32", 0), limit, emitter.scalar("int32", 1)]);
   },
 };
+
+/** Rows as 8-bit numbers: x ≈ (values − zero)·step·largest. Of an x that is asked for twice, they are computed once. */
+function quantisedRows(emitter: OnnxEmitter, x: string) {
+  const [step, zero] = [emitter.scalar("float32", 1 / largestInt8), emitter.scalar("uint8", largestInt8 + 1)];
+  const magnitudes = emitter.emit("ReduceMax", [emitter.emit("Abs", [x]), emitter.int64([1])], { keepdims: 1 });
+  // A row of zeros stays one.
+  const largest = emitter.emit("Max", [magnitudes, emitter.scalar("float32", smallestScale)]);
+  const values = emitter.emit("QuantizeLinear", [emitter.emit("Div", [x, largest]), step, zero]);
+  return { values, step, zero, largest };
+}
 
 /** log softmax(hidden·tableᵀ); asked for twice, it is computed once. */
 const tableLogprobs = (emitter: OnnxEmitter, hidden: string, table: string): string =>
