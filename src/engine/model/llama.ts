@@ -68,7 +68,7 @@ export function headTable(config: ModelConfig, weights: Weights): Node {
 
 /** Logits `[M, vocab]` of rows of the residual stream `[M, hidden]`. */
 export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
-  return g.matmul(finalNorm(g, config, weights, hidden), headTable(config, weights), { transB: true });
+  return weights.head.allLogits(finalNorm(g, config, weights, hidden));
 }
 
 function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {

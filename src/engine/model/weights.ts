@@ -30,6 +30,22 @@ export interface Weights {
   get(name: string): Node;
   /** x·Wᵀ of the layer `module` (its name without `.weight`), with the adapter's update where it has one. */
   linear(x: Node, module: string): Node;
+  head: Head;
+}
+
+/** The LM head over hidden states behind the final norm, `[U, hidden]`. Its table, a row for each token of the vocabulary, is cut into chunks. */
+export interface Head {
+  /** Whether the table is trained; then there is one chunk. */
+  trained: boolean;
+  chunks: number;
+  /** Logits of a chunk's tokens, `[U, C]`. */
+  logits(hidden: Node, chunk: number): Node;
+  /** The sum of a chunk's rows with the weights `[U, C]` of each, `[U, hidden]`: what flows back from its logits. */
+  weightedRows(weights: Node, chunk: number): Node;
+  /** The logit of one token in each row, `tokens [U]` → `[U]`. */
+  logitsOf(hidden: Node, tokens: Node): Node;
+  /** Logits of the whole vocabulary, for few rows. */
+  allLogits(hidden: Node): Node;
 }
 
 /**
@@ -50,7 +66,8 @@ export function weightNodes(g: Graph, model: EngineModel, trained: "input" | "co
   };
   const plain = (x: Node, module: string): Node => g.matmul(x, get(`${module}.weight`), { transB: true });
   const { base } = model;
-  if (!base) return { get, linear: plain };
+  const head = headOf(g, model, get);
+  if (!base) return { get, linear: plain, head };
   const alpha = base.lora.alpha / base.lora.rank;
   const linear = (x: Node, module: string): Node => {
     const { a, b } = loraNames(module);
@@ -58,7 +75,31 @@ export function weightNodes(g: Graph, model: EngineModel, trained: "input" | "co
     const low = g.matmul(x, get(a), { transB: true });
     return g.add(plain(x, module), g.matmul(low, get(b), { transB: true, alpha }));
   };
-  return { get, linear };
+  return { get, linear, head };
+}
+
+/** Tokens of a chunk: of SmolLM2's vocabulary twelve (docs/engine.md). */
+const chunkRows = 4096;
+
+function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => Node): Head {
+  const { hiddenSize, vocabSize } = config;
+  const name = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  const stored = base?.tensors.get(name);
+  const rowsOf = (chunk: number): Node => {
+    if (!stored) return get(name);
+    const start = chunk * chunkRows;
+    const rows = Math.min(chunkRows, vocabSize - start);
+    const offset = stored.offset + start * hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+    return g.constant(`${name}[${start}]`, [rows, hiddenSize], { ...stored, offset, length: rows * hiddenSize });
+  };
+  return {
+    trained: !stored,
+    chunks: stored ? Math.ceil(vocabSize / chunkRows) : 1,
+    logits: (hidden, chunk) => g.matmul(hidden, rowsOf(chunk), { transB: true }),
+    weightedRows: (weights, chunk) => g.matmul(weights, rowsOf(chunk)),
+    logitsOf: (hidden, tokens) => g.reduceSum(g.mul(hidden, g.gatherRows(get(name), tokens)), [1]),
+    allLogits: (hidden) => g.matmul(hidden, get(name), { transB: true }),
+  };
 }
 
 /** Every parameter of a store as an input of the same name. */
