@@ -109,14 +109,12 @@ export class SlotTable {
 
   /** Forgets everything; memory stays, laid out anew for short sequences. */
   clear(): void {
-    const { capacity } = this.cache;
     this.active = 0;
     for (const slot of this.slots) empty(slot);
     if (this.#tainted) this.cache = new KvCache(this.cache.shape, this.cache.rows);
     this.#tainted = false;
-    // What comes next is likely as long as what was: growing again would only move empty rows. Where memory is short, rows count more.
-    const roomy = this.rowsAllowed(capacity) >= this.slots.length;
-    this.#resize(this.slots.length, roomy ? capacity : capacityFor(1));
+    // Every decode step reads the whole capacity of every row, but growing moves only what is valid: what comes next begins short.
+    this.#resize(this.slots.length, capacityFor(1));
   }
 
   #find(tokens: Int32Array): (ReturnType<typeof findReuse> & { slot: Slot }) | undefined {

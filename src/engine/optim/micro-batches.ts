@@ -66,12 +66,15 @@ function lone(rows: readonly SequenceRow[], index: number): Branch {
   return { start: 0, end: computedLength(rows[index]), members: [index], branches: [] };
 }
 
-/** A tree and what it takes. */
-interface SizedTree {
-  branch: Branch;
+/** What one or several trees take. */
+interface SizedLevels {
   /** Rows of each level, and the length of the longest. */
   levels: readonly { rows: number; length: number }[];
   predictions: number;
+}
+
+interface SizedTree extends SizedLevels {
+  branch: Branch;
 }
 
 function sizedTree(rows: readonly SequenceRow[], branch: Branch): SizedTree {
@@ -91,9 +94,10 @@ function treesOf(rows: readonly SequenceRow[], family: readonly number[], limits
   return branchesOf(rows, family, levelsOf.tree)
     .filter(({ members, end, start }) => members.length > 1 && end - start >= leastShared)
     .flatMap((branch) => evened(rows, branch).flatMap((part) => fitting(rows, part, limits)))
-    .filter(({ branch: { members }, ...tree }) => {
+    .filter((tree) => {
+      const { members } = tree.branch;
       const apart = members.reduce((sum, index) => sum + computedLength(rows[index]), 0);
-      return members.length > 1 && tokensOf([tree]) < apart;
+      return members.length > 1 && tokensOf(tree) < apart;
     });
 }
 
@@ -101,7 +105,7 @@ function treesOf(rows: readonly SequenceRow[], family: readonly number[], limits
 function evened(rows: readonly SequenceRow[], branch: Branch): Branch[] {
   const byLength = [...branch.members].sort((a, b) => computedLength(rows[a]) - computedLength(rows[b]));
   const part = (some: readonly number[]): Branch => withOnly(branch, new Set(some));
-  const costOf = (tree: Branch): number => tokensOf([sizedTree(rows, tree)]);
+  const costOf = (tree: Branch): number => tokensOf(sizedTree(rows, tree));
   let [best, least]: [Branch[], number] = [[branch], costOf(branch)];
   for (let cut = 1; cut < byLength.length; cut++) {
     const halves = [part(byLength.slice(0, cut)), part(byLength.slice(cut))];
@@ -115,56 +119,62 @@ function evened(rows: readonly SequenceRow[], branch: Branch): Branch[] {
 function fitting(rows: readonly SequenceRow[], branch: Branch, limits: MicroBatchLimits): SizedTree[] {
   const tree = sizedTree(rows, branch);
   const { members } = branch;
-  if (members.length === 1 || fits([tree], limits)) return [tree];
+  if (members.length === 1 || fits(tree, limits)) return [tree];
   const half = Math.ceil(members.length / 2);
   return [members.slice(0, half), members.slice(half)].flatMap((some) =>
     fitting(rows, withOnly(branch, new Set(some)), limits),
   );
 }
 
-/** Tokens that are computed for some trees together, padding included. */
-function tokensOf(trees: readonly Pick<SizedTree, "levels">[]): number {
-  const deepest = Math.max(...trees.map(({ levels }) => levels.length));
-  let tokens = 0;
-  for (let level = 0; level < deepest; level++) {
-    const all = trees.flatMap(({ levels }) => (level < levels.length ? [levels[level]] : []));
-    tokens += all.reduce((sum, { rows }) => sum + rows, 0) * Math.max(...all.map(({ length }) => length));
-  }
-  return tokens;
-}
+/** Tokens that are computed, padding included. */
+const tokensOf = ({ levels }: SizedLevels): number => levels.reduce((sum, { rows, length }) => sum + rows * length, 0);
 
-function fits(trees: readonly SizedTree[], limits: MicroBatchLimits): boolean {
-  const predictions = trees.reduce((sum, tree) => sum + tree.predictions, 0);
-  return predictions <= limits.lossRows && tokensOf(trees) <= limits.tokens;
-}
+const fits = (trees: SizedLevels, { lossRows, tokens }: MicroBatchLimits): boolean =>
+  trees.predictions <= lossRows && tokensOf(trees) <= tokens;
 
 /** Like shapes next to each other. */
 function byShape({ levels: a }: SizedTree, { levels: b }: SizedTree): number {
   return b.length - a.length || (b.at(-1)?.length ?? 0) - (a.at(-1)?.length ?? 0);
 }
 
-/** Run together, trees of several shapes may take so many times the tokens that they take apart: a run costs something, too. */
-const mostPadded = 1.25;
+/** What a run costs beside its tokens, in tokens: operators without end, weights that are laid out for products, gradients that are fetched and added. */
+const runTokens = 150;
 
-/** Neighbours run together while the limits allow. */
+/** Neighbours run together so that all runs cost least, within the limits. */
 function packed(trees: readonly SizedTree[], layout: Layout, limits: MicroBatchLimits): MicroBatch[] {
-  const batches: SizedTree[][] = [];
-  for (const tree of trees) {
-    const last = batches.at(-1);
-    if (last !== undefined && goTogether(last, tree, limits)) last.push(tree);
-    else batches.push([tree]);
+  /** Of the first n trees: the least cost, and the first tree of the last run. */
+  const best: { cost: number; begin: number }[] = [{ cost: 0, begin: 0 }];
+  for (let end = 1; end <= trees.length; end++) {
+    let run: SizedLevels = { levels: [], predictions: 0 };
+    let [cost, first] = [Infinity, end - 1];
+    for (let begin = end - 1; begin >= 0; begin--) {
+      run = join(run, trees[begin]);
+      if (begin < end - 1 && !fits(run, limits)) break;
+      const total = best[begin].cost + tokensOf(run) + runTokens;
+      if (total < cost) [cost, first] = [total, begin];
+    }
+    best.push({ cost, begin: first });
   }
-  return batches.map((batch) => {
-    const branches = batch.map(({ branch }) => branch);
-    return {
+  const batches: MicroBatch[] = [];
+  for (let end = trees.length; end > 0; end = best[end].begin) {
+    const branches = trees.slice(best[end].begin, end).map(({ branch }) => branch);
+    batches.unshift({
       layout,
       sequences: branches.flatMap(({ members }) => members),
       levels: levelsIn(branches, levelsOf[layout]),
-    };
-  });
+    });
+  }
+  return batches;
 }
 
-function goTogether(trees: readonly SizedTree[], tree: SizedTree, limits: MicroBatchLimits): boolean {
-  const [together, apart] = [tokensOf([...trees, tree]), tokensOf(trees) + tokensOf([tree])];
-  return fits([...trees, tree], limits) && together <= mostPadded * apart;
+/** Adds a tree to those that run together. */
+function join(run: SizedLevels, { levels, predictions }: SizedLevels): SizedLevels {
+  const deeper = levels.length > run.levels.length ? levels : run.levels;
+  return {
+    predictions: run.predictions + predictions,
+    levels: deeper.map((_, level) => {
+      const [a, b] = [run.levels.at(level), levels.at(level)];
+      return { rows: (a?.rows ?? 0) + (b?.rows ?? 0), length: Math.max(a?.length ?? 0, b?.length ?? 0) };
+    }),
+  };
 }
