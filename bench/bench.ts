@@ -1,4 +1,5 @@
 /** @file What a bench group is. Names of lines are stable: `docs/log.md` and comparisons over time use them. */
+import type { AskedPrecision, Precision } from "./precision.js";
 
 /** One measurement. */
 export interface BenchLine {
@@ -10,6 +11,8 @@ export interface BenchLine {
   /** 95 % interval of the value, where it is the middle of several pairs. */
   low?: number;
   high?: number;
+  /** In what frozen weights were multiplied, where the model has an adapter over some. */
+  precision?: Precision;
 }
 
 export interface BenchContext {
@@ -21,6 +24,8 @@ export interface BenchContext {
   /** For comparisons with an earlier commit: which one, and how many pairs. */
   against?: string;
   pairs?: number;
+  /** In what models with an adapter multiply their frozen weights. */
+  precision: AskedPrecision;
   /** A line for people about what is being measured; goes to stderr. */
   note(text: string): void;
 }

@@ -6,7 +6,8 @@ import { OnnxBackend } from "../src/engine/generate/onnx-backend.js";
 import { initParameters } from "../src/engine/model/parameters.js";
 import { Trainer } from "../src/engine/optim/forward-backward.js";
 import type { BenchGroup } from "./bench.js";
-import { flops, gemmFlops, openGemm, runtime, seconds, smolLm2, tokenRows } from "./smollm2.js";
+import { gemmFlops, openGemm } from "./gemm.js";
+import { flops, runtime, seconds, smolLm2, tokenRows } from "./smollm2.js";
 
 const context = 160;
 

@@ -2,10 +2,11 @@
  * @file Speed and memory. `npm run -s bench -- [GROUP[.PART]…] --json` prints one object per line; without `--json`, a table.
  * Each group is a file of this folder that exports what `BenchModule` says.
  */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { table } from "../src/cli/terminal/format.js";
 import { nearest } from "../src/errors.js";
 import type { BenchLine, BenchModule } from "./bench.js";
+import { askedPrecisions, type AskedPrecision } from "./precision.js";
 
 const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   engine: () => import("./engine.js"),
@@ -26,6 +27,7 @@ interface Options {
   quick?: boolean;
   against?: string;
   pairs?: number;
+  precision: AskedPrecision;
 }
 
 const program = new Command("bench")
@@ -35,13 +37,25 @@ const program = new Command("bench")
     `of ${Object.keys(groups).join(", ")}; without any, all; GROUP.PART runs one part where a group has parts`,
   )
   .option("--json", "one JSON object per line instead of a table")
-  .option("--against <commit>", "self: the commit to compare with; default: a recorded one")
-  .option("--pairs <number>", "self: how many pairs of measurements; default 10", (text) => {
-    const pairs = Number(text);
-    if (!Number.isSafeInteger(pairs) || pairs < 1)
-      throw new InvalidArgumentError("It must be a whole number of at least 1.");
-    return pairs;
-  })
+  .option("--against <commit>", "self: the commit to compare with; default: one recorded for each line")
+  .option(
+    "--pairs <number>",
+    "self: how many pairs of measurements; default 10, fewer where one takes minutes",
+    (text) => {
+      const pairs = Number(text);
+      if (!Number.isSafeInteger(pairs) || pairs < 1)
+        throw new InvalidArgumentError("It must be a whole number of at least 1.");
+      return pairs;
+    },
+  )
+  .addOption(
+    new Option(
+      "--precision <name>",
+      "peer, self, memory: in what a model with an adapter multiplies its frozen weights",
+    )
+      .choices(askedPrecisions)
+      .default("auto"),
+  )
   .option("--quick", "one round of little work: shows that the slow groups run; their figures mean nothing")
   .action(async (names: string[], options: Options) => {
     const lines: BenchLine[] = [];
@@ -73,6 +87,7 @@ const program = new Command("bench")
         quick: options.quick ?? false,
         against: options.against,
         pairs: options.pairs,
+        precision: options.precision,
         wants: (part) => only === undefined || isPart(part, only),
       });
     }
@@ -94,14 +109,15 @@ function partsOf(parts: readonly string[]): string {
 }
 
 function asTable(lines: readonly BenchLine[]): string[] {
-  const rows = lines.map(({ name, value, unit, perRaw, low, high }) => [
+  const rows = lines.map(({ name, value, unit, perRaw, low, high, precision = "" }) => [
     name,
     value.toPrecision(4),
     unit,
     perRaw === undefined ? "" : perRaw.toPrecision(3),
     low === undefined || high === undefined ? "" : `${low.toPrecision(4)} to ${high.toPrecision(4)}`,
+    precision,
   ]);
-  return table([["measurement", "value", "unit", "per raw rate", "95 % interval"], ...rows]);
+  return table([["measurement", "value", "unit", "per raw rate", "95 % interval", "precision"], ...rows]);
 }
 
 await program.parseAsync();

@@ -42,11 +42,14 @@ export const parts = cases.map(({ name }) => name);
 export const unavailable = (): string | undefined =>
   smollm2IsAbsent ? `${smollm2} is not there. npm run fixtures:smollm2 fetches it.` : undefined;
 
-export const bench: BenchGroup = async ({ report, note, wants }) => {
+export const bench: BenchGroup = async ({ report, note, wants, precision }) => {
   const script = path.join(import.meta.dirname, "memory", "case.ts");
   for (const one of cases.filter(({ name }) => wants(name))) {
     note(`memory, ${one.name}`);
-    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", script, JSON.stringify(one)]);
+    // Where all weights are trained there is nothing to choose.
+    const options: MemoryCase = one.adapt === "lora" ? { ...one, precision } : one;
+    const args = ["--import", "tsx", script, JSON.stringify(options)];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
     const { plannedBytes, peakBytes } = JSON.parse(stdout) as MemoryFigures;
     report({ name: `memory.${one.name}.planned`, value: plannedBytes / 2 ** 20, unit: "MB" });
     report({ name: `memory.${one.name}.peak`, value: peakBytes / 2 ** 20, unit: "MB" });

@@ -1,9 +1,10 @@
 /** @file One case of the memory bench, in a process of its own: prints what was planned and what was taken at most. */
-import { readFileSync } from "node:fs";
 import { smollm2 } from "../../src/engine/io/smollm2.test-support.js";
 import { LocalEngine } from "../../src/policy/local/engine.js";
 import type { Datum } from "../../src/types.js";
+import type { AskedPrecision } from "../precision.js";
 import { tokenRows } from "../smollm2.js";
+import { peakBytes } from "./peak.js";
 
 export interface MemoryCase {
   name: string;
@@ -15,6 +16,8 @@ export interface MemoryCase {
   critic?: boolean;
   /** An entropy bonus. */
   entropy?: boolean;
+  /** Of frozen weights. */
+  precision?: AskedPrecision;
 }
 
 export interface MemoryFigures {
@@ -30,10 +33,13 @@ const turn = 64;
 const groupOf = 8;
 const sampled = 64;
 
-const { adapt, microBatchTokens, recompute, training, critic, entropy } = JSON.parse(process.argv[2]) as MemoryCase;
+const { adapt, microBatchTokens, recompute, training, critic, entropy, precision } = JSON.parse(
+  process.argv[2],
+) as MemoryCase;
 const engine = await LocalEngine.open({
   model: smollm2,
   adapt,
+  precision,
   threads: 2,
   contextLength: tokensOfRow,
   maxBatch: sampled,
@@ -57,24 +63,9 @@ if (training) {
   }
 }
 const { totalBytes, parts } = engine.memory;
-const peakBytes = process.resourceUsage().maxRSS * 1024 - countedAgain();
-const figures: MemoryFigures = { plannedBytes: totalBytes, peakBytes, parts };
+const figures: MemoryFigures = { plannedBytes: totalBytes, peakBytes: peakBytes(), parts };
 process.stdout.write(`${JSON.stringify(figures)}\n`);
 await engine.close();
-
-/**
- * Every session that trains maps the frozen weights, and the system counts the same pages for each of them: what is counted above one
- * copy. Where it does not tell (anywhere but on Linux), nothing is taken off.
- */
-function countedAgain(): number {
-  try {
-    const rollup = readFileSync("/proc/self/smaps_rollup", "utf8");
-    const [rss, pss] = ["Rss", "Pss"].map((name) => Number(new RegExp(`^${name}: +(\\d+) kB`, "m").exec(rollup)?.[1]));
-    return Number.isFinite(rss - pss) ? 1024 * (rss - pss) : 0;
-  } catch {
-    return 0;
-  }
-}
 
 /** Values, and a step towards others. */
 async function updateCritic(data_D: readonly Datum[]): Promise<void> {

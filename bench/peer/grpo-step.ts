@@ -1,11 +1,16 @@
 /** @file One whole GRPO step with a search turn, on both sides: the same prompts, observations and numbers of tokens. */
-import { isEngineLoss } from "../../src/algorithms/losses.js";
-import { makeAlgorithm } from "../../src/algorithms/make.js";
-import { createLocalPolicy } from "../../src/policy/local/local.js";
+import type * as Losses from "../../src/algorithms/losses.js";
+import type * as Make from "../../src/algorithms/make.js";
+import type * as Local from "../../src/policy/local/local.js";
 import type { Policy } from "../../src/contracts/policy.js";
 import type { Group, Trajectory } from "../../src/types.js";
+import { ofCheckout } from "../of-checkout.js";
 import { lora, runtime, timed, tokenRows } from "../smollm2.js";
 import type { Peer } from "./process.js";
+
+const { isEngineLoss } = await ofCheckout<typeof Losses>("algorithms/losses");
+const { makeAlgorithm } = await ofCheckout<typeof Make>("algorithms/make");
+const { createLocalPolicy } = await ofCheckout<typeof Local>("policy/local/local");
 
 /** The work of one step; an adapter is trained on both sides. */
 export interface StepWork {
@@ -48,11 +53,14 @@ export interface StepTime {
   sampling: number;
 }
 
-/** Opens a policy with a fresh adapter and takes steps with it. */
+/**
+ * Opens a policy with a fresh adapter and takes steps with it, of one shape or several.
+ * @param options of the policy, beside those of the step itself
+ */
 export async function openOurSteps(
   model: string,
-  work: StepWork,
-): Promise<{ step(): Promise<StepTime>; close(): Promise<void> }> {
+  options: Pick<Local.LocalOptions, "precision" | "microBatchTokens" | "recompute">,
+): Promise<{ step(work: StepWork): Promise<StepTime>; close(): Promise<void> }> {
   const policy = await createLocalPolicy({
     model,
     adapt: "lora",
@@ -60,10 +68,11 @@ export async function openOurSteps(
     threads: runtime.threads,
     contextLength: 512,
     cacheBytes: peerCacheBytes,
+    ...options,
   });
   let seed = 0;
   return {
-    async step() {
+    async step(work) {
       let sampling = 0;
       const seconds = await timed(async () => {
         const groups: Group[] = [];

@@ -1,12 +1,18 @@
-/** @file Our side: the engine's parts put to the same work as the peer's verbs in `speed.py`. */
-import { OnnxBackend } from "../../src/engine/generate/onnx-backend.js";
-import { Sampler } from "../../src/engine/generate/sampler.js";
+/** @file Our side: the engine's parts put to the same work as the peer's verbs in `speed.py`; `bench/self.ts` has an earlier commit do it, too. */
+import type * as Backend from "../../src/engine/generate/onnx-backend.js";
+import type * as Sampling from "../../src/engine/generate/sampler.js";
 import type { EngineModel } from "../../src/engine/model/weights.js";
-import { AdamW } from "../../src/engine/optim/adamw.js";
-import { Trainer } from "../../src/engine/optim/forward-backward.js";
-import type { AdamOptions } from "../../src/contracts/policy.js";
+import type * as Optimizer from "../../src/engine/optim/adamw.js";
+import type * as ForwardBackward from "../../src/engine/optim/forward-backward.js";
+import type { AdamOptions, Sample } from "../../src/contracts/policy.js";
 import type { Datum } from "../../src/types.js";
+import { ofCheckout } from "../of-checkout.js";
 import { runtime, timed } from "../smollm2.js";
+
+const { OnnxBackend } = await ofCheckout<typeof Backend>("engine/generate/onnx-backend");
+const { Sampler } = await ofCheckout<typeof Sampling>("engine/generate/sampler");
+const { AdamW } = await ofCheckout<typeof Optimizer>("engine/optim/adamw");
+const { Trainer } = await ofCheckout<typeof ForwardBackward>("engine/optim/forward-backward");
 
 /** A learning rate of 0: the work of a step, and weights that stay equal on both sides. */
 const still: AdamOptions = {
@@ -27,24 +33,22 @@ export interface OurSampling {
   decode(prompts: readonly number[][], steps: number): Promise<number>;
   /** Seconds to the likeliest next token of every prompt, from nothing. */
   prefill(prompts: readonly number[][]): Promise<{ seconds: number; greedy: number[] }>;
+  /** So many tokens after every prompt, drawn at temperature 1, with their log-probabilities. */
+  draw(prompts: readonly number[][], tokens: number): Promise<Sample[]>;
   release(): Promise<void>;
 }
 
 export function openSampling(model: EngineModel, rows: number): OurSampling {
   const backend = new OnnxBackend(model, runtime);
   const sampler = new Sampler(backend, { contextLength: 256, decode: () => "", maxBatch: rows, slots: rows });
-  const sample = (prompts: readonly number[][], maxTokens: number, temperature: number): Promise<number[][]> =>
-    Promise.all(
-      prompts.map(
-        async (prefix_T, seed) => (await sampler.sample(prefix_T, { maxTokens, seed, temperature })).tokens_T,
-      ),
-    );
+  const sample = (prompts: readonly number[][], maxTokens: number, temperature: number): Promise<Sample[]> =>
+    Promise.all(prompts.map((prefix_T, seed) => sampler.sample(prefix_T, { maxTokens, seed, temperature })));
   return {
     async decode(prompts, steps) {
       // The first call leaves the prompts' keys and values in their rows, where the second goes on from the token that it drew.
       const begun = prompts.map((prompt) => prompt.slice(0, -1));
       const drawn = await sample(begun, 1, 1);
-      const continued = begun.map((prefix_T, row) => [...prefix_T, ...drawn[row]]);
+      const continued = begun.map((prefix_T, row) => [...prefix_T, ...drawn[row].tokens_T]);
       const before = sampler.stats;
       const seconds = await timed(() => sample(continued, steps, 1));
       const { prefillTokens, decodeSteps } = sampler.stats;
@@ -57,9 +61,16 @@ export function openSampling(model: EngineModel, rows: number): OurSampling {
     },
     async prefill(prompts) {
       let greedy: number[] = [];
-      const seconds = await timed(async () => (greedy = (await sample(prompts, 1, 0)).flat()));
+      const seconds = await timed(
+        async () => (greedy = (await sample(prompts, 1, 0)).flatMap(({ tokens_T }) => tokens_T)),
+      );
       sampler.reset();
       return { seconds, greedy };
+    },
+    async draw(prompts, tokens) {
+      const samples = await sample(prompts, tokens, 1);
+      sampler.reset();
+      return samples;
     },
     async release() {
       await sampler.close();
@@ -77,7 +88,7 @@ export interface OurTraining {
 
 export function openTraining(model: EngineModel): OurTraining {
   const trainer = new Trainer(model, { ...runtime, microBatchTokens: 1024 });
-  let optimizer: AdamW | undefined;
+  let optimizer: Optimizer.AdamW | undefined;
   return {
     async train(sequences, { step } = { step: false }) {
       const data = meanCrossEntropy(sequences);

@@ -54,6 +54,14 @@ class Speed:
             seconds = time.perf_counter() - start
         return {"seconds": seconds, "greedy": output.logits[:, -1].argmax(dim=-1).tolist()}
 
+    def logprobs(self, sequences: list[list[int]], last: int) -> dict:
+        """Log-probabilities of the last so many tokens of every sequence, each behind what stands before it. All are equally long."""
+        tokens = torch.tensor(sequences)
+        with torch.inference_mode():
+            logits = self.model.eval()(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=last).logits
+            logprobs = torch.log_softmax(logits, dim=-1).gather(2, tokens[:, -last:, None])
+        return {"logprobs": logprobs.squeeze(2).tolist()}
+
     def train(self, sequences: list[list[int]], step: bool = False) -> dict:
         """Forward and backward of the mean cross-entropy of every token; with `step`, one step of AdamW too."""
         tokens = torch.tensor(sequences)

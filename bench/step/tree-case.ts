@@ -1,13 +1,12 @@
 /**
  * @file The gradient of a few groups of attempts that share two thirds of their tokens, in a process of its own, by the modules of the checkout that the process
- * runs in: SmolLM2, an adapter of rank 16.
+ * runs in: SmolLM2, an adapter of rank 16, float32 on both sides, since trees are compared here and not products.
  */
-import path from "node:path";
 import { json } from "node:stream/consumers";
-import { pathToFileURL } from "node:url";
 import type * as OpenModel from "../../src/policy/local/open-model.js";
 import type * as ForwardBackward from "../../src/engine/optim/forward-backward.js";
 import type { Datum } from "../../src/types.js";
+import { ofCheckout } from "../of-checkout.js";
 import { lora, runtime, smolLm2, timed } from "../smollm2.js";
 
 export interface TreeFigures {
@@ -17,12 +16,8 @@ export interface TreeFigures {
 
 const { model, groups } = (await json(process.stdin)) as { model: string; groups: number };
 
-async function load<Module>(name: string): Promise<Module> {
-  return (await import(pathToFileURL(path.resolve("src", `${name}.ts`)).href)) as Module;
-}
-
-const { openEngineModel } = await load<typeof OpenModel>("policy/local/open-model");
-const { Trainer } = await load<typeof ForwardBackward>("engine/optim/forward-backward");
+const { openEngineModel } = await ofCheckout<typeof OpenModel>("policy/local/open-model");
+const { Trainer } = await ofCheckout<typeof ForwardBackward>("engine/optim/forward-backward");
 
 /** Of a prompt, of a turn that ends with a search, of what it finds, and of a last turn: a group has 1,740 tokens, of which 620 are different. */
 const lengths = { prompt: 120, search: 30, passages: 100, answer: 40 };
@@ -51,7 +46,7 @@ function groupOf(): Datum[] {
 }
 
 const data = Array.from({ length: groups }, groupOf).flat();
-const opened = await openEngineModel({ model, adapt: "lora", lora });
+const opened = await openEngineModel({ model, adapt: "lora", lora, precision: "float32" });
 const trainer = new Trainer(opened.model, { ...runtime, microBatchTokens: 2048, plainTokens: 1024 });
 const run = (): Promise<unknown> => trainer.forwardBackward(data, { kind: "importance_sampling" });
 // Makes the session and takes its memory.
