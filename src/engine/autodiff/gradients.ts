@@ -142,6 +142,7 @@ export const gradientRules: GradientRules = {
   cast: none,
   stopGradient: none,
   after: (_, dy) => [dy, null],
+  linearized: (g, dy, { inputs: [, , slope] }) => [null, g.mul(dy, slope), null],
   add: (_, dy) => [dy, dy],
   sub: (g, dy) => [dy, g.neg(dy)],
   mul: (g, dy, { inputs: [a, b] }) => [g.mul(dy, b), g.mul(dy, a)],
@@ -204,36 +205,6 @@ export const gradientRules: GradientRules = {
     return [g.scatterAddRows(g.reshape(ids, [rows]), updates, table.shape[0]), null];
   },
   scatterAddRows: (g, dy, { inputs: [ids] }) => [null, g.gatherRows(dy, ids)],
-  // With P the probabilities and E the table's rows at the ids: dhidden = dy·(E − P·table), dtable = scatter(dy·hidden) − Pᵀ·(dy·hidden).
-  // The factor dy meets the narrow side, so that nothing but P has the size of the logits.
-  tokenLogprobs: (g, dy, y) => {
-    const [hidden, table, ids] = y.inputs;
-    const column = g.reshape(dy, [...dy.shape, 1]);
-    const probabilities = g.tokenProbabilities(y);
-    const scaled = g.mul(hidden, column);
-    return [
-      g.mul(column, g.sub(g.gatherRows(table, ids), g.matmul(probabilities, table))),
-      g.sub(g.scatterAddRows(ids, scaled, table.shape[0]), g.matmul(probabilities, scaled, { transA: true })),
-      null,
-    ];
-  },
-  tokenProbabilities: () => {
-    throw new Error(
-      "internal: tokenProbabilities is only made by the rule of tokenLogprobs and has no gradient of its own",
-    );
-  },
-  // With S the derivative by the logits: dhidden = dy·(S·table), dtable = Sᵀ·(dy·hidden).
-  tokenEntropies: (g, dy, y) => {
-    const [hidden, table] = y.inputs;
-    const column = g.reshape(dy, [...dy.shape, 1]);
-    const slopes = g.entropySlopes(y);
-    return [g.mul(column, g.matmul(slopes, table)), g.matmul(slopes, g.mul(hidden, column), { transA: true })];
-  },
-  entropySlopes: () => {
-    throw new Error(
-      "internal: entropySlopes is only made by the rule of tokenEntropies and has no gradient of its own",
-    );
-  },
   reshape: (g, dy, { inputs: [x] }) => [g.reshape(dy, x.shape)],
   transpose: (g, dy, { attributes: { permutation } }) => {
     const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
@@ -262,6 +233,9 @@ export const gradientRules: GradientRules = {
   reduceSum: (g, dy, { inputs: [x], attributes: { axes } }) => {
     const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
     return [g.expand(g.reshape(dy, kept), x.shape)];
+  },
+  reduceMax: () => {
+    throw new Error("internal: reduceMax is only there to be taken off and has no gradient: stop it");
   },
 };
 

@@ -65,11 +65,6 @@ export class Graph {
 
   gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], none);
   scatterAddRows = (ids: Node, updates: Node, rows: Dim): Node => this.node("scatterAddRows", [ids, updates], { rows });
-  tokenLogprobs = (hidden: Node, table: Node, ids: Node): Node =>
-    this.node("tokenLogprobs", [hidden, table, ids], none);
-  tokenProbabilities = (logprobs: Node): Node => this.node("tokenProbabilities", [logprobs], none);
-  tokenEntropies = (hidden: Node, table: Node): Node => this.node("tokenEntropies", [hidden, table], none);
-  entropySlopes = (entropies: Node): Node => this.node("entropySlopes", [entropies], none);
 
   reshape = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });
@@ -83,8 +78,11 @@ export class Graph {
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });
   stopGradient = (x: Node): Node => this.node("stopGradient", [x], none);
   after = (x: Node, other: Node): Node => this.node("after", [x, other], none);
+  linearized = (y: Node, x: Node, slope: Node): Node => this.node("linearized", [y, x, slope], none);
   reduceSum = (x: Node, axes: readonly number[], keepDims = false): Node =>
     this.node("reduceSum", [x], { axes, keepDims });
+  reduceMax = (x: Node, axes: readonly number[], keepDims = false): Node =>
+    this.node("reduceMax", [x], { axes, keepDims });
   iota = (size: Dim): Node => this.node("iota", [], { size });
 
   /** Names a node as a result of the graph. */

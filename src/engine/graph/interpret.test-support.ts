@@ -140,6 +140,19 @@ function logSoftmaxRow(row: Float64Array): Float64Array {
   return row.map((value) => value - largest - Math.log(total));
 }
 
+const reduction =
+  (start: number, join: (a: number, b: number) => number): Rule<"reduceSum" | "reduceMax"> =>
+  ([x], { axes }, shape) => {
+    const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+    const keptStrides = strides(kept);
+    const data = new Float64Array(count(kept)).fill(start);
+    build(x.shape, (index) => {
+      const target = index.reduce((flat, i, axis) => flat + (kept[axis] === 1 ? 0 : i * keptStrides[axis]), 0);
+      return (data[target] = join(data[target], at(x, index)));
+    });
+    return { shape, data };
+  };
+
 const rules: { [K in OpName]: Rule<K> } = {
   input: (_, { name }, __, ___, { inputs }) => inputs[name],
   constant: (_, { data }, shape) => ({ shape, data: Float64Array.from(readStored(data)) }),
@@ -217,24 +230,6 @@ const rules: { [K in OpName]: Rule<K> } = {
     });
     return { shape, data };
   },
-  tokenLogprobs: ([hidden, table, ids], _, shape) => {
-    const logprobs = tableLogprobs(hidden, table);
-    return build(shape, ([row]) => at(logprobs, [row, ids.data[row]]));
-  },
-  tokenProbabilities: (_, __, ___, node, { values }) => {
-    const [hidden, table] = node.inputs[0].inputs.map((input) => values.get(input) as Tensor);
-    return mapRows(tableLogprobs(hidden, table), (row) => row.map(Math.exp));
-  },
-  tokenEntropies: ([hidden, table], _, shape) => {
-    const logprobs = tableLogprobs(hidden, table);
-    return build(shape, ([row]) => entropy(rowOf(logprobs, row)));
-  },
-  entropySlopes: (_, __, ___, node, { values }) => {
-    const [hidden, table] = node.inputs[0].inputs.map((input) => values.get(input) as Tensor);
-    return mapRows(tableLogprobs(hidden, table), (row) =>
-      row.map((logprob) => -Math.exp(logprob) * (logprob + entropy(row))),
-    );
-  },
   reshape: ([x], _, shape) => ({ shape, data: x.data }),
   transpose: ([x], { permutation }, shape) =>
     build(shape, (index) => {
@@ -263,16 +258,9 @@ const rules: { [K in OpName]: Rule<K> } = {
   expand: ([x], _, shape) => build(shape, (index) => at(x, index)),
   stopGradient: ([x]) => x,
   after: ([x]) => x,
-  reduceSum: ([x], { axes }, shape) => {
-    const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-    const keptStrides = strides(kept);
-    const data = new Float64Array(count(kept));
-    build(x.shape, (index) => {
-      const target = index.reduce((flat, i, axis) => flat + (kept[axis] === 1 ? 0 : i * keptStrides[axis]), 0);
-      return (data[target] += at(x, index));
-    });
-    return { shape, data };
-  },
+  linearized: ([y]) => y,
+  reduceSum: reduction(0, (a, b) => a + b),
+  reduceMax: reduction(-Infinity, Math.max),
   iota: (_, __, shape) => build(shape, ([index]) => index),
 };
 
@@ -287,23 +275,6 @@ function roundedRow(row: Float64Array): Float64Array {
     return (up ? below + 1 : below) * step * largest;
   });
 }
-
-/** log softmax(hidden·tableᵀ), `[M, V]`. */
-function tableLogprobs(hidden: Tensor, table: Tensor): Tensor {
-  const [rows, width] = hidden.shape;
-  const logits = build([rows, table.shape[0]], ([row, id]) => {
-    let total = 0;
-    for (let k = 0; k < width; k++) total += at(hidden, [row, k]) * at(table, [id, k]);
-    return total;
-  });
-  return mapRows(logits, logSoftmaxRow);
-}
-
-/** −Σ p·log p */
-const entropy = (logprobs: Float64Array): number =>
-  -logprobs.reduce((total, logprob) => total + Math.exp(logprob) * logprob, 0);
-const rowOf = ({ shape: [, width], data }: Tensor, row: number): Float64Array =>
-  data.subarray(row * width, (row + 1) * width);
 
 const inverseRms = (row: Float64Array, epsilon: number): number =>
   1 / Math.sqrt(row.reduce((total, value) => total + value * value, 0) / row.length + epsilon);

@@ -39,17 +39,6 @@ const choice = (op: "less" | "equal"): OpCase => ({
   inputs: { ids: tensor([4], [1, 1, 0, 5]), a: normal(4), b: normal() },
 });
 
-/** Two rows ask for the same id: their gradients meet in one row of the table. */
-const tokenLogprobs = (): OpCase => ({
-  build: (g) => g.tokenLogprobs(g.input("hidden", ["M", 4]), g.input("table", [5, 4]), g.input("ids", ["M"], "int32")),
-  inputs: { hidden: normal(3, 4), table: normal(5, 4), ids: tensor([3], [2, 0, 2]) },
-});
-
-const tokenEntropies = (): OpCase => ({
-  build: (g) => g.tokenEntropies(g.input("hidden", ["M", 4]), g.input("table", [5, 4])),
-  inputs: { hidden: normal(3, 4), table: normal(5, 4) },
-});
-
 /** Twice, so that both forms are made: with `transB` back to the first width. */
 const int8Matmul = (): OpCase => {
   const [inputs, outputs] = [24, 16];
@@ -142,12 +131,6 @@ export const opCases: { [K in OpName]: OpCase } = {
     build: (g) => g.scatterAddRows(g.input("ids", ["N"], "int32"), g.input("updates", ["N", 3]), 4),
     inputs: { ids: tensor([5], [0, 3, 3, 1, 3]), updates: normal(5, 3) },
   },
-  tokenLogprobs: tokenLogprobs(),
-  // Reached through the gradient of tokenLogprobs, where it is made.
-  tokenProbabilities: tokenLogprobs(),
-  tokenEntropies: tokenEntropies(),
-  // Reached through the gradient of tokenEntropies, where it is made.
-  entropySlopes: tokenEntropies(),
   reshape: {
     build: (g) => {
       const split = g.reshape(g.input("x", ["B", "L", 6]), ["B", "L", 2, 3]);
@@ -190,10 +173,29 @@ export const opCases: { [K in OpName]: OpCase } = {
     },
     inputs: { x: normal(2, 4), other: normal(4) },
   },
+  linearized: {
+    // Σ x³ of each row, whose derivative is said to be 3·x².
+    build: (g) => {
+      const x = g.input("x", ["M", 4]);
+      const square = g.mul(x, x);
+      return g.linearized(g.reduceSum(g.mul(square, x), [1], true), x, g.scale(square, 3));
+    },
+    inputs: { x: normal(3, 4) },
+  },
   reduceSum: {
     build: (g) => {
       const x = g.input("x", ["B", 3, 4]);
       return g.mul(g.reduceSum(x, [1], true), g.reshape(g.reduceSum(g.mul(x, x), [0, 2]), [3, 1]));
+    },
+    inputs: { x: normal(2, 3, 4) },
+  },
+  reduceMax: {
+    // The logarithm of summed exponentials does not depend on what is taken off before, so that nothing flows back through it.
+    build: (g) => {
+      const x = g.input("x", ["B", 3, 4]);
+      const largest = g.stopGradient(g.reduceMax(x, [1, 2], true));
+      const sums = g.reduceSum(g.exp(g.sub(x, largest)), [1, 2]);
+      return g.add(g.log(sums), g.reshape(largest, ["B"]));
     },
     inputs: { x: normal(2, 3, 4) },
   },

@@ -64,10 +64,6 @@ export interface Attributes {
   rope: None; // x[B,L,H·D], positions[B,L], cos[P,D/2], sin[P,D/2] → rotated x (halves, not pairs)
   gatherRows: None; // table[V,d], ids[..] → [..,d]
   scatterAddRows: { rows: Dim }; // ids[N], updates[N,d] → [rows,d], rows of equal id summed
-  tokenLogprobs: None; // hidden[M,d], table[V,d], ids[M] → [M]: log softmax(hidden·tableᵀ) at each row's id
-  tokenProbabilities: None; // a tokenLogprobs node → softmax(hidden·tableᵀ), [M,V]
-  tokenEntropies: None; // hidden[M,d], table[V,d] → [M]: −Σ p·log p of p = softmax(hidden·tableᵀ)
-  entropySlopes: None; // a tokenEntropies node → its derivative by the logits, −p·(log p + H), [M,V]
   reshape: { shape: Shape };
   transpose: { permutation: readonly number[] };
   concat: { axis: number };
@@ -77,7 +73,9 @@ export interface Attributes {
   expand: { shape: Shape };
   stopGradient: None; // the same values, a constant to differentiation
   after: None; // x, other → x, but not before other has been computed
+  linearized: None; // y[M,1], x[M,d], slope[M,d] → y, whose derivative by each row of x is known to be the slope's row
   reduceSum: { axes: readonly number[]; keepDims: boolean };
+  reduceMax: { axes: readonly number[]; keepDims: boolean };
   iota: { size: Dim }; // 0, 1, 2, … as int32 [size]
 }
 
@@ -117,11 +115,10 @@ const float1 = ([x]: readonly Node[]): Typed => {
   return { shape: x.shape, dtype: "float32" };
 };
 
-/** What has the size of the logits of an operation over hidden[M,d] and table[V,d]. */
-const logitsOf = ({ inputs: [hidden, table] }: Node): Typed => ({
-  shape: [hidden.shape[0], table.shape[0]],
-  dtype: "float32",
-});
+const reduce = ([x]: readonly Node[], { axes, keepDims }: Attributes["reduceSum" | "reduceMax"]): Typed => {
+  const kept = x.shape.map((dim, index) => (axes.includes(index) ? 1 : dim));
+  return { shape: keepDims ? kept : kept.filter((_, index) => !axes.includes(index)), dtype: x.dtype };
+};
 
 /** Shape and type of each operation's output; throws `internal:` errors where the inputs do not fit. */
 export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
@@ -193,25 +190,6 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     require(fits, () => `scatterAddRows of ${describe([ids, updates])}`);
     return { shape: [rows, updates.shape[1]], dtype: "float32" };
   },
-  tokenLogprobs: ([hidden, table, ids]) => {
-    const matrices = hidden.shape.length === 2 && table.shape.length === 2 && hidden.shape[1] === table.shape[1];
-    const fits = matrices && ids.shape.length === 1 && ids.shape[0] === hidden.shape[0] && ids.dtype === "int32";
-    require(fits, () => `tokenLogprobs of ${describe([hidden, table, ids])}`);
-    return { shape: ids.shape, dtype: "float32" };
-  },
-  tokenProbabilities: ([logprobs]) => {
-    require(logprobs.op === "tokenLogprobs", () => `tokenProbabilities of a ${logprobs.op} node`);
-    return logitsOf(logprobs);
-  },
-  tokenEntropies: ([hidden, table]) => {
-    const fits = hidden.shape.length === 2 && table.shape.length === 2 && hidden.shape[1] === table.shape[1];
-    require(fits, () => `tokenEntropies of ${describe([hidden, table])}`);
-    return { shape: [hidden.shape[0]], dtype: "float32" };
-  },
-  entropySlopes: ([entropies]) => {
-    require(entropies.op === "tokenEntropies", () => `entropySlopes of a ${entropies.op} node`);
-    return logitsOf(entropies);
-  },
   reshape: ([x], { shape }) => {
     require(product(x.shape) === product(shape), () => `reshape of ${describe([x])} to ${formatShape(shape)}`);
     return { shape, dtype: x.dtype };
@@ -246,9 +224,12 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   },
   stopGradient: float1,
   after: float1,
-  reduceSum: ([x], { axes, keepDims }) => {
-    const kept = x.shape.map((dim, index) => (axes.includes(index) ? 1 : dim));
-    return { shape: keepDims ? kept : kept.filter((_, index) => !axes.includes(index)), dtype: x.dtype };
+  linearized: ([y, x, slope]) => {
+    const fits = x.shape.length === 2 && String(y.shape) === String([x.shape[0], 1]);
+    require(fits && String(slope.shape) === String(x.shape), () => `linearized of ${describe([y, x, slope])}`);
+    return { shape: y.shape, dtype: y.dtype };
   },
+  reduceSum: reduce,
+  reduceMax: reduce,
   iota: (_, { size }) => ({ shape: [size], dtype: "int32" }),
 };

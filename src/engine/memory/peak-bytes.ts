@@ -9,7 +9,7 @@ import type { DType, Node, OpName } from "../graph/ops.js";
 const bytesOf: Record<DType | "int64", number> = { float32: 4, int32: 4, int8: 1, int64: 8, bool: 1 };
 
 /** The runtime hands these on without a copy. */
-const aliases: ReadonlySet<OpName> = new Set(["reshape", "stopGradient"]);
+const aliases: ReadonlySet<OpName> = new Set(["reshape", "stopGradient", "linearized"]);
 /** These lie elsewhere: the caller's memory, or the model's. */
 const given: ReadonlySet<OpName> = new Set(["input", "constant"]);
 
@@ -18,12 +18,8 @@ interface Tensor {
   bytesEach: number;
 }
 
-/** A tensor that exists because of how an operation is lowered, for as long as that runs or until an operation `usedBy` has read it. */
-interface Beside extends Tensor {
-  usedBy?: OpName;
-}
-
-const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
+/** Tensors that exist because of how an operation is lowered, for as long as that runs. */
+const besides: { [K in OpName]?: (node: Node) => Tensor[] } = {
   // The rows before they are rounded and as 8-bit numbers, and the product without the rows' scales.
   int8Matmul: ({ shape, inputs: [x] }) => [
     { shape: x.shape, bytesEach: bytesOf.float32 + bytesOf.int8 },
@@ -31,17 +27,6 @@ const besides: { [K in OpName]?: (node: Node) => Beside[] } = {
   ],
   // One index per number that is added.
   scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: bytesOf.int64 }],
-  // The logits, and their logarithms of which the wanted ones are picked.
-  tokenLogprobs: ({ inputs: [hidden, table] }) => {
-    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: bytesOf.float32 };
-    return [logits, { ...logits, usedBy: "tokenProbabilities" }];
-  },
-  // Beside tokenLogprobs of the same rows, whose logarithms serve here: the probabilities, and their products with them.
-  tokenEntropies: ({ inputs: [hidden, table] }) => {
-    const logits = { shape: [hidden.shape[0], table.shape[0]], bytesEach: bytesOf.float32 };
-    return [logits, { ...logits, usedBy: "entropySlopes" }];
-  },
-  entropySlopes: ({ shape }) => [{ shape, bytesEach: bytesOf.float32 }],
 };
 
 /** The fullest moment of a run in bytes, outputs included; inputs and constants are not counted. The graph is walked through once for all sizes. */
@@ -90,7 +75,6 @@ function lifetimes(graph: Graph): Lifetimes {
   const lastUse: number[] = [];
   /** The tensor that holds a node's value; none for what is given. */
   const holderOf = new Map<Node, number>();
-  const waiting = new Map<Node, { tensor: number; usedBy: OpName }>();
 
   live.forEach((node, step) => {
     const taken: number[] = [];
@@ -98,8 +82,6 @@ function lifetimes(graph: Graph): Lifetimes {
     for (const input of node.inputs) {
       const holder = holderOf.get(input);
       if (holder !== undefined) lastUse[holder] = step;
-      const beside = waiting.get(input);
-      if (beside?.usedBy === node.op) lastUse[beside.tensor] = step;
     }
     if (given.has(node.op)) return;
     if (aliases.has(node.op)) {
@@ -114,10 +96,7 @@ function lifetimes(graph: Graph): Lifetimes {
       return index;
     };
     holderOf.set(node, take({ shape: node.shape, bytesEach: bytesOf[node.dtype] }));
-    for (const { usedBy, ...beside } of besides[node.op]?.(node) ?? []) {
-      const tensor = take(beside);
-      if (usedBy) waiting.set(node, { tensor, usedBy });
-    }
+    besides[node.op]?.(node).forEach(take);
   });
 
   for (const node of graph.outputs.values()) {

@@ -122,7 +122,9 @@ describe("planMemory", () => {
     const adapter = adapterShapes(wide, lora).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
     expect(part(adapted, "critic's weights")).toBe(adapter + 4 * (wide.hiddenSize + 1));
     expect(part(adapted, "critic's activations")).toBeGreaterThan(part(adapted, "activations") / 4);
-    expect(part(adapted, "critic's activations")).toBeLessThan(part(adapted, "activations"));
+    // Both have a session for training and one without gradients.
+    const alike = planMemory(request({ critic: true, logprobs: "current" }));
+    expect(part(alike, "critic's activations")).toBeLessThan(part(alike, "activations"));
     const untied = { ...wide, tieWordEmbeddings: false };
     const full = planMemory(request({ config: untied, lora: undefined, critic: true }));
     const head = 4 * wide.vocabSize * wide.hiddenSize;
@@ -135,12 +137,17 @@ describe("planMemory", () => {
     );
   });
 
-  it("plans for an entropy bonus a few times the logits", () => {
-    const common = request({ microBatchTokens: 1024, recompute: "never", groupSize: 1 });
-    const activations = [false, true].map((entropy) => part(planMemory({ ...common, entropy }), "activations"));
+  it("plans for an entropy bonus a few times the logits, of a frozen head those of one chunk", () => {
+    const added = (lora: MemoryRequest["lora"]): number => {
+      const common = request({ lora, microBatchTokens: 1024, recompute: "never", groupSize: 1 });
+      const [without, bonus] = [false, true].map((entropy) => planMemory({ ...common, entropy }));
+      return part(bonus, "activations") - part(without, "activations");
+    };
     const logits = 4 * 1024 * wide.vocabSize;
-    expect(activations[1] - activations[0]).toBeGreaterThan(logits);
-    expect(activations[1] - activations[0]).toBeLessThan(5 * logits);
+    expect(added(undefined)).toBeGreaterThan(logits);
+    expect(added(undefined)).toBeLessThan(5 * logits);
+    expect(added(lora)).toBeGreaterThan(0);
+    expect(added(lora)).toBeLessThan(logits / 4);
   });
 
   it("says before any compute what is needed for what, and what can be changed", () => {

@@ -199,17 +199,17 @@ function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: 
 
 /** What gradients add. */
 function trainingParts(request: MemoryRequest, profiles: ModelProfiles, sizes: TrainerSizes): MemoryPart[] {
-  const { config, rowTokens, lossTokens, logprobs, entropy } = request;
+  const { config, lora, rowTokens, lossTokens, logprobs, entropy } = request;
   const { recompute } = sizes;
-  const mostRows = Math.max(mostLossRows(config), lossTokens);
+  const mostRows = mostLossRows(config, lora !== undefined);
   let activations = inBothLayouts(
     request,
     sizes,
     (layout) => profiles.training(layout, { recompute, entropy }),
-    mostRows,
+    Math.max(mostRows, lossTokens),
   );
   if (logprobs !== "never") {
-    activations += inBothLayouts(request, sizes, profiles.logprobs, Math.max(mostLossRows(config), rowTokens));
+    activations += inBothLayouts(request, sizes, profiles.logprobs, Math.max(mostRows, rowTokens));
   }
   return [
     { name: "gradients and optimizer", bytes: updateBytes(profiles) },

@@ -61,11 +61,6 @@ export function finalNorm(g: Graph, config: ModelConfig, weights: Weights, hidde
   return g.rmsNorm(hidden, weights.get("model.norm.weight"), config.rmsNormEps);
 }
 
-/** The LM head's matrix `[vocab, hidden]`. */
-export function headTable(config: ModelConfig, weights: Weights): Node {
-  return weights.get(config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-}
-
 /** Logits `[M, vocab]` of rows of the residual stream `[M, hidden]`. */
 export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: Node): Node {
   return weights.head.allLogits(finalNorm(g, config, weights, hidden));

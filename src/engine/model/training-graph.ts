@@ -5,8 +5,8 @@
 import type { LossSpec } from "../../contracts/policy.js";
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { headTable } from "./llama.js";
 import { outputGradients, predictors, type Layout, type TrainingOptions } from "./sequence-layout.js";
+import { nextTokens } from "./token-logprobs.js";
 import { weightNodes, type EngineModel } from "./weights.js";
 
 /** Which per-token inputs `[M]` and scalar inputs `[]` each loss reads. */
@@ -32,7 +32,8 @@ export function logprobGraph(model: EngineModel, layout: Layout = "plain"): Grap
   const g = new Graph();
   const weights = weightNodes(g, model);
   const { hidden, perToken } = predictors(g, model, weights, layout);
-  g.output("logprobs", perToken(targetLogprobs(g, hidden, headTable(model.config, weights))));
+  const next = nextTokens(g, weights.head, hidden, { gradients: false, entropies: false });
+  g.output("logprobs", perToken(next.logprobs(targets(g))));
   return g;
 }
 
@@ -48,13 +49,13 @@ export function trainingGraph(
   const g = new Graph();
   const weights = weightNodes(g, model);
   const { hidden, perToken, blocks } = predictors(g, model, weights, layout);
-  const table = headTable(model.config, weights);
-  const logprobs = perToken(targetLogprobs(g, hidden, table));
+  const next = nextTokens(g, weights.head, hidden, { gradients: true, entropies: entropy });
+  const logprobs = perToken(next.logprobs(targets(g)));
   const main = lossNode(g, loss, logprobs);
   g.output("logprobs", logprobs);
   let total = main;
   if (entropy) {
-    const entropies = perToken(g.tokenEntropies(hidden, table));
+    const entropies = perToken(next.entropies());
     total = g.sub(main, g.reduceSum(g.mul(g.input("entropyWeights", ["M"]), entropies), [0]));
     g.output("entropies", entropies);
   }
@@ -62,8 +63,7 @@ export function trainingGraph(
   return g;
 }
 
-const targetLogprobs = (g: Graph, hidden: Node, table: Node): Node =>
-  g.tokenLogprobs(hidden, table, g.input("targets", ["U"], "int32"));
+const targets = (g: Graph): Node => g.input("targets", ["U"], "int32");
 
 /** The summed loss; formulas in `LossSpec`. */
 function lossNode(g: Graph, kind: LossSpec["kind"], logprobs: Node): Node {

@@ -101,6 +101,11 @@ const direct =
   ({ emitter }, inputs) =>
     emitter.emit(operator, inputs);
 
+const reduction =
+  (operator: string): Rule<"reduceSum" | "reduceMax"> =>
+  ({ emitter }, [x], { attributes: { axes, keepDims } }) =>
+    emitter.emit(operator, [x, emitter.int64(axes)], { keepdims: Number(keepDims) });
+
 const rules: { [K in OpName]: Rule<K> } = {
   input: ({ emitter }, _, { attributes: { name, shape, dtype } }) => {
     emitter.input(name, shape, dtype);
@@ -172,23 +177,6 @@ const rules: { [K in OpName]: Rule<K> } = {
     const indices = emitter.emit("Expand", [column, shapeTensor(context, node.inputs[1].shape)]);
     return emitter.emit("ScatterElements", [zero, indices, updates], { axis: 0, reduction: "add" });
   },
-  tokenLogprobs: ({ emitter }, [hidden, table, ids]) => {
-    const column = emitter.emit("Unsqueeze", [ids, emitter.int64([1])]);
-    const picked = emitter.emit("GatherElements", [tableLogprobs(emitter, hidden, table), column], { axis: 1 });
-    return emitter.emit("Squeeze", [picked, emitter.int64([1])]);
-  },
-  tokenProbabilities: ({ emitter, names }, _, { inputs: [logprobs] }) => {
-    const [hidden, table] = logprobs.inputs.map((input) => names.get(input) as string);
-    return emitter.emit("Exp", [tableLogprobs(emitter, hidden, table)]);
-  },
-  tokenEntropies: ({ emitter }, [hidden, table]) => emitter.emit("Neg", [negatedEntropies(emitter, hidden, table)]),
-  // Σ p·log p is −H.
-  entropySlopes: ({ emitter, names }, _, { inputs: [entropies] }) => {
-    const [hidden, table] = entropies.inputs.map((input) => names.get(input) as string);
-    const sums = emitter.emit("Unsqueeze", [negatedEntropies(emitter, hidden, table), emitter.int64([1])]);
-    const excess = emitter.emit("Sub", [sums, tableLogprobs(emitter, hidden, table)]);
-    return emitter.emit("Mul", [emitter.emit("Exp", [tableLogprobs(emitter, hidden, table)]), excess]);
-  },
   reshape: (context, [x], { inputs, shape }) =>
     context.emitter.emit("Reshape", [x, reshapeTarget(context, inputs[0].shape, shape)]),
   transpose: ({ emitter }, inputs, { attributes: { permutation } }) =>
@@ -218,8 +206,9 @@ const rules: { [K in OpName]: Rule<K> } = {
     const nothing = emitter.emit("Mul", [size, emitter.int64([0])]);
     return emitter.emit("Add", [x, emitter.emit("Cast", [nothing], { to: elementType("float32") })]);
   },
-  reduceSum: ({ emitter }, [x], { attributes: { axes, keepDims } }) =>
-    emitter.emit("ReduceSum", [x, emitter.int64(axes)], { keepdims: Number(keepDims) }),
+  linearized: (_, [y]) => y,
+  reduceSum: reduction("ReduceSum"),
+  reduceMax: reduction("ReduceMax"),
   iota: (context, _, { attributes: { size } }) => {
     const { emitter } = context;
     const scalar = emitter.emit("Squeeze", [sizeTensor(context, size), emitter.int64([0])]);
@@ -236,19 +225,6 @@ function quantisedRows(emitter: OnnxEmitter, x: string) {
   const largest = emitter.emit("Max", [magnitudes, emitter.scalar("float32", smallestScale)]);
   const values = emitter.emit("QuantizeLinear", [emitter.emit("Div", [x, largest]), step, zero]);
   return { values, step, zero, largest };
-}
-
-/** log softmax(hidden·tableᵀ); asked for twice, it is computed once. */
-const tableLogprobs = (emitter: OnnxEmitter, hidden: string, table: string): string =>
-  emitter.emit("LogSoftmax", [emitter.emit("Gemm", [hidden, table], { transA: 0, transB: 1, alpha: { float: 1 } })], {
-    axis: -1,
-  });
-
-/** Σ p·log p of each row of softmax(hidden·tableᵀ); asked for twice, it is computed once. */
-function negatedEntropies(emitter: OnnxEmitter, hidden: string, table: string): string {
-  const logprobs = tableLogprobs(emitter, hidden, table);
-  const terms = emitter.emit("Mul", [emitter.emit("Exp", [logprobs]), logprobs]);
-  return emitter.emit("ReduceSum", [terms, emitter.int64([1])], { keepdims: 0 });
 }
 
 const inverseName = (norm: string): string => `${norm}_inverse`;

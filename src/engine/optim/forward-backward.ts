@@ -9,12 +9,12 @@ import type { Feed } from "../runtime/session.js";
 import { maskedRow, perPosition, rowOf, scatterRows, zerosFor, type SequenceRow } from "./sequence-row.js";
 import { SequenceRunner, type TrainerOptions } from "./sequence-runner.js";
 
-/** Logits of one micro-batch stay below this many values (256 MiB). */
+/** Logits of one micro-batch stay below this many values (256 MiB) where they are all in memory at once. */
 const mostLogits = 2 ** 26;
 
-/** Most rows of a micro-batch that go through the LM head, unless one sequence has more. */
-export function mostLossRows({ vocabSize }: ModelConfig): number {
-  return Math.max(1, Math.floor(mostLogits / vocabSize));
+/** Most rows of a micro-batch that go through the LM head, unless one sequence has more: any number where the head is frozen (`token-logprobs.ts`). */
+export function mostLossRows({ vocabSize }: ModelConfig, headIsFrozen: boolean): number {
+  return headIsFrozen ? Infinity : Math.max(1, Math.floor(mostLogits / vocabSize));
 }
 
 /** Which log-probabilities are asked for. */
@@ -31,7 +31,7 @@ interface LogprobRequest {
  */
 export class Trainer extends SequenceRunner {
   constructor(model: EngineModel, options: TrainerOptions) {
-    super(model, options, mostLossRows(model.config));
+    super(model, options, mostLossRows(model.config, model.base !== undefined));
   }
 
   /**
