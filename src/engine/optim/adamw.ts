@@ -1,6 +1,6 @@
 /**
- * @file AdamW (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2) with clipping by the global norm, run as graphs over a few parameters
- * at a time, so that memory stays at about one copy of the largest. Its state is kept beside the weights of a model folder.
+ * @file AdamW (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2) with clipping by the global norm, run as graphs over one parameter
+ * at a time, so that memory stays at one copy of the largest. Its state is kept beside the weights of a model folder.
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import type { AdamOptions, OptimStepResult } from "../../contracts/policy.js";
 import { UserError } from "../../errors.js";
 import { Graph } from "../graph/graph.js";
 import { namedTensors, SafetensorsFile, writeSafetensors } from "../io/safetensors.js";
-import { createParameterStore, elementCount, parameter, type ParameterStore } from "../model/parameters.js";
+import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 
@@ -50,10 +50,10 @@ export class AdamW {
     const step = ++this.state.step;
     const session = await this.#update;
     const { firstMoment, secondMoment } = this.state;
-    for (const { start, end, isDecayed } of stretches(parameters, options.weightDecay)) {
-      const slice = (array: Float32Array): Feed => vector(array.subarray(start, end));
+    for (const { offset, shape, view } of slices(parameters)) {
+      const slice = (array: Float32Array): Feed => vector(array.subarray(offset, offset + view.length));
       const result = await session.run({
-        parameter: slice(parameters.flat),
+        parameter: vector(view),
         gradient: slice(gradients),
         first: slice(firstMoment),
         second: slice(secondMoment),
@@ -62,14 +62,14 @@ export class AdamW {
         beta2: scalar(options.beta2),
         oneMinusBeta1: scalar(1 - options.beta1),
         oneMinusBeta2: scalar(1 - options.beta2),
-        keep: scalar(1 - (isDecayed ? options.learningRate * options.weightDecay : 0)),
+        keep: scalar(1 - (shape.length > 1 ? options.learningRate * options.weightDecay : 0)),
         stepSize: scalar(options.learningRate / (1 - options.beta1 ** step)),
         secondScale: scalar(1 / (1 - options.beta2 ** step)),
         epsilon: scalar(options.epsilon),
       });
-      parameters.flat.set(result.newParameter, start);
-      firstMoment.set(result.newFirst, start);
-      secondMoment.set(result.newSecond, start);
+      view.set(result.newParameter);
+      firstMoment.set(result.newFirst, offset);
+      secondMoment.set(result.newSecond, offset);
     }
     return { gradNorm };
   }
@@ -83,33 +83,23 @@ export class AdamW {
   async #globalNorm(parameters: ParameterStore, gradients: Float32Array): Promise<number> {
     const session = await this.#norm;
     let total = 0;
-    for (const { start, end } of stretches(parameters, 0)) {
-      const { squares } = await session.run({ x: vector(gradients.subarray(start, end)) });
+    for (const { offset, view } of slices(parameters)) {
+      const { squares } = await session.run({ x: vector(gradients.subarray(offset, offset + view.length)) });
       total += squares[0];
     }
     return Math.sqrt(total);
   }
 }
 
-/** Parameters that lie one after the other are updated in one call up to this many numbers; a larger one has a call to itself. */
-const mostTogether = 2 ** 20;
-
-/** The parts of `flat` that are updated together: whole parameters, decayed alike. Only matrices are. */
-function stretches(
-  { shapes }: ParameterStore,
-  weightDecay: number,
-): { start: number; end: number; isDecayed: boolean }[] {
-  const result: { start: number; end: number; isDecayed: boolean }[] = [];
-  let start = 0;
-  for (const { shape } of shapes) {
-    const end = start + elementCount(shape);
-    const isDecayed = weightDecay !== 0 && shape.length > 1;
-    const last = result.at(-1);
-    if (last?.isDecayed === isDecayed && end - last.start <= mostTogether) last.end = end;
-    else result.push({ start, end, isDecayed });
-    start = end;
-  }
-  return result;
+function slices({
+  flat,
+  shapes,
+  views,
+}: ParameterStore): { offset: number; shape: readonly number[]; view: Float32Array }[] {
+  return shapes.map(({ name, shape }) => {
+    const view = views.get(name) as Float32Array;
+    return { offset: (view.byteOffset - flat.byteOffset) / Float32Array.BYTES_PER_ELEMENT, shape, view };
+  });
 }
 
 const vector = (data: Float32Array): Feed => ({ data, dims: [data.length] });
