@@ -30,9 +30,9 @@ export interface SamplerOptions {
   pieceLength?: number;
   /** Most new tokens per prefill run, padding included. Default 4096. */
   tokensPerRun?: number;
-  /** Waiting requests join when they are this many … Default 4. */
+  /** Waiting requests join when they are this many … Default 16. */
   admitCount?: number;
-  /** … or when one has waited this many decode steps. Default 2. */
+  /** … or when one has waited this many decode steps. Default 6. */
   admitAfterSteps?: number;
 }
 
@@ -77,7 +77,7 @@ export class Sampler {
     const maxBatch = options.maxBatch ?? 128;
     const slots = Math.max(minRows, maxBatch, options.slots ?? 2 * maxBatch);
     const defaults = { memoryLimitBytes: 2 ** 31, reuse: true, pieceLength: 64, tokensPerRun: 4096 };
-    this.#options = { ...defaults, admitCount: 4, admitAfterSteps: 2, ...options, maxBatch, slots };
+    this.#options = { ...defaults, admitCount: 16, admitAfterSteps: 6, ...options, maxBatch, slots };
     this.#backend = measured(backend, (ms) => (this.#runtimeMs += ms));
     this.#table = new SlotTable(backend.kv, this.#options);
     this.#prefiller = new Prefiller(this.#backend, this.#options);
