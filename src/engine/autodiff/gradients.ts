@@ -179,6 +179,7 @@ export const gradientRules: GradientRules = {
     null,
     null,
   ],
+  roundRows: (_, dy) => [dy],
   // dx = y·(dy − Σ dy·y)
   softmax: (g, dy, y) => {
     const weighted = g.mul(dy, y);

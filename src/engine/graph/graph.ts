@@ -58,6 +58,8 @@ export class Graph {
    */
   int8Matmul = (x: Node, weight: Node, scale: Node, { transB = false } = {}): Node =>
     this.node("int8Matmul", [x, weight, scale], { transB });
+  /** What 8 bits keep of rows `[m, k]`, as `int8Matmul` rounds them; the gradient passes straight through. */
+  roundRows = (x: Node): Node => this.node("roundRows", [x], none);
   softmax = (x: Node): Node => this.node("softmax", [x], none);
   rmsNorm = (x: Node, weight: Node, epsilon: number): Node => this.node("rmsNorm", [x, weight], { epsilon });
   rmsInverse = (norm: Node): Node => this.node("rmsInverse", [norm], none);

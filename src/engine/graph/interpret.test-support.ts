@@ -197,6 +197,7 @@ const rules: { [K in OpName]: Rule<K> } = {
       return transB ? total : total * at(scale, [column]);
     });
   },
+  roundRows: ([x]) => mapRows(x, roundedRow),
   softmax: ([x]) => mapRows(x, (row) => logSoftmaxRow(row).map(Math.exp)),
   rmsNorm: ([x, weight], { epsilon }) =>
     mapRows(x, (row) => row.map((value, i) => value * inverseRms(row, epsilon) * weight.data[i])),

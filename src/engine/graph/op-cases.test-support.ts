@@ -105,6 +105,11 @@ export const opCases: { [K in OpName]: OpCase } = {
     },
   },
   int8Matmul: int8Matmul(),
+  roundRows: {
+    build: (g) => g.roundRows(g.input("x", ["B", 24])),
+    smooth: { build: (g) => g.input("x", ["B", 24]), within: 0.02 },
+    inputs: { x: normal(3, 24) },
+  },
   rmsNorm: {
     build: (g) => g.rmsNorm(g.input("x", ["B", 2, 6]), g.input("weight", [6]), 1e-5),
     inputs: { x: normal(3, 2, 6), weight: positive(6) },

@@ -17,6 +17,8 @@ export interface StoredData {
   length: number;
   /** Default float32. */
   dtype?: "int8";
+  /** Of a matrix: the same numbers column by column. */
+  transposed?: StoredData;
 }
 
 /** Values of a constant. */
@@ -58,6 +60,7 @@ export interface Attributes {
   cast: { to: DType };
   matmul: { transA: boolean; transB: boolean; alpha: number }; // [..,m,k] [..,k,n] → [..,m,n], equal leading dims
   int8Matmul: { transB: boolean }; // x[m,k], weight[k,n] int8, scale[n] → [m,n]; transB: x[m,n] → [m,k]. See `Graph.int8Matmul`
+  roundRows: None; // x[m,k] → the same as `int8Matmul` sees it
   softmax: None; // over the last axis
   rmsNorm: { epsilon: number }; // x[..,d], weight[d] → x·rsqrt(mean(x²)+ε)·weight
   rmsInverse: None; // an rmsNorm node → its rsqrt(mean(x²)+ε), [..,1]
@@ -165,6 +168,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     require(fits && isScaled, () => `int8Matmul of ${describe([x, weight, scale])} (transB ${transB})`);
     return { shape: [rows, outputs], dtype: "float32" };
   },
+  roundRows: float1,
   softmax: float1,
   rmsNorm: ([x, weight]) => {
     const width = x.shape.at(-1);

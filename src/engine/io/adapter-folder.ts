@@ -8,6 +8,7 @@ import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
 import type { ModelConfig } from "../model/config.js";
+import { allInputs, type ChannelRanges } from "../model/int8.js";
 import { adapterShapes, allLoraTargets, type Adapter, type LoraConfig, type LoraTarget } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterShape } from "../model/parameters.js";
 import { firstIssue, readRequiredJson } from "../../files/json-file.js";
@@ -18,6 +19,8 @@ import { tokenizerFile } from "./tokenizer-files.js";
 
 export const adapterConfigFile = "adapter_config.json";
 export const adapterWeightsFile = "adapter_model.safetensors";
+/** Ours: beside an adapter that was trained on a base in 8 bits. */
+const rangesFile = "channel_ranges.safetensors";
 
 /** PEFT wraps the model twice: `base_model` is the tuner, `model` inside it the language model. */
 const prefix = "base_model.model.";
@@ -27,6 +30,8 @@ interface AdapterFolder {
   adapter: Adapter;
   /** `hf:ORG/NAME[@revision]`, or the path of a folder or `.gguf` file; absent where the adapter does not say. */
   base?: string;
+  /** How large the inputs of linear layers got when the base was made 8-bit numbers; absent where the adapter was trained on float32. */
+  ranges?: ChannelRanges;
 }
 
 /** Whether the folder holds a PEFT adapter. */
@@ -64,7 +69,7 @@ export async function loadAdapterFolder(folder: string, config: ModelConfig): Pr
       const values = await weights.read(prefix + name, parameter(parameters, name));
       checkFinite(weights.file, prefix + name, values);
     }
-    return { adapter: { lora, parameters }, base };
+    return { adapter: { lora, parameters }, base, ranges: await loadRanges(folder, config) };
   } finally {
     await weights.close();
   }
@@ -77,9 +82,9 @@ export async function loadAdapterFolder(folder: string, config: ModelConfig): Pr
  */
 export async function saveAdapterFolder(
   folder: string,
-  options: { adapter: Adapter; base: string; config: ModelConfig; dtype?: FloatType },
+  options: { adapter: Adapter; base: string; config: ModelConfig; dtype?: FloatType; ranges?: ChannelRanges },
 ): Promise<void> {
-  const { adapter, base, config, dtype = "F32" } = options;
+  const { adapter, base, config, dtype = "F32", ranges } = options;
   const { lora, parameters } = adapter;
   await mkdir(folder, { recursive: true });
   await writeFile(
@@ -94,6 +99,37 @@ export async function saveAdapterFolder(
       metadata: { format: "pt" },
     },
   );
+  if (ranges) await saveRanges(folder, ranges);
+}
+
+async function saveRanges(folder: string, ranges: ChannelRanges): Promise<void> {
+  const tensors = [...ranges].map(([name, data]) => ({ name, shape: [data.length], data }));
+  await writeSafetensors(path.join(folder, rangesFile), tensors);
+}
+
+/** @throws UserError when the file is damaged or of another model */
+async function loadRanges(folder: string, config: ModelConfig): Promise<ChannelRanges | undefined> {
+  const location = path.join(folder, rangesFile);
+  if (!existsSync(location)) return undefined;
+  const file = await SafetensorsFile.open(location);
+  try {
+    const ranges = new Map<string, Float32Array>();
+    for (const { input, width } of allInputs(config)) {
+      const shape = file.tensors.get(input)?.shape;
+      if (String(shape) !== String([width])) {
+        throw new UserError(
+          `${location}: the ranges of ${input} ${shape ? `have the shape [${shape.join()}]` : "are missing"}, but the model needs [${width}]. ` +
+            "The file belongs to another model; copy the whole folder again.",
+        );
+      }
+      const range = await file.read(input);
+      checkFinite(location, input, range);
+      ranges.set(input, range);
+    }
+    return ranges;
+  } finally {
+    await file.close();
+  }
 }
 
 /** `adapter_config.json` as PEFT's `LoraConfig` would read it. */

@@ -1,16 +1,27 @@
 /**
- * @file Frozen weights as float32 in one temporary file, which the runtime maps into memory: sessions share it, and a model that came as
- * bfloat16 or GGUF is converted once. Tensors pass through one by one, so memory stays at the largest of them.
+ * @file Frozen weights as float32 or 8-bit numbers in one temporary file, which the runtime maps into memory: sessions share it, and a model that
+ * came as bfloat16 or GGUF is converted once. Tensors pass through one by one, so memory stays at the largest of them.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
 import { writeError } from "../../files/durable.js";
 import { isRunning } from "../../files/lock.js";
-import { elementCount, parameterShapes } from "../model/parameters.js";
+import {
+  headInput,
+  linearInputs,
+  type ChannelRanges,
+  type Int8Base,
+  type Int8HeadWeights,
+  type Int8Input,
+  type Int8Layer,
+} from "../model/int8.js";
+import { elementCount, moduleOf, parameterShapes } from "../model/parameters.js";
+import { columnByColumn, columnsOf, dequantise, quantise, type QuantisedMatrix } from "../int8/quantise.js";
+import { headChunks } from "../model/head.js";
 import type { ModelSource } from "./tensor-set.js";
 
 /** Offsets are multiples of this (a cache line), as vector instructions like it. */
@@ -21,51 +32,129 @@ const tmpdirAdvice =
 const owned = new RegExp(`^${prefix}(\\d+)-`);
 
 /** All parameters of a model on disk. */
-interface FrozenWeights {
+export interface FrozenWeights {
   tensors: ReadonlyMap<string, StoredData>;
+  /** The linear layers in 8 bits, where they were asked for, in place of their tensors. */
+  int8?: Int8Base;
   /** Deletes the file; sessions that have mapped it keep what they have (not on Windows, where it is left for the next start). */
   remove(): void;
 }
 
 /**
  * Writes the model's parameters into a folder of this process below the system's temporary one (`TMPDIR` moves it).
+ * @param ranges how large the inputs of linear layers get: then these become 8-bit numbers, and all else float32
  * @throws UserError when there is no room, and as `ModelSource.read` does; nothing is left behind then
  */
-export async function freezeWeights(source: ModelSource): Promise<FrozenWeights> {
+export async function freezeWeights(source: ModelSource, ranges?: ChannelRanges): Promise<FrozenWeights> {
   removeFoldersOf((owner) => !isRunning(owner));
   const folder = makeFolder(source);
   const remove = (): void => removeFolder(folder);
   try {
-    return { tensors: await writeAll(source, path.join(folder, "weights.f32")), remove };
+    return { ...(await writeAll(source, path.join(folder, "weights"), ranges)), remove };
   } catch (error) {
     remove();
     throw error;
   }
 }
 
-async function writeAll(source: ModelSource, file: string): Promise<Map<string, StoredData>> {
-  const tensors = new Map<string, StoredData>();
-  const handle = await open(file, "w");
+async function writeAll(
+  source: ModelSource,
+  name: string,
+  ranges: ChannelRanges | undefined,
+): Promise<Omit<FrozenWeights, "remove">> {
+  const file = await WeightFile.create(name);
   try {
-    let offset = 0;
-    for (const { name, shape } of parameterShapes(source.config)) {
-      const values = await source.read(name);
-      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-      for (let done = 0; done < bytes.length;) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, offset + done);
-        done += bytesWritten;
-      }
-      tensors.set(name, { file, offset, length: elementCount(shape) });
-      offset = Math.ceil((offset + bytes.length) / alignment) * alignment;
+    const quantised = ranges && (await quantiseAll(source, ranges, (data) => file.add(data)));
+    const tensors = new Map(quantised?.tensors);
+    for (const { name } of parameterShapes(source.config)) {
+      if (tensors.has(name) || quantised?.int8.layers.has(moduleOf(name))) continue;
+      tensors.set(name, await file.add(await source.read(name)));
     }
-    return tensors;
+    return { tensors, int8: quantised?.int8 };
   } catch (error) {
     const bytes = parameterShapes(source.config).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
-    const what = `the weights of ${source.location} as float32 (${Math.ceil(bytes / 1e6)} MB)`;
-    throw writeError(`${what} in ${path.dirname(file)}`, error, tmpdirAdvice);
+    const what = `the weights of ${source.location} (${Math.ceil(bytes / 1e6)} MB as float32)`;
+    throw writeError(`${what} in ${path.dirname(name)}`, error, tmpdirAdvice);
   } finally {
-    await handle.close();
+    await file.close();
   }
+}
+
+/** Numbers one after the other, each array at a multiple of `alignment`. */
+class WeightFile {
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  #offset = 0;
+
+  private constructor(file: string, handle: FileHandle) {
+    this.#file = file;
+    this.#handle = handle;
+  }
+
+  static async create(file: string): Promise<WeightFile> {
+    return new WeightFile(file, await open(file, "w"));
+  }
+
+  async add(values: Float32Array | Int8Array): Promise<StoredData> {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const offset = this.#offset;
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, offset + done);
+      done += bytesWritten;
+    }
+    this.#offset = Math.ceil((offset + bytes.length) / alignment) * alignment;
+    const stored = { file: this.#file, offset, length: values.length };
+    return values instanceof Int8Array ? { ...stored, dtype: "int8" } : stored;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+type Adding = (values: Float32Array | Int8Array) => Promise<StoredData>;
+
+/** One input's layers at a time, so that memory stays at the largest of them. */
+async function quantiseAll(source: ModelSource, ranges: ChannelRanges, add: Adding) {
+  const { config } = source;
+  const layers = new Map<string, Int8Layer>();
+  const inputs = new Map<string, Int8Input>();
+  for (const { modules, width, wideCount } of linearInputs(config)) {
+    const matrices: Float32Array[] = [];
+    for (const module of modules) matrices.push(await source.read(`${module}.weight`));
+    const quantised = quantise(matrices, rangesOf(ranges, modules[0], width), wideCount);
+    inputs.set(modules[0], { factors: await add(quantised.factors), wide: quantised.wide });
+    for (const [place, matrix] of quantised.matrices.entries()) {
+      const transposed = await add(columnByColumn(matrix));
+      const { weight, ...rest } = await addMatrix(matrix, add);
+      layers.set(modules[place], { weight: { ...weight, transposed }, ...rest });
+    }
+  }
+  const { input, wideCount, tensor } = headInput(config);
+  const range = rangesOf(ranges, input, config.hiddenSize);
+  const { factors, wide, matrices } = quantise([await source.read(tensor)], range, wideCount);
+  const [matrix] = matrices;
+  const chunks: StoredData[] = [];
+  for (const { start, end } of headChunks(config.vocabSize)) chunks.push(await add(columnsOf(matrix, start, end)));
+  const restoring = factors.map((factor) => (factor === 0 ? 0 : 1 / factor));
+  const head: Int8HeadWeights = {
+    ...(await addMatrix(matrix, add)),
+    input: { factors: await add(factors), wide },
+    restoring: await add(restoring),
+    chunks,
+  };
+  const table = await add(dequantise(matrix, factors, wide));
+  return { int8: { layers, inputs, ranges, head }, tensors: new Map([[tensor, table]]) };
+}
+
+async function addMatrix({ weight, scale, wide }: QuantisedMatrix, add: Adding): Promise<Int8Layer> {
+  return { weight: await add(weight), scale: await add(scale), wide: await add(wide) };
+}
+
+function rangesOf(ranges: ChannelRanges, input: string, width: number): Float32Array {
+  const range = ranges.get(input);
+  if (range?.length !== width) throw new Error(`internal: the input of ${input} has no known ranges`);
+  return range;
 }
 
 /** Deletes what this process has written, on all of its threads: for its end, when models may still be open. */

@@ -25,6 +25,7 @@ const besides: { [K in OpName]?: (node: Node) => Tensor[] } = {
     { shape: x.shape, bytesEach: bytesOf.float32 + bytesOf.int8 },
     { shape, bytesEach: bytesOf.float32 },
   ],
+  roundRows: ({ shape }) => [{ shape, bytesEach: bytesOf.float32 + bytesOf.int8 }],
   // One index per number that is added.
   scatterAddRows: ({ inputs: [, updates] }) => [{ shape: updates.shape, bytesEach: bytesOf.int64 }],
 };

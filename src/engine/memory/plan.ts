@@ -7,6 +7,7 @@ import { UserError } from "../../errors.js";
 import { bytesPerPosition, capacityFor } from "../generate/kv-cache.js";
 import { minRows } from "../generate/slots.js";
 import type { ModelConfig } from "../model/config.js";
+import type { Precision } from "../model/int8.js";
 import type { LoraConfig } from "../model/lora.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { mostLossRows } from "../optim/forward-backward.js";
@@ -38,6 +39,8 @@ export interface MemoryRequest extends Workload {
   config: ModelConfig;
   /** The adapter over frozen weights; absent where all weights are trained. */
   lora?: LoraConfig;
+  /** Of the frozen weights. Default float32. */
+  precision?: Precision;
   /** Most tokens that a row of the sampler must have room for. */
   contextLength: number;
   /** Most sequences that are sampled at once. */
@@ -77,7 +80,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 /** The best first: computing activations again costs time, and a small cache costs more. */
 function* candidates(request: MemoryRequest): Generator<MemoryPlan> {
   const { limitBytes } = request;
-  const profiles = modelProfiles(request.config, request.lora);
+  const profiles = modelProfiles(request.config, request.lora, request.precision ?? "float32");
   for (const share of request.sampling ? cacheShares : [1]) {
     const { parts: sampler, ...sizes } = planSampler(request, profiles, share * limitBytes);
     for (const trainer of trainers(request)) {

@@ -6,8 +6,23 @@ import { evaluate, type Sizes } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node, StoredData } from "../graph/ops.js";
 import type { ModelConfig } from "../model/config.js";
+import { headChunks } from "../model/head.js";
+import {
+  headInput,
+  linearInputs,
+  type Int8Base,
+  type Int8Input,
+  type Int8Layer,
+  type Precision,
+} from "../model/int8.js";
 import { adapterShapes, type LoraConfig } from "../model/lora.js";
-import { elementCount, parameterShapes, type ParameterShape, type ParameterStore } from "../model/parameters.js";
+import {
+  elementCount,
+  moduleOf,
+  parameterShapes,
+  type ParameterShape,
+  type ParameterStore,
+} from "../model/parameters.js";
 import { samplingGraph } from "../model/sampling-graph.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { logprobGraph, trainingGraph } from "../model/training-graph.js";
@@ -33,11 +48,12 @@ export interface SessionProfile {
 }
 
 /** The sessions of a model and the sizes of its weights. Nothing of the weights is touched or made. */
-export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined) {
+export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined, precision: Precision) {
   const shapes = parameterShapes(config);
+  const base = frozen(config, lora ? precision : "float32");
   const trained = lora ? adapterShapes(config, lora) : shapes;
   const model: EngineModel = lora
-    ? { config, trainable: placeholder(trained), base: { lora, tensors: stored(shapes) } }
+    ? { config, trainable: placeholder(trained), base: { lora, ...base } }
     : { config, trainable: placeholder(trained) };
   // Where everything is trained, sampling has all weights as constants: as if nothing were.
   const sampled: EngineModel = lora
@@ -45,11 +61,11 @@ export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined)
     : {
         config,
         trainable: placeholder([]),
-        base: { lora: { rank: 1, alpha: 1, targets: [] }, tensors: stored(shapes) },
+        base: { lora: { rank: 1, alpha: 1, targets: [] }, ...base },
       };
   const sampling = once(() => samplingGraph(sampled));
   return {
-    weightBytes: bytesOf(shapes),
+    weightBytes: fileBytes(base),
     trainableBytes: bytesOf(trained),
     /** Copies of weights that the sampling session makes for the processor. */
     packedBytes: once(() => packedBytes(sampling(), lora === undefined)),
@@ -98,10 +114,11 @@ function packedBytes(graph: Graph, copied: boolean): number {
   for (const { op, inputs } of graph.live()) {
     inputs.forEach((input, index) => {
       if (input.op !== "constant" || input.shape.length === 0) return;
-      (op === "matmul" && index === 1 ? packed : plain).add(input);
+      ((op === "matmul" || op === "int8Matmul") && index === 1 ? packed : plain).add(input);
     });
   }
-  const bytes = (nodes: Iterable<Node>): number => [...nodes].reduce((sum, { shape }) => sum + sizeOf(shape, {}), 0);
+  const bytes = (nodes: Iterable<Node>): number =>
+    [...nodes].reduce((sum, { shape, dtype }) => sum + sizeOf(shape, {}) / (dtype === "int8" ? float : 1), 0);
   return bytes(packed) + (copied ? bytes(plain) : 0);
 }
 
@@ -120,8 +137,63 @@ function placeholder(shapes: ParameterShape[]): ParameterStore {
   return { flat: empty, shapes, views: new Map(shapes.map(({ name }) => [name, empty])) };
 }
 
-function stored(shapes: readonly ParameterShape[]): Map<string, StoredData> {
-  return new Map(shapes.map(({ name, shape }) => [name, { file: "", offset: 0, length: elementCount(shape) }]));
+const nowhere = (length: number, dtype?: "int8"): StoredData => ({ file: "", offset: 0, length, dtype });
+
+/** Frozen weights without numbers, and what they take. */
+function frozen(config: ModelConfig, precision: Precision) {
+  const shapes = parameterShapes(config);
+  const int8 = precision === "int8" ? int8Placeholder(config) : undefined;
+  const tensors = new Map(
+    shapes
+      .filter(({ name }) => !int8?.layers.has(moduleOf(name)))
+      .map(({ name, shape }) => [name, nowhere(elementCount(shape))]),
+  );
+  return { tensors, int8 };
+}
+
+function int8Placeholder(config: ModelConfig): Int8Base {
+  const outputs = new Map(parameterShapes(config).map(({ name, shape }) => [moduleOf(name), shape[0]]));
+  const layer = (width: number, count: number, wideCount: number): Int8Layer => ({
+    weight: { ...nowhere(width * count, "int8"), transposed: nowhere(width * count, "int8") },
+    scale: nowhere(count),
+    wide: nowhere(count * wideCount),
+  });
+  const input = (width: number, wideCount: number): Int8Input => ({
+    factors: nowhere(width),
+    wide: Array.from({ length: wideCount }, (_, channel) => channel),
+  });
+  const read = linearInputs(config);
+  const { hiddenSize, vocabSize } = config;
+  const { wideCount } = headInput(config);
+  return {
+    layers: new Map(
+      read.flatMap(({ modules, width, wideCount }) =>
+        modules.map((module) => [module, layer(width, outputs.get(module) ?? 0, wideCount)]),
+      ),
+    ),
+    inputs: new Map(read.map(({ modules, width, wideCount }) => [modules[0], input(width, wideCount)])),
+    ranges: new Map(),
+    head: {
+      ...layer(hiddenSize, vocabSize, wideCount),
+      weight: nowhere(hiddenSize * vocabSize, "int8"),
+      input: input(hiddenSize, wideCount),
+      restoring: nowhere(hiddenSize),
+      chunks: headChunks(vocabSize).map(({ start, end }) => nowhere(hiddenSize * (end - start), "int8")),
+    },
+  };
+}
+
+/** Everything that lies in the file of frozen weights. */
+function fileBytes({ tensors, int8 }: ReturnType<typeof frozen>): number {
+  const bytes = ({ length, dtype, transposed }: StoredData): number =>
+    length * (dtype === "int8" ? 1 : float) * (transposed ? 2 : 1);
+  const layers = int8 ? [...int8.layers.values(), int8.head] : [];
+  const all = [
+    ...tensors.values(),
+    ...layers.flatMap(({ weight, scale, wide }) => [weight, scale, wide]),
+    ...(int8?.head.chunks ?? []),
+  ];
+  return all.reduce((sum, stored) => sum + bytes(stored), 0);
 }
 
 function once<T>(make: () => T): () => T {

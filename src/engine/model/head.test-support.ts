@@ -1,7 +1,7 @@
 /** @file An LM head over a table in memory, in chunks of any size. */
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import type { Head } from "./weights.js";
+import type { Head } from "./head.js";
 
 /** @param table a row of `width` for each token */
 export function frozenHead(

@@ -48,7 +48,8 @@ export function transformer(
     const contexts = streams.map(({ attend, dims }, place) =>
       mergeHeads(g, config, attend(layer, heads[place], heads.slice(0, place)), dims),
     );
-    x = g.add(x, weights.linear(g.concat(contexts, 0), `${prefix}self_attn.o_proj`));
+    const [output] = weights.linears(g.concat(contexts, 0), [`${prefix}self_attn.o_proj`]);
+    x = g.add(x, output);
     const normed2 = g.rmsNorm(x, weights.get(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
     x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
     onBlock?.(layer, { inputs: [input], first, end: g.nodes.length });
@@ -67,9 +68,8 @@ export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: 
 }
 
 function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {
-  const gate = weights.linear(x, `${prefix}gate_proj`);
-  const up = weights.linear(x, `${prefix}up_proj`);
-  return weights.linear(g.mul(g.silu(gate), up), `${prefix}down_proj`);
+  const [gate, up] = weights.linears(x, [`${prefix}gate_proj`, `${prefix}up_proj`]);
+  return weights.linears(g.mul(g.silu(gate), up), [`${prefix}down_proj`])[0];
 }
 
 /** The heads of each stream. */
@@ -81,12 +81,13 @@ function project(
   x: Node,
   streams: readonly Stream[],
 ): Heads[] {
-  const linear = (letter: string): Node[] => {
-    const y = weights.linear(x, `${prefix}${letter}_proj`);
+  const letters = ["q", "k", "v"];
+  const modules = letters.map((letter) => `${prefix}${letter}_proj`);
+  const [queries, keys, values] = weights.linears(x, modules).map((y, index) => {
+    const letter = letters[index];
     const biased = config.attentionBias ? g.add(y, weights.get(`${prefix}${letter}_proj.bias`)) : y;
     return partsOf(g, biased, streams);
-  };
-  const [queries, keys, values] = ["q", "k", "v"].map(linear);
+  });
   return streams.map((stream, place) =>
     headsOf(g, config, weights, prefix, stream, { q: queries[place], k: keys[place], v: values[place] }),
   );

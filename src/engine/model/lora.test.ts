@@ -9,7 +9,7 @@ import {
   mergeInto,
   type Adapter,
 } from "./lora.js";
-import { elementCount, initParameters, parameter, parameterShapes } from "./parameters.js";
+import { elementCount, initParameters, moduleOf, parameter, parameterShapes } from "./parameters.js";
 import { tinyConfig } from "./tiny-config.test-support.js";
 
 const config = tinyConfig();
@@ -91,7 +91,7 @@ describe("merging", () => {
         expect(weight, name).toEqual(before);
         continue;
       }
-      const { a, b } = loraNames(name.replace(/\.weight$/, ""));
+      const { a, b } = loraNames(moduleOf(name));
       const [viewA, viewB] = [parameter(adapter.parameters, a), parameter(adapter.parameters, b)];
       const [outputs, inputs] = shape;
       for (let output = 0; output < outputs; output++) {

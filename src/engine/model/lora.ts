@@ -6,6 +6,7 @@ import { Random } from "../../random.js";
 import type { ModelConfig } from "./config.js";
 import {
   createParameterStore,
+  moduleOf,
   parameter,
   parameterShapes,
   type ParameterShape,
@@ -45,7 +46,7 @@ export function adaptedLayers(
   { targets }: Pick<LoraConfig, "targets">,
 ): { module: string; outputs: number; inputs: number }[] {
   return parameterShapes(config).flatMap(({ name, shape }) => {
-    const module = name.replace(/\.weight$/, "");
+    const module = moduleOf(name);
     const last = module.slice(module.lastIndexOf(".") + 1);
     if (shape.length !== 2 || !(targets as readonly string[]).includes(last)) return [];
     return [{ module, outputs: shape[0], inputs: shape[1] }];
@@ -81,7 +82,7 @@ export function initAdapter(config: ModelConfig, lora: LoraConfig, seed: number)
 
 /** Adds the adapter's update to one weight in place: W += (α/r)·B·A. Weights that are not adapted stay as they are. */
 export function mergeInto(weight: Float32Array, name: string, { lora, parameters }: Adapter): void {
-  const { a, b } = loraNames(name.replace(/\.weight$/, ""));
+  const { a, b } = loraNames(moduleOf(name));
   const [viewA, viewB] = [parameters.views.get(a), parameters.views.get(b)];
   if (!viewA || !viewB) return;
   const { rank } = lora;

@@ -51,6 +51,9 @@ function layerShapes(config: ModelConfig, prefix: string): ParameterShape[] {
   return shapes.map(([name, shape]) => ({ name: prefix + name, shape }));
 }
 
+/** The layer that a weight belongs to: its name without `.weight`. */
+export const moduleOf = (name: string): string => name.replace(/\.weight$/, "");
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

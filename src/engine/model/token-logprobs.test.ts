@@ -18,7 +18,8 @@ import { createParameterStore, elementCount, initParameters, parameter } from ".
 import { tinyConfig } from "./tiny-config.test-support.js";
 import { nextTokens } from "./token-logprobs.js";
 import { trainingGraph } from "./training-graph.js";
-import { weightNodes, type EngineModel, type Head } from "./weights.js";
+import type { Head } from "./head.js";
+import { weightNodes, type EngineModel } from "./weights.js";
 
 const random = new Random("token-logprobs");
 const [rows, width, tokens] = [4, 3, 11];

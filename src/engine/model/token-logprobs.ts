@@ -5,7 +5,7 @@
  */
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import type { Head } from "./weights.js";
+import type { Head } from "./head.js";
 
 /** What is going to be done with the distributions. */
 interface Wanted {

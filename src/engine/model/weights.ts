@@ -6,6 +6,8 @@ import type { Graph } from "../graph/graph.js";
 import type { Node, StoredData } from "../graph/ops.js";
 import type { Feed } from "../runtime/session.js";
 import type { ModelConfig } from "./config.js";
+import { headChunks, partOf, type Head } from "./head.js";
+import { int8Head, int8Linears, type Int8Base, type LowRank } from "./int8.js";
 import { loraNames, type LoraConfig } from "./lora.js";
 import { parameterShapes, type ParameterStore } from "./parameters.js";
 
@@ -22,30 +24,17 @@ export interface EngineModel {
 interface FrozenBase {
   lora: LoraConfig;
   tensors: ReadonlyMap<string, StoredData>;
+  /** The linear layers in 8 bits, in place of their tensors. */
+  int8?: Int8Base;
 }
 
 /** What builders of graphs ask for. */
 export interface Weights {
   /** A parameter of the model by its Hugging Face name. */
   get(name: string): Node;
-  /** x·Wᵀ of the layer `module` (its name without `.weight`), with the adapter's update where it has one. */
-  linear(x: Node, module: string): Node;
+  /** x·Wᵀ of the layers `modules` (their names without `.weight`), which read the same `x [T, inputs]`, with the adapter's update where it has one. */
+  linears(x: Node, modules: readonly string[]): Node[];
   head: Head;
-}
-
-/** The LM head over hidden states behind the final norm, `[U, hidden]`. Its table, a row for each token of the vocabulary, is cut into chunks. */
-export interface Head {
-  /** Whether the table is trained; then there is one chunk. */
-  trained: boolean;
-  chunks: number;
-  /** Logits of a chunk's tokens, `[U, C]`. */
-  logits(hidden: Node, chunk: number): Node;
-  /** The sum of a chunk's rows with the weights `[U, C]` of each, `[U, hidden]`: what flows back from its logits. */
-  weightedRows(weights: Node, chunk: number): Node;
-  /** The logit of one token in each row, `tokens [U]` → `[U]`. */
-  logitsOf(hidden: Node, tokens: Node): Node;
-  /** Logits of the whole vocabulary, for few rows. */
-  allLogits(hidden: Node): Node;
 }
 
 /**
@@ -66,20 +55,28 @@ export function weightNodes(g: Graph, model: EngineModel, trained: "input" | "co
   };
   const plain = (x: Node, module: string): Node => g.matmul(x, get(`${module}.weight`), { transB: true });
   const { base } = model;
-  const head = headOf(g, model, get);
-  if (!base) return { get, linear: plain, head };
-  const alpha = base.lora.alpha / base.lora.rank;
-  const linear = (x: Node, module: string): Node => {
+  const shared = { get, head: headOf(g, model, get) };
+  if (!base) return { ...shared, linears: (x, modules) => modules.map((module) => plain(x, module)) };
+  const { int8, lora } = base;
+  const lowRank = (module: string): LowRank | undefined => {
     const { a, b } = loraNames(module);
-    if (!model.trainable.views.has(a)) return plain(x, module);
-    const low = g.matmul(x, get(a), { transB: true });
-    return g.add(plain(x, module), g.matmul(low, get(b), { transB: true, alpha }));
+    if (!model.trainable.views.has(a)) return undefined;
+    return { a: get(a), b: get(b), factor: lora.alpha / lora.rank };
   };
-  return { get, linear, head };
+  if (int8) {
+    const described = (module: string) => {
+      return { module, outputs: shapes.get(`${module}.weight`)?.[0] ?? 0, added: lowRank(module) };
+    };
+    return { ...shared, linears: (x, modules) => int8Linears(g, int8, x, modules.map(described)) };
+  }
+  const linear = (x: Node, module: string): Node => {
+    const added = lowRank(module);
+    if (!added) return plain(x, module);
+    const low = g.matmul(x, added.a, { transB: true });
+    return g.add(plain(x, module), g.matmul(low, added.b, { transB: true, alpha: added.factor }));
+  };
+  return { ...shared, linears: (x, modules) => modules.map((module) => linear(x, module)) };
 }
-
-/** Tokens of a chunk: of SmolLM2's vocabulary twelve (docs/engine.md). */
-const chunkRows = 4096;
 
 function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => Node): Head {
   const { hiddenSize, vocabSize } = config;
@@ -87,19 +84,19 @@ function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => 
   const stored = base?.tensors.get(name);
   const rowsOf = (chunk: number): Node => {
     if (!stored) return get(name);
-    const start = chunk * chunkRows;
-    const rows = Math.min(chunkRows, vocabSize - start);
-    const offset = stored.offset + start * hiddenSize * Float32Array.BYTES_PER_ELEMENT;
-    return g.constant(`${name}[${start}]`, [rows, hiddenSize], { ...stored, offset, length: rows * hiddenSize });
+    const { start, end } = headChunks(vocabSize)[chunk];
+    const part = partOf(stored, start * hiddenSize, end * hiddenSize);
+    return g.constant(`${name}[${start}]`, [end - start, hiddenSize], part);
   };
-  return {
+  const head: Head = {
     trained: !stored,
-    chunks: stored ? Math.ceil(vocabSize / chunkRows) : 1,
+    chunks: stored ? headChunks(vocabSize).length : 1,
     logits: (hidden, chunk) => g.matmul(hidden, rowsOf(chunk), { transB: true }),
     weightedRows: (weights, chunk) => g.matmul(weights, rowsOf(chunk)),
     logitsOf: (hidden, tokens) => g.reduceSum(g.mul(hidden, g.gatherRows(get(name), tokens)), [1]),
     allLogits: (hidden) => g.matmul(hidden, get(name), { transB: true }),
   };
+  return base?.int8 ? int8Head(g, base.int8.head, vocabSize, head) : head;
 }
 
 /** Every parameter of a store as an input of the same name. */

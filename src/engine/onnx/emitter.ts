@@ -96,8 +96,9 @@ export class OnnxEmitter {
     this.#outputs.push(valueInfo(name, shape, dtype));
   }
 
-  /** Adds a constant tensor; its memory is used as it is until a session has been made. */
-  initializer(name: string, shape: readonly number[], data: ConstantData): void {
+  /** Adds a constant tensor, once, and returns its name; its memory is used as it is until a session has been made. */
+  initializer(name: string, shape: readonly number[], data: ConstantData): string {
+    if (this.#known.has(name)) return name;
     const dtype = dtypeOf(data);
     const dataType = elementTypes[dtype];
     const tensor = { name, dataType, dims: shape.map(BigInt) };
@@ -106,11 +107,12 @@ export class OnnxEmitter {
       this.#requireDirectory(path.dirname(data.file));
       const length = data.length * (dtype === "int8" ? 1 : Float32Array.BYTES_PER_ELEMENT);
       this.#initializers.push({ ...tensor, ...outside(path.basename(data.file), data.offset, length) });
-      return;
+      return name;
     }
     const rawData = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     if (rawData.length < externalBytes) this.#initializers.push({ ...tensor, rawData });
     else this.#large.push({ ...tensor, rawData });
+    return name;
   }
 
   #requireDirectory(directory: string): void {

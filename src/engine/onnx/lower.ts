@@ -4,7 +4,7 @@
  */
 import { factors, terms, type Dim, type Shape } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
-import { largestInt8, smallestScale, type Attributes, type Node, type OpName } from "../graph/ops.js";
+import { isStored, largestInt8, smallestScale, type Attributes, type Node, type OpName } from "../graph/ops.js";
 import { elementType, OnnxEmitter, type EncodedModel } from "./emitter.js";
 
 /** The model, ready for a runtime session. */
@@ -141,13 +141,16 @@ const rules: { [K in OpName]: Rule<K> } = {
       ? emitter.emit("Gemm", inputs, attributes)
       : emitter.emit("FusedMatMul", inputs, attributes, microsoft);
   },
-  int8Matmul: ({ emitter }, [x, weight, scale], { attributes: { transB } }) => {
+  int8Matmul: ({ emitter }, [x, weight, scale], { inputs, attributes: { transB } }) => {
     const rows = quantisedRows(emitter, transB ? emitter.emit("Mul", [x, scale]) : x);
-    // The runtime folds the transposition of a constant when the session is made.
-    const matrix = transB ? emitter.emit("Transpose", [weight], { perm: [1, 0] }) : weight;
+    const matrix = transB ? transposed(emitter, weight, inputs[1]) : weight;
     const columns = transB ? emitter.scalar("float32", 1) : scale;
-    const inputs = [rows.values, matrix, rows.step, columns, rows.zero];
-    return emitter.emit("Mul", [emitter.emit("MatMulIntegerToFloat", inputs, {}, microsoft), rows.largest]);
+    const operands = [rows.values, matrix, rows.step, columns, rows.zero];
+    return emitter.emit("Mul", [emitter.emit("MatMulIntegerToFloat", operands, {}, microsoft), rows.largest]);
+  },
+  roundRows: ({ emitter }, [x]) => {
+    const { values, step, zero, largest } = quantisedRows(emitter, x);
+    return emitter.emit("Mul", [emitter.emit("DequantizeLinear", [values, step, zero]), largest]);
   },
   softmax: ({ emitter }, inputs) => emitter.emit("Softmax", inputs, { axis: -1 }),
   // The runtime's RMSNorm; its third output is the inverse root mean square that the backward pass needs.
@@ -216,6 +219,14 @@ const rules: { [K in OpName]: Rule<K> } = {
     return emitter.emit("Range", [emitter.scalar("int32", 0), limit, emitter.scalar("int32", 1)]);
   },
 };
+
+/** A matrix, or what lies in a file as its transpose. Where nothing does, the runtime transposes a constant when the session is made, which is a copy. */
+function transposed(emitter: OnnxEmitter, name: string, node: Node): string {
+  const data = node.op === "constant" ? (node as Node<"constant">).attributes.data : undefined;
+  const stored = data && isStored(data) ? data.transposed : undefined;
+  if (!stored) return emitter.emit("Transpose", [name], { perm: [1, 0] });
+  return emitter.initializer(`${name}.transposed`, [...node.shape].reverse() as number[], stored);
+}
 
 /** Rows as 8-bit numbers: x ≈ (values − zero)·step·largest. Of an x that is asked for twice, they are computed once. */
 function quantisedRows(emitter: OnnxEmitter, x: string) {

@@ -1,5 +1,4 @@
 /** @file The engine behind the local policy: parameters, trainer, optimizer and sampler of one model, on one thread. */
-import { availableParallelism } from "node:os";
 import { OnnxBackend } from "../../engine/generate/onnx-backend.js";
 import { Sampler } from "../../engine/generate/sampler.js";
 import { loadModelFolder } from "../../engine/io/model-folder.js";
@@ -20,7 +19,7 @@ import type {
 } from "../../contracts/policy.js";
 import type { Datum } from "../../types.js";
 import { LocalCritic } from "./critic.js";
-import { openEngineModel, type OpenedModel } from "./open-model.js";
+import { openEngineModel, runtimeOf, type OpenedModel } from "./open-model.js";
 import type { LocalOptions } from "./protocol.js";
 import { loadTrained, saveTrained } from "./saved-model.js";
 
@@ -62,10 +61,7 @@ export class LocalEngine {
     if (model.base) this.#start = createParameterStore(trainable.shapes, trainable.flat.slice());
     this.contextLength = opened.contextLength;
     this.memory = memory;
-    const runtime = {
-      threads: options.threads ?? Math.min(8, availableParallelism()),
-      provider: options.provider ?? "cpu",
-    };
+    const runtime = runtimeOf(options);
     const training = { ...runtime, onRun: (ms: number) => void (this.#runtime.trainRuntimeMs += ms) };
     const sampling = { ...runtime, onRun: (ms: number) => void (this.#runtime.sampleRuntimeMs += ms) };
     const { microBatchTokens, plainTokens, recompute } = memory;

@@ -1,6 +1,10 @@
 /** @file From a location on disk to a model that trains, all of its weights in memory or an adapter over frozen ones; and the memory planned for it. */
+import { availableParallelism } from "node:os";
 import { isAdapterFolder, loadAdapterFolder } from "../../engine/io/adapter-folder.js";
-import { freezeWeights } from "../../engine/io/frozen-weights.js";
+import { freezeWeights, type FrozenWeights } from "../../engine/io/frozen-weights.js";
+import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
+import { measureChannelRanges } from "../../engine/int8/channel-ranges.js";
+import { usualTexts } from "../../engine/int8/usual-texts.js";
 import type { ModelSource } from "../../engine/io/tensor-set.js";
 import type { TokenizerFiles } from "../../engine/io/tokenizer-files.js";
 import { openModel } from "../../engine/io/open-model.js";
@@ -9,7 +13,9 @@ import { planMemory } from "../../engine/memory/plan.js";
 import type { ModelConfig } from "../../engine/model/config.js";
 import { defaultLora, initAdapter, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
 import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
+import type { ChannelRanges } from "../../engine/model/int8.js";
 import type { EngineModel } from "../../engine/model/weights.js";
+import type { RuntimeOptions } from "../../engine/runtime/session.js";
 import { UserError } from "../../errors.js";
 import type { LocalOptions } from "./protocol.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
@@ -43,7 +49,6 @@ export interface OpenedModel extends SamplingSizes {
  *   before any weight is read, when there is too little memory
  */
 export async function openEngineModel(options: LocalOptions): Promise<OpenedModel> {
-  if (options.precision === "int8") throw new UserError("precision: int8 is not there yet. Use float32, or auto.");
   const isAdapter = isAdapterFolder(options.model);
   if (isAdapter && options.base === undefined)
     throw new Error(`internal: the base of the adapter ${options.model} is not given`);
@@ -51,24 +56,25 @@ export async function openEngineModel(options: LocalOptions): Promise<OpenedMode
   const { config } = source;
   const contextLength = contextOf(config, options.contextLength);
   const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };
-  const precision = "float32";
+  const precision = options.precision === "int8" ? "int8" : "float32";
   try {
     if (isAdapter) {
       if (options.adapt === "full") throw adapterInFull(options.model);
-      const { adapter } = await loadAdapterFolder(options.model, config);
+      const { adapter, ranges } = await loadAdapterFolder(options.model, config);
       const memory = planFor(options, sizes, config, adapter.lora);
-      return { ...(await overFrozen(source, adapter)), memory, precision, ...sizes };
+      return { ...(await overFrozen(source, adapter, options, ranges)), memory, precision, ...sizes };
     }
     const { adapt = "auto", lora = defaultLora, seed = 0 } = options;
     if (adapt === "lora" || (adapt === "auto" && parameterCount(config) >= small)) {
       const memory = planFor(options, sizes, config, lora);
-      return { ...(await overFrozen(source, initAdapter(config, lora, seed))), memory, precision, ...sizes };
+      return { ...(await overFrozen(source, initAdapter(config, lora, seed), options)), memory, precision, ...sizes };
     }
+    if (options.precision === "int8") throw nothingFrozen(options.model);
     const memory = planFor(options, sizes, config);
     return {
       model: await inMemory(source),
       memory,
-      precision,
+      precision: "float32",
       tokenizer: source.tokenizer,
       remove: () => {},
       ...sizes,
@@ -93,10 +99,51 @@ async function inMemory(source: ModelSource): Promise<EngineModel> {
   return { config: source.config, trainable };
 }
 
-async function overFrozen(source: ModelSource, { lora, parameters }: Adapter) {
-  const { tensors, remove } = await freezeWeights(source);
-  const model = { config: source.config, trainable: parameters, base: { lora, tensors } };
-  return { model, tokenizer: source.tokenizer, remove };
+/** @param ranges of the inputs of linear layers, where an earlier run has measured them */
+async function overFrozen(
+  source: ModelSource,
+  { lora, parameters }: Adapter,
+  options: LocalOptions,
+  ranges?: ChannelRanges,
+) {
+  const { config, tokenizer } = source;
+  const over = ({ tensors, int8 }: Pick<FrozenWeights, "tensors" | "int8">): EngineModel => {
+    return { config, trainable: parameters, base: { lora, tensors, int8 } };
+  };
+  if (options.precision !== "int8") {
+    const frozen = await freezeWeights(source);
+    return { model: over(frozen), tokenizer, remove: frozen.remove };
+  }
+  const known = ranges ?? (await measureRanges(source, over, options));
+  const frozen = await freezeWeights(source, known);
+  return { model: over(frozen), tokenizer, remove: frozen.remove };
+}
+
+/** Over the weights in float32, which are put on disk for it. */
+async function measureRanges(
+  source: ModelSource,
+  over: (frozen: FrozenWeights) => EngineModel,
+  options: LocalOptions,
+): Promise<ChannelRanges> {
+  const texts = options.calibration ?? usualTexts(tokenizerFromFiles(source.tokenizer, source.config.eosTokenIds));
+  const frozen = await freezeWeights(source);
+  try {
+    return await measureChannelRanges(over(frozen), texts, runtimeOf(options));
+  } finally {
+    frozen.remove();
+  }
+}
+
+/** How sessions compute. */
+export function runtimeOf({ threads, provider }: Pick<LocalOptions, "threads" | "provider">): RuntimeOptions {
+  return { threads: threads ?? Math.min(8, availableParallelism()), provider: provider ?? "cpu" };
+}
+
+function nothingFrozen(model: string): UserError {
+  return new UserError(
+    `precision is int8, but of ${model} all weights are trained, and only frozen ones can be 8-bit numbers. ` +
+      "Train an adapter (model.adapt=lora), or leave the precision at auto.",
+  );
 }
 
 function adapterInFull(folder: string): UserError {
@@ -121,6 +168,7 @@ function planFor(
   return planMemory({
     config,
     lora,
+    precision: options.precision === "int8" ? "int8" : "float32",
     sampling: workload.sampling ?? true,
     training: workload.training ?? true,
     logprobs: workload.logprobs ?? "never",

@@ -15,8 +15,10 @@ export interface LocalOptions {
   adapt?: "auto" | "lora" | "full";
   /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
   lora?: LoraConfig;
-  /** In what frozen weights are multiplied. Default "auto". Only float32 is there yet: "auto" is that, "int8" refused. */
+  /** In what frozen weights are multiplied. Default "auto". */
   precision?: "auto" | "int8" | "float32";
+  /** Texts as the model will read them, in tokens: 8-bit weights are fitted to what they bring about. Default: some English ones. */
+  calibration?: readonly (readonly number[])[];
   /** Draws a fresh adapter. Default 0. */
   seed?: number;
   /**

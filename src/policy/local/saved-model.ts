@@ -18,7 +18,12 @@ export async function saveTrained(
   { model, base: baseFolder, baseName = baseFolder ?? model }: LocalOptions,
 ): Promise<void> {
   if (!base) return saveModelFolder(folder, { config, parameters, tokenizerFrom: model });
-  await saveAdapterFolder(folder, { adapter: { lora: base.lora, parameters }, base: baseName, config });
+  await saveAdapterFolder(folder, {
+    adapter: { lora: base.lora, parameters },
+    base: baseName,
+    config,
+    ranges: base.int8?.ranges,
+  });
 }
 
 /**
