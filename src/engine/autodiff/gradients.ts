@@ -79,8 +79,19 @@ function passThrough({ g, rules, relevant, gradient }: ReversePass, y: Node): vo
     if (!contribution || !relevant.has(input)) return;
     const summed = sumTo(g, contribution, input.shape);
     const known = gradient.get(input);
-    gradient.set(input, known ? g.add(known, summed) : summed);
+    gradient.set(input, known ? plus(g, known, summed) : summed);
   });
+}
+
+/** The sum. Of what flows back to neighbouring slices it is their concatenation, without the zeros around them. */
+function plus(g: Graph, a: Node, b: Node): Node {
+  if (a.op !== "pad" || b.op !== "pad") return g.add(a, b);
+  const [first, second] = [a, b].map((node) => ({ ...(node as Node<"pad">).attributes, x: node.inputs[0] }));
+  const { axis } = first;
+  const [low, high] = first.before < second.before ? [first, second] : [second, first];
+  const end = low.before + Number(low.x.shape[axis]);
+  if (second.axis !== axis || end !== high.before) return g.add(a, b);
+  return g.pad(g.concat([low.x, high.x], axis), axis, low.before, high.after);
 }
 
 /**

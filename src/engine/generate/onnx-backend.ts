@@ -1,6 +1,6 @@
 /** @file The sampler's backend on ONNX Runtime: one session for prefill and decode, whose weights are constants. */
 import { samplingGraph } from "../model/sampling-graph.js";
-import { parameterFeeds, type EngineModel } from "../model/weights.js";
+import { samplingFeeds, type EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
@@ -17,6 +17,8 @@ export class OnnxBackend implements GenerateBackend {
   readonly #options: RuntimeOptions & { onRun: (milliseconds: number) => void };
   #session: Session | undefined;
   #stale = false;
+  /** What the session is fed besides tokens and caches, as of the last update. */
+  #trained: Record<string, Feed> | undefined;
 
   constructor(model: EngineModel, options: RuntimeOptions & { onRun: (milliseconds: number) => void }) {
     const { layers, kvHeads, headDim, vocabSize } = model.config;
@@ -39,6 +41,7 @@ export class OnnxBackend implements GenerateBackend {
   /** The parameters have changed. */
   invalidate(): void {
     this.#stale = !this.#model.base;
+    this.#trained = undefined;
   }
 
   /** Frees the runtime's session. */
@@ -58,7 +61,7 @@ export class OnnxBackend implements GenerateBackend {
     this.#session ??= await Session.create(lower(samplingGraph(this.#model)), this.#options, this.#options.onRun);
     const rows = Int32Array.from({ length: temperatures.length }, (_, row) => (row + 1) * tokens.length - 1);
     return this.#session.run({
-      ...(this.#model.base ? parameterFeeds(this.#model.trainable) : {}),
+      ...(this.#trained ??= samplingFeeds(this.#model)),
       tokens: { data: tokens.data, dims: [caches.batch, tokens.length] },
       rows: { data: rows, dims: [rows.length] },
       temperatures: { data: Float32Array.from(temperatures), dims: [temperatures.length] },

@@ -74,7 +74,8 @@ export class Graph {
   concat = (inputs: readonly Node[], axis: number): Node =>
     inputs.length === 1 ? inputs[0] : this.node("concat", inputs, { axis });
   slice = (x: Node, axis: number, start: number, end: number): Node => this.node("slice", [x], { axis, start, end });
-  pad = (x: Node, axis: number, before: number, after: number): Node => this.node("pad", [x], { axis, before, after });
+  pad = (x: Node, axis: number, before: number, after: number): Node =>
+    before === 0 && after === 0 ? x : this.node("pad", [x], { axis, before, after });
   split = (x: Node, axis: number, part: 0 | 1, size: Dim): Node => this.node("split", [x], { axis, part, size });
   expand = (x: Node, shape: Shape): Node =>
     String(x.shape) === String(shape) ? x : this.node("expand", [x], { shape });

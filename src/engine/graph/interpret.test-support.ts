@@ -5,15 +5,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { evaluate, type Shape, type Sizes } from "./dim.js";
 import type { Graph } from "./graph.js";
-import {
-  isStored,
-  largestInt8,
-  smallestScale,
-  type Attributes,
-  type ConstantData,
-  type Node,
-  type OpName,
-} from "./ops.js";
+import { isStored, largestInt8, type Attributes, type ConstantData, type Node, type OpName } from "./ops.js";
 
 /** A dense tensor in row-major order; booleans are 0 and 1. */
 export interface Tensor {
@@ -267,7 +259,8 @@ const rules: { [K in OpName]: Rule<K> } = {
 
 /** What 8 bits keep of a row, with the float32 steps of the runtime: ties go to the even number. */
 function roundedRow(row: Float64Array): Float64Array {
-  const largest = Math.max(Math.fround(smallestScale), ...row.map((value) => Math.abs(Math.fround(value))));
+  const largest = Math.max(...row.map((value) => Math.abs(Math.fround(value))));
+  if (largest === 0) return row;
   const step = Math.fround(1 / largestInt8);
   return row.map((value) => {
     const inSteps = Math.fround(Math.fround(Math.fround(value) / largest) / step);

@@ -35,8 +35,6 @@ export function dtypeOf(data: ConstantData): DType {
 
 /** Of 8-bit numbers: the largest magnitude. */
 export const largestInt8 = 127;
-/** A row of `int8Matmul` whose largest magnitude is below this is one of zeros. */
-export const smallestScale = 1e-30;
 
 /** Attributes of each operation. The arrays in comments are the shapes of inputs → output. */
 export interface Attributes {

@@ -13,13 +13,13 @@ import { isRunning } from "../../files/lock.js";
 import {
   headInput,
   linearInputs,
+  linearWeights,
   type ChannelRanges,
   type Int8Base,
   type Int8HeadWeights,
-  type Int8Input,
-  type Int8Layer,
+  type Int8Layers,
 } from "../model/int8.js";
-import { elementCount, moduleOf, parameterShapes } from "../model/parameters.js";
+import { elementCount, parameterShapes } from "../model/parameters.js";
 import { columnByColumn, columnsOf, dequantise, quantise, type QuantisedMatrix } from "../int8/quantise.js";
 import { headChunks } from "../model/head.js";
 import type { ModelSource } from "./tensor-set.js";
@@ -66,8 +66,9 @@ async function writeAll(
   try {
     const quantised = ranges && (await quantiseAll(source, ranges, (data) => file.add(data)));
     const tensors = new Map(quantised?.tensors);
+    const inInt8 = new Set(quantised ? linearWeights(source.config) : []);
     for (const { name } of parameterShapes(source.config)) {
-      if (tensors.has(name) || quantised?.int8.layers.has(moduleOf(name))) continue;
+      if (tensors.has(name) || inInt8.has(name)) continue;
       tensors.set(name, await file.add(await source.read(name)));
     }
     return { tensors, int8: quantised?.int8 };
@@ -117,38 +118,31 @@ type Adding = (values: Float32Array | Int8Array) => Promise<StoredData>;
 /** One input's layers at a time, so that memory stays at the largest of them. */
 async function quantiseAll(source: ModelSource, ranges: ChannelRanges, add: Adding) {
   const { config } = source;
-  const layers = new Map<string, Int8Layer>();
-  const inputs = new Map<string, Int8Input>();
+  const layers = new Map<string, Int8Layers>();
   for (const { modules, width, wideCount } of linearInputs(config)) {
     const matrices: Float32Array[] = [];
     for (const module of modules) matrices.push(await source.read(`${module}.weight`));
-    const quantised = quantise(matrices, rangesOf(ranges, modules[0], width), wideCount);
-    inputs.set(modules[0], { factors: await add(quantised.factors), wide: quantised.wide });
-    for (const [place, matrix] of quantised.matrices.entries()) {
-      const transposed = await add(columnByColumn(matrix));
-      const { weight, ...rest } = await addMatrix(matrix, add);
-      layers.set(modules[place], { weight: { ...weight, transposed }, ...rest });
-    }
+    const matrix = quantise(matrices, rangesOf(ranges, modules[0], width), wideCount);
+    const { weight, ...rest } = await addMatrix(matrix, add);
+    layers.set(modules[0], {
+      ...rest,
+      weight: { ...weight, transposed: await add(columnByColumn(matrix)) },
+      modules: modules.map((module, place) => ({ module, outputs: matrices[place].length / width })),
+    });
   }
   const { input, wideCount, tensor } = headInput(config);
   const range = rangesOf(ranges, input, config.hiddenSize);
-  const { factors, wide, matrices } = quantise([await source.read(tensor)], range, wideCount);
-  const [matrix] = matrices;
+  const matrix = quantise([await source.read(tensor)], range, wideCount);
   const chunks: StoredData[] = [];
   for (const { start, end } of headChunks(config.vocabSize)) chunks.push(await add(columnsOf(matrix, start, end)));
-  const restoring = factors.map((factor) => (factor === 0 ? 0 : 1 / factor));
-  const head: Int8HeadWeights = {
-    ...(await addMatrix(matrix, add)),
-    input: { factors: await add(factors), wide },
-    restoring: await add(restoring),
-    chunks,
-  };
-  const table = await add(dequantise(matrix, factors, wide));
-  return { int8: { layers, inputs, ranges, head }, tensors: new Map([[tensor, table]]) };
+  const restoring = await add(matrix.factors.map((factor) => (factor === 0 ? 0 : 1 / factor)));
+  const head: Int8HeadWeights = { ...(await addMatrix(matrix, add)), restoring, chunks };
+  const table = await add(dequantise(matrix));
+  return { int8: { layers, ranges, head }, tensors: new Map([[tensor, table]]) };
 }
 
-async function addMatrix({ weight, scale, wide }: QuantisedMatrix, add: Adding): Promise<Int8Layer> {
-  return { weight: await add(weight), scale: await add(scale), wide: await add(wide) };
+async function addMatrix({ factors, wide, weight, scale, wideColumns }: QuantisedMatrix, add: Adding) {
+  return { factors: await add(factors), wide, weight: await add(weight), scale: await add(scale), wideColumns };
 }
 
 function rangesOf(ranges: ChannelRanges, input: string, width: number): Float32Array {

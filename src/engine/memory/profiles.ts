@@ -10,19 +10,13 @@ import { headChunks } from "../model/head.js";
 import {
   headInput,
   linearInputs,
+  linearWeights,
   type Int8Base,
-  type Int8Input,
-  type Int8Layer,
+  type Int8Layers,
   type Precision,
 } from "../model/int8.js";
 import { adapterShapes, type LoraConfig } from "../model/lora.js";
-import {
-  elementCount,
-  moduleOf,
-  parameterShapes,
-  type ParameterShape,
-  type ParameterStore,
-} from "../model/parameters.js";
+import { elementCount, parameterShapes, type ParameterShape, type ParameterStore } from "../model/parameters.js";
 import { samplingGraph } from "../model/sampling-graph.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { logprobGraph, trainingGraph } from "../model/training-graph.js";
@@ -143,44 +137,38 @@ const nowhere = (length: number, dtype?: "int8"): StoredData => ({ file: "", off
 function frozen(config: ModelConfig, precision: Precision) {
   const shapes = parameterShapes(config);
   const int8 = precision === "int8" ? int8Placeholder(config) : undefined;
+  const inInt8 = new Set(int8 ? linearWeights(config) : []);
   const tensors = new Map(
-    shapes
-      .filter(({ name }) => !int8?.layers.has(moduleOf(name)))
-      .map(({ name, shape }) => [name, nowhere(elementCount(shape))]),
+    shapes.filter(({ name }) => !inInt8.has(name)).map(({ name, shape }) => [name, nowhere(elementCount(shape))]),
   );
   return { tensors, int8 };
 }
 
 function int8Placeholder(config: ModelConfig): Int8Base {
-  const outputs = new Map(parameterShapes(config).map(({ name, shape }) => [moduleOf(name), shape[0]]));
-  const layer = (width: number, count: number, wideCount: number): Int8Layer => ({
-    weight: { ...nowhere(width * count, "int8"), transposed: nowhere(width * count, "int8") },
-    scale: nowhere(count),
-    wide: nowhere(count * wideCount),
-  });
-  const input = (width: number, wideCount: number): Int8Input => ({
+  const shapes = new Map(parameterShapes(config).map(({ name, shape }) => [name, shape]));
+  const matrix = (width: number, outputs: number, wideCount: number) => ({
     factors: nowhere(width),
     wide: Array.from({ length: wideCount }, (_, channel) => channel),
+    weight: nowhere(width * outputs, "int8"),
+    scale: nowhere(outputs),
+    wideColumns: nowhere(outputs * wideCount),
   });
-  const read = linearInputs(config);
+  const layers = linearInputs(config).map(({ modules, width, wideCount }): [string, Int8Layers] => {
+    const sized = modules.map((module) => ({ module, outputs: shapes.get(`${module}.weight`)?.[0] ?? 0 }));
+    const { weight, ...rest } = matrix(
+      width,
+      sized.reduce((sum, { outputs }) => sum + outputs, 0),
+      wideCount,
+    );
+    return [modules[0], { ...rest, weight: { ...weight, transposed: weight }, modules: sized }];
+  });
   const { hiddenSize, vocabSize } = config;
-  const { wideCount } = headInput(config);
-  return {
-    layers: new Map(
-      read.flatMap(({ modules, width, wideCount }) =>
-        modules.map((module) => [module, layer(width, outputs.get(module) ?? 0, wideCount)]),
-      ),
-    ),
-    inputs: new Map(read.map(({ modules, width, wideCount }) => [modules[0], input(width, wideCount)])),
-    ranges: new Map(),
-    head: {
-      ...layer(hiddenSize, vocabSize, wideCount),
-      weight: nowhere(hiddenSize * vocabSize, "int8"),
-      input: input(hiddenSize, wideCount),
-      restoring: nowhere(hiddenSize),
-      chunks: headChunks(vocabSize).map(({ start, end }) => nowhere(hiddenSize * (end - start), "int8")),
-    },
+  const head = {
+    ...matrix(hiddenSize, vocabSize, headInput(config).wideCount),
+    restoring: nowhere(hiddenSize),
+    chunks: headChunks(vocabSize).map(({ start, end }) => nowhere(hiddenSize * (end - start), "int8")),
   };
+  return { layers: new Map(layers), ranges: new Map(), head };
 }
 
 /** Everything that lies in the file of frozen weights. */
@@ -190,7 +178,7 @@ function fileBytes({ tensors, int8 }: ReturnType<typeof frozen>): number {
   const layers = int8 ? [...int8.layers.values(), int8.head] : [];
   const all = [
     ...tensors.values(),
-    ...layers.flatMap(({ weight, scale, wide }) => [weight, scale, wide]),
+    ...layers.flatMap(({ weight, scale }) => [weight, scale]),
     ...(int8?.head.chunks ?? []),
   ];
   return all.reduce((sum, stored) => sum + bytes(stored), 0);

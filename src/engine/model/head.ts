@@ -1,5 +1,5 @@
 /** @file What is asked of an LM head. The vocabulary is cut into chunks, so that logits of many rows never exist for all of it at once. */
-import type { Node, StoredData } from "../graph/ops.js";
+import { isStored, type ConstantData, type Node } from "../graph/ops.js";
 
 /** The LM head over hidden states behind the final norm, `[U, hidden]`. Its table, a row for each token of the vocabulary, is cut into chunks. */
 export interface Head {
@@ -26,8 +26,9 @@ export function headChunks(vocabSize: number): { start: number; end: number }[] 
   });
 }
 
-/** Some of the numbers that lie in a file, from `start` to before `end`. */
-export function partOf(stored: StoredData, start: number, end: number): StoredData {
+/** Some of a constant's numbers, from `start` to before `end`. */
+export function partOf(stored: ConstantData, start: number, end: number): ConstantData {
+  if (!isStored(stored)) return stored.subarray(start, end);
   const bytesEach = stored.dtype === "int8" ? Int8Array.BYTES_PER_ELEMENT : Float32Array.BYTES_PER_ELEMENT;
   return { ...stored, offset: stored.offset + start * bytesEach, length: end - start };
 }

@@ -4,43 +4,42 @@
  * the largest outliers stay in float32 (LLM.int8(), arXiv:2208.07339, §3.2).
  */
 import type { Graph } from "../graph/graph.js";
-import type { Node, StoredData } from "../graph/ops.js";
+import type { ConstantData, Node, StoredData } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
 import { headChunks, partOf, type Head } from "./head.js";
 
 /** In what frozen weights are multiplied. */
 export type Precision = "int8" | "float32";
 
-/** What layers that read the same input have in common. */
-export interface Int8Input {
+/** A matrix in 8 bits. */
+interface Int8Matrix {
   /** `[inputs]`: by what each channel is multiplied before it is rounded; 0 for the wide ones. */
   factors: StoredData;
   /** Channels that stay in float32. */
   wide: readonly number[];
-}
-
-/** A linear layer in 8 bits. */
-export interface Int8Layer {
   /** `[inputs, outputs]` int8, with zeros for the wide channels. */
   weight: StoredData;
   /** `[outputs]` */
   scale: StoredData;
   /** `[outputs, wide]`: the columns of the wide channels. */
-  wide: StoredData;
+  wideColumns: ConstantData;
 }
 
-/** All layers in 8 bits, by module, and their inputs, by the module that they are known by. */
+/** Linear layers that read the same input, as one matrix: their outputs lie one after the other. */
+export interface Int8Layers extends Int8Matrix {
+  modules: readonly { module: string; outputs: number }[];
+}
+
+/** All layers in 8 bits, by the first module of those that read the same input. */
 export interface Int8Base {
-  layers: ReadonlyMap<string, Int8Layer>;
-  inputs: ReadonlyMap<string, Int8Input>;
+  layers: ReadonlyMap<string, Int8Layers>;
   /** From which the numbers were made. */
   ranges: ChannelRanges;
   head: Int8HeadWeights;
 }
 
 /** The LM head in 8 bits. Its tensor in float32 holds what the 8-bit numbers are worth, for embeddings and for what flows back. */
-export interface Int8HeadWeights extends Int8Layer {
-  input: Int8Input;
+export interface Int8HeadWeights extends Int8Matrix {
   /** `[hidden]`: 1 / factors, 0 for the wide channels. */
   restoring: StoredData;
   /** The columns of `weight` again, chunk by chunk: `[hidden, C]` each. */
@@ -68,6 +67,10 @@ export function linearInputs({ layers, hiddenSize, intermediateSize, heads, head
   }).flat();
 }
 
+/** The weights of the layers that become 8-bit numbers. */
+export const linearWeights = (config: ModelConfig): string[] =>
+  linearInputs(config).flatMap(({ modules }) => modules.map((module) => `${module}.weight`));
+
 /** What the LM head reads: by what name its ranges are known, and the tensor of its table. */
 export function headInput({ tieWordEmbeddings, hiddenSize }: ModelConfig) {
   return {
@@ -84,48 +87,112 @@ export function allInputs(config: ModelConfig): { input: string; width: number }
 }
 
 /** A low-rank matrix that is added to a layer's: the adapter's A `[rank, inputs]` and B `[outputs, rank]`. */
-export interface LowRank {
-  a: Node;
-  b: Node;
+export interface LowRank<T> {
+  a: T;
+  b: T;
+  rank: number;
   /** By which B·A is multiplied. */
   factor: number;
 }
 
 /**
- * The layers `modules`, which read the same `x [T, inputs]`: `[T, outputs]` each, with what is added to some of them. The wide channels are picked together with the
- * adapters' A and enter together with their B: one thin float32 product beside each 8-bit one.
+ * The thin float32 product beside an 8-bit one: x·insideᵀ·outsideᵀ. Inside `[thin, inputs]` picks the wide channels and holds the adapters' A; outside
+ * `[outputs, thin]` holds the wide channels' columns and, layer below layer, the adapters' B.
  */
-export function int8Linears(
-  g: Graph,
-  base: Int8Base,
-  x: Node,
-  modules: readonly { module: string; outputs: number; added?: LowRank }[],
-): Node[] {
-  const name = modules[0].module;
+export interface Beside {
+  inside: Node;
+  outside: Node;
+  factor: number;
+}
+
+/** The layers that read `x [T, inputs]`: `[T, outputs]` each. */
+export function int8Linears(g: Graph, name: string, layers: Int8Layers, x: Node, beside: Beside): Node[] {
   const width = Number(x.shape[1]);
-  const input = base.inputs.get(name);
-  if (input === undefined) throw new Error(`internal: no layer in 8 bits reads the input of ${name}`);
-  const scaled = g.mul(x, g.constant(`${name}.int8_factors`, [width], input.factors));
-  const lowRanks = modules.flatMap(({ added }) => added ?? []);
-  const factor = lowRanks.at(0)?.factor ?? 1;
-  const picking = pickingRows(g, `${name}.wide_channels`, input.wide, width, 1 / factor);
-  const thin = g.matmul(x, g.concat([picking, ...lowRanks.map(({ a }) => a)], 0), { transB: true });
-  let place = input.wide.length;
-  return modules.map(({ module, outputs, added }) => {
-    const { weight, scale, wide } = layerNodes(g, base, module, width, outputs);
-    const product = g.int8Matmul(scaled, weight, scale);
-    const picked = g.slice(thin, 1, 0, input.wide.length);
-    if (added === undefined) return g.add(product, g.matmul(picked, wide, { transB: true, alpha: factor }));
-    const end = place + Number(added.a.shape[0]);
-    const own = g.concat([picked, g.slice(thin, 1, place, end)], 1);
-    place = end;
-    return g.add(product, g.matmul(own, g.concat([wide, added.b], 1), { transB: true, alpha: factor }));
+  const outputs = layers.modules.reduce((sum, module) => sum + module.outputs, 0);
+  const scaled = g.mul(x, g.constant(`${name}.int8_factors`, [width], layers.factors));
+  const weight = g.constant(`${name}.int8`, [width, outputs], layers.weight);
+  const scale = g.constant(`${name}.int8_scale`, [outputs], layers.scale);
+  const thin = g.matmul(x, beside.inside, { transB: true });
+  const added = g.matmul(thin, beside.outside, { transB: true, alpha: beside.factor });
+  const all = g.add(g.int8Matmul(scaled, weight, scale), added);
+  let start = 0;
+  return layers.modules.map(({ outputs: own }) => {
+    const end = start + own;
+    const part = own === outputs ? all : g.slice(all, 1, start, end);
+    start = end;
+    return part;
   });
+}
+
+/** From the adapters as they are trained. `added` has an entry for each module. */
+export function besideOf(
+  g: Graph,
+  name: string,
+  { modules, wide, wideColumns }: Int8Layers,
+  width: number,
+  added: readonly (LowRank<Node> | undefined)[],
+): Beside {
+  const lowRanks = added.filter((one) => one !== undefined);
+  const factor = lowRanks.at(0)?.factor ?? 1;
+  const outputs = modules.reduce((sum, module) => sum + module.outputs, 0);
+  const picking = pickingRows(g, `${name}.wide_channels`, wide, width, 1 / factor);
+  const columns = g.constant(`${name}.int8_wide`, [outputs, wide.length], wideColumns);
+  if (lowRanks.length === 0) return { inside: picking, outside: columns, factor };
+  const total = lowRanks.reduce((sum, { rank }) => sum + rank, 0);
+  let before = 0;
+  const blocks = modules.map(({ outputs: own }, place) => {
+    const low = added[place];
+    if (low === undefined) return g.expand(g.scalar(0), [own, total]);
+    const block = g.pad(low.b, 1, before, total - before - low.rank);
+    before += low.rank;
+    return block;
+  });
+  return {
+    inside: g.concat([picking, ...lowRanks.map(({ a }) => a)], 0),
+    outside: g.concat([columns, g.concat(blocks, 0)], 1),
+    factor,
+  };
+}
+
+/** Sizes of the product beside. */
+export function besideSizes(
+  { modules, wide, factors }: Int8Layers,
+  added: readonly (Pick<LowRank<unknown>, "rank"> | undefined)[],
+) {
+  return {
+    width: factors.length,
+    thin: added.reduce((sum, low) => sum + (low?.rank ?? 0), wide.length),
+    outputs: modules.reduce((sum, module) => sum + module.outputs, 0),
+  };
+}
+
+/** The same in numbers, for sessions that do not train, the factor within. */
+export function besideNumbers(layers: Int8Layers, added: readonly (LowRank<Float32Array> | undefined)[]) {
+  const { modules, wide, wideColumns } = layers;
+  if (!(wideColumns instanceof Float32Array)) throw new Error("internal: the wide columns are not in memory");
+  const { width, thin, outputs } = besideSizes(layers, added);
+  const inside = new Float32Array(thin * width);
+  const outside = new Float32Array(outputs * thin);
+  wide.forEach((channel, row) => (inside[row * width + channel] = 1));
+  for (let o = 0; o < outputs; o++) outside.set(wideColumns.subarray(o * wide.length, (o + 1) * wide.length), o * thin);
+  let [row, column] = [0, wide.length];
+  modules.forEach(({ outputs: own }, place) => {
+    const low = added[place];
+    if (low) {
+      const { a, b, rank, factor } = low;
+      inside.set(a, column * width);
+      for (let o = 0; o < own; o++)
+        for (let r = 0; r < rank; r++) outside[(row + o) * thin + column + r] = factor * b[o * rank + r];
+      column += rank;
+    }
+    row += own;
+  });
+  return { inside, outside, width, thin, outputs };
 }
 
 /** The head in 8 bits, where `float` is the same in float32. */
 export function int8Head(g: Graph, weights: Int8HeadWeights, vocabSize: number, float: Head): Head {
-  const { factors, wide } = weights.input;
+  const { factors, wide, wideColumns } = weights;
   const count = wide.length;
   const read = (hidden: Node) => {
     const width = Number(hidden.shape[1]);
@@ -136,7 +203,7 @@ export function int8Head(g: Graph, weights: Int8HeadWeights, vocabSize: number, 
     const { width, scaled, picking } = read(hidden);
     const matrix = g.constant(`head.int8[${start}:${end}]`, [width, end - start], weight);
     const scale = g.constant(`head.int8_scale[${start}:${end}]`, [end - start], partOf(weights.scale, start, end));
-    const columns = partOf(weights.wide, start * count, end * count);
+    const columns = partOf(wideColumns, start * count, end * count);
     const wideRows = g.constant(`head.int8_wide[${start}:${end}]`, [end - start, count], columns);
     const picked = g.matmul(hidden, picking, { transB: true });
     return g.add(g.int8Matmul(scaled, matrix, scale), g.matmul(picked, wideRows, { transB: true }));
@@ -164,14 +231,4 @@ function pickingRows(g: Graph, name: string, wide: readonly number[], width: num
   const rows = new Float32Array(wide.length * width);
   wide.forEach((channel, row) => (rows[row * width + channel] = value));
   return g.constant(name, [wide.length, width], rows);
-}
-
-function layerNodes(g: Graph, { layers }: Int8Base, module: string, inputs: number, outputs: number) {
-  const layer = layers.get(module);
-  if (layer === undefined) throw new Error(`internal: the layer ${module} is not in 8 bits`);
-  return {
-    weight: g.constant(`${module}.int8`, [inputs, outputs], layer.weight),
-    scale: g.constant(`${module}.int8_scale`, [outputs], layer.scale),
-    wide: g.constant(`${module}.int8_wide`, [outputs, layer.wide.length / outputs], layer.wide),
-  };
 }

@@ -4,7 +4,7 @@ import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import { cachedAttention, type Attend } from "./attention.js";
 import { lmHead, transformer } from "./llama.js";
-import { weightNodes, type EngineModel, type Weights } from "./weights.js";
+import { samplingEntry, weightNodes, type EngineModel, type Weights } from "./weights.js";
 
 /**
  * One graph for prefill and decode, so that a session holds the weights once.
@@ -15,7 +15,7 @@ import { weightNodes, type EngineModel, type Weights } from "./weights.js";
  */
 export function samplingGraph(model: EngineModel): Graph {
   const g = new Graph();
-  const weights = weightNodes(g, model, model.base ? "input" : "constant");
+  const weights = weightNodes(g, model, samplingEntry(model));
   const hidden = g.gatherRows(forward(g, model, weights), g.input("rows", ["M"], "int32"));
   const temperatures = g.reshape(g.input("temperatures", ["M"]), ["M", 1]);
   g.output("probabilities", g.softmax(g.div(lmHead(g, model.config, weights, hidden), temperatures)));

@@ -7,7 +7,17 @@ import type { Node, StoredData } from "../graph/ops.js";
 import type { Feed } from "../runtime/session.js";
 import type { ModelConfig } from "./config.js";
 import { headChunks, partOf, type Head } from "./head.js";
-import { int8Head, int8Linears, type Int8Base, type LowRank } from "./int8.js";
+import {
+  besideNumbers,
+  besideOf,
+  besideSizes,
+  int8Head,
+  int8Linears,
+  type Beside,
+  type Int8Base,
+  type Int8Layers,
+  type LowRank,
+} from "./int8.js";
 import { loraNames, type LoraConfig } from "./lora.js";
 import { parameterShapes, type ParameterStore } from "./parameters.js";
 
@@ -38,10 +48,19 @@ export interface Weights {
 }
 
 /**
- * The model's weights as nodes. Frozen ones are constants; trained ones are inputs, or constants where sessions are made anew after
- * every update (`trained: "constant"`).
+ * How what is trained enters a graph: as inputs by name; as constants, where sessions are made anew after every update; or, beside layers in 8 bits, as the
+ * inputs of `besideFeeds`, put together after every update.
  */
-export function weightNodes(g: Graph, model: EngineModel, trained: "input" | "constant" = "input"): Weights {
+type Entry = "inputs" | "constants" | "beside";
+
+/** How a model's sampling graph takes what is trained. */
+export function samplingEntry({ base }: EngineModel): Entry {
+  if (!base) return "constants";
+  return base.int8 ? "beside" : "inputs";
+}
+
+/** The model's weights as nodes. Frozen ones are constants. */
+export function weightNodes(g: Graph, model: EngineModel, entry: Entry = "inputs"): Weights {
   const shapes = new Map(
     [...parameterShapes(model.config), ...model.trainable.shapes].map(({ name, shape }) => [name, shape]),
   );
@@ -51,23 +70,31 @@ export function weightNodes(g: Graph, model: EngineModel, trained: "input" | "co
     const frozen = view ? undefined : model.base?.tensors.get(name);
     if (!shape || !(view ?? frozen)) throw new Error(`internal: the model has no parameter ${name}`);
     if (frozen) return g.constant(name, shape, frozen);
-    return trained === "input" ? g.input(name, shape) : g.constant(name, shape, view as Float32Array);
+    return entry === "inputs" ? g.input(name, shape) : g.constant(name, shape, view as Float32Array);
   };
   const plain = (x: Node, module: string): Node => g.matmul(x, get(`${module}.weight`), { transB: true });
   const { base } = model;
   const shared = { get, head: headOf(g, model, get) };
   if (!base) return { ...shared, linears: (x, modules) => modules.map((module) => plain(x, module)) };
   const { int8, lora } = base;
-  const lowRank = (module: string): LowRank | undefined => {
+  const lowRank = (module: string): LowRank<Node> | undefined => {
     const { a, b } = loraNames(module);
     if (!model.trainable.views.has(a)) return undefined;
-    return { a: get(a), b: get(b), factor: lora.alpha / lora.rank };
+    return { a: get(a), b: get(b), rank: lora.rank, factor: lora.alpha / lora.rank };
   };
   if (int8) {
-    const described = (module: string) => {
-      return { module, outputs: shapes.get(`${module}.weight`)?.[0] ?? 0, added: lowRank(module) };
+    const linears = (x: Node, modules: readonly string[]): Node[] => {
+      const [name] = modules;
+      const layers = int8.layers.get(name);
+      if (!layers) throw new Error(`internal: no layers in 8 bits begin with ${name}`);
+      const width = Number(x.shape[1]);
+      const beside =
+        entry === "beside"
+          ? besideInputs(g, name, layers, model)
+          : besideOf(g, name, layers, width, modules.map(lowRank));
+      return int8Linears(g, name, layers, x, beside);
     };
-    return { ...shared, linears: (x, modules) => int8Linears(g, int8, x, modules.map(described)) };
+    return { ...shared, linears };
   }
   const linear = (x: Node, module: string): Node => {
     const added = lowRank(module);
@@ -97,6 +124,40 @@ function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => 
     allLogits: (hidden) => g.matmul(hidden, get(name), { transB: true }),
   };
   return base?.int8 ? int8Head(g, base.int8.head, vocabSize, head) : head;
+}
+
+/** What a sampling graph reads of what is trained. After an update it is another. */
+export function samplingFeeds(model: EngineModel): Record<string, Feed> {
+  const entry = samplingEntry(model);
+  if (entry === "constants") return {};
+  if (entry === "inputs") return parameterFeeds(model.trainable);
+  const { layers } = (model.base as FrozenBase).int8 as Int8Base;
+  const feeds: Record<string, Feed> = {};
+  for (const [name, each] of layers) {
+    const { inside, outside, width, thin, outputs } = besideNumbers(each, loraNumbers(model, each));
+    feeds[`${name}.inside`] = { data: inside, dims: [thin, width] };
+    feeds[`${name}.outside`] = { data: outside, dims: [outputs, thin] };
+  }
+  return feeds;
+}
+
+function besideInputs(g: Graph, name: string, layers: Int8Layers, model: EngineModel): Beside {
+  const { width, thin, outputs } = besideSizes(layers, loraNumbers(model, layers));
+  return {
+    inside: g.input(`${name}.inside`, [thin, width]),
+    outside: g.input(`${name}.outside`, [outputs, thin]),
+    factor: 1,
+  };
+}
+
+/** The adapters of layers that read the same input, as numbers. */
+function loraNumbers({ trainable, base }: EngineModel, { modules }: Int8Layers): (LowRank<Float32Array> | undefined)[] {
+  const { alpha, rank } = (base as FrozenBase).lora;
+  return modules.map(({ module }) => {
+    const { a, b } = loraNames(module);
+    const [viewA, viewB] = [trainable.views.get(a), trainable.views.get(b)];
+    return viewA && viewB ? { a: viewA, b: viewB, rank, factor: alpha / rank } : undefined;
+  });
 }
 
 /** Every parameter of a store as an input of the same name. */

@@ -4,7 +4,7 @@
  */
 import { factors, terms, type Dim, type Shape } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
-import { isStored, largestInt8, smallestScale, type Attributes, type Node, type OpName } from "../graph/ops.js";
+import { isStored, largestInt8, type Attributes, type Node, type OpName } from "../graph/ops.js";
 import { elementType, OnnxEmitter, type EncodedModel } from "./emitter.js";
 
 /** The model, ready for a runtime session. */
@@ -231,9 +231,8 @@ function transposed(emitter: OnnxEmitter, name: string, node: Node): string {
 /** Rows as 8-bit numbers: x ≈ (values − zero)·step·largest. Of an x that is asked for twice, they are computed once. */
 function quantisedRows(emitter: OnnxEmitter, x: string) {
   const [step, zero] = [emitter.scalar("float32", 1 / largestInt8), emitter.scalar("uint8", largestInt8 + 1)];
-  const magnitudes = emitter.emit("ReduceMax", [emitter.emit("Abs", [x]), emitter.int64([1])], { keepdims: 1 });
-  // A row of zeros stays one.
-  const largest = emitter.emit("Max", [magnitudes, emitter.scalar("float32", smallestScale)]);
+  // A row of zeros stays one: it is divided by 0, but whatever numbers it then has are multiplied by 0.
+  const largest = emitter.emit("ReduceMax", [emitter.emit("Abs", [x]), emitter.int64([1])], { keepdims: 1 });
   const values = emitter.emit("QuantizeLinear", [emitter.emit("Div", [x, largest]), step, zero]);
   return { values, step, zero, largest };
 }
