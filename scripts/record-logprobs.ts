@@ -13,7 +13,7 @@ import { locateModel } from "../src/train/model-folder.js";
 
 const [model, file] = process.argv.slice(2);
 if (!file) throw new Error("Give a model and a file: node --import tsx scripts/record-logprobs.ts MODEL FILE.json");
-const policy = await createLocalPolicy({ ...(await locateModel(model)), threads: 1 });
+const policy = await createLocalPolicy({ ...(await locateModel(model)), precision: "float32", threads: 1 });
 const { tokenizer } = policy;
 const { chatTemplate } = tokenizer;
 

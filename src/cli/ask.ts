@@ -56,7 +56,7 @@ export const askVerb: Verb = {
     let memory: MemoryPlan | undefined;
     try {
       const alone = { ...config, rollout: { ...config.rollout, maxConcurrent: 1 } };
-      const policy = await openPolicy(alone, {}, "sampling");
+      const policy = await openPolicy(alone, {}, "sampling", { onNotice });
       memory = policy.value.memory;
       if (memory) noteMemory(terminal, memory);
       try {

@@ -8,6 +8,7 @@ import { scriptedSearcher } from "../synthesis/transcripts/searcher.js";
 import { openServer, servedPolicy, serverKeyVariable } from "../synthesis/transcripts/served.js";
 import { mergeConfig, parseConfig, type Config } from "../train/config/config.js";
 import { readModel } from "../train/model-folder.js";
+import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
 import type { ModelFacts } from "../train/budgets.js";
 import type { Question } from "../types.js";
@@ -67,8 +68,8 @@ export async function scriptedCollector(config: Config): Promise<Collector> {
 }
 
 /** @throws UserError when the model cannot be opened */
-export async function modelCollector(config: Config): Promise<Collector> {
-  const { value: policy, close } = await openPolicy(config, {}, "sampling");
+export async function modelCollector(config: Config, onNotice?: OnNotice): Promise<Collector> {
+  const { value: policy, close } = await openPolicy(config, {}, "sampling", { onNotice });
   return { name: config.model.folder, facts: policy, policyFor: () => policy, memory: policy.memory, close };
 }
 

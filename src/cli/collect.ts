@@ -126,7 +126,7 @@ export const collectVerb: Verb = {
     const asked = await configOfModel(options, terminal);
     const config = await fetchModel(terminal, settingsOf[by](asked));
     const { questions } = await loadSplits(config);
-    const collector = await collectorOf(by, config, options);
+    const collector = await collectorOf(terminal, by, config, options);
     if (collector.memory) noteMemory(terminal, collector.memory);
     try {
       return await collect(terminal, { options, config, questions, collector });
@@ -153,8 +153,13 @@ const settingsOf: Readonly<Record<Attempter, (config: Config) => Config>> = {
   server: servedConfig,
 };
 
-function collectorOf(by: Attempter, config: Config, { server, serverModel }: Options): Promise<Collector> {
-  if (by === "model") return modelCollector(config);
+function collectorOf(
+  terminal: Terminal,
+  by: Attempter,
+  config: Config,
+  { server, serverModel }: Options,
+): Promise<Collector> {
+  if (by === "model") return modelCollector(config, (notice) => terminal.notice(notice));
   if (by === "script") return scriptedCollector(config);
   return servedCollector(config, { url: server as string, model: serverModel as string });
 }

@@ -60,7 +60,7 @@ export const evalVerb: Verb = {
     let memory: MemoryPlan | undefined;
     terminal.waiting("Opening the model and answering the first questions");
     let progress: { mode: string; bar: ProgressBar } | undefined;
-    const { greedy, sampled } = await withInterrupt(terminal, "Stopping.", (signal) =>
+    const { greedy, sampled, precision } = await withInterrupt(terminal, "Stopping.", (signal) =>
       evaluate(mergeConfig(config, { train: modesToKeys(options.modes) }), {
         questions,
         signal,
@@ -85,8 +85,15 @@ export const evalVerb: Verb = {
     if (options.out !== undefined) await writeAttempts(options.out, evaluations);
     const columns = evaluations.map((evaluation) => ({ name: modeOf(evaluation), report: evaluation }));
     terminal.print(evaluationTable(columns).trimEnd());
+    if (precision !== undefined) terminal.note(terminal.progressColors.dim(`Precision: ${precision}`));
     const reports = evaluations.map((evaluation) => [modeOf(evaluation), toReport(evaluation)]);
-    return { model: config.model.folder, n: questions.length, memory, ...(Object.fromEntries(reports) as object) };
+    return {
+      model: config.model.folder,
+      n: questions.length,
+      precision,
+      memory,
+      ...(Object.fromEntries(reports) as object),
+    };
   },
 };
 

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadAdapterFolder } from "../engine/io/adapter-folder.js";
+import { channelRangesFile, loadAdapterFolder } from "../engine/io/adapter-folder.js";
 import { loadModelFolder } from "../engine/io/model-folder.js";
 import { parameter } from "../engine/model/parameters.js";
 import { toEvaluation, toReport, type EvaluationReport } from "../eval/evaluation.js";
@@ -52,7 +52,7 @@ async function makeRun(
 ): Promise<{ first: Float32Array; best: Float32Array }> {
   const folder = file(name);
   const rollout = { protocol: "search-r1", templateVariables: { quiet: true } } as const;
-  const config = parseConfig({ ...input, run: { folder, threads: 1 }, rollout });
+  const config = parseConfig({ ...input, run: { precision: "float32", ...input.run, folder, threads: 1 }, rollout });
   const opened = await openRun(folder, config);
   const { folder: model, adapt, loraRank: rank, loraAlpha: alpha } = config.model;
   // On this thread: a worker takes longer to start than all the rest.
@@ -60,6 +60,8 @@ async function makeRun(
     ...(await locateModel(model)),
     adapt,
     lora: { rank, alpha, targets },
+    precision: config.run.precision,
+    calibration: [tokens_T],
     threads: 1,
   });
   const policy = engine as unknown as Policy;
@@ -106,6 +108,7 @@ const leftovers = (): string[] => readdirSync(root).filter((name) => /\.(tmp|old
 
 let adapted: Awaited<ReturnType<typeof makeRun>>;
 let whole: Awaited<ReturnType<typeof makeRun>>;
+let rounded: Awaited<ReturnType<typeof makeRun>>;
 
 beforeAll(async () => {
   base = await makeTinyModel(1, { eosTokenIds: [1, 0] });
@@ -121,6 +124,7 @@ beforeAll(async () => {
   const search = { topK: 2, engine: "http", url: "http://host.example/retrieve" } as const;
   const data = { questions: "../private/customer/questions.jsonl" };
   adapted = await makeRun("adapted", { model, search, data }, ["q_proj", "up_proj"]);
+  rounded = await makeRun("rounded", { model, search, data, run: { precision: "int8" } }, ["q_proj", "up_proj"]);
   const fused = {
     engine: "bm25+opensearch",
     weights: "1,2",
@@ -157,6 +161,24 @@ describe("a run that trained an adapter", () => {
     const computed = await logprobsOf(file("merged"));
     expect(largestDifference(computed, adapted.best)).toBeLessThan(1e-5);
     expect(largestDifference(computed, adapted.first)).toBeGreaterThan(1e-3);
+  });
+
+  it("over 8-bit weights is merged into those in float32, and says so; as an adapter it keeps what they were made from", async () => {
+    const ended = await sleuthExport(file("rounded"), "--out", file("unrounded"));
+    expect(ended.stdout).toMatch(
+      /trained over 8-bit weights and is merged into float32 ones\. What that scores: sleuth/,
+    );
+    expect(ended.stdout).toContain(`sleuth eval --run ${file("rounded")} --set run.precision=float32`);
+    const card = readFileSync(file("unrounded", "README.md"), "utf8");
+    expect(card).toMatch(/\| Frozen weights \| 8-bit numbers in training and in the tests .* here float32 \|/);
+    expect(card).toMatch(/They are those of the policy over 8-bit weights\. .*run\.precision=float32/);
+    expect(existsSync(file("unrounded", channelRangesFile))).toBe(false);
+    const difference = largestDifference(await logprobsOf(file("unrounded")), rounded.best);
+    expect(difference).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(0.3);
+    for (let round = 0; round < 2; round++)
+      await sleuthExport(file("rounded"), "--out", file("rounded-adapter"), "--as", "adapter", "--force", "--json");
+    expect(await logprobsOf(file("rounded-adapter"))).toEqual(rounded.best);
   });
 
   it("is exported as the adapter that it trained, for the same base", async () => {

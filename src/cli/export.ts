@@ -6,6 +6,7 @@ import { Option } from "commander";
 import {
   adapterConfigFile,
   adapterWeightsFile,
+  channelRangesFile,
   loadAdapterFolder,
   saveAdapterFolder,
 } from "../engine/io/adapter-folder.js";
@@ -19,6 +20,7 @@ import { tokenizerFiles, writeTokenizerFiles } from "../engine/io/tokenizer-file
 import type { Adapter } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { replaceFolder, writeError } from "../files/durable.js";
+import { shellWord } from "../printable.js";
 import { sourceCommit } from "../train/run-folder.js";
 import { findExportedModel, readExportedRun, type ExportedModel } from "./exported.js";
 import { withDownloads } from "./fetch-model.js";
@@ -115,7 +117,8 @@ async function exportModel(
 ): Promise<VerbAnswer> {
   const { out, as, dtype } = options;
   const started = performance.now();
-  const adapter = model.base && (await loadAdapterFolder(model.location, source.config)).adapter;
+  const found = model.base && (await loadAdapterFolder(model.location, source.config));
+  const adapter = found?.adapter;
   const run = model.run === undefined ? undefined : await readExportedRun(model.run, model.location);
   const tokenizer = tokenizerToWrite(source);
   const card = modelCard({
@@ -125,6 +128,7 @@ async function exportModel(
     base: model.base?.name ?? run?.start ?? model.name,
     baseLocation: model.base?.location ?? model.location,
     lora: adapter?.lora,
+    trainedOnInt8: found?.ranges !== undefined,
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
     run,
     sleuth: sleuthVersion(),
@@ -136,7 +140,8 @@ async function exportModel(
   };
   await inPlace(out, async (folder) => {
     const writing = { dtype: floatTypes[dtype], onProgress, signal };
-    if (as === "adapter") await writeAdapter(folder, adapter as Adapter, model, source, writing.dtype);
+    if (as === "adapter")
+      await writeAdapter(folder, { adapter: adapter as Adapter, ranges: found?.ranges }, model, source, writing.dtype);
     else await saveMergedFolder(folder, { source, adapter, ...writing });
     await writeTokenizerFiles(folder, tokenizer);
     await writeFile(path.join(folder, cardFile), card);
@@ -148,6 +153,7 @@ async function exportModel(
   const size = files.reduce((sum, file) => sum + file.bytes, 0);
   const seconds = (performance.now() - started) / 1000;
   terminal.print(`${bytes(size)} in ${plural(files.length, "file")}, ${duration(seconds * 1000)} → ${out}`);
+  if (found?.ranges !== undefined) terminal.print(precisionLine(model, as));
   terminal.print(terminal.colors.dim(`How it was made and how to load it: ${path.join(out, cardFile)}`));
   return {
     out,
@@ -155,21 +161,30 @@ async function exportModel(
     dtype,
     model: model.location,
     base: model.base?.name ?? null,
+    trainedOver: adapter ? (found?.ranges ? "int8" : "float32") : null,
     run: model.run ?? null,
     files,
     seconds,
   };
 }
 
+/** What a float32 model scores beside the policy over 8-bit weights, or how to find out. */
+function precisionLine({ run, location }: ExportedModel, as: Options["as"]): string {
+  const measured = run === undefined ? `--model ${shellWord(location)}` : `--run ${shellWord(run)}`;
+  const command = `sleuth eval ${measured} --set run.precision=float32`;
+  const where = as === "merged" ? "is merged into float32 ones" : "will be over float32 ones in other tools";
+  return `The adapter was trained over 8-bit weights and ${where}. What that scores: ${command}`;
+}
+
 async function writeAdapter(
   folder: string,
-  adapter: Adapter,
+  { adapter, ranges }: Pick<Awaited<ReturnType<typeof loadAdapterFolder>>, "adapter" | "ranges">,
   model: ExportedModel,
   source: ModelSource,
   dtype: FloatType,
 ): Promise<void> {
   const base = model.base?.name as string;
-  await saveAdapterFolder(folder, { adapter, base, config: source.config, dtype });
+  await saveAdapterFolder(folder, { adapter, base, config: source.config, dtype, ranges });
 }
 
 /** Fills a folder beside `out` and renames it: a disk that is full leaves nothing behind. */
@@ -210,7 +225,7 @@ function checkPlace({ out, force = false }: Options, sources: readonly (string |
 }
 
 function isWeights(name: string): boolean {
-  return name === adapterWeightsFile || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
+  return name === adapterWeightsFile || name === channelRangesFile || /^model(-\d+-of-\d+)?\.safetensors$/.test(name);
 }
 
 /** Links followed, as far as the path exists. */

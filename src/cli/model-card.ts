@@ -23,6 +23,8 @@ interface CardFacts {
   /** Where the base is on this machine: its own card may name a licence. */
   baseLocation: string;
   lora?: LoraConfig;
+  /** The adapter was trained over 8-bit weights. */
+  trainedOnInt8?: boolean;
   hasChatTemplate: boolean;
   run?: ExportedRun;
   /** Version and commit of the Sleuth that exported. */
@@ -36,7 +38,7 @@ export function modelCard(facts: CardFacts): string {
     frontMatter(facts),
     `# ${plainText(title)}\n`,
     summary(facts),
-    ...(run ? [training(facts, run), scores(run), prompt(facts, run)] : []),
+    ...(run ? [training(facts, run), scores(facts, run), prompt(facts, run)] : []),
     loading(facts),
     ...(run ? [configuration(run)] : []),
   ];
@@ -82,7 +84,7 @@ function summary({ base, kind, dtype, lora, run, sleuth }: CardFacts): string {
   return `${is} ${run ? `${made[run.kind]} ` : ""}Exported by Sleuth ${sleuth}.\n`;
 }
 
-function training({ base, lora }: CardFacts, run: ExportedRun): string {
+function training({ base, lora, trainedOnInt8, kind: form }: CardFacts, run: ExportedRun): string {
   const { config, kind, outcome, step, starts } = run;
   const { algorithm, data, optimizer, reward, rollout, search, sft, train } = config;
   const rows: [string, string][] = [
@@ -92,6 +94,11 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
       lora ? `low-rank adapter: rank ${lora.rank}, alpha ${short(lora.alpha)}, on ${lora.targets.join(", ")}` : "all",
     ],
   ];
+  if (trainedOnInt8)
+    rows.push([
+      "Frozen weights",
+      `8-bit numbers in training and in the tests (${inlineCode("run.precision=int8")}); ${form === "merged" ? "here" : "in other tools than Sleuth"} float32`,
+    ]);
   for (const { kind: what, config: settings, step: steps } of run.earlier) {
     const learned =
       what === "sft"
@@ -146,7 +153,7 @@ function training({ base, lora }: CardFacts, run: ExportedRun): string {
   return `## Training\n\n| | |\n| --- | --- |\n${lines.join("\n")}\n`;
 }
 
-function scores({ before, after, kind, outcome }: ExportedRun): string {
+function scores({ trainedOnInt8 }: CardFacts, { before, after, kind, outcome }: ExportedRun): string {
   if (kind === "sft") return "";
   const modes = (
     [
@@ -166,7 +173,10 @@ function scores({ before, after, kind, outcome }: ExportedRun): string {
       : outcome
         ? "None were recorded for this very checkpoint.\n"
         : "None: the run had not ended when the model was exported.\n";
-  return `## Scores\n\n${text}`;
+  const over = trainedOnInt8
+    ? `\nThey are those of the policy over 8-bit weights. What it scores over float32 ones: ${inlineCode("sleuth eval --run RUN --set run.precision=float32")}.\n`
+    : "";
+  return `## Scores\n\n${text}${modes.length > 0 ? over : ""}`;
 }
 
 function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string {

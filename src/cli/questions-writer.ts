@@ -68,7 +68,9 @@ export async function openWriter(terminal: Terminal, options: WriterOptions): Pr
     terminal,
     parseConfig({ model: { folder: model }, rollout: { maxConcurrent: concurrency } }),
   );
-  const { value: policy, close } = await openPolicy(config, {}, "sampling");
+  const { value: policy, close } = await openPolicy(config, {}, "sampling", {
+    onNotice: (notice) => terminal.notice(notice),
+  });
   if (policy.memory) noteMemory(terminal, policy.memory);
   return localWriter(policy, { name: config.model.folder, concurrency, seed, close });
 }

@@ -155,6 +155,10 @@ export interface Policy {
   readonly contextLength: number;
   /** What the engine expects to take in memory, where it computes on this machine. */
   readonly memory?: MemoryPlan;
+  /** In what frozen weights are multiplied, where the engine computes on this machine; float32 where none are frozen. */
+  readonly precision?: "int8" | "float32";
+  /** What its opening found out, a sentence each. */
+  readonly notes?: readonly string[];
   /** The value function, where the policy was opened with one. */
   readonly critic?: Critic;
 

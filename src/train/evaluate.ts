@@ -4,15 +4,16 @@ import { loadQuestions } from "../data/questions.js";
 import type { Evaluation } from "../eval/evaluation.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import type { Question } from "../types.js";
+import { fittingOf, questionTexts } from "./calibration.js";
 import type { Config, ConfigInput } from "./config/config.js";
-import { settleConfig } from "./model-folder.js";
+import { readModel, settleConfig } from "./model-folder.js";
 import { openPolicy } from "./open-policy.js";
 import { openTask } from "./open-task.js";
 import type { GivenParts } from "./parts.js";
 import { requireQuestions, withinHops } from "./questions.js";
 import { noticeToProcess, warnOf, type OnNotice } from "./notices.js";
 import { tooSmall } from "./step-warnings.js";
-import type { MemoryPlan } from "../contracts/policy.js";
+import type { MemoryPlan, Policy } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
   /** Is told what was measured, and what looks like a mistake. Default: warnings to the process, as Node's own. */
@@ -29,6 +30,8 @@ export interface EvaluateResult {
   greedy: Evaluation;
   /** At temperature 1; absent when `train.evalModes` is greedy. */
   sampled?: Evaluation;
+  /** In what frozen weights were multiplied, where the policy computes on this machine. */
+  precision?: Policy["precision"];
 }
 
 /**
@@ -44,7 +47,14 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
   const task = await openTask(asked, options, { questions, onNotice, signal });
   const { config } = task;
   try {
-    const policy = await openPolicy(config, options, "sampling");
+    const texts = async () =>
+      questionTexts({
+        ...{ config, given: options, task: task.value, questions },
+        model: await readModel(config.model.folder, { signal }),
+      });
+    const fitting = await fittingOf(config, options, texts);
+    const policy = await openPolicy(config, options, "sampling", { ...fitting, onNotice });
+    const { precision } = policy.value;
     if (policy.value.memory) options.onMemory?.(policy.value.memory);
     const at = (mode: "greedy" | "sampled"): Promise<Evaluation> =>
       runEvaluation(policy.value, task.value, questions, {
@@ -58,7 +68,9 @@ export async function evaluate(input: ConfigInput, options: EvaluateOptions = {}
       const greedy = await at("greedy");
       const attempts = greedy.records.map(({ trajectory }) => trajectory);
       warnOf(onNotice, ...Object.values(tooSmall(config, attempts, "the evaluation")));
-      return config.train.evalModes === "greedy" ? { greedy } : { greedy, sampled: await at("sampled") };
+      return config.train.evalModes === "greedy"
+        ? { greedy, precision }
+        : { greedy, sampled: await at("sampled"), precision };
     } finally {
       await policy.close();
     }

@@ -9,13 +9,20 @@ import { allLoraTargets, type LoraConfig } from "../engine/model/lora.js";
 import { UserError } from "../errors.js";
 import { createLocalPolicy } from "../policy/local/local.js";
 import { budgetsOf } from "../rollout/settings.js";
+import type { Fitting } from "./calibration.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
+import type { OnNotice } from "./notices.js";
 import { algorithmOf, type GivenParts, type Opened } from "./parts.js";
 import { shellWord } from "../printable.js";
 
 /** What a policy is opened for: memory is planned for that. */
 type Purpose = "reinforcement" | "supervision" | "sampling";
+
+interface PolicyOccasion extends Fitting {
+  /** Is told what was found out. Default: nobody. */
+  onNotice?: OnNotice;
+}
 
 /**
  * The policy of a configuration, or the one given.
@@ -25,6 +32,7 @@ export async function openPolicy(
   config: Config,
   given: GivenParts = {},
   purpose: Purpose = "reinforcement",
+  { onNotice, ...fitting }: PolicyOccasion = {},
 ): Promise<Opened<Policy>> {
   if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
   const workload = workloadOf(config, given.algorithm ?? algorithmOf(config), purpose);
@@ -32,6 +40,8 @@ export async function openPolicy(
     ...(await locateModel(config.model.folder)),
     adapt: config.model.adapt,
     lora: loraOf(config),
+    precision: config.run.precision,
+    ...fitting,
     seed: config.train.seed,
     threads: config.run.threads === 0 ? undefined : config.run.threads,
     provider: config.run.executionProvider,
@@ -42,6 +52,7 @@ export async function openPolicy(
     workload,
     critic: workload.critic,
   });
+  for (const message of policy.notes ?? []) onNotice?.({ kind: "note", message });
   return { value: policy, close: () => policy.close() };
 }
 

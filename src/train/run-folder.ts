@@ -13,7 +13,14 @@ import { z } from "zod";
 import { UserError } from "../errors.js";
 import { traceToLine } from "../rollout/trace.js";
 import type { Group } from "../types.js";
-import { configDifferences, parseConfig, withBudgetsOf, type Config } from "./config/config.js";
+import {
+  configDifferences,
+  parseConfig,
+  withBudgetsOf,
+  withPrecision,
+  type Config,
+  type ConfigInput,
+} from "./config/config.js";
 import { recoverFolder, removeUnfinished, writeError, writeFileDurably } from "../files/durable.js";
 import { parseJson, readOptionalJsonAs, readOptionalText } from "../files/json-file.js";
 import { isLockOf, takeLock, type Unlock } from "../files/lock.js";
@@ -26,7 +33,7 @@ interface RunFolder {
   folder: string;
   /** Whether the folder was there before. */
   existed: boolean;
-  /** As asked, with the budgets that were measured when the run was begun. */
+  /** As asked, with the budgets and the precision that were measured when the run was begun. */
   config: Config;
   close(): Promise<void>;
 }
@@ -37,7 +44,7 @@ export type RunKind = "train" | "sft";
 /**
  * Works in a run folder under its lock. When nothing came of a new run (a model or file could not be opened), no folder is
  * left behind, so that the corrected command can use it.
- * @param use calls `begin` once the run has begun; `config` has the budgets that were measured when it was
+ * @param use calls `begin` once the run has begun; `config` has the budgets and the precision that were measured when it was
  */
 export async function inRunFolder<T>(
   config: Config,
@@ -159,7 +166,11 @@ export async function readRunConfig(folder: string): Promise<Config> {
     throw new UserError(
       `${folder} is not a run folder: it has no config.json. Give a folder that sleuth train, sft or demo made.`,
     );
-  return parseConfig(parseJson(text, file, "Restore it or start a new run."), file);
+  const saved = parseJson(text, file, "Restore it or start a new run.");
+  const config = parseConfig(saved, file);
+  // Runs from before there was a choice.
+  const isOld = !("precision" in ((saved as ConfigInput).run ?? {}));
+  return isOld ? { ...config, run: { ...config.run, precision: "float32" } } : config;
 }
 
 /** @throws UserError for a path that is a file's: it names the run that the file belongs to, where there is one */
@@ -210,10 +221,10 @@ async function checkSameKind(folder: string, kind: RunKind): Promise<void> {
   );
 }
 
-/** @returns the configuration with the budgets of the run's first start, where they are `auto` */
+/** @returns the configuration with the budgets and the precision of the run's first start, where they are `auto` */
 async function continueRun(folder: string, asked: Config): Promise<Config> {
   const saved = await readRunConfig(folder);
-  const config = withBudgetsOf(asked, saved);
+  const config = withPrecision(withBudgetsOf(asked, saved), saved.run.precision);
   const differences = configDifferences(saved, config).filter((key) => !changeable.has(key));
   if (differences.length > 0) {
     throw new UserError(

@@ -36,9 +36,11 @@ const withCritic: ConfigInput["algorithm"] = {
   truncatedRatio: 2,
 };
 
-const config = (folder: string, start: ConfigInput["model"], algorithm: ConfigInput["algorithm"]): ConfigInput => ({
+type Start = ConfigInput["model"] & { precision?: "int8" };
+
+const config = (folder: string, { precision, ...start }: Start, algorithm: ConfigInput["algorithm"]): ConfigInput => ({
   model: start,
-  run: { folder, threads: 2 },
+  run: { folder, threads: 2, precision },
   rollout: { maxTokensPerTurn: 8, maxTokens: 96, maxObservationTokens: 20, maxSearches: 1 },
   algorithm: { groupSize: 4, ...algorithm },
   critic: { learningRate: 0.01 },
@@ -88,6 +90,12 @@ it.each([
     "an adapter that was trained before",
     async () => ({ folder: await trainedAdapter() }),
     "adapter_model.safetensors",
+    withKl,
+  ],
+  [
+    "a new adapter over 8-bit weights",
+    () => ({ folder: model.folder, adapt: "lora" as const, loraRank: 4, precision: "int8" as const }),
+    "channel_ranges.safetensors",
     withKl,
   ],
   ["all weights and a critic", () => ({ folder: model.folder }), "model.safetensors", withCritic],

@@ -5,10 +5,11 @@ import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
 import { algorithmNotes } from "../algorithms/contradictions.js";
 import { readBest, restoreCheckpoint, type BestScore, type TrainState } from "./checkpoint.js";
-import type { Config, ConfigInput } from "./config/config.js";
+import { fittingOf, questionTexts } from "./calibration.js";
+import { withPrecision, type Config, type ConfigInput } from "./config/config.js";
 import { savedReports, testReports } from "./evaluations.js";
 import { runLoop } from "./loop.js";
-import { settleConfig } from "./model-folder.js";
+import { readModel, settleConfig } from "./model-folder.js";
 import { hasAuto } from "./budgets.js";
 import { noticeToProcess, warnOf, wrongModel, type OnNotice } from "./notices.js";
 import { openPolicy, requireOwnLora } from "./open-policy.js";
@@ -51,7 +52,7 @@ export async function train(input: ConfigInput, options: TrainOptions = {}): Pro
       return earlier;
     }
     return withParts(config, { ...options, onNotice: emit }, async (parts, settled) => {
-      if (hasAuto(config)) await writeRunConfig(folder, settled);
+      if (hasAuto(config) || config.run.precision === "auto") await writeRunConfig(folder, settled);
       begin();
       if (options.algorithm === undefined) {
         for (const message of algorithmNotes(settled)) emit({ kind: "warning", message });
@@ -87,13 +88,18 @@ async function withParts<T>(
   const { config } = task;
   try {
     const algorithm = given.algorithm ?? (hasAuto(asked) ? algorithmOf(config) : early);
-    const policy = await openPolicy(config, given);
+    const { questions } = splits;
+    const texts = async () =>
+      questionTexts({ config, given, task: task.value, questions, model: await readModel(config.model.folder) });
+    const fitting = await fittingOf(config, given, texts, config.run.folder);
+    const policy = await openPolicy(config, given, "reinforcement", { ...fitting, onNotice: given.onNotice });
     try {
       if (given.policy === undefined)
         warnOf(given.onNotice, wrongModel(config, splits.questions, policy.value.tokenizer));
       requireCapabilities(policy.value, algorithm);
       for (const question of splits.questions) task.value.requireRoom?.(question, policy.value);
-      return await use({ policy: policy.value, task: task.value, algorithm, ...splits }, config);
+      const settled = withPrecision(config, policy.value.precision);
+      return await use({ policy: policy.value, task: task.value, algorithm, ...splits }, settled);
     } finally {
       await policy.close();
     }

@@ -20,7 +20,7 @@ import { tokenizerFile } from "./tokenizer-files.js";
 export const adapterConfigFile = "adapter_config.json";
 export const adapterWeightsFile = "adapter_model.safetensors";
 /** Ours: beside an adapter that was trained on a base in 8 bits. */
-const rangesFile = "channel_ranges.safetensors";
+export const channelRangesFile = "channel_ranges.safetensors";
 
 /** PEFT wraps the model twice: `base_model` is the tuner, `model` inside it the language model. */
 const prefix = "base_model.model.";
@@ -69,7 +69,7 @@ export async function loadAdapterFolder(folder: string, config: ModelConfig): Pr
       const values = await weights.read(prefix + name, parameter(parameters, name));
       checkFinite(weights.file, prefix + name, values);
     }
-    return { adapter: { lora, parameters }, base, ranges: await loadRanges(folder, config) };
+    return { adapter: { lora, parameters }, base, ranges: await loadChannelRanges(folder, config) };
   } finally {
     await weights.close();
   }
@@ -104,13 +104,21 @@ export async function saveAdapterFolder(
 
 async function saveRanges(folder: string, ranges: ChannelRanges): Promise<void> {
   const tensors = [...ranges].map(([name, data]) => ({ name, shape: [data.length], data }));
-  await writeSafetensors(path.join(folder, rangesFile), tensors);
+  await writeSafetensors(path.join(folder, channelRangesFile), tensors);
 }
 
-/** @throws UserError when the file is damaged or of another model */
-async function loadRanges(folder: string, config: ModelConfig): Promise<ChannelRanges | undefined> {
-  const location = path.join(folder, rangesFile);
-  if (!existsSync(location)) return undefined;
+/** Whether the adapter of the folder was trained over 8-bit weights. */
+export function hasChannelRanges(folder: string): boolean {
+  return existsSync(path.join(folder, channelRangesFile));
+}
+
+/**
+ * What the 8-bit numbers under the folder's adapter were made from; undefined where it was trained over float32.
+ * @throws UserError when the file is damaged or of another model
+ */
+export async function loadChannelRanges(folder: string, config: ModelConfig): Promise<ChannelRanges | undefined> {
+  const location = path.join(folder, channelRangesFile);
+  if (!hasChannelRanges(folder)) return undefined;
   const file = await SafetensorsFile.open(location);
   try {
     const ranges = new Map<string, Float32Array>();

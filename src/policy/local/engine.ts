@@ -27,6 +27,8 @@ import { loadTrained, saveTrained } from "./saved-model.js";
 export class LocalEngine {
   readonly contextLength: number;
   readonly memory: MemoryPlan;
+  readonly precision: OpenedModel["precision"];
+  readonly notes: readonly string[];
   /** Where one was asked for. */
   readonly critic?: LocalCritic;
   readonly #options: LocalOptions;
@@ -61,6 +63,8 @@ export class LocalEngine {
     if (model.base) this.#start = createParameterStore(trainable.shapes, trainable.flat.slice());
     this.contextLength = opened.contextLength;
     this.memory = memory;
+    this.precision = opened.precision;
+    this.notes = opened.notes;
     const runtime = runtimeOf(options);
     const training = { ...runtime, onRun: (ms: number) => void (this.#runtime.trainRuntimeMs += ms) };
     const sampling = { ...runtime, onRun: (ms: number) => void (this.#runtime.sampleRuntimeMs += ms) };

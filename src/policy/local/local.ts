@@ -29,7 +29,7 @@ export async function createLocalPolicy(given: LocalOptions): Promise<Policy> {
     // Each call of the runtime allocates its outputs: a roomy nursery spares the collector a fifth of the time outside the runtime.
     youngGenerationMb: 64,
   });
-  const { contextLength, memory } = await worker.ready;
+  const { contextLength, memory, precision, notes } = await worker.ready;
   const call = <K extends Verb>(verb: K, values: Parameters<WorkerVerbs[K]>, signal?: AbortSignal) =>
     worker.run({ verb, values } as VerbCall, { signal }) as ReturnType<WorkerVerbs[K]>;
   const caller =
@@ -55,6 +55,8 @@ export async function createLocalPolicy(given: LocalOptions): Promise<Policy> {
     capabilities: { engine: "local", training: true, reference: true, exactResume: true, entropy: true },
     contextLength,
     memory,
+    precision,
+    notes,
     critic: options.critic
       ? {
           values: caller("critic.values"),

@@ -1,22 +1,20 @@
 /** @file From a location on disk to a model that trains, all of its weights in memory or an adapter over frozen ones; and the memory planned for it. */
 import { availableParallelism } from "node:os";
-import { isAdapterFolder, loadAdapterFolder } from "../../engine/io/adapter-folder.js";
-import { freezeWeights, type FrozenWeights } from "../../engine/io/frozen-weights.js";
-import { tokenizerFromFiles } from "../../engine/io/tokenizer.js";
-import { measureChannelRanges } from "../../engine/int8/channel-ranges.js";
-import { usualTexts } from "../../engine/int8/usual-texts.js";
+import { isAdapterFolder, loadAdapterFolder, loadChannelRanges } from "../../engine/io/adapter-folder.js";
 import type { ModelSource } from "../../engine/io/tensor-set.js";
 import type { TokenizerFiles } from "../../engine/io/tokenizer-files.js";
 import { openModel } from "../../engine/io/open-model.js";
 import { defaultMemoryLimit } from "../../engine/memory/limit.js";
 import { planMemory } from "../../engine/memory/plan.js";
 import type { ModelConfig } from "../../engine/model/config.js";
-import { defaultLora, initAdapter, type Adapter, type LoraConfig } from "../../engine/model/lora.js";
-import { createParameterStore, elementCount, parameter, parameterShapes } from "../../engine/model/parameters.js";
-import type { ChannelRanges } from "../../engine/model/int8.js";
+import type { Precision } from "../../engine/model/int8.js";
+import { defaultLora, initAdapter, type LoraConfig } from "../../engine/model/lora.js";
+import { createParameterStore, parameter, parameterShapes } from "../../engine/model/parameters.js";
 import type { EngineModel } from "../../engine/model/weights.js";
 import type { RuntimeOptions } from "../../engine/runtime/session.js";
 import { UserError } from "../../errors.js";
+import { freezeBase } from "./frozen-base.js";
+import { adapts, choosePrecision, thisMachine } from "./precision.js";
 import type { LocalOptions } from "./protocol.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
 import { shellWord } from "../../printable.js";
@@ -27,16 +25,15 @@ const longestDefaultContext = 4096;
 const usualRow = 512;
 const usualGroup = 8;
 
-/** Below this many parameters all of them are trained, unless something else is asked for. */
-const small = 20_000_000;
-
 /** Most tokens of prefix and sample together, and most sequences that are sampled at once. */
 type SamplingSizes = Required<Pick<LocalOptions, "contextLength" | "maxBatch">>;
 
 export interface OpenedModel extends SamplingSizes {
   model: EngineModel;
   /** In what frozen weights are multiplied; "float32" where all weights are trained. */
-  precision: "int8" | "float32";
+  precision: Precision;
+  /** What was found out on the way, a sentence each. */
+  notes: readonly string[];
   memory: MemoryPlan;
   tokenizer: TokenizerFiles;
   /** Deletes what was put on disk for the time the model is open. */
@@ -46,39 +43,53 @@ export interface OpenedModel extends SamplingSizes {
 /**
  * Opens the model of `options`: a Hugging Face folder, a `.gguf` file or an adapter folder.
  * @throws UserError when files are missing or damaged or do not fit together, when the adapter asked for is not the folder's, and,
- *   before any weight is read, when there is too little memory
+ *   before any weight is read, when there is too little memory; for a precision that cannot be had
+ * @param machine what is known of this one
  */
-export async function openEngineModel(options: LocalOptions): Promise<OpenedModel> {
-  const isAdapter = isAdapterFolder(options.model);
+export async function openEngineModel(
+  options: LocalOptions,
+  machine = thisMachine(runtimeOf(options)),
+): Promise<OpenedModel> {
+  const { model, continues } = options;
+  const isAdapter = isAdapterFolder(model);
   if (isAdapter && options.base === undefined)
-    throw new Error(`internal: the base of the adapter ${options.model} is not given`);
-  const source = await openModel(options.base ?? options.model, isAdapter ? options.model : undefined);
-  const { config } = source;
+    throw new Error(`internal: the base of the adapter ${model} is not given`);
+  if (isAdapter && options.adapt === "full") throw adapterInFull(model);
+  const source = await openModel(options.base ?? model, isAdapter ? model : undefined);
+  const { config, tokenizer } = source;
   const contextLength = contextOf(config, options.contextLength);
   const sizes = { contextLength, maxBatch: options.maxBatch ?? defaultBatch };
-  const precision = options.precision === "int8" ? "int8" : "float32";
   try {
-    if (isAdapter) {
-      if (options.adapt === "full") throw adapterInFull(options.model);
-      const { adapter, ranges } = await loadAdapterFolder(options.model, config);
-      const memory = planFor(options, sizes, config, adapter.lora);
-      return { ...(await overFrozen(source, adapter, options, ranges)), memory, precision, ...sizes };
-    }
-    const { adapt = "auto", lora = defaultLora, seed = 0 } = options;
-    if (adapt === "lora" || (adapt === "auto" && parameterCount(config) >= small)) {
-      const memory = planFor(options, sizes, config, lora);
-      return { ...(await overFrozen(source, initAdapter(config, lora, seed), options)), memory, precision, ...sizes };
-    }
-    if (options.precision === "int8") throw nothingFrozen(options.model);
-    const memory = planFor(options, sizes, config);
-    return {
-      model: await inMemory(source),
-      memory,
-      precision: "float32",
-      tokenizer: source.tokenizer,
-      remove: () => {},
-      ...sizes,
-    };
+    const found = isAdapter ? await loadAdapterFolder(model, config) : undefined;
+    const isAdapted = isAdapter || adapts(options.adapt, config);
+    const trainedOn = found && (found.ranges ? "int8" : "float32");
+    const chosen = await choosePrecision(
+      {
+        ...{ asked: options.precision, model, config, isAdapted, trains: options.workload?.training ?? true },
+        trainedOnInt8: trainedOn && trainedOn === "int8",
+      },
+      machine,
+    );
+    const { precision } = chosen;
+    const { lora = defaultLora, seed = 0 } = options;
+    const memory = planFor(
+      { ...options, precision },
+      sizes,
+      config,
+      isAdapted ? (found?.adapter.lora ?? lora) : undefined,
+    );
+    const opened = { precision, memory, tokenizer, ...sizes };
+    if (!isAdapted) return { ...opened, model: await inMemory(source), notes: chosen.notes, remove: () => {} };
+    // What a run goes on with was told when it began.
+    const ofCheckpoint = continues === undefined ? undefined : await loadChannelRanges(continues, config);
+    const base = await freezeBase(source, found?.adapter ?? initAdapter(config, lora, seed), {
+      precision,
+      texts: options.calibration,
+      ranges: ofCheckpoint ?? found?.ranges,
+      trainedOn: continues === undefined ? trainedOn : undefined,
+      runtime: runtimeOf(options),
+    });
+    return { ...opened, ...base, notes: [...chosen.notes, ...base.notes] };
   } finally {
     await source.close();
   }
@@ -89,61 +100,15 @@ export function contextOf({ maxPositions }: Pick<ModelConfig, "maxPositions">, a
   return Math.min(maxPositions, asked);
 }
 
-function parameterCount(config: ModelConfig): number {
-  return parameterShapes(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
-}
-
 async function inMemory(source: ModelSource): Promise<EngineModel> {
   const trainable = createParameterStore(parameterShapes(source.config));
   for (const { name } of trainable.shapes) await source.read(name, parameter(trainable, name));
   return { config: source.config, trainable };
 }
 
-/** @param ranges of the inputs of linear layers, where an earlier run has measured them */
-async function overFrozen(
-  source: ModelSource,
-  { lora, parameters }: Adapter,
-  options: LocalOptions,
-  ranges?: ChannelRanges,
-) {
-  const { config, tokenizer } = source;
-  const over = ({ tensors, int8 }: Pick<FrozenWeights, "tensors" | "int8">): EngineModel => {
-    return { config, trainable: parameters, base: { lora, tensors, int8 } };
-  };
-  if (options.precision !== "int8") {
-    const frozen = await freezeWeights(source);
-    return { model: over(frozen), tokenizer, remove: frozen.remove };
-  }
-  const known = ranges ?? (await measureRanges(source, over, options));
-  const frozen = await freezeWeights(source, known);
-  return { model: over(frozen), tokenizer, remove: frozen.remove };
-}
-
-/** Over the weights in float32, which are put on disk for it. */
-async function measureRanges(
-  source: ModelSource,
-  over: (frozen: FrozenWeights) => EngineModel,
-  options: LocalOptions,
-): Promise<ChannelRanges> {
-  const texts = options.calibration ?? usualTexts(tokenizerFromFiles(source.tokenizer, source.config.eosTokenIds));
-  const frozen = await freezeWeights(source);
-  try {
-    return await measureChannelRanges(over(frozen), texts, runtimeOf(options));
-  } finally {
-    frozen.remove();
-  }
-}
-
 /** How sessions compute. */
 export function runtimeOf({ threads, provider }: Pick<LocalOptions, "threads" | "provider">): RuntimeOptions {
   return { threads: threads ?? Math.min(8, availableParallelism()), provider: provider ?? "cpu" };
-}
-
-function nothingFrozen(model: string): UserError {
-  return new UserError(
-    `precision is int8, but of ${model} all weights are trained, and only frozen ones can be 8-bit numbers. ` +
-      "Train an adapter (model.adapt=lora), or leave the precision at auto.",
-  );
 }
 
 function adapterInFull(folder: string): UserError {

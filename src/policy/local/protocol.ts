@@ -1,5 +1,6 @@
 /** @file What a local policy is opened with, and what the main thread asks of its worker. */
 import type { MemoryRequest, Workload } from "../../engine/memory/plan.js";
+import type { Precision } from "../../engine/model/int8.js";
 import type { LoraConfig } from "../../engine/model/lora.js";
 import type { Critic } from "../../contracts/critic.js";
 import type { MemoryPlan, Policy } from "../../contracts/policy.js";
@@ -15,10 +16,15 @@ export interface LocalOptions {
   adapt?: "auto" | "lora" | "full";
   /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
   lora?: LoraConfig;
-  /** In what frozen weights are multiplied. Default "auto". */
-  precision?: "auto" | "int8" | "float32";
+  /**
+   * In what frozen weights are multiplied. Default "auto": in 8 bits where that pays on this machine, for models of 20M parameters and more
+   * that will be trained; an adapter folder as it was trained.
+   */
+  precision?: "auto" | Precision;
   /** Texts as the model will read them, in tokens: 8-bit weights are fitted to what they bring about. Default: some English ones. */
   calibration?: readonly (readonly number[])[];
+  /** A folder that `save` wrote and `load` will be given: 8-bit weights are those that it was trained over. */
+  continues?: string;
   /** Draws a fresh adapter. Default 0. */
   seed?: number;
   /**
@@ -61,4 +67,6 @@ export type VerbCall = { [K in Verb]: { verb: K; values: Parameters<WorkerVerbs[
 export interface OpenedPolicy {
   contextLength: number;
   memory: MemoryPlan;
+  precision: Precision;
+  notes: readonly string[];
 }

@@ -5,11 +5,11 @@ import type { LocalOptions, OpenedPolicy, Verb, VerbCall } from "./protocol.js";
 
 await serveTasks(async (options: LocalOptions): Promise<Handler<VerbCall, unknown, OpenedPolicy>> => {
   const engine = await LocalEngine.open(options);
-  const { contextLength, memory } = engine;
+  const { contextLength, memory, precision, notes } = engine;
   /** The last of the verbs that touch weights: they run one after another, in order of arrival, and sampling beside them. */
   let exclusive: Promise<unknown> = Promise.resolve();
   return {
-    ready: { contextLength, memory },
+    ready: { contextLength, memory, precision, notes },
     isConcurrent: true,
     async run(request: VerbCall, call: Call): Promise<unknown> {
       if (request.verb === "stats") return engine.stats();

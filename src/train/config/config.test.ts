@@ -71,6 +71,7 @@ describe("parseConfig", () => {
     [{ rollout: { templateVariables: { enable_thinking: { a: 1 } } } }, /rollout.templateVariables.enable_thinking: /],
     [{ run: { executionProvider: "webgpu" } }, /run.executionProvider: only cpu computes right gradients .*engine.md/],
     [{ run: { executionProvider: "" } }, /run.executionProvider: only cpu/],
+    [{ run: { precision: "int4" } }, /run.precision: .*"auto"\|"int8"\|"float32"/],
     [{ rollout: { maxTokensPerTurn: 600, maxTokens: 512 } }, /maxTokensPerTurn \(600\) is larger/],
     [{ rollout: { maxObservationTokens: 0 } }, /rollout.maxObservationTokens: /],
     [{ reward: { weights: { "exact-match": 0 } } }, /nothing to learn/],

@@ -216,6 +216,11 @@ export function withBudgetsOf(config: Config, other: Pick<Config, "rollout">): C
   return { ...config, rollout: { ...config.rollout, ...(Object.fromEntries(measured) as Partial<Config["rollout"]>) } };
 }
 
+/** The configuration, where its precision is `auto` with the one that was chosen; float32 where nobody knows of any. */
+export function withPrecision(config: Config, chosen: Config["run"]["precision"] = "float32"): Config {
+  return config.run.precision === "auto" ? { ...config, run: { ...config.run, precision: chosen } } : config;
+}
+
 /** Paths of the keys in which two configurations differ. */
 export function configDifferences(a: Config, b: Config): string[] {
   const valueAt = (config: Config, path: string): string => {

@@ -131,6 +131,12 @@ export const fields = {
       .describe(
         "most memory to plan for, as 8GB; micro-batches and caches are chosen to fit; empty: most of the machine's",
       ),
+    precision: z
+      .enum(["auto", "int8", "float32"])
+      .default("auto")
+      .describe(
+        "in what frozen weights are multiplied (docs/engine.md); auto: measured when a run begins, then the run's; float32 where all weights are trained",
+      ),
     recompute: z
       .enum(["auto", "always", "never"])
       .default("auto")

@@ -4,6 +4,7 @@ import { formatShare } from "../../eval/table.js";
 import { writeFileDurably } from "../../files/durable.js";
 import { readMetrics } from "../metrics-file.js";
 import { curveHtml, curveSvg } from "./plot.js";
+import { readRunConfig } from "../run-folder.js";
 import { bestInWords, type TestReports, type TrainResult } from "../result.js";
 
 /** Draws the curve of a run that ended. */
@@ -16,9 +17,16 @@ export async function writeReport(result: TrainResult): Promise<void> {
       "best checkpoint",
       bestInWords(result.best) + (result.best === null ? "" : `, validation score ${result.best.score.toFixed(3)}`),
     ],
+    await precisionRow(result.folder),
     ["peak memory", `${result.peakMemoryMb} MB`],
   ];
   await writePictures(result.folder, title, rows);
+}
+
+/** In what a run's frozen weights were multiplied. */
+export async function precisionRow(folder: string): Promise<[string, string]> {
+  const { precision } = (await readRunConfig(folder)).run;
+  return ["precision of frozen weights", precision];
 }
 
 /** Draws a run's metrics, with a table of `rows` under the picture in the page. */

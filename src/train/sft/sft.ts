@@ -17,14 +17,15 @@ import {
   type TrainState,
 } from "../checkpoint.js";
 import { hasAuto, type ModelFacts } from "../budgets.js";
-import { withBudgetsOf, type Config, type ConfigInput } from "../config/config.js";
+import { fittingOf, trajectoryTexts } from "../calibration.js";
+import { withBudgetsOf, withPrecision, type Config, type ConfigInput } from "../config/config.js";
 import { appendMetrics, readMetrics } from "../metrics-file.js";
 import type { MetricValues } from "../metrics.js";
 import { readModel, settleConfig } from "../model-folder.js";
 import { noticeToProcess, otherPrompt, warnOf, wrongModel, type Notice } from "../notices.js";
 import { openPolicy, requireOwnLora } from "../open-policy.js";
 import { drawItems } from "../questions.js";
-import { writePictures } from "../report/report.js";
+import { precisionRow, writePictures } from "../report/report.js";
 import { bestInWords, peakMemoryMb, readResult, saveResult } from "../result.js";
 import { inRunFolder, saveTrajectories, withRunFolder, writeRunConfig } from "../run-folder.js";
 import { isAbortOf, type Run } from "../run.js";
@@ -106,13 +107,22 @@ export async function sft(input: ConfigInput, options: SftOptions = {}): Promise
     }
     const prepared = await prepare(begun, model, loaded, { emit, signal: options.signal });
     const config = withBudgetsOf(begun, { rollout: { ...begun.rollout, ...budgetsNeeded(all(prepared)) } });
-    const policy = await openPolicy(config, options, "supervision");
+    const texts = () =>
+      Promise.resolve(
+        trajectoryTexts(
+          prepared.training.map(({ trajectory }) => trajectory),
+          model,
+        ),
+      );
+    const fitting = await fittingOf(begun, options, texts, folder);
+    const policy = await openPolicy(config, options, "supervision", { ...fitting, onNotice: emit });
     try {
       requireTraining(policy.value);
-      if (hasAuto(begun)) await writeRunConfig(folder, config);
+      const settled = withPrecision(config, policy.value.precision);
+      if (hasAuto(begun) || begun.run.precision === "auto") await writeRunConfig(folder, settled);
       begin();
       const parts = { policy: policy.value, ...prepared };
-      return await runSft({ config, parts, folder, emit, signal: options.signal });
+      return await runSft({ config: settled, parts, folder, emit, signal: options.signal });
     } finally {
       await policy.close();
     }
@@ -377,6 +387,7 @@ async function draw(result: SftResult): Promise<void> {
     ["their loss before", nats(result.validation.before)],
     ["their loss at the best checkpoint", nats(result.validation.best)],
     ["best checkpoint", bestInWords(result.best)],
+    await precisionRow(result.folder),
     ["peak memory", `${result.peakMemoryMb} MB`],
   ]);
 }
