@@ -8,16 +8,14 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Tokenizer } from "../../types.js";
 import { OnnxBackend } from "../generate/onnx-backend.js";
 import { Sampler } from "../generate/sampler.js";
-import { Graph } from "../graph/graph.js";
 import { loadModelFolder } from "../io/model-folder.js";
 import { SafetensorsFile } from "../io/safetensors.js";
 import { smollm2, smollm2IsAbsent, smollm2Reason } from "../io/smollm2.test-support.js";
 import { loadTokenizer } from "../io/tokenizer.js";
 import { lower } from "../onnx/lower.js";
 import { Session } from "../runtime/session.js";
-import { causalAttention } from "./attention.js";
-import { lmHead, transformer } from "./llama.js";
-import { parameterFeeds, weightNodes, type EngineModel } from "./weights.js";
+import { logitsGraph } from "./logits.test-support.js";
+import { parameterFeeds, type EngineModel } from "./weights.js";
 
 const golden = fileURLToPath(new URL("../../../test/golden/smollm2/", import.meta.url));
 const runtime = { threads: 2, provider: "cpu", onRun: () => {} };
@@ -25,22 +23,6 @@ const { texts, prompts } = JSON.parse(readFileSync(`${golden}expected.json`, "ut
   texts: { text: string; ids: number[] }[];
   prompts: { text: string; ids: number[]; written?: number[] }[];
 };
-
-/** Logits `[L, vocabulary]` of `tokens [1, L]`. */
-function logitsGraph(model: EngineModel): Graph {
-  const g = new Graph();
-  const dims = { batch: 1, length: "L" } as const;
-  const weights = weightNodes(g, model);
-  const tokens = g.input("tokens", [1, "L"], "int32");
-  const positions = g.reshape(g.iota("L"), [1, "L"]);
-  const attend = causalAttention(g, model.config, dims);
-  const hidden = transformer(g, model.config, weights, {
-    tokens: g.reshape(tokens, ["L"]),
-    streams: [{ positions, dims, attend }],
-  });
-  g.output("logits", lmHead(g, model.config, weights, hidden));
-  return g;
-}
 
 describe.skipIf(smollm2IsAbsent)(`SmolLM2-135M-Instruct, as in transformers${smollm2Reason}`, () => {
   let numbers: Map<string, Float32Array>;
