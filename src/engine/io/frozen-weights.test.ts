@@ -6,13 +6,18 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
+import type { StoredData } from "../graph/ops.js";
+import { columnByColumn, columnsOf, dequantise, quantise } from "../int8/quantise.js";
+import { headChunks } from "../model/head.js";
+import { allInputs, headInput, linearInputs } from "../model/int8.js";
 import { parameterShapes } from "../model/parameters.js";
 import { freezeWeights, removeFrozenWeights } from "./frozen-weights.js";
 import type { ModelSource } from "./tensor-set.js";
 import { openModel } from "./open-model.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-frozen-"));
-const source = await openModel(fileURLToPath(new URL("../../../test/golden/llama", import.meta.url)));
+const golden = (family: string): string => fileURLToPath(new URL(`../../../test/golden/${family}`, import.meta.url));
+const source = await openModel(golden("llama"));
 const { TMPDIR, TEMP } = process.env;
 let folder: string;
 
@@ -37,6 +42,20 @@ function restore(name: string, value: string | undefined): void {
 /** A process that is gone. */
 const dead = spawnSync(process.execPath, ["--eval", ""]).pid;
 
+/** What lies in the file. */
+function numbersAt({ file, offset, length, dtype }: StoredData): Float32Array | Int8Array {
+  const size = dtype === "int8" ? 1 : 4;
+  const { buffer } = new Uint8Array(readFileSync(file)).slice(offset, offset + size * length);
+  return dtype === "int8" ? new Int8Array(buffer) : new Float32Array(buffer);
+}
+
+/** Of every input's channels; some get large, and one is never seen. */
+function someRanges({ config }: ModelSource): Map<string, Float32Array> {
+  const range = (width: number): Float32Array =>
+    Float32Array.from({ length: width }, (_, i) => (i === 3 ? 0 : 1 + ((7 * i) % 11)));
+  return new Map(allInputs(config).map(({ input, width }) => [input, range(width)]));
+}
+
 function leave(pid: number): string {
   const left = path.join(folder, `sleuth-weights-${pid}-abcdef`);
   mkdirSync(left);
@@ -47,10 +66,9 @@ describe("frozen weights", () => {
   it("are the model's, each at its place, until they are removed", async () => {
     const frozen = await freezeWeights(source);
     for (const { name } of parameterShapes(source.config)) {
-      const { file, offset, length } = frozen.tensors.get(name) ?? { file: "", offset: -1, length: -1 };
-      const stored = new Float32Array(new Uint8Array(readFileSync(file)).slice(offset, offset + 4 * length).buffer);
-      expect(stored, name).toEqual(await source.read(name));
-      expect(offset % 64).toBe(0);
+      const stored = frozen.tensors.get(name) as StoredData;
+      expect(numbersAt(stored), name).toEqual(await source.read(name));
+      expect(stored.offset % 64).toBe(0);
     }
     frozen.remove();
     expect(readdirSync(folder)).toEqual([]);
@@ -61,6 +79,96 @@ describe("frozen weights", () => {
     const read: ModelSource["read"] = (name) =>
       ++reads > 5 ? Promise.reject(new UserError("damaged")) : source.read(name);
     await expect(freezeWeights({ ...source, config: source.config, read })).rejects.toThrow("damaged");
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  // With one table, and with biases and two tables.
+  it.each(["llama", "qwen2"])(
+    "of %s in 8 bits are what quantise says, in place of the linear layers in float32",
+    async (family) => {
+      const source = await openModel(golden(family));
+      const { config } = source;
+      const ranges = someRanges(source);
+      const { tensors, int8, remove } = await freezeWeights(source, ranges);
+      const placed = [...tensors.values()];
+      const expectAt = (stored: StoredData | undefined, values: Float32Array | Int8Array, what: string): void => {
+        placed.push(stored as StoredData);
+        expect(numbersAt(stored as StoredData), what).toEqual(values);
+      };
+      const read = (modules: readonly string[]) =>
+        Promise.all(modules.map((module) => source.read(`${module}.weight`)));
+      for (const { modules, wideCount } of linearInputs(config)) {
+        const expected = quantise(await read(modules), ranges.get(modules[0]) as Float32Array, wideCount);
+        const input = int8?.inputs.get(modules[0]);
+        expectAt(input?.factors, expected.factors, modules[0]);
+        expect(input?.wide).toEqual(expected.wide);
+        expected.matrices.forEach((matrix, place) => {
+          const layer = int8?.layers.get(modules[place]);
+          expectAt(layer?.weight, matrix.weight, modules[place]);
+          expectAt(layer?.weight.transposed, columnByColumn(matrix), modules[place]);
+          expectAt(layer?.scale, matrix.scale, modules[place]);
+          expectAt(layer?.wide, matrix.wide, modules[place]);
+          expect(tensors.has(`${modules[place]}.weight`)).toBe(false);
+        });
+      }
+
+      const { tensor, input, wideCount } = headInput(config);
+      const { factors, wide, matrices } = quantise(
+        [await source.read(tensor)],
+        ranges.get(input) as Float32Array,
+        wideCount,
+      );
+      const [matrix] = matrices;
+      expectAt(int8?.head.weight, matrix.weight, "head");
+      expectAt(int8?.head.scale, matrix.scale, "head");
+      expectAt(int8?.head.wide, matrix.wide, "head");
+      expectAt(int8?.head.input.factors, factors, "head");
+      expect(int8?.head.input.wide).toEqual(wide);
+      expectAt(
+        int8?.head.restoring,
+        factors.map((factor) => (factor === 0 ? 0 : Math.fround(1 / factor))),
+        "head",
+      );
+      headChunks(config.vocabSize).forEach(({ start, end }, chunk) =>
+        expectAt(int8?.head.chunks[chunk], columnsOf(matrix, start, end), "head"),
+      );
+      // Everything else is as it was, but for the head's table, which holds what its 8-bit numbers are worth.
+      const layers = linearInputs(config).flatMap(({ modules }) => modules.map((module) => `${module}.weight`));
+      expect([...tensors.keys(), ...layers].sort()).toEqual(
+        parameterShapes(config)
+          .map(({ name }) => name)
+          .sort(),
+      );
+      for (const [name, stored] of tensors)
+        expect(numbersAt(stored), name).toEqual(
+          name === tensor ? dequantise(matrix, factors, wide) : await source.read(name),
+        );
+      expect(numbersAt(tensors.get(tensor) as StoredData)).not.toEqual(await source.read(tensor));
+
+      // Each at a multiple of a cache line, and none within another.
+      placed.sort((a, b) => a.offset - b.offset);
+      placed.forEach(({ offset, length, dtype }, index) => {
+        expect(offset % 64).toBe(0);
+        expect(placed.at(index + 1)?.offset ?? Infinity).toBeGreaterThanOrEqual(
+          offset + length * (dtype === "int8" ? 1 : 4),
+        );
+      });
+      remove();
+      expect(readdirSync(folder)).toEqual([]);
+      await source.close();
+    },
+  );
+
+  it("in 8 bits leave nothing behind either when the ranges of an input are missing or of another width, or a tensor cannot be read", async () => {
+    const complete = someRanges(source);
+    const without = new Map([...complete].filter(([input]) => input !== "lm_head"));
+    const narrow = new Map([...complete, ["lm_head", new Float32Array(3)] as const]);
+    for (const ranges of [without, narrow])
+      await expect(freezeWeights(source, ranges)).rejects.toThrow(/internal: .*lm_head/);
+    // The head comes after the layers.
+    const read: ModelSource["read"] = (name) =>
+      name.includes("layers") ? source.read(name) : Promise.reject(new UserError("damaged"));
+    await expect(freezeWeights({ ...source, config: source.config, read }, complete)).rejects.toThrow("damaged");
     expect(readdirSync(folder)).toEqual([]);
   });
 

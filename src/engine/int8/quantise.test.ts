@@ -1,0 +1,120 @@
+/** @file From float32 to 8 bits: what is lost of a matrix, and of which columns nothing. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { columnByColumn, columnsOf, dequantise, quantise, type QuantisedMatrix } from "./quantise.js";
+
+/** float32 with many zeros, and magnitudes that differ as those of weights and channels do. */
+const magnitude = fc.oneof(
+  fc.constant(0),
+  fc.double({ min: -12, max: 6, noNaN: true }).map((power) => Math.fround(2 ** power)),
+);
+const number = fc.tuple(magnitude, fc.boolean()).map(([value, negative]) => (negative ? -value : value));
+const numbers = (count: number, of: fc.Arbitrary<number>): fc.Arbitrary<Float32Array> =>
+  fc.array(of, { minLength: count, maxLength: count }).map((values) => Float32Array.from(values));
+
+/** One or two matrices over one input, what is known of its channels, and how many of them are wide. */
+const cases = fc
+  .record({
+    inputs: fc.integer({ min: 1, max: 9 }),
+    outputs: fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 2 }),
+  })
+  .chain(({ inputs, outputs }) =>
+    fc.record({
+      ranges: numbers(inputs, magnitude),
+      matrices: fc.tuple(...outputs.map((count) => numbers(count * inputs, number))),
+      wideCount: fc.integer({ min: 0, max: inputs }),
+    }),
+  );
+
+describe("quantise", () => {
+  it("loses at most half a step of each output's own scale, and nothing of wide channels", () => {
+    fc.assert(
+      fc.property(cases, ({ ranges, matrices, wideCount }) => {
+        const { factors, wide, matrices: quantised } = quantise(matrices, ranges, wideCount);
+        expect(wide).toEqual([...new Set(wide)].sort((a, b) => a - b));
+        expect(wide).toHaveLength(wideCount);
+        quantised.forEach((matrix, place) => {
+          const worth = dequantise(matrix, factors, wide);
+          worth.forEach((value, index) => {
+            const [output, channel] = [Math.floor(index / ranges.length), index % ranges.length];
+            const exact = matrices[place][index];
+            if (wide.includes(channel)) expect(value).toBe(exact);
+            // Half a step is that of the smoothed weights; the rest is the rounding of scale and factors to float32.
+            else
+              expect(Math.abs(value - exact)).toBeLessThanOrEqual(
+                (matrix.scale[output] * factors[channel]) / 2 + 1e-5 * Math.abs(exact),
+              );
+          });
+        });
+      }),
+    );
+  });
+
+  it("uses all of the 8 bits of an output that is not zero, and none beyond", () => {
+    fc.assert(
+      fc.property(cases, ({ ranges, matrices, wideCount }) => {
+        for (const { weight, scale } of quantise(matrices, ranges, wideCount).matrices)
+          scale.forEach((step, output) => {
+            const row = Array.from(ranges, (_, channel) => weight[channel * scale.length + output]);
+            expect(Math.max(...row.map(Math.abs))).toBe(step > 0 ? 127 : 0);
+          });
+      }),
+    );
+  });
+
+  it("has the channels wide that stay largest after smoothing, the first of equals", () => {
+    // Of one matrix with equal weights, smoothing takes the root of each range.
+    const ones = new Float32Array(8).fill(1);
+    expect(quantise([ones], Float32Array.of(4, 1, 9, 9), 2).wide).toEqual([2, 3]);
+    expect(quantise([ones], Float32Array.of(5, 5, 5, 5), 2).wide).toEqual([0, 1]);
+    // √(range·largest weight): a channel with large weights is wide before one with a larger range.
+    expect(quantise([Float32Array.of(9, 1, 1, 1)], Float32Array.of(2, 1, 8, 1), 1).wide).toEqual([0]);
+  });
+
+  it("smooths by the largest weight of all matrices that read the input", () => {
+    const [a, b] = [Float32Array.of(1, 1), Float32Array.of(4, 1)];
+    const { factors } = quantise([a, b], Float32Array.of(1, 1), 0);
+    expect([...factors]).toEqual([2, 1]);
+    expect([...quantise([a], Float32Array.of(1, 1), 0).factors]).toEqual([1, 1]);
+  });
+
+  it.each([
+    ["a matrix of zeros", [0, 0, 0, 0], [1, 2]],
+    ["channels that no text has brought about", [1, -2, 3, 4], [0, 0]],
+    ["an output of zeros", [0, 0, 3, -4], [1, 2]],
+    ["a channel of zeros", [0, 2, 0, -4], [1, 2]],
+  ])("keeps %s finite", (_, weights, ranges) => {
+    const matrix = Float32Array.from(weights);
+    const { factors, wide, matrices } = quantise([matrix], Float32Array.from(ranges), 0);
+    const worth = dequantise(matrices[0], factors, wide);
+    expect([...factors, ...matrices[0].scale, ...worth].every(Number.isFinite)).toBe(true);
+    worth.forEach((value, index) => expect(value).toBeCloseTo(matrix[index], 1));
+    weights.forEach((weight, index) => weight === 0 && expect(Math.abs(worth[index])).toBe(0));
+  });
+
+  it("takes a matrix of one input channel, which is exact but for float32", () => {
+    const { factors, wide, matrices } = quantise([Float32Array.of(0.3, -7)], Float32Array.of(5), 0);
+    dequantise(matrices[0], factors, wide).forEach((value, index) => expect(value).toBeCloseTo([0.3, -7][index], 6));
+    expect([
+      ...dequantise(quantise([Float32Array.of(0.3)], Float32Array.of(5), 1).matrices[0], Float32Array.of(0), [0]),
+    ]).toEqual([Math.fround(0.3)]);
+  });
+});
+
+describe("8-bit numbers in other orders", () => {
+  // Two inputs, three outputs.
+  const matrix: QuantisedMatrix = {
+    weight: Int8Array.of(1, 2, 3, 4, 5, 6),
+    scale: new Float32Array(3),
+    wide: new Float32Array(0),
+  };
+
+  it("output by output", () => expect([...columnByColumn(matrix)]).toEqual([1, 4, 2, 5, 3, 6]));
+
+  it("some outputs of each input", () => {
+    expect([...columnsOf(matrix, 0, 3)]).toEqual([...matrix.weight]);
+    expect([...columnsOf(matrix, 1, 3)]).toEqual([2, 3, 5, 6]);
+    expect([...columnsOf(matrix, 2, 3)]).toEqual([3, 6]);
+    expect([...columnsOf(matrix, 1, 1)]).toEqual([]);
+  });
+});
