@@ -5,6 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../errors.js";
+import { allInputs } from "../model/int8.js";
 import { initAdapter, allLoraTargets, mergeInto, type Adapter } from "../model/lora.js";
 import { createParameterStore, parameter, type ParameterStore } from "../model/parameters.js";
 import { Trainer } from "../optim/forward-backward.js";
@@ -113,6 +114,67 @@ describe("an adapter folder of ours", async () => {
     const { flat } = (await loadAdapterFolder(folder, config)).adapter.parameters;
     expect(relativeError(flat, adapter.parameters.flat)).toBeLessThan(1e-3);
     expect(flat).not.toEqual(adapter.parameters.flat);
+  });
+});
+
+describe("ranges beside an adapter", async () => {
+  const { config } = await loadModelFolder(path.join(golden, "llama"));
+  const adapter = initAdapter(config, { rank: 2, alpha: 4, targets: ["q_proj"] }, 1);
+  const folder = path.join(root, "ranges");
+  const file = path.join(folder, "channel_ranges.safetensors");
+  const ranges = new Map(
+    allInputs(config).map(({ input, width }, place) => [
+      input,
+      Float32Array.from({ length: width }, (_, i) => Math.exp(Math.sin(place + i) * 9)),
+    ]),
+  );
+  beforeEach(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await saveAdapterFolder(folder, { adapter, base: "hf:a/b", config, ranges });
+  });
+
+  async function expectRefused(message: RegExp, of = config): Promise<void> {
+    const loading = loadAdapterFolder(folder, of);
+    await expect(loading).rejects.toThrow(UserError);
+    await expect(loading).rejects.toThrow(message);
+    await expect(loading).rejects.toThrow(file);
+  }
+
+  it("come back to the bit, in whatever type the adapter is stored, and are absent where there were none", async () => {
+    expect((await loadAdapterFolder(folder, config)).ranges).toEqual(ranges);
+    await saveAdapterFolder(folder, { adapter, base: "hf:a/b", config, dtype: "F16", ranges });
+    expect((await loadAdapterFolder(folder, config)).ranges).toEqual(ranges);
+    rmSync(file);
+    expect((await loadAdapterFolder(folder, config)).ranges).toBeUndefined();
+  });
+
+  it("of another model are refused", async () => {
+    await expectRefused(/ranges of model.layers.0.mlp.down_proj have the shape \[20\].*needs \[22\].*another model/s, {
+      ...config,
+      intermediateSize: 22,
+    });
+    const others = [...ranges].map(([name, data]) => ({
+      name: name.replace("lm_head", "head"),
+      shape: [data.length],
+      data,
+    }));
+    await writeSafetensors(file, others);
+    await expectRefused(/ranges of lm_head are missing.*another model/s);
+  });
+
+  it("of a truncated file, or with numbers that are not finite, are refused", async () => {
+    const bytes = readFileSync(file);
+    writeFileSync(file, bytes.subarray(0, bytes.length - 3));
+    await expectRefused(/damaged.*cut off/);
+    for (const value of [NaN, Infinity]) {
+      const broken = [...ranges].map(([name, data]) => ({
+        name,
+        shape: [data.length],
+        data: Float32Array.from(data, (range, i) => (i === 5 ? value : range)),
+      }));
+      await writeSafetensors(file, broken);
+      await expectRefused(/at index 5/);
+    }
   });
 });
 
