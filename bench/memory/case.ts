@@ -27,10 +27,14 @@ export interface MemoryFigures {
 }
 
 const tokensOfRow = 256;
-/** A row is a prompt, a turn of the policy, an observation and another turn. */
+/** A row is a prompt, a turn of the policy and an observation, another observation and another turn. */
 const promptTokens = 64;
 const turn = 64;
+const firstPart = 96;
+const secondPart = tokensOfRow - promptTokens - firstPart;
 const groupOf = 8;
+/** Of a group whose halves have the first turn and what it found in common. */
+const treeTokens = promptTokens + 2 * firstPart + groupOf * secondPart;
 const sampled = 64;
 
 const { adapt, microBatchTokens, recompute, training, critic, entropy, precision } = JSON.parse(
@@ -55,7 +59,7 @@ await sample();
 await sample();
 if (training) {
   for (let step = 0; step < 2; step++) {
-    const data_D = [...group(), ...alone()];
+    const data_D = [...groups(), ...alone()];
     await updateCritic(data_D);
     await engine.forwardBackward(data_D, { kind: "ppo", clipLow: 0.2, clipHigh: 0.2 });
     await engine.optimStep(adam);
@@ -90,10 +94,19 @@ async function sample(): Promise<void> {
   await Promise.all(prompts.map((prompt, seed) => engine.sample(prompt, { maxTokens: 8, seed })));
 }
 
-/** Attempts behind one prompt. */
-function group(): Datum[] {
-  const prompt = tokenRows(1, promptTokens)[0];
-  return tokenRows(groupOf, tokensOfRow - promptTokens, 7).map((rest) => datum([...prompt, ...rest]));
+/** Groups that fill a micro-batch; where one is more than that, the engine cuts it. */
+function groups(): Datum[] {
+  const count = Math.max(1, Math.floor(microBatchTokens / treeTokens));
+  return Array.from({ length: count }, (_, seed) => group(seed)).flat();
+}
+
+/** Attempts behind one prompt, in two halves that begin alike. */
+function group(seed: number): Datum[] {
+  const [prompt] = tokenRows(1, promptTokens, seed);
+  const first = tokenRows(2, firstPart, 10 + seed);
+  return tokenRows(groupOf, secondPart, 20 + seed).map((second, attempt) =>
+    datum([...prompt, ...first[attempt % 2], ...second]),
+  );
 }
 
 /** Sequences that share nothing, twice a micro-batch of them. */

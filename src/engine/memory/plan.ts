@@ -11,6 +11,7 @@ import type { Precision } from "../model/int8.js";
 import type { LoraConfig } from "../model/lora.js";
 import type { Layout } from "../model/sequence-layout.js";
 import { mostLossRows } from "../optim/forward-backward.js";
+import { leastShared } from "../optim/sequence-tree.js";
 import { formatMemory } from "./limit.js";
 import { modelProfiles, type SessionProfile } from "./profiles.js";
 
@@ -270,21 +271,23 @@ function plainShapes(tokens: number, rowTokens: number): BatchShape[] {
 }
 
 /**
- * Long rows and short ones; several shares of them that a whole group begins with, and that its halves do; each with as many of its group behind it as fit.
- * None where not even two fit.
+ * Long rows and short ones; several shares of them that a whole group begins with, and that its halves do, none shorter than what is worth a row; each with as
+ * many of its group behind it as fit. None where not even two fit.
  */
 function treeShapes(tokens: number, rowTokens: number, groupSize: number): BatchShape[] {
   const shapes: BatchShape[] = [];
   for (const row of [rowTokens, rowTokens / 2, rowTokens / 4]) {
     for (const share of [1 / 8, 1 / 4, 1 / 2, 3 / 4]) {
-      const L0 = Math.ceil(share * row);
-      const rest = Math.max(1, Math.floor(row) - L0);
+      const L0 = Math.max(leastShared, Math.ceil(share * row));
+      const rest = Math.floor(row) - L0;
+      if (rest < 1) continue;
       const S = Math.min(groupSize, Math.floor((tokens - L0) / rest));
       if (S < 2) continue;
       const N = Math.floor(tokens / (L0 + S * rest));
       shapes.push({ B0: N, L0, B1: N * S, L1: rest, B2: 1, L2: 1, tokens: N * S * rest });
-      const L1 = Math.ceil(rest / 2);
-      const L2 = Math.max(1, rest - L1);
+      const L1 = Math.max(leastShared, Math.ceil(rest / 2));
+      const L2 = rest - L1;
+      if (L2 < 1) continue;
       const leaves = Math.min(groupSize, Math.floor((tokens - L0 - 2 * L1) / L2));
       if (leaves < 2) continue;
       const groups = Math.floor(tokens / (L0 + 2 * L1 + leaves * L2));
