@@ -109,15 +109,34 @@ class RoundedHead(torch.autograd.Function):
         return form.product(dy, layer["worth"]), None, None, None
 
 
+class Int8Linears:
+    """Layers that read one input, as one matrix: what flows back from them is rounded together."""
+
+    def __init__(self, shared: dict, form: Form):
+        self.shared, self.form = shared, form
+        self.rounded = torch.cat([layer["rounded"] for layer in shared["layers"]])
+        self.scale = torch.cat([layer["scale"] for layer in shared["layers"]])
+        self.sizes = [len(layer["scale"]) for layer in shared["layers"]]
+        self.input, self.outputs = None, []
+
+    def output(self, x: torch.Tensor, place: int) -> torch.Tensor:
+        if self.input is not x:
+            y = Rounded.apply(x, self.shared["factors"], self.rounded, self.scale, self.form)
+            self.input, self.outputs = x, y.split(self.sizes, dim=-1)
+        return self.outputs[place]
+
+
 class Int8Linear(torch.nn.Module):
-    def __init__(self, shared: dict, layer: dict, form: Form, bias, adapter, factor: float):
+    """One of them, with its wide channels, its adapter and its bias."""
+
+    def __init__(self, together: Int8Linears, place: int, bias, adapter, factor: float):
         super().__init__()
-        self.shared, self.layer, self.form, self.bias, self.factor = shared, layer, form, bias, factor
+        self.together, self.place, self.bias, self.factor = together, place, bias, factor
         self.a, self.b = adapter
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = Rounded.apply(x, self.shared["factors"], self.layer["rounded"], self.layer["scale"], self.form)
-        y = y + x[..., self.shared["wide"]] @ self.layer["columns"].T
+        shared = self.together.shared
+        y = self.together.output(x, self.place) + x[..., shared["wide"]] @ shared["layers"][self.place]["columns"].T
         if self.a is not None:
             y = y + self.factor * (x @ self.a.T @ self.b.T)
         return y if self.bias is None else y + self.bias
@@ -174,10 +193,11 @@ def quantised_model(family: str, ranges: dict[str, np.ndarray], form: Form):
         linears = [model.get_submodule(module) for module in modules]
         wide_count = max(1, min(16 if modules[0].endswith("down_proj") else 8, linears[0].in_features // 16))
         shared = quantise([linear.weight.numpy() for linear in linears], ranges[modules[0]], wide_count, form.variant)
-        for module, linear, layer in zip(modules, linears, shared["layers"]):
+        together = Int8Linears(shared, form)
+        for place, (module, linear) in enumerate(zip(modules, linears)):
             pair = [adapter.get(f"{module}.lora_{letter}.weight") for letter in "AB"]
             parent, _, child = module.rpartition(".")
-            setattr(model.get_submodule(parent), child, Int8Linear(shared, layer, form, linear.bias, pair, factor))
+            setattr(model.get_submodule(parent), child, Int8Linear(together, place, linear.bias, pair, factor))
     head = quantise([model.lm_head.weight.numpy()], ranges["lm_head"], max(1, min(8, model.config.hidden_size // 16)), form.variant)
     if model.config.tie_word_embeddings:
         # The table that tokens are looked up in holds what the head's weights are worth.

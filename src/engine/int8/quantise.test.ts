@@ -30,21 +30,20 @@ describe("quantise", () => {
   it("loses at most half a step of each output's own scale, and nothing of wide channels", () => {
     fc.assert(
       fc.property(cases, ({ ranges, matrices, wideCount }) => {
-        const { factors, wide, matrices: quantised } = quantise(matrices, ranges, wideCount);
+        const quantised = quantise(matrices, ranges, wideCount);
+        const { factors, wide, scale } = quantised;
         expect(wide).toEqual([...new Set(wide)].sort((a, b) => a - b));
         expect(wide).toHaveLength(wideCount);
-        quantised.forEach((matrix, place) => {
-          const worth = dequantise(matrix, factors, wide);
-          worth.forEach((value, index) => {
-            const [output, channel] = [Math.floor(index / ranges.length), index % ranges.length];
-            const exact = matrices[place][index];
-            if (wide.includes(channel)) expect(value).toBe(exact);
-            // Half a step is that of the smoothed weights; the rest is the rounding of scale and factors to float32.
-            else
-              expect(Math.abs(value - exact)).toBeLessThanOrEqual(
-                (matrix.scale[output] * factors[channel]) / 2 + 1e-5 * Math.abs(exact),
-              );
-          });
+        // One matrix below the other.
+        const exact = matrices.flatMap((matrix) => [...matrix]);
+        const worth = dequantise(quantised);
+        expect(worth).toHaveLength(exact.length);
+        worth.forEach((value, index) => {
+          const [output, channel] = [Math.floor(index / ranges.length), index % ranges.length];
+          if (wide.includes(channel)) return expect(value).toBe(exact[index]);
+          // Half a step is that of the smoothed weights; the rest is the rounding of scale and factors to float32.
+          const most = (scale[output] * factors[channel]) / 2 + 1e-5 * Math.abs(exact[index]);
+          expect(Math.abs(value - exact[index])).toBeLessThanOrEqual(most);
         });
       }),
     );
@@ -53,11 +52,11 @@ describe("quantise", () => {
   it("uses all of the 8 bits of an output that is not zero, and none beyond", () => {
     fc.assert(
       fc.property(cases, ({ ranges, matrices, wideCount }) => {
-        for (const { weight, scale } of quantise(matrices, ranges, wideCount).matrices)
-          scale.forEach((step, output) => {
-            const row = Array.from(ranges, (_, channel) => weight[channel * scale.length + output]);
-            expect(Math.max(...row.map(Math.abs))).toBe(step > 0 ? 127 : 0);
-          });
+        const { weight, scale } = quantise(matrices, ranges, wideCount);
+        scale.forEach((step, output) => {
+          const row = Array.from(ranges, (_, channel) => weight[channel * scale.length + output]);
+          expect(Math.max(...row.map(Math.abs))).toBe(step > 0 ? 127 : 0);
+        });
       }),
     );
   });
@@ -85,19 +84,18 @@ describe("quantise", () => {
     ["a channel of zeros", [0, 2, 0, -4], [1, 2]],
   ])("keeps %s finite", (_, weights, ranges) => {
     const matrix = Float32Array.from(weights);
-    const { factors, wide, matrices } = quantise([matrix], Float32Array.from(ranges), 0);
-    const worth = dequantise(matrices[0], factors, wide);
-    expect([...factors, ...matrices[0].scale, ...worth].every(Number.isFinite)).toBe(true);
+    const quantised = quantise([matrix], Float32Array.from(ranges), 0);
+    const worth = dequantise(quantised);
+    expect([...quantised.factors, ...quantised.scale, ...worth].every(Number.isFinite)).toBe(true);
     worth.forEach((value, index) => expect(value).toBeCloseTo(matrix[index], 1));
     weights.forEach((weight, index) => weight === 0 && expect(Math.abs(worth[index])).toBe(0));
   });
 
-  it("takes a matrix of one input channel, which is exact but for float32", () => {
-    const { factors, wide, matrices } = quantise([Float32Array.of(0.3, -7)], Float32Array.of(5), 0);
-    dequantise(matrices[0], factors, wide).forEach((value, index) => expect(value).toBeCloseTo([0.3, -7][index], 6));
-    expect([
-      ...dequantise(quantise([Float32Array.of(0.3)], Float32Array.of(5), 1).matrices[0], Float32Array.of(0), [0]),
-    ]).toEqual([Math.fround(0.3)]);
+  it("takes a matrix of one input channel, which is exact but for float32, and altogether where it is wide", () => {
+    const matrix = Float32Array.of(0.3, -7);
+    const worth = dequantise(quantise([matrix], Float32Array.of(5), 0));
+    worth.forEach((value, index) => expect(value).toBeCloseTo(matrix[index], 6));
+    expect(dequantise(quantise([matrix], Float32Array.of(5), 1))).toEqual(matrix);
   });
 });
 
@@ -106,7 +104,9 @@ describe("8-bit numbers in other orders", () => {
   const matrix: QuantisedMatrix = {
     weight: Int8Array.of(1, 2, 3, 4, 5, 6),
     scale: new Float32Array(3),
-    wide: new Float32Array(0),
+    factors: new Float32Array(2),
+    wide: [],
+    wideColumns: new Float32Array(0),
   };
 
   it("output by output", () => expect([...columnByColumn(matrix)]).toEqual([1, 4, 2, 5, 3, 6]));

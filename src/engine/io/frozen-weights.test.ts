@@ -9,7 +9,7 @@ import { UserError } from "../../errors.js";
 import type { StoredData } from "../graph/ops.js";
 import { columnByColumn, columnsOf, dequantise, quantise } from "../int8/quantise.js";
 import { headChunks } from "../model/head.js";
-import { allInputs, headInput, linearInputs } from "../model/int8.js";
+import { allInputs, headInput, linearInputs, linearWeights } from "../model/int8.js";
 import { parameterShapes } from "../model/parameters.js";
 import { freezeWeights, removeFrozenWeights } from "./frozen-weights.js";
 import type { ModelSource } from "./tensor-set.js";
@@ -97,52 +97,43 @@ describe("frozen weights", () => {
       };
       const read = (modules: readonly string[]) =>
         Promise.all(modules.map((module) => source.read(`${module}.weight`)));
-      for (const { modules, wideCount } of linearInputs(config)) {
-        const expected = quantise(await read(modules), ranges.get(modules[0]) as Float32Array, wideCount);
-        const input = int8?.inputs.get(modules[0]);
-        expectAt(input?.factors, expected.factors, modules[0]);
-        expect(input?.wide).toEqual(expected.wide);
-        expected.matrices.forEach((matrix, place) => {
-          const layer = int8?.layers.get(modules[place]);
-          expectAt(layer?.weight, matrix.weight, modules[place]);
-          expectAt(layer?.weight.transposed, columnByColumn(matrix), modules[place]);
-          expectAt(layer?.scale, matrix.scale, modules[place]);
-          expectAt(layer?.wide, matrix.wide, modules[place]);
-          expect(tensors.has(`${modules[place]}.weight`)).toBe(false);
-        });
+      for (const { modules, width, wideCount } of linearInputs(config)) {
+        const [name] = modules;
+        const matrices = await read(modules);
+        const expected = quantise(matrices, ranges.get(name) as Float32Array, wideCount);
+        const layers = int8?.layers.get(name);
+        expectAt(layers?.factors, expected.factors, name);
+        expectAt(layers?.weight, expected.weight, name);
+        expectAt(layers?.weight.transposed, columnByColumn(expected), name);
+        expectAt(layers?.scale, expected.scale, name);
+        expect(layers?.wide).toEqual(expected.wide);
+        expect(layers?.wideColumns).toEqual(expected.wideColumns);
+        const outputs = matrices.map(({ length }) => length / width);
+        expect(layers?.modules).toEqual(modules.map((module, place) => ({ module, outputs: outputs[place] })));
       }
+      expect(int8?.layers.size).toBe(linearInputs(config).length);
 
       const { tensor, input, wideCount } = headInput(config);
-      const { factors, wide, matrices } = quantise(
-        [await source.read(tensor)],
-        ranges.get(input) as Float32Array,
-        wideCount,
-      );
-      const [matrix] = matrices;
+      const matrix = quantise([await source.read(tensor)], ranges.get(input) as Float32Array, wideCount);
+      const { factors } = matrix;
       expectAt(int8?.head.weight, matrix.weight, "head");
       expectAt(int8?.head.scale, matrix.scale, "head");
-      expectAt(int8?.head.wide, matrix.wide, "head");
-      expectAt(int8?.head.input.factors, factors, "head");
-      expect(int8?.head.input.wide).toEqual(wide);
-      expectAt(
-        int8?.head.restoring,
-        factors.map((factor) => (factor === 0 ? 0 : Math.fround(1 / factor))),
-        "head",
-      );
+      expectAt(int8?.head.factors, factors, "head");
+      expect(int8?.head.wide).toEqual(matrix.wide);
+      expect(int8?.head.wideColumns).toEqual(matrix.wideColumns);
+      const restoring = factors.map((factor) => (factor === 0 ? 0 : 1 / factor));
+      expectAt(int8?.head.restoring, restoring, "head");
       headChunks(config.vocabSize).forEach(({ start, end }, chunk) =>
         expectAt(int8?.head.chunks[chunk], columnsOf(matrix, start, end), "head"),
       );
       // Everything else is as it was, but for the head's table, which holds what its 8-bit numbers are worth.
-      const layers = linearInputs(config).flatMap(({ modules }) => modules.map((module) => `${module}.weight`));
-      expect([...tensors.keys(), ...layers].sort()).toEqual(
+      expect([...tensors.keys(), ...linearWeights(config)].sort()).toEqual(
         parameterShapes(config)
           .map(({ name }) => name)
           .sort(),
       );
       for (const [name, stored] of tensors)
-        expect(numbersAt(stored), name).toEqual(
-          name === tensor ? dequantise(matrix, factors, wide) : await source.read(name),
-        );
+        expect(numbersAt(stored), name).toEqual(name === tensor ? dequantise(matrix) : await source.read(name));
       expect(numbersAt(tensors.get(tensor) as StoredData)).not.toEqual(await source.read(tensor));
 
       // Each at a multiple of a cache line, and none within another.

@@ -3,6 +3,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Datum } from "../../types.js";
+import { OnnxBackend } from "../generate/onnx-backend.js";
+import { Sampler } from "../generate/sampler.js";
 import { measureChannelRanges } from "../int8/channel-ranges.js";
 import { loadAdapterFolder } from "../io/adapter-folder.js";
 import { freezeWeights } from "../io/frozen-weights.js";
@@ -84,6 +86,30 @@ describe.each(["llama", "qwen2", "qwen3"])("%s in 8 bits, as in PyTorch", async 
       expect(relativeError(logprobs[0], get(`${form}/logprobs.0`)), form).toBeGreaterThan(50 * bound);
     await trainer.release();
     await session.release();
+  });
+
+  it("the next token's distribution while sampling, prefilled and decoded", async () => {
+    const backend = new OnnxBackend(model, options);
+    const seen: Float32Array[] = [];
+    const observed = {
+      ...{ kv: backend.kv, vocabSize: backend.vocabSize, prefill: backend.prefill.bind(backend) },
+      decode: async (input: Parameters<OnnxBackend["decode"]>[0]) => {
+        const output = await backend.decode(input);
+        seen.push(output.probabilities_B_V.slice(0, config.vocabSize));
+        return output;
+      },
+    };
+    const sampler = new Sampler(observed, { contextLength: 64, decode: () => "", pieceLength: 4 });
+    // The first needs no prefill, the second has prefilled pieces, and the third shares them.
+    for (const length of [1, 13, 14]) {
+      await sampler.sample(tokens_D_T[0].slice(0, length), { maxTokens: 1 });
+      const logits = get("logits.0").subarray((length - 1) * config.vocabSize, length * config.vocabSize);
+      const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+      const expected = logits.map((logit) => Math.exp(logit) / total);
+      expect(relativeError(seen.at(-1) ?? [], expected), `prefix of ${length}`).toBeLessThan(bound);
+    }
+    await sampler.close();
+    await backend.release();
   });
 
   it("the loss, and the gradient of every matrix of the adapter", async () => {
