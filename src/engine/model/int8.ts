@@ -96,96 +96,100 @@ export interface LowRank<T> {
 }
 
 /**
- * The thin float32 product beside an 8-bit one: x·insideᵀ·outsideᵀ. Inside `[thin, inputs]` picks the wide channels and holds the adapters' A; outside
- * `[outputs, thin]` holds the wide channels' columns and, layer below layer, the adapters' B.
+ * The thin float32 product beside an 8-bit one: x·inside·outside. Inside `[inputs, thin]` picks the wide channels and holds the adapters' A; outside `[thin, outputs]` holds
+ * the wide channels' columns and, layer beside layer, the adapters' B.
  */
 export interface Beside {
   inside: Node;
   outside: Node;
-  factor: number;
 }
 
-/** The layers that read `x [T, inputs]`: `[T, outputs]` each. */
-export function int8Linears(g: Graph, name: string, layers: Int8Layers, x: Node, beside: Beside): Node[] {
-  const width = Number(x.shape[1]);
-  const outputs = layers.modules.reduce((sum, module) => sum + module.outputs, 0);
-  const scaled = g.mul(x, g.constant(`${name}.int8_factors`, [width], layers.factors));
-  const weight = g.constant(`${name}.int8`, [width, outputs], layers.weight);
-  const scale = g.constant(`${name}.int8_scale`, [outputs], layers.scale);
-  const thin = g.matmul(x, beside.inside, { transB: true });
-  const added = g.matmul(thin, beside.outside, { transB: true, alpha: beside.factor });
-  const all = g.add(g.int8Matmul(scaled, weight, scale), added);
-  let start = 0;
-  return layers.modules.map(({ outputs: own }) => {
-    const end = start + own;
-    const part = own === outputs ? all : g.slice(all, 1, start, end);
-    start = end;
-    return part;
-  });
+/** The layers that read `x [T, inputs]`: `[T, outputs]` each, in as few operations as can be. */
+export function int8Linears(g: Graph, name: string, layers: Int8Layers, x: Node, { inside, outside }: Beside): Node[] {
+  const product = int8Product(g, name, layers, x);
+  const all = g.add(product, g.matmul(g.matmul(x, inside), outside));
+  return partsOf(g, layers, all);
 }
 
-/** From the adapters as they are trained. `added` has an entry for each module. */
-export function besideOf(
+/** The same from the adapters as they are trained, with as few multiplications as can be. `added` has an entry for each module. */
+export function int8LinearsInTraining(
   g: Graph,
   name: string,
-  { modules, wide, wideColumns }: Int8Layers,
-  width: number,
+  layers: Int8Layers,
+  x: Node,
   added: readonly (LowRank<Node> | undefined)[],
-): Beside {
+): Node[] {
+  const { wide, wideColumns, modules } = layers;
   const lowRanks = added.filter((one) => one !== undefined);
   const factor = lowRanks.at(0)?.factor ?? 1;
-  const outputs = modules.reduce((sum, module) => sum + module.outputs, 0);
-  const picking = pickingRows(g, `${name}.wide_channels`, wide, width, 1 / factor);
-  const columns = g.constant(`${name}.int8_wide`, [outputs, wide.length], wideColumns);
-  if (lowRanks.length === 0) return { inside: picking, outside: columns, factor };
-  const total = lowRanks.reduce((sum, { rank }) => sum + rank, 0);
-  let before = 0;
-  const blocks = modules.map(({ outputs: own }, place) => {
+  // The wide channels are picked together with the adapters' A, and enter together with each one's B.
+  const picking = pickingRows(g, `${name}.wide_channels`, wide, Number(x.shape[1]), 1 / factor);
+  const thin = g.matmul(x, g.concat([picking, ...lowRanks.map(({ a }) => a)], 0), { transB: true });
+  const picked = g.slice(thin, 1, 0, wide.length);
+  const parts = partsOf(g, layers, int8Product(g, name, layers, x));
+  let [row, column] = [0, wide.length];
+  return modules.map(({ module, outputs }, place) => {
+    const numbers = partOf(wideColumns, row * wide.length, (row + outputs) * wide.length);
+    const columns = g.constant(`${module}.int8_wide`, [outputs, wide.length], numbers);
+    row += outputs;
     const low = added[place];
-    if (low === undefined) return g.expand(g.scalar(0), [own, total]);
-    const block = g.pad(low.b, 1, before, total - before - low.rank);
-    before += low.rank;
-    return block;
+    if (!low) return g.add(parts[place], g.matmul(picked, columns, { transB: true, alpha: factor }));
+    const own = g.concat([picked, g.slice(thin, 1, column, column + low.rank)], 1);
+    column += low.rank;
+    return g.add(parts[place], g.matmul(own, g.concat([columns, low.b], 1), { transB: true, alpha: factor }));
   });
-  return {
-    inside: g.concat([picking, ...lowRanks.map(({ a }) => a)], 0),
-    outside: g.concat([columns, g.concat(blocks, 0)], 1),
-    factor,
-  };
 }
 
+/** `[T, outputs]` of all layers that read `x`, without what lies beside. */
+function int8Product(g: Graph, name: string, layers: Int8Layers, x: Node): Node {
+  const width = Number(x.shape[1]);
+  const outputs = outputsOf(layers);
+  const scaled = g.mul(x, g.constant(`${name}.int8_factors`, [width], layers.factors));
+  const weight = g.constant(`${name}.int8`, [width, outputs], layers.weight);
+  return g.int8Matmul(scaled, weight, g.constant(`${name}.int8_scale`, [outputs], layers.scale));
+}
+
+/** The outputs of each layer. */
+function partsOf(g: Graph, { modules }: Int8Layers, all: Node): Node[] {
+  let end = 0;
+  return modules.map(({ outputs }) => {
+    end += outputs;
+    return modules.length === 1 ? all : g.slice(all, 1, end - outputs, end);
+  });
+}
+
+const outputsOf = ({ modules }: Int8Layers): number => modules.reduce((sum, { outputs }) => sum + outputs, 0);
+
 /** Sizes of the product beside. */
-export function besideSizes(
-  { modules, wide, factors }: Int8Layers,
-  added: readonly (Pick<LowRank<unknown>, "rank"> | undefined)[],
-) {
+export function besideSizes(layers: Int8Layers, added: readonly (Pick<LowRank<unknown>, "rank"> | undefined)[]) {
+  const { wide, factors } = layers;
   return {
     width: factors.length,
     thin: added.reduce((sum, low) => sum + (low?.rank ?? 0), wide.length),
-    outputs: modules.reduce((sum, module) => sum + module.outputs, 0),
+    outputs: outputsOf(layers),
   };
 }
 
-/** The same in numbers, for sessions that do not train, the factor within. */
+/** What lies beside, in numbers: for sessions that do not train. */
 export function besideNumbers(layers: Int8Layers, added: readonly (LowRank<Float32Array> | undefined)[]) {
   const { modules, wide, wideColumns } = layers;
   if (!(wideColumns instanceof Float32Array)) throw new Error("internal: the wide columns are not in memory");
   const { width, thin, outputs } = besideSizes(layers, added);
-  const inside = new Float32Array(thin * width);
-  const outside = new Float32Array(outputs * thin);
-  wide.forEach((channel, row) => (inside[row * width + channel] = 1));
-  for (let o = 0; o < outputs; o++) outside.set(wideColumns.subarray(o * wide.length, (o + 1) * wide.length), o * thin);
-  let [row, column] = [0, wide.length];
-  modules.forEach(({ outputs: own }, place) => {
-    const low = added[place];
-    if (low) {
-      const { a, b, rank, factor } = low;
-      inside.set(a, column * width);
-      for (let o = 0; o < own; o++)
-        for (let r = 0; r < rank; r++) outside[(row + o) * thin + column + r] = factor * b[o * rank + r];
-      column += rank;
+  const inside = new Float32Array(width * thin);
+  const outside = new Float32Array(thin * outputs);
+  wide.forEach((channel, place) => {
+    inside[channel * thin + place] = 1;
+    for (let o = 0; o < outputs; o++) outside[place * outputs + o] = wideColumns[o * wide.length + place];
+  });
+  let [first, place] = [0, wide.length];
+  modules.forEach((module, index) => {
+    const low = added[index];
+    for (let r = 0; low && r < low.rank; r++, place++) {
+      for (let i = 0; i < width; i++) inside[i * thin + place] = low.a[r * width + i];
+      for (let o = 0; o < module.outputs; o++)
+        outside[place * outputs + first + o] = low.factor * low.b[o * low.rank + r];
     }
-    row += own;
+    first += module.outputs;
   });
   return { inside, outside, width, thin, outputs };
 }

@@ -9,10 +9,10 @@ import type { ModelConfig } from "./config.js";
 import { headChunks, partOf, type Head } from "./head.js";
 import {
   besideNumbers,
-  besideOf,
   besideSizes,
   int8Head,
   int8Linears,
+  int8LinearsInTraining,
   type Beside,
   type Int8Base,
   type Int8Layers,
@@ -87,12 +87,9 @@ export function weightNodes(g: Graph, model: EngineModel, entry: Entry = "inputs
       const [name] = modules;
       const layers = int8.layers.get(name);
       if (!layers) throw new Error(`internal: no layers in 8 bits begin with ${name}`);
-      const width = Number(x.shape[1]);
-      const beside =
-        entry === "beside"
-          ? besideInputs(g, name, layers, model)
-          : besideOf(g, name, layers, width, modules.map(lowRank));
-      return int8Linears(g, name, layers, x, beside);
+      return entry === "beside"
+        ? int8Linears(g, name, layers, x, besideInputs(g, name, layers, model))
+        : int8LinearsInTraining(g, name, layers, x, modules.map(lowRank));
     };
     return { ...shared, linears };
   }
@@ -135,8 +132,8 @@ export function samplingFeeds(model: EngineModel): Record<string, Feed> {
   const feeds: Record<string, Feed> = {};
   for (const [name, each] of layers) {
     const { inside, outside, width, thin, outputs } = besideNumbers(each, loraNumbers(model, each));
-    feeds[`${name}.inside`] = { data: inside, dims: [thin, width] };
-    feeds[`${name}.outside`] = { data: outside, dims: [outputs, thin] };
+    feeds[`${name}.inside`] = { data: inside, dims: [width, thin] };
+    feeds[`${name}.outside`] = { data: outside, dims: [thin, outputs] };
   }
   return feeds;
 }
@@ -144,9 +141,8 @@ export function samplingFeeds(model: EngineModel): Record<string, Feed> {
 function besideInputs(g: Graph, name: string, layers: Int8Layers, model: EngineModel): Beside {
   const { width, thin, outputs } = besideSizes(layers, loraNumbers(model, layers));
   return {
-    inside: g.input(`${name}.inside`, [thin, width]),
-    outside: g.input(`${name}.outside`, [outputs, thin]),
-    factor: 1,
+    inside: g.input(`${name}.inside`, [width, thin]),
+    outside: g.input(`${name}.outside`, [thin, outputs]),
   };
 }
 
