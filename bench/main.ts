@@ -12,6 +12,7 @@ const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   engine: () => import("./engine.js"),
   step: () => import("./step.js"),
   memory: () => import("./memory.js"),
+  gap: () => import("./gap.js"),
   rl: () => import("./arithmetic.js"),
   search: () => import("./search.js"),
   documents: () => import("./documents.js"),
