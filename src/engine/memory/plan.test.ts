@@ -5,6 +5,7 @@ import type { ModelConfig } from "../model/config.js";
 import { adapterShapes, allLoraTargets } from "../model/lora.js";
 import { elementCount } from "../model/parameters.js";
 import { tinyConfig } from "../model/tiny-config.test-support.js";
+import { leastShared } from "../optim/sequence-tree.js";
 import { exceedsLimit, planMemory, type MemoryRequest } from "./plan.js";
 import type { MemoryPlan } from "../../contracts/policy.js";
 
@@ -101,6 +102,13 @@ describe("planMemory", () => {
     const least = 2 * 512 * position;
     expect(planMemory(request({ limitBytes: gb, training: false })).cacheBytes).toBeGreaterThanOrEqual(least);
     expect(planMemory(request({ cacheBytes: 12345678 })).cacheBytes).toBe(12345678);
+  });
+
+  it("plans for no tree where rows are too short to begin with what is worth a row", () => {
+    const activations = (rowTokens: number, groupSize: number): number =>
+      part(planMemory(request({ rowTokens, groupSize, microBatchTokens: 1024, recompute: "never" })), "activations");
+    expect(activations(leastShared, 8)).toBe(activations(leastShared, 1));
+    expect(activations(2 * leastShared, 8)).toBeGreaterThan(activations(2 * leastShared, 1));
   });
 
   it("leaves out what is not done", () => {
