@@ -7,12 +7,12 @@ import { largestInt8 } from "../graph/ops.js";
 /** How much of the work of large channels goes from the inputs to the weights: SmoothQuant's α (arXiv:2211.10438, eq. 4). */
 const alpha = 0.5;
 
-/** A matrix in 8 bits: Ŵ[o, i] = weight[i, o]·scale[o]·factors[i], and the columns of wide channels as they were. */
+/** A matrix in 8 bits: Ŵ[o, i] = weight[o, i]·scale[o]·factors[i], and the columns of wide channels as they were. */
 export interface QuantisedMatrix {
   /** `[inputs]`, 0 for wide channels. */
   factors: Float32Array;
   wide: number[];
-  /** `[inputs, outputs]`, 0 for wide channels. */
+  /** `[outputs, inputs]`, 0 for wide channels. */
   weight: Int8Array;
   /** `[outputs]` */
   scale: Float32Array;
@@ -59,10 +59,14 @@ function quantiseRow(
   o: number,
 ): void {
   let largest = 0;
-  for (let i = 0; i < row.length; i++) largest = Math.max(largest, Math.abs(row[i] * kept[i]));
+  for (let i = 0; i < row.length; i++) {
+    const magnitude = Math.abs(row[i] * kept[i]);
+    if (magnitude > largest) largest = magnitude;
+  }
   scale[o] = largest / largestInt8;
-  for (let i = 0; i < row.length && largest > 0; i++)
-    weight[i * scale.length + o] = Math.round((row[i] * kept[i]) / scale[o]);
+  const start = o * row.length;
+  const step = scale[o];
+  for (let i = 0; i < row.length && step > 0; i++) weight[start + i] = Math.floor((row[i] * kept[i]) / step + 0.5);
   wide.forEach((channel, place) => (wideColumns[o * wide.length + place] = row[channel]));
 }
 
@@ -72,7 +76,10 @@ function smoothingOf(matrices: readonly Float32Array[], ranges: Float32Array): F
   const largest = new Float32Array(inputs);
   for (const values of matrices) {
     for (let start = 0; start < values.length; start += inputs)
-      for (let i = 0; i < inputs; i++) largest[i] = Math.max(largest[i], Math.abs(values[start + i]));
+      for (let i = 0; i < inputs; i++) {
+        const magnitude = Math.abs(values[start + i]);
+        if (magnitude > largest[i]) largest[i] = magnitude;
+      }
   }
   return ranges.map((range, i) => (range > 0 && largest[i] > 0 ? range ** alpha / largest[i] ** (1 - alpha) : 1));
 }
@@ -82,27 +89,27 @@ export function dequantise({ weight, scale, factors, wide, wideColumns }: Quanti
   const [inputs, outputs] = [factors.length, scale.length];
   const values = new Float32Array(inputs * outputs);
   for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) values[o * inputs + i] = weight[i * outputs + o] * scale[o] * factors[i];
+    for (let i = 0; i < inputs; i++) values[o * inputs + i] = weight[o * inputs + i] * scale[o] * factors[i];
     wide.forEach((channel, place) => (values[o * inputs + channel] = wideColumns[o * wide.length + place]));
   }
   return values;
 }
 
-/** The 8-bit numbers as `[outputs, inputs]`. */
-export function columnByColumn({ weight, scale }: QuantisedMatrix): Int8Array {
-  const outputs = scale.length;
-  const inputs = weight.length / outputs;
-  const columns = new Int8Array(weight.length);
-  for (let i = 0; i < inputs; i++) for (let o = 0; o < outputs; o++) columns[o * inputs + i] = weight[i * outputs + o];
-  return columns;
-}
+/** Cells of a square that a cache holds. */
+const square = 64;
 
-/** Some outputs of the 8-bit numbers: `[inputs, end − start]`. */
-export function columnsOf({ weight, scale }: QuantisedMatrix, start: number, end: number): Int8Array {
-  const outputs = scale.length;
+/** The 8-bit numbers of some outputs, the other way round: `[inputs, end − start]`. */
+export function columnsOf({ weight, scale }: QuantisedMatrix, start = 0, end = scale.length): Int8Array {
+  const inputs = weight.length / scale.length;
   const width = end - start;
-  const columns = new Int8Array((weight.length / outputs) * width);
-  for (let from = start, to = 0; to < columns.length; from += outputs, to += width)
-    columns.set(weight.subarray(from, from + width), to);
+  const columns = new Int8Array(inputs * width);
+  for (let from = start; from < end; from += square) {
+    const to = Math.min(from + square, end);
+    for (let left = 0; left < inputs; left += square) {
+      const right = Math.min(left + square, inputs);
+      for (let i = left; i < right; i++)
+        for (let o = from; o < to; o++) columns[i * width + o - start] = weight[o * inputs + i];
+    }
+  }
   return columns;
 }

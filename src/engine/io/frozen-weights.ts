@@ -20,7 +20,7 @@ import {
   type Int8Layers,
 } from "../model/int8.js";
 import { elementCount, parameterShapes } from "../model/parameters.js";
-import { columnByColumn, columnsOf, dequantise, quantise, type QuantisedMatrix } from "../int8/quantise.js";
+import { columnsOf, dequantise, quantise, type QuantisedMatrix } from "../int8/quantise.js";
 import { headChunks } from "../model/head.js";
 import type { ModelSource } from "./tensor-set.js";
 
@@ -126,7 +126,7 @@ async function quantiseAll(source: ModelSource, ranges: ChannelRanges, add: Addi
     const { weight, ...rest } = await addMatrix(matrix, add);
     layers.set(modules[0], {
       ...rest,
-      weight: { ...weight, transposed: await add(columnByColumn(matrix)) },
+      weight: { ...weight, transposed: await add(matrix.weight) },
       modules: modules.map((module, place) => ({ module, outputs: matrices[place].length / width })),
     });
   }
@@ -141,8 +141,10 @@ async function quantiseAll(source: ModelSource, ranges: ChannelRanges, add: Addi
   return { int8: { layers, ranges, head }, tensors: new Map([[tensor, table]]) };
 }
 
-async function addMatrix({ factors, wide, weight, scale, wideColumns }: QuantisedMatrix, add: Adding) {
-  return { factors: await add(factors), wide, weight: await add(weight), scale: await add(scale), wideColumns };
+async function addMatrix(matrix: QuantisedMatrix, add: Adding) {
+  const { factors, wide, scale, wideColumns } = matrix;
+  const weight = await add(columnsOf(matrix));
+  return { factors: await add(factors), wide, weight, scale: await add(scale), wideColumns };
 }
 
 function rangesOf(ranges: ChannelRanges, input: string, width: number): Float32Array {
