@@ -17,7 +17,7 @@ import { documentsIn, fetchPackages, packages } from "./real-corpus/fetch.js";
 import { parseQuestions, PassageCounts, rankOfHit, type Question } from "./real-corpus/measure.js";
 import { section, withSection, type Asked } from "./real-corpus/page.js";
 import { learn } from "./real-corpus/learn.js";
-import { SleuthCommand } from "./real-corpus/sleuth-command.js";
+import { SleuthCommand } from "./sleuth-command.js";
 import type { StoredPassage } from "../src/types.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));

@@ -9,22 +9,10 @@ import type { TrainResult } from "../../src/train/result.js";
 import { readRunConfig } from "../../src/train/run-folder.js";
 import type { SftResult } from "../../src/train/sft/sft.js";
 import { chosenTranscripts, metricHeading, metricRows, number, signed, stepsPerRow, transcript } from "../run-page.js";
-import type { Stage } from "./learn.js";
+import type { StageRecord } from "../stages.js";
+import type { StageName } from "./learn.js";
 
-/** What is kept of a stage. */
-export interface StageRecord {
-  /** Of the command line. */
-  words: readonly string[];
-  commit: string;
-  /** How often it was started. */
-  starts: number;
-  /** Of all starts together. */
-  seconds: number;
-  /** The verb's JSON; null where it did not end. */
-  answer: Record<string, unknown> | null;
-}
-
-type Records = Readonly<Record<Stage["name"], StageRecord>>;
+type Records = Readonly<Record<StageName, StageRecord>>;
 
 const share = ({ value, low, high }: Estimate): string => `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 const minutes = (seconds: number): string =>
@@ -39,7 +27,7 @@ export async function learnSection(folder: string, records: Records): Promise<st
   const metrics = await readMetrics(join(folder, "run"));
   const gain = pairedGain(pairs, exactMatchOf);
   const { questionsPerStep } = config.train;
-  const stages = Object.entries(records) as [Stage["name"], StageRecord][];
+  const stages = Object.entries(records) as [StageName, StageRecord][];
   const total = stages.reduce((sum, [, { seconds }]) => sum + seconds, 0);
   const commits = [...new Set(stages.map(([, { commit }]) => commit))].join(", ");
   return `## From these documents to a model

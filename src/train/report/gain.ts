@@ -24,17 +24,24 @@ export function exactMatchOf({ question, trajectory, exactMatch }: TraceRecord):
 /** A run's test attempts, paired by question; null where the run has not both evaluations on file. */
 export async function attemptPairs(runFolder: string, mode: "greedy" | "sampled"): Promise<AttemptPair[] | null> {
   const [before, after] = await Promise.all(
-    ["before", "after"].map((when) => readAttempts(runFolder, `${when}-${mode}`)),
+    ["before", "after"].map((when) => readAttempts(path.join(runFolder, "evaluations", `${when}-${mode}.jsonl`))),
   );
-  if (before === null || after === null) return null;
+  return before === null || after === null ? null : pairAttempts(before, after);
+}
+
+/** Attempts at the same questions, in the order of the first. */
+export function pairAttempts(
+  before: ReadonlyMap<string, TraceRecord>,
+  after: ReadonlyMap<string, TraceRecord>,
+): AttemptPair[] {
   return [...before].flatMap(([id, record]) => {
     const other = after.get(id);
     return other === undefined ? [] : [{ before: record, after: other }];
   });
 }
 
-async function readAttempts(runFolder: string, name: string): Promise<Map<string, TraceRecord> | null> {
-  const file = path.join(runFolder, "evaluations", `${name}.jsonl`);
+/** The attempts of an evaluation, by question; null where there is no such file. */
+export async function readAttempts(file: string): Promise<Map<string, TraceRecord> | null> {
   const text = await readOptionalText(file);
   if (text === undefined) return null;
   const lines = text.split("\n").filter((line) => line !== "");

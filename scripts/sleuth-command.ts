@@ -1,6 +1,6 @@
 /** @file The command line of a checkout, as a process whose answer is JSON. */
 import { spawn } from "node:child_process";
-import { UserError } from "../../src/errors.js";
+import { UserError } from "../src/errors.js";
 
 /** The exit status of a verb that Ctrl-C has ended: what it has done is safe. */
 const interruptedStatus = 130;
