@@ -22,7 +22,7 @@ const rightBut = (n: number, lost: readonly number[] = []): number[] =>
 function runLike(precision: Precision, seed: number, own: Tested, overFloat?: Tested): SeriesRun {
   const seconds = precision === "int8" ? 2 : 4;
   const lines = [1, 2].map((step) => ({
-    ...{ step, "reward/mean": 0.25 * step + 0.1 * seed, "memory/peak": 1000 + step },
+    ...{ step, "reward/mean": 0.25 * step + 0.1 * seed, "memory/peak": 1000 + step, "policy/samplerGap": 1e-6 },
     ...{ "time/rollout": seconds, "time/train": 2 * seconds, "time/step": 3 * seconds },
   }));
   const result = { peakMemoryMb: 900 } as SeriesRun["result"];
@@ -90,7 +90,7 @@ describe("the page", () => {
     expect(text).toContain(
       "12.0 s over float32 and 6.0 s over 8 bits: 2.00 times as fast, rollout 2.00, training 2.00.",
     );
-    expect(text).toContain("| int8, seed 1 | 2 | 2.0 | 4.0 | 6.0 | 1002 |");
+    expect(text).toContain("| int8, seed 1 | 2 | 2.0 | 4.0 | 6.0 | 1002 | 0.0000010 |");
     expect(text).toContain("| mean | 0.375 | 0.375 | 0.475 | 0.475 |");
     expect(text).toContain("    npx sleuth train int8 1\n");
     expect(text).toContain("at commit abcdef0123, on A processor, 2 cores.");

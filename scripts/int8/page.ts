@@ -68,10 +68,10 @@ runs begin with a model that is a little another one than what they go on from. 
 
 ## Seconds and memory
 
-Means of a run's steps. ${speedSentence(runs)}
+Means of a run's steps. ${speedSentence(runs)} The sampler gap is the mean distance of the trainer's log-probabilities from those recorded while sampling, in nats.
 
-| run | steps | rollout s | training s | step s | peak memory MB |
-| --- | --- | --- | --- | --- | --- |
+| run | steps | rollout s | training s | step s | peak memory MB | sampler gap |
+| --- | --- | --- | --- | --- | --- | --- |
 ${runs.map(costRow).join("\n")}
 
 ## The 8-bit runs' adapters over float32
@@ -116,7 +116,9 @@ function meanOf({ lines }: SeriesRun, name: MetricName): number {
 function costRow(run: SeriesRun): string {
   const times = (["time/rollout", "time/train", "time/step"] as const).map((name) => number(meanOf(run, name), 1));
   const peak = Math.max(run.result.peakMemoryMb, ...run.lines.map((line) => line["memory/peak"] ?? 0));
-  return `| ${[titleOf(run), run.lines.length, ...times, peak].join(" | ")} |`;
+  // Of float32 it is about 1e-6.
+  const gap = meanOf(run, "policy/samplerGap").toPrecision(2);
+  return `| ${[titleOf(run), run.lines.length, ...times, peak, gap].join(" | ")} |`;
 }
 
 /** How many times as fast a step is, by parts. */
