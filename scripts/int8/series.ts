@@ -17,24 +17,30 @@ interface Size {
   steps: number;
   /** Test questions. */
   test: number;
-  /** What differs from the recipe's warm-up. */
+  /** What differs from the recipe, in the warm-up and in the runs. */
   warmUp: readonly string[];
+  train: readonly string[];
 }
 
+const sets = (...settings: readonly string[]): string[] => settings.flatMap((setting) => ["--set", setting]);
+
 export const sizes = {
-  full: { seeds: [0, 1], steps: 12, test: 240, warmUp: [] },
-  quick: { seeds: [0], steps: 1, test: 8, warmUp: ["--count", "32", "--epochs", "1", "--set", "sft.validation=4"] },
+  full: { seeds: [0, 1], steps: 12, test: 240, warmUp: [], train: [] },
+  quick: {
+    ...{ seeds: [0], steps: 1, test: 8 },
+    warmUp: ["--count", "32", "--epochs", "1", ...sets("sft.validation=4")],
+    train: sets("train.questionsPerStep=2", "algorithm.groupSize=4"),
+  },
 } as const satisfies Record<string, Size>;
 
 /** Nothing is measured while training but the last step's one question, and the last policy is the one that is kept. */
 const trainSettings = ["evalEvery=0", "evalSize=1", "testSize=0", "keepBest=last", "stopAfterSeconds=0"];
 
-const sets = (...settings: readonly string[]): string[] => settings.flatMap((setting) => ["--set", setting]);
 const runName = (precision: Precision, seed: number): string => `${precision}-${seed}`;
 const testName = (run: string, over: Precision): string => `${run}-over-${over}`;
 
 /** One warm-up; then, seed by seed, a run of each precision, so that an interrupted series compares whole pairs; then the tests. */
-export function stagesIn(folder: string, { seeds, steps, test, warmUp }: Size): Stage[] {
+export function stagesIn(folder: string, { seeds, steps, test, warmUp, train }: Size): Stage[] {
   const at = (name: string): string => join(folder, name);
   const runs = seeds.flatMap((seed) => (["float32", "int8"] as const).map((precision) => ({ precision, seed })));
   const trained = ({ precision, seed }: { precision: Precision; seed: number }): Stage => {
@@ -44,7 +50,7 @@ export function stagesIn(folder: string, { seeds, steps, test, warmUp }: Size): 
     return {
       name: runName(precision, seed),
       makes: runName(precision, seed),
-      words: ["train", ...given, "--run", run, "--steps", `${steps}`, ...settings],
+      words: ["train", ...given, "--run", run, "--steps", `${steps}`, ...settings, ...train],
       resume: ["train", "--run", run, "--resume"],
     };
   };
@@ -105,14 +111,15 @@ export interface Series {
 export async function readSeries(
   folder: string,
   records: Readonly<Record<string, StageRecord>>,
-  { seeds, steps }: Size,
+  { seeds, steps, test }: Size,
 ): Promise<Series> {
   const tested = async (run: string, over: Precision): Promise<Tested> => {
     const { words, answer } = records[testName(run, over)];
     const { greedy, precision } = answer as { greedy: EvaluationReport; precision: Precision };
     if (precision !== over) throw new Error(`internal: ${run} was tested over ${precision} instead of ${over}`);
     const attempts = await readAttempts(join(folder, `${testName(run, over)}.jsonl`));
-    if (attempts?.size !== greedy.n) throw new Error(`internal: ${attempts?.size} attempts of ${greedy.n} at ${run}`);
+    if (attempts?.size !== test || greedy.n !== test)
+      throw new Error(`internal: ${join(folder, run)} was tested on ${attempts?.size} questions instead of ${test}`);
     return { words, report: greedy, attempts };
   };
   const runs: SeriesRun[] = [];
