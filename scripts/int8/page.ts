@@ -109,16 +109,18 @@ function verdictOn({ low }: Estimate): string {
     : `The interval's lower end is below ${limit}: a loss of more than ${Math.abs(100 * margin)} points is not ruled out.`;
 }
 
+/** NaN where no step has it. */
 function meanOf({ lines }: SeriesRun, name: MetricName): number {
-  return mean(lines.flatMap((line) => line[name] ?? []));
+  const values = lines.flatMap((line) => line[name] ?? []);
+  return values.length === 0 ? NaN : mean(values);
 }
 
 function costRow(run: SeriesRun): string {
   const times = (["time/rollout", "time/train", "time/step"] as const).map((name) => number(meanOf(run, name), 1));
   const peak = Math.max(run.result.peakMemoryMb, ...run.lines.map((line) => line["memory/peak"] ?? 0));
-  // Of float32 it is about 1e-6.
-  const gap = meanOf(run, "policy/samplerGap").toPrecision(2);
-  return `| ${[titleOf(run), run.lines.length, ...times, peak, gap].join(" | ")} |`;
+  // Absent where no step had anything to learn from.
+  const gap = meanOf(run, "policy/samplerGap");
+  return `| ${[titleOf(run), run.lines.length, ...times, peak, Number.isNaN(gap) ? "–" : gap.toPrecision(2)].join(" | ")} |`;
 }
 
 /** How many times as fast a step is, by parts. */

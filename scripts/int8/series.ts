@@ -56,8 +56,8 @@ export function stagesIn(folder: string, { seeds, steps, test, warmUp, train }: 
   };
   const tested = (run: string, over: Precision): Stage => {
     const out = `${testName(run, over)}.jsonl`;
-    const asked = ["--modes", "greedy", "--limit", `${test}`, "--out", at(out)];
-    const words = ["eval", "--run", at(run), ...asked, ...sets(`run.precision=${over}`)];
+    const settings = sets(`run.precision=${over}`, `train.testSize=${test}`);
+    const words = ["eval", "--run", at(run), "--modes", "greedy", "--out", at(out), ...settings];
     return { name: testName(run, over), makes: out, words };
   };
   return [
