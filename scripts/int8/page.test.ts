@@ -93,6 +93,8 @@ describe("the page", () => {
     expect(text).toContain("| int8, seed 1 | 2 | 2.0 | 4.0 | 6.0 | 1002 | 0.0000010 |");
     expect(text).toContain("| mean | 0.375 | 0.375 | 0.475 | 0.475 |");
     expect(text).toContain("    npx sleuth train int8 1\n");
+    expect(text).toContain("No pair differs");
+    expect(text).not.toContain("ruled out");
     expect(text).toContain("at commit abcdef0123, on A processor, 2 cores.");
   });
 });

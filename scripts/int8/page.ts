@@ -102,7 +102,8 @@ ${commandsOf(series)
 
 const titleOf = ({ precision, seed }: SeriesRun): string => `${precision}, seed ${seed}`;
 
-function verdictOn({ low }: Estimate): string {
+function verdictOn({ low, won, lost }: Difference): string {
+  if (won + lost === 0) return "No pair differs, so that the bootstrap has no interval to judge by.";
   const limit = `−${Math.abs(margin).toFixed(2)}`;
   return low >= margin
     ? `The interval's lower end is at least ${limit}: a loss of more than ${Math.abs(100 * margin)} points is ruled out.`
