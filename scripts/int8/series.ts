@@ -29,8 +29,13 @@ export const sizes = {
   quick: {
     ...{ seeds: [0], steps: 1, test: 8 },
     warmUp: ["--count", "32", "--epochs", "1", ...sets("sft.validation=4")],
-    // After such a warm-up no answer is right: without another reward there would be nothing to learn from.
-    train: sets("train.questionsPerStep=2", "algorithm.groupSize=4", "reward.weights.no-answer=1"),
+    // After such a warm-up no answer is right: without other rewards there would be nothing to learn from.
+    train: sets(
+      "train.questionsPerStep=2",
+      "algorithm.groupSize=4",
+      "reward.weights.no-answer=1",
+      "reward.weights.no-search=1",
+    ),
   },
 } as const satisfies Record<string, Size>;
 
