@@ -1,6 +1,6 @@
 /**
  * @file From float32 weights to layers in 8 bits. Nothing is trained for it: all there is to know is how large each input channel gets
- * (`channelRanges`). What each part is worth on SmolLM2 is in docs/engine.md, "8-bit frozen weights".
+ * (`channel-ranges.ts`). What each part is worth on SmolLM2 is in docs/log.md, "8-bit frozen weights".
  */
 import { largestInt8 } from "../graph/ops.js";
 
