@@ -1,32 +1,15 @@
 /** @file Whole models against numbers recorded from Hugging Face transformers and PyTorch by test/golden/models.py. */
-import { fileURLToPath } from "node:url";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Datum } from "../../types.js";
 import { OnnxBackend } from "../generate/onnx-backend.js";
 import { Sampler } from "../generate/sampler.js";
 import { loadModelFolder } from "../io/model-folder.js";
-import { SafetensorsFile } from "../io/safetensors.js";
 import { Trainer } from "../optim/forward-backward.js";
+import { golden, numbersOf, relativeError } from "./golden.test-support.js";
 import { createParameterStore, parameter } from "./parameters.js";
 
-const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));
 const runtime = { threads: 1, provider: "cpu", onRun: () => {} };
-
-async function expectedNumbers(family: string): Promise<Map<string, Float32Array>> {
-  const file = await SafetensorsFile.open(path.join(golden, family, "expected.safetensors"));
-  const numbers = new Map<string, Float32Array>();
-  for (const name of file.tensors.keys()) numbers.set(name, await file.read(name));
-  await file.close();
-  return numbers;
-}
-
-/** Largest difference, as a share of the largest expected number. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length);
-  const scale = Math.max(...Array.from(expected, Math.abs), 1e-3);
-  return Math.max(...Array.from(expected, (value, index) => Math.abs(value - actual[index]))) / scale;
-}
 
 function softmax(logits: Float32Array): number[] {
   const weights = Array.from(logits, (logit) => Math.exp(logit - Math.max(...logits)));
@@ -35,7 +18,7 @@ function softmax(logits: Float32Array): number[] {
 }
 
 describe.each(["llama", "llama-scaled", "qwen2", "qwen3"])("%s, as in PyTorch", async (family) => {
-  const numbers = await expectedNumbers(family);
+  const numbers = await numbersOf(family, "expected.safetensors");
   const { config, parameters } = await loadModelFolder(path.join(golden, family));
   const get = (name: string): Float32Array => numbers.get(name) as Float32Array;
   const data = ["0", "1"].map((index): Datum => {
@@ -106,7 +89,7 @@ describe.each(["llama", "llama-scaled", "qwen2", "qwen3"])("%s, as in PyTorch", 
 });
 
 it("without its scaling of rotary positions the scaled model is another one", async () => {
-  const numbers = await expectedNumbers("llama-scaled");
+  const numbers = await numbersOf("llama-scaled", "expected.safetensors");
   const { config, parameters } = await loadModelFolder(path.join(golden, "llama-scaled"));
   expect(config.ropeScaling?.type).toBe("llama3");
   const trainer = new Trainer(

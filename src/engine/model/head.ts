@@ -1,5 +1,6 @@
 /** @file What is asked of an LM head. The vocabulary is cut into chunks, so that logits of many rows never exist for all of it at once. */
 import { isStored, type ConstantData, type Node } from "../graph/ops.js";
+import type { ModelConfig } from "./config.js";
 
 /** The LM head over hidden states behind the final norm, `[U, hidden]`. Its table, a row for each token of the vocabulary, is cut into chunks. */
 export interface Head {
@@ -15,6 +16,10 @@ export interface Head {
   /** Logits of the whole vocabulary, for few rows. */
   allLogits(hidden: Node): Node;
 }
+
+/** The tensor of the head's table. */
+export const headTensor = ({ tieWordEmbeddings }: ModelConfig): string =>
+  tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
 
 /** Tokens of a chunk: of SmolLM2's vocabulary twelve (docs/engine.md). */
 const chunkRows = 4096;

@@ -1,6 +1,5 @@
 /** @file Models in 8 bits against a simulation of the same form in PyTorch (test/golden/int8.py). Nothing that it rounds lies near halfway between two steps, so float32 decides no rounding. */
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Datum } from "../../types.js";
 import { OnnxBackend } from "../generate/onnx-backend.js";
@@ -10,16 +9,15 @@ import { loadAdapterFolder } from "../io/adapter-folder.js";
 import { freezeWeights } from "../io/frozen-weights.js";
 import { loadModelFolder } from "../io/model-folder.js";
 import { openModel } from "../io/open-model.js";
-import { SafetensorsFile } from "../io/safetensors.js";
 import { lower } from "../onnx/lower.js";
 import { Trainer } from "../optim/forward-backward.js";
 import { Session } from "../runtime/session.js";
+import { golden, numbersOf, relativeError } from "./golden.test-support.js";
 import { allInputs } from "./int8.js";
 import { logitsGraph } from "./logits.test-support.js";
 import { createParameterStore, parameter } from "./parameters.js";
 import { parameterFeeds, type EngineModel } from "./weights.js";
 
-const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));
 const options = { threads: 1, provider: "cpu", onRun: () => {}, microBatchTokens: 64 };
 
 /** Of the largest number of a tensor. Measured: what float32 leaves is at most 2e-6; other forms are off by 6e-3 at least. */
@@ -31,21 +29,6 @@ const otherForms = [
   "float32 backward",
   "head rounds backward",
 ];
-
-async function numbersOf(...parts: string[]): Promise<Map<string, Float32Array>> {
-  const file = await SafetensorsFile.open(path.join(golden, ...parts));
-  const numbers = new Map<string, Float32Array>();
-  for (const name of file.tensors.keys()) numbers.set(name, await file.read(name));
-  await file.close();
-  return numbers;
-}
-
-/** Largest difference, as a share of the largest expected number. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length);
-  const scale = Math.max(...Array.from(expected, Math.abs));
-  return Math.max(...Array.from(expected, (value, index) => Math.abs(value - actual[index]))) / scale;
-}
 
 // Tied tables, biases with a table of its own, norms of queries and keys; adapters of some layers and of all.
 describe.each(["llama", "qwen2", "qwen3"])("%s in 8 bits, as in PyTorch", async (family) => {

@@ -6,7 +6,7 @@
 import type { Graph } from "../graph/graph.js";
 import type { ConstantData, Node, StoredData } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
-import { headChunks, partOf, type Head } from "./head.js";
+import { headChunks, headTensor, partOf, type Head } from "./head.js";
 
 /** In what frozen weights are multiplied. */
 export type Precision = "int8" | "float32";
@@ -72,11 +72,11 @@ export const linearWeights = (config: ModelConfig): string[] =>
   linearInputs(config).flatMap(({ modules }) => modules.map((module) => `${module}.weight`));
 
 /** What the LM head reads: by what name its ranges are known, and the tensor of its table. */
-export function headInput({ tieWordEmbeddings, hiddenSize }: ModelConfig) {
+export function headInput(config: ModelConfig) {
   return {
     input: "lm_head",
-    wideCount: wideCount(hiddenSize, 8),
-    tensor: tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight",
+    wideCount: wideCount(config.hiddenSize, 8),
+    tensor: headTensor(config),
   };
 }
 

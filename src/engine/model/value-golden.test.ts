@@ -1,46 +1,29 @@
 /** @file Value functions and entropy bonuses against numbers recorded from PyTorch by test/golden/critic.py. */
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { ValueDatum } from "../../contracts/critic.js";
 import type { Datum } from "../../types.js";
 import { gradients } from "../autodiff/gradients.js";
 import { Graph } from "../graph/graph.js";
 import { loadModelFolder } from "../io/model-folder.js";
-import { SafetensorsFile } from "../io/safetensors.js";
 import { lower } from "../onnx/lower.js";
 import { Trainer } from "../optim/forward-backward.js";
 import { ValueTrainer } from "../optim/value-trainer.js";
 import { Session } from "../runtime/session.js";
+import { golden, numbersOf, relativeError } from "./golden.test-support.js";
 import { frozenHead } from "./head.test-support.js";
 import { createParameterStore, parameter } from "./parameters.js";
 import { nextTokens } from "./token-logprobs.js";
 import { createValueModel, valueHead } from "./value-model.js";
 import type { EngineModel } from "./weights.js";
 
-const golden = fileURLToPath(new URL("../../../test/golden/", import.meta.url));
 const options = { threads: 1, provider: "cpu", onRun: () => {}, microBatchTokens: 64 };
-
-async function numbersOf(...names: string[]): Promise<Map<string, Float32Array>> {
-  const file = await SafetensorsFile.open(path.join(golden, ...names));
-  const numbers = new Map<string, Float32Array>();
-  for (const name of file.tensors.keys()) numbers.set(name, await file.read(name));
-  await file.close();
-  return numbers;
-}
 
 const numbers = await numbersOf("critic.safetensors");
 const recorded = await numbersOf("llama", "expected.safetensors");
 const { config, parameters } = await loadModelFolder(path.join(golden, "llama"));
 const get = (name: string): Float32Array => (numbers.get(name) ?? recorded.get(name)) as Float32Array;
 const tokens = ["0", "1"].map((index) => Array.from(get(`tokens.${index}`)));
-
-/** Largest difference, as a share of the largest expected number. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length);
-  const scale = Math.max(...Array.from(expected, Math.abs), 1e-3);
-  return Math.max(...Array.from(expected, (value, index) => Math.abs(value - actual[index]))) / scale;
-}
 
 function expectGradients({ trainable }: EngineModel, flat: Float32Array, prefix: string): void {
   const all = createParameterStore(trainable.shapes, flat);

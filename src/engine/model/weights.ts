@@ -6,7 +6,7 @@ import type { Graph } from "../graph/graph.js";
 import type { Node, StoredData } from "../graph/ops.js";
 import type { Feed } from "../runtime/session.js";
 import type { ModelConfig } from "./config.js";
-import { headChunks, partOf, type Head } from "./head.js";
+import { headChunks, headTensor, partOf, type Head } from "./head.js";
 import {
   besideNumbers,
   besideSizes,
@@ -104,7 +104,7 @@ export function weightNodes(g: Graph, model: EngineModel, entry: Entry = "inputs
 
 function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => Node): Head {
   const { hiddenSize, vocabSize } = config;
-  const name = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  const name = headTensor(config);
   const stored = base?.tensors.get(name);
   const rowsOf = (chunk: number): Node => {
     if (!stored) return get(name);

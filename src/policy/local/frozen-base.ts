@@ -43,13 +43,14 @@ export async function freezeBase(
     return { config, trainable: adapter.parameters, base: { lora: adapter.lora, tensors, int8 } };
   };
   const isMixed = trainedOn !== precision;
-  const texts = lazily(() => options.texts ?? usualTexts(tokenizerFromFiles(source.tokenizer, config.eosTokenIds)));
-  const logprobs = (frozen: FrozenWeights): Promise<Float32Array[]> => logprobsOf(over(frozen), texts(), runtime);
   let { ranges } = options;
+  const areTextsRead = isMixed || (precision === "int8" && ranges === undefined);
+  const texts = areTextsRead ? (options.texts ?? usualTextsOf(source)) : [];
+  const logprobs = (frozen: FrozenWeights): Promise<Float32Array[]> => logprobsOf(over(frozen), texts, runtime);
   let before: Float32Array[] | undefined;
   if (precision === "int8" && (ranges === undefined || isMixed)) {
     await withFrozen(source, undefined, async (frozen) => {
-      ranges ??= await measureChannelRanges(over(frozen), texts(), runtime);
+      ranges ??= await measureChannelRanges(over(frozen), texts, runtime);
       if (isMixed) before = await logprobs(frozen);
     });
   } else if (isMixed) before = await withFrozen(source, ranges, logprobs);
@@ -64,10 +65,8 @@ export async function freezeBase(
   }
 }
 
-function lazily<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
-}
+const usualTextsOf = ({ tokenizer, config }: ModelSource): number[][] =>
+  usualTexts(tokenizerFromFiles(tokenizer, config.eosTokenIds));
 
 async function withFrozen<T>(
   source: ModelSource,

@@ -10,7 +10,7 @@ import type { RuntimeOptions } from "../../engine/runtime/session.js";
 import { UserError } from "../../errors.js";
 import type { LocalOptions } from "./protocol.js";
 
-/** Below this many parameters all of them are trained, unless something else is asked for; and nothing is gained by 8 bits. */
+/** Below this many parameters all of them are trained, unless something else is asked for; 8 bits were not tried there. */
 const small = 20_000_000;
 
 /** From this on, 8 bits are worth what they round away. */
