@@ -1,14 +1,14 @@
 /** @file The sampler's backend on ONNX Runtime: one session for prefill and decode, whose weights are constants. */
 import { samplingGraph } from "../model/sampling-graph.js";
-import { samplingFeeds, type EngineModel } from "../model/weights.js";
+import type { EngineModel } from "../model/weights.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
 import type { CacheBatch, DecodeInput, DecodeOutput, GenerateBackend, KvShape, PrefillInput } from "./backend.js";
 
 /**
  * Calls come one at a time. Constant weights are pre-packed by the runtime (faster) and make a row's result independent of the batch
- * (to the last bit). They are copied when the session is made: where all weights are trained, `invalidate` has the next call make a
- * new one. An adapter's matrices are fed with every call.
+ * (to the last bit): products with matrices that are fed sum in an order that depends on the number of rows. Constants are copied when the session is
+ * made, so that `invalidate` has the next call make a new one.
  */
 export class OnnxBackend implements GenerateBackend {
   readonly kv: KvShape;
@@ -17,8 +17,6 @@ export class OnnxBackend implements GenerateBackend {
   readonly #options: RuntimeOptions & { onRun: (milliseconds: number) => void };
   #session: Session | undefined;
   #stale = false;
-  /** What the session is fed besides tokens and caches, as of the last update. */
-  #trained: Record<string, Feed> | undefined;
 
   constructor(model: EngineModel, options: RuntimeOptions & { onRun: (milliseconds: number) => void }) {
     const { layers, kvHeads, headDim, vocabSize } = model.config;
@@ -40,8 +38,7 @@ export class OnnxBackend implements GenerateBackend {
 
   /** The parameters have changed. */
   invalidate(): void {
-    this.#stale = !this.#model.base;
-    this.#trained = undefined;
+    this.#stale = true;
   }
 
   /** Frees the runtime's session. */
@@ -61,7 +58,6 @@ export class OnnxBackend implements GenerateBackend {
     this.#session ??= await Session.create(lower(samplingGraph(this.#model)), this.#options, this.#options.onRun);
     const rows = Int32Array.from({ length: temperatures.length }, (_, row) => (row + 1) * tokens.length - 1);
     return this.#session.run({
-      ...(this.#trained ??= samplingFeeds(this.#model)),
       tokens: { data: tokens.data, dims: [caches.batch, tokens.length] },
       rows: { data: rows, dims: [rows.length] },
       temperatures: { data: Float32Array.from(temperatures), dims: [temperatures.length] },
@@ -70,7 +66,7 @@ export class OnnxBackend implements GenerateBackend {
   }
 
   #cacheFeeds({ batch, capacity, cachedLengths_B, keys, values }: CacheBatch): Record<string, Feed> {
-    const dims = [batch, this.kv.kvHeads, capacity, this.kv.headDim];
+    const dims = [batch, this.kv.kvHeads, 1, capacity, this.kv.headDim];
     const feeds: Record<string, Feed> = { cachedLengths: { data: cachedLengths_B, dims: [batch] } };
     keys.forEach((data, layer) => (feeds[`key${layer}`] = { data, dims }));
     values.forEach((data, layer) => (feeds[`value${layer}`] = { data, dims }));

@@ -68,8 +68,11 @@ export class Graph {
   gatherRows = (table: Node, ids: Node): Node => this.node("gatherRows", [table, ids], none);
   scatterAddRows = (ids: Node, updates: Node, rows: Dim): Node => this.node("scatterAddRows", [ids, updates], { rows });
 
-  reshape = (x: Node, shape: Shape): Node =>
-    String(x.shape) === String(shape) ? x : this.node("reshape", [x], { shape });
+  /** Of a reshaped node the node itself is reshaped. */
+  reshape = (x: Node, shape: Shape): Node => {
+    const whole = x.op === "reshape" ? x.inputs[0] : x;
+    return String(whole.shape) === String(shape) ? whole : this.node("reshape", [whole], { shape });
+  };
   transpose = (x: Node, permutation: readonly number[]): Node => this.node("transpose", [x], { permutation });
   concat = (inputs: readonly Node[], axis: number): Node =>
     inputs.length === 1 ? inputs[0] : this.node("concat", inputs, { axis });

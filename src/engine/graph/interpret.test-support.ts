@@ -204,13 +204,10 @@ const rules: { [K in OpName]: Rule<K> } = {
   },
   rope: ([x, positions, cos, sin], _, shape) => {
     const half = cos.shape[1];
-    return build(shape, ([b, l, column]) => {
-      const head = column - (column % (2 * half));
-      const i = column - head;
-      const position = at(positions, [b, l]);
-      const angle: [number, number] = [position, i % half];
-      const partner = at(x, [b, l, head + ((i + half) % (2 * half))]);
-      return at(x, [b, l, column]) * at(cos, angle) + (i < half ? -partner : partner) * at(sin, angle);
+    return build(shape, ([b, head, l, i]) => {
+      const angle: [number, number] = [at(positions, [b, l]), i % half];
+      const partner = at(x, [b, head, l, (i + half) % (2 * half)]);
+      return at(x, [b, head, l, i]) * at(cos, angle) + (i < half ? -partner : partner) * at(sin, angle);
     });
   },
   gatherRows: ([table, ids], _, shape) =>

@@ -101,11 +101,14 @@ export const opCases: { [K in OpName]: OpCase } = {
       const h = g.matmul(f, g.input("h", ["B", 2, 3]), { transA: true, transB: true });
       const flat = g.reshape(h, ["4*B", 2]);
       const i = g.matmul(g.input("i", [3, 2]), flat, { transB: true });
-      return g.matmul(i, g.input("j", [3, 2]), { transA: true });
+      const j = g.matmul(i, g.input("j", [3, 2]), { transA: true });
+      const heads = g.matmul(g.input("heads", ["B", 3, 1, 2]), g.input("shared", ["B", 1, 4, 2]), { transB: true });
+      return g.add(g.reduceSum(j, [0, 1]), g.matmul(heads, g.input("values", ["B", 1, 4, 5])));
     },
     inputs: {
       ...{ a: normal(2, 3, 4), b: normal(2, 3, 5), d: normal(2, 2, 5), e: normal(2, 6, 2) },
       ...{ f: normal(2, 3, 6), h: normal(2, 2, 3), i: normal(3, 2), j: normal(3, 2) },
+      ...{ heads: normal(2, 3, 1, 2), shared: normal(2, 1, 4, 2), values: normal(2, 1, 4, 5) },
     },
   },
   int8Matmul: int8Matmul(),
@@ -128,9 +131,9 @@ export const opCases: { [K in OpName]: OpCase } = {
       const angles = Float32Array.from({ length: 30 }, (_, i) => Math.floor(i / 3) * 10 ** (-(i % 3) / 3));
       const cos = g.constant("cos", [10, 3], angles.map(Math.cos));
       const sin = g.constant("sin", [10, 3], angles.map(Math.sin));
-      return g.rope(g.input("x", ["B", "L", 12]), g.input("positions", ["B", "L"], "int32"), cos, sin);
+      return g.rope(g.input("x", ["B", 2, "L", 6]), g.input("positions", ["B", "L"], "int32"), cos, sin);
     },
-    inputs: { x: normal(2, 3, 12), positions: integers(10, 2, 3) },
+    inputs: { x: normal(2, 2, 3, 6), positions: integers(10, 2, 3) },
   },
   gatherRows: {
     build: (g) => g.gatherRows(g.input("table", [5, 3]), g.input("ids", ["B", "L"], "int32")),

@@ -56,13 +56,13 @@ export interface Attributes {
   equal: None; // broadcast → bool
   where: None; // bool, a, b → broadcast of all three
   cast: { to: DType };
-  matmul: { transA: boolean; transB: boolean; alpha: number }; // [..,m,k] [..,k,n] → [..,m,n], equal leading dims
+  matmul: { transA: boolean; transB: boolean; alpha: number }; // [..,m,k] [..,k,n] → [..,m,n], equal rank, leading dims broadcast
   int8Matmul: { transB: boolean }; // x[m,k], weight[k,n] int8, scale[n] → [m,n]; transB: x[m,n] → [m,k]. See `Graph.int8Matmul`
   roundRows: None; // x[m,k] → the same as `int8Matmul` sees it
   softmax: None; // over the last axis
   rmsNorm: { epsilon: number }; // x[..,d], weight[d] → x·rsqrt(mean(x²)+ε)·weight
   rmsInverse: None; // an rmsNorm node → its rsqrt(mean(x²)+ε), [..,1]
-  rope: None; // x[B,L,H·D], positions[B,L], cos[P,D/2], sin[P,D/2] → rotated x (halves, not pairs)
+  rope: None; // x[B,H,L,D], positions[B,L], cos[P,D/2], sin[P,D/2] → rotated x (halves, not pairs)
   gatherRows: None; // table[V,d], ids[..] → [..,d]
   scatterAddRows: { rows: Dim }; // ids[N], updates[N,d] → [rows,d], rows of equal id summed
   reshape: { shape: Shape };
@@ -153,10 +153,8 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
     require(rank >= 2 && b.shape.length === rank, () => `matmul of ${describe([a, b])}`);
     const [m, k] = transA ? [a.shape[rank - 1], a.shape[rank - 2]] : [a.shape[rank - 2], a.shape[rank - 1]];
     const [k2, n] = transB ? [b.shape[rank - 1], b.shape[rank - 2]] : [b.shape[rank - 2], b.shape[rank - 1]];
-    const lead = a.shape.slice(0, -2);
-    const sameLead = lead.every((dim, index) => dim === b.shape[index]);
-    require(k === k2 && sameLead, () => `matmul of ${describe([a, b])} (transA ${transA}, transB ${transB})`);
-    return { shape: [...lead, m, n], dtype: "float32" };
+    require(k === k2, () => `matmul of ${describe([a, b])} (transA ${transA}, transB ${transB})`);
+    return { shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n], dtype: "float32" };
   },
   int8Matmul: ([x, weight, scale], { transB }) => {
     const [rows, width] = x.shape;
@@ -179,7 +177,7 @@ export const shapeRules: { [K in OpName]: ShapeRule<K> } = {
   },
   rope: ([x, positions, cos, sin]) => {
     const fits =
-      x.shape.length === 3 && positions.shape.length === 2 && cos.shape.length === 2 && sin.shape.length === 2;
+      x.shape.length === 4 && positions.shape.length === 2 && cos.shape.length === 2 && sin.shape.length === 2;
     require(fits && positions.dtype === "int32", () => `rope of ${describe([x, positions, cos, sin])}`);
     return { shape: x.shape, dtype: "float32" };
   },

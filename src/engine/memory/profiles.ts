@@ -57,12 +57,13 @@ export function modelProfiles(config: ModelConfig, lora: LoraConfig | undefined,
         trainable: placeholder([]),
         base: { lora: { rank: 1, alpha: 1, targets: [] }, ...base },
       };
-  const sampling = once(() => samplingGraph(sampled));
+  // An adapter's matrices have no numbers yet, and enter as inputs.
+  const sampling = once(() => samplingGraph(sampled, lora ? "inputs" : "constants"));
   return {
     weightBytes: fileBytes(base),
     trainableBytes: bytesOf(trained),
     /** Copies of weights that the sampling session makes for the processor. */
-    packedBytes: once(() => packedBytes(sampling(), lora === undefined)),
+    packedBytes: once(() => packedBytes(sampling(), lora === undefined) + (lora ? bytesOf(trained) : 0)),
     sampling: once(() => sessionProfile(sampling())),
     training: onceEach((layout: Layout, options: { recompute: boolean; entropy: boolean }) =>
       sessionProfile(trainingGraph(model, "ppo", { layout, ...options })),

@@ -1,13 +1,13 @@
 /**
  * @file Attention of one layer from its heads (grouped-query, arXiv:2305.13245): within a batch, to a cache, or to beginnings that several
- * rows of the batch share. The query heads of a group lie under their key/value head, so that keys and values are never repeated for them.
+ * rows of the batch share. The query heads of a group share their key/value head, whose keys and values are never repeated for them.
  */
 import { product, type Dim } from "../graph/dim.js";
 import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
 
-/** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group·L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
+/** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group, L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
 export interface Heads {
   queries: Node;
   keys: Node;
@@ -53,9 +53,14 @@ export function causalAttention(
   return (_, own, before) => {
     const all = (which: "keys" | "values"): Node =>
       g.concat([...beginnings.map(({ choice }, j) => chosenRows(g, choice, before[j][which])), own[which]], 2);
-    const scores = g.matmul(own.queries, all("keys"), { transB: true, alpha: config.headDim ** -0.5 });
-    const masked = addMask(g, config, scores, mask, dims, scores.shape[3]);
-    return g.matmul(g.softmax(masked), all("values"));
+    const { shape } = own.queries;
+    // The queries of a group lie one under the other, so that what flows back to keys and values is one product, too.
+    const [batch, kvHeads, group, length, headDim] = shape;
+    const queries = g.reshape(own.queries, [batch, kvHeads, product([group, length]), headDim]);
+    const products = g.matmul(queries, all("keys"), { transB: true, alpha: config.headDim ** -0.5 });
+    const scores = g.reshape(products, [batch, kvHeads, group, length, products.shape[3]]);
+    const probabilities = g.reshape(g.softmax(g.add(scores, mask)), products.shape);
+    return g.reshape(g.matmul(probabilities, all("values")), shape);
   };
 }
 
@@ -73,24 +78,11 @@ function causalMask(g: Graph, length: Dim): Node {
   return g.where(g.less(row, column), g.scalar(maskedScore), g.scalar(0));
 }
 
-/** Adds a mask that broadcasts to `[B, 1, 1, L, width]` to scores `[B, kvHeads, group·L, width]`. */
-function addMask(
-  g: Graph,
-  config: ModelConfig,
-  scores: Node,
-  mask: Node,
-  { batch, length }: BatchDims,
-  width: Dim,
-): Node {
-  const { heads, kvHeads } = config;
-  const split = g.reshape(scores, [batch, kvHeads, heads / kvHeads, length, width]);
-  return g.reshape(g.add(split, mask), scores.shape);
-}
-
 /**
- * Attention to a cache `[B, kvHeads, C, headDim]` whose first `cachedLengths[b]` positions are valid, and causally to the new
+ * Attention to a cache `[B, kvHeads, 1, C, headDim]` whose first `cachedLengths[b]` positions are valid, and causally to the new
  * tokens. Scores against cache and new tokens are computed apart and joined only for the softmax, so that the cache
- * is never copied.
+ * is never copied. Each query head has a product of its own, and its scale is a factor of the query: a product of one row and without a
+ * factor reads keys and values as they lie, where the runtime lays them out anew for one of several rows.
  */
 export function cachedAttention(
   g: Graph,
@@ -98,18 +90,20 @@ export function cachedAttention(
   dims: BatchDims,
   cache: { capacity: Dim; cachedLengths: Node; keys: readonly Node[]; values: readonly Node[] },
 ): Attend {
-  const { batch } = dims;
+  const { batch, length } = dims;
   const { capacity } = cache;
+  const { heads, kvHeads, headDim } = config;
   const known = { mask: validMask(g, cache.cachedLengths, batch, capacity), width: capacity };
   const mask = joinMasks(g, [known], dims);
-  const alpha = config.headDim ** -0.5;
-  return (layer, { queries, keys, values }) => {
-    const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true, alpha });
-    const newScores = g.matmul(queries, keys, { transB: true, alpha });
-    const scores = g.concat([cacheScores, newScores], 3);
-    const probabilities = g.softmax(addMask(g, config, scores, mask, dims, scores.shape[3]));
-    const fromCache = g.matmul(g.split(probabilities, 3, 0, capacity), cache.values[layer]);
-    return g.add(fromCache, g.matmul(g.split(probabilities, 3, 1, capacity), values));
+  return (layer, own) => {
+    const scaled = g.scale(g.reshape(own.queries, [batch, heads, length, headDim]), headDim ** -0.5);
+    const queries = g.reshape(scaled, own.queries.shape);
+    const [keys, values] = [own.keys, own.values].map((x) => g.reshape(x, [batch, kvHeads, 1, length, headDim]));
+    const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true });
+    const scores = g.concat([cacheScores, g.matmul(queries, keys, { transB: true })], 4);
+    const probabilities = g.softmax(g.add(scores, mask));
+    const fromCache = g.matmul(g.split(probabilities, 4, 0, capacity), cache.values[layer]);
+    return g.add(fromCache, g.matmul(g.split(probabilities, 4, 1, capacity), values));
   };
 }
 

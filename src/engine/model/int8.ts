@@ -96,19 +96,20 @@ export interface LowRank<T> {
 }
 
 /**
- * The thin float32 product beside an 8-bit one: x·inside·outside. Inside `[inputs, thin]` picks the wide channels and holds the adapters' A; outside `[thin, outputs]` holds
- * the wide channels' columns and, layer beside layer, the adapters' B.
+ * The layers that read `x [T, inputs]`: `[T, outputs]` each, in as few operations as can be. The thin float32 product beside the 8-bit one
+ * has constants. `added` has an entry for each module.
  */
-export interface Beside {
-  inside: Node;
-  outside: Node;
-}
-
-/** The layers that read `x [T, inputs]`: `[T, outputs]` each, in as few operations as can be. */
-export function int8Linears(g: Graph, name: string, layers: Int8Layers, x: Node, { inside, outside }: Beside): Node[] {
-  const product = int8Product(g, name, layers, x);
-  const all = g.add(product, g.matmul(g.matmul(x, inside), outside));
-  return partsOf(g, layers, all);
+export function int8Linears(
+  g: Graph,
+  name: string,
+  layers: Int8Layers,
+  x: Node,
+  added: readonly (LowRank<Float32Array> | undefined)[],
+): Node[] {
+  const { inside, outside, width, thin, outputs } = besideNumbers(layers, added);
+  const low = g.matmul(x, g.constant(`${name}.inside`, [width, thin], inside));
+  const beside = g.matmul(low, g.constant(`${name}.outside`, [thin, outputs], outside));
+  return partsOf(g, layers, g.add(int8Product(g, name, layers, x), beside));
 }
 
 /** The same from the adapters as they are trained, with as few multiplications as can be. `added` has an entry for each module. */
@@ -160,21 +161,16 @@ function partsOf(g: Graph, { modules }: Int8Layers, all: Node): Node[] {
 
 const outputsOf = ({ modules }: Int8Layers): number => modules.reduce((sum, { outputs }) => sum + outputs, 0);
 
-/** Sizes of the product beside. */
-export function besideSizes(layers: Int8Layers, added: readonly (Pick<LowRank<unknown>, "rank"> | undefined)[]) {
-  const { wide, factors } = layers;
-  return {
-    width: factors.length,
-    thin: added.reduce((sum, low) => sum + (low?.rank ?? 0), wide.length),
-    outputs: outputsOf(layers),
-  };
-}
-
-/** What lies beside, in numbers: for sessions that do not train. */
-export function besideNumbers(layers: Int8Layers, added: readonly (LowRank<Float32Array> | undefined)[]) {
-  const { modules, wide, wideColumns } = layers;
+/**
+ * What lies beside, x·inside·outside: inside `[width, thin]` picks the wide channels and holds the adapters' A; outside `[thin, outputs]` holds
+ * the wide channels' columns and, layer beside layer, the adapters' B.
+ */
+function besideNumbers(layers: Int8Layers, added: readonly (LowRank<Float32Array> | undefined)[]) {
+  const { modules, wide, wideColumns, factors } = layers;
   if (!(wideColumns instanceof Float32Array)) throw new Error("internal: the wide columns are not in memory");
-  const { width, thin, outputs } = besideSizes(layers, added);
+  const width = factors.length;
+  const thin = added.reduce((sum, low) => sum + (low?.rank ?? 0), wide.length);
+  const outputs = outputsOf(layers);
   const inside = new Float32Array(width * thin);
   const outside = new Float32Array(thin * outputs);
   wide.forEach((channel, place) => {

@@ -118,26 +118,19 @@ function headsOf(
   const rotate = (y: Node, count: number, norm: string): Node => {
     const split = g.reshape(y, [batch, length, count, headDim]);
     const normed = config.qkNorm ? g.rmsNorm(split, weights.get(`${prefix}${norm}.weight`), config.rmsNormEps) : split;
-    return g.rope(g.reshape(normed, [batch, length, count * headDim]), positions, cos, sin);
+    return g.rope(g.transpose(normed, [0, 2, 1, 3]), positions, cos, sin);
   };
-  const group = heads / kvHeads;
-  const queries = g.transpose(
-    g.reshape(rotate(projected.q, heads, "q_norm"), [batch, length, kvHeads, group, headDim]),
-    [0, 2, 3, 1, 4],
-  );
-  const perHead = (y: Node): Node => g.transpose(g.reshape(y, [batch, length, kvHeads, headDim]), [0, 2, 1, 3]);
   return {
-    queries: g.reshape(queries, [batch, kvHeads, product([group, length]), headDim]),
-    keys: perHead(rotate(projected.k, kvHeads, "k_norm")),
-    values: perHead(projected.v),
+    queries: g.reshape(rotate(projected.q, heads, "q_norm"), [batch, kvHeads, heads / kvHeads, length, headDim]),
+    keys: rotate(projected.k, kvHeads, "k_norm"),
+    values: g.transpose(g.reshape(projected.v, [batch, length, kvHeads, headDim]), [0, 2, 1, 3]),
   };
 }
 
 /** From the layout of the queries to `[B·L, heads·headDim]`. */
-function mergeHeads(g: Graph, config: ModelConfig, context: Node, { batch, length }: BatchDims): Node {
-  const { heads, kvHeads, headDim } = config;
-  const split = g.reshape(context, [batch, kvHeads, heads / kvHeads, length, headDim]);
-  return g.reshape(g.transpose(split, [0, 3, 1, 2, 4]), [product([batch, length]), heads * headDim]);
+function mergeHeads(g: Graph, { heads, headDim }: ModelConfig, context: Node, { batch, length }: BatchDims): Node {
+  const perHead = g.reshape(context, [batch, heads, length, headDim]);
+  return g.reshape(g.transpose(perHead, [0, 2, 1, 3]), [product([batch, length]), heads * headDim]);
 }
 
 /** The rotary tables as constants of the graph, `[maxPositions, headDim/2]`. */

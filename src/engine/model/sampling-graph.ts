@@ -4,18 +4,17 @@ import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import { cachedAttention, type Attend } from "./attention.js";
 import { lmHead, transformer } from "./llama.js";
-import { samplingEntry, weightNodes, type EngineModel, type Weights } from "./weights.js";
+import { weightNodes, type EngineModel, type Entry, type Weights } from "./weights.js";
 
 /**
  * One graph for prefill and decode, so that a session holds the weights once.
- * Inputs: `tokens [B, L]`, `cachedLengths [B]`, `key0…`, `value0…` `[B, kvHeads, C, headDim]`, `rows [M]` (row·L + t of the positions
- * whose next token is wanted, none for prefill), `temperatures [M]`; the adapter's matrices where there is one. All weights that
- * are not fed are constants.
+ * Inputs: `tokens [B, L]`, `cachedLengths [B]`, `key0…`, `value0…` `[B, kvHeads, 1, C, headDim]`, `rows [M]` (row·L + t of the positions
+ * whose next token is wanted, none for prefill), `temperatures [M]`. All weights are constants.
  * Outputs: `newKv [layers·2, B, kvHeads, L, headDim]`, keys and values of each layer in turn, and `probabilities [M, vocab]`.
  */
-export function samplingGraph(model: EngineModel): Graph {
+export function samplingGraph(model: EngineModel, entry: Entry = "constants"): Graph {
   const g = new Graph();
-  const weights = weightNodes(g, model, samplingEntry(model));
+  const weights = weightNodes(g, model, entry);
   const hidden = g.gatherRows(forward(g, model, weights), g.input("rows", ["M"], "int32"));
   const temperatures = g.reshape(g.input("temperatures", ["M"]), ["M", 1]);
   g.output("probabilities", g.softmax(g.div(lmHead(g, model.config, weights, hidden), temperatures)));
@@ -28,7 +27,7 @@ function forward(g: Graph, { config }: EngineModel, weights: Weights): Node {
   const tokens = g.input("tokens", ["B", "L"], "int32");
   const cachedLengths = g.input("cachedLengths", ["B"], "int32");
   const caches = (name: string): Node[] =>
-    Array.from({ length: layers }, (_, layer) => g.input(`${name}${layer}`, ["B", kvHeads, "C", headDim]));
+    Array.from({ length: layers }, (_, layer) => g.input(`${name}${layer}`, ["B", kvHeads, 1, "C", headDim]));
   const order = g.reshape(g.iota("L"), [1, "L"]);
   const positions = g.add(g.reshape(cachedLengths, ["B", 1]), order);
   const cached = cachedAttention(g, config, dims, {

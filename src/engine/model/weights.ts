@@ -7,17 +7,7 @@ import type { Node, StoredData } from "../graph/ops.js";
 import type { Feed } from "../runtime/session.js";
 import type { ModelConfig } from "./config.js";
 import { headChunks, headTensor, partOf, type Head } from "./head.js";
-import {
-  besideNumbers,
-  besideSizes,
-  int8Head,
-  int8Linears,
-  int8LinearsInTraining,
-  type Beside,
-  type Int8Base,
-  type Int8Layers,
-  type LowRank,
-} from "./int8.js";
+import { int8Head, int8Linears, int8LinearsInTraining, type Int8Base, type Int8Layers, type LowRank } from "./int8.js";
 import { loraNames, type LoraConfig } from "./lora.js";
 import { parameterShapes, type ParameterStore } from "./parameters.js";
 
@@ -47,17 +37,8 @@ export interface Weights {
   head: Head;
 }
 
-/**
- * How what is trained enters a graph: as inputs by name; as constants, where sessions are made anew after every update; or, beside layers in 8 bits, as the
- * inputs of `besideFeeds`, put together after every update.
- */
-type Entry = "inputs" | "constants" | "beside";
-
-/** How a model's sampling graph takes what is trained. */
-export function samplingEntry({ base }: EngineModel): Entry {
-  if (!base) return "constants";
-  return base.int8 ? "beside" : "inputs";
-}
+/** How what is trained enters a graph: as inputs by name; or as constants, where sessions are made anew after every update. */
+export type Entry = "inputs" | "constants";
 
 /** The model's weights as nodes. Frozen ones are constants. */
 export function weightNodes(g: Graph, model: EngineModel, entry: Entry = "inputs"): Weights {
@@ -87,8 +68,8 @@ export function weightNodes(g: Graph, model: EngineModel, entry: Entry = "inputs
       const [name] = modules;
       const layers = int8.layers.get(name);
       if (!layers) throw new Error(`internal: no layers in 8 bits begin with ${name}`);
-      return entry === "beside"
-        ? int8Linears(g, name, layers, x, besideInputs(g, name, layers, model))
+      return entry === "constants"
+        ? int8Linears(g, name, layers, x, loraNumbers(model, layers))
         : int8LinearsInTraining(g, name, layers, x, modules.map(lowRank));
     };
     return { ...shared, linears };
@@ -121,29 +102,6 @@ function headOf(g: Graph, { config, base }: EngineModel, get: (name: string) => 
     allLogits: (hidden) => g.matmul(hidden, get(name), { transB: true }),
   };
   return base?.int8 ? int8Head(g, base.int8.head, vocabSize, head) : head;
-}
-
-/** What a sampling graph reads of what is trained. After an update it is another. */
-export function samplingFeeds(model: EngineModel): Record<string, Feed> {
-  const entry = samplingEntry(model);
-  if (entry === "constants") return {};
-  if (entry === "inputs") return parameterFeeds(model.trainable);
-  const { layers } = (model.base as FrozenBase).int8 as Int8Base;
-  const feeds: Record<string, Feed> = {};
-  for (const [name, each] of layers) {
-    const { inside, outside, width, thin, outputs } = besideNumbers(each, loraNumbers(model, each));
-    feeds[`${name}.inside`] = { data: inside, dims: [width, thin] };
-    feeds[`${name}.outside`] = { data: outside, dims: [thin, outputs] };
-  }
-  return feeds;
-}
-
-function besideInputs(g: Graph, name: string, layers: Int8Layers, model: EngineModel): Beside {
-  const { width, thin, outputs } = besideSizes(layers, loraNumbers(model, layers));
-  return {
-    inside: g.input(`${name}.inside`, [width, thin]),
-    outside: g.input(`${name}.outside`, [thin, outputs]),
-  };
 }
 
 /** The adapters of layers that read the same input, as numbers. */

@@ -12,9 +12,14 @@ export function lower(graph: Graph): EncodedModel {
   const live = graph.live();
   const names = new Map<Node, string>();
   const context: Context = { emitter: new OnnxEmitter(), sizeSources: sizeSources(live), live, names };
+  const addedIn = productsAddedOnce(live, new Set(graph.outputs.values()));
   for (const node of emissionOrder(live)) {
-    const inputs = node.inputs.map((input) => names.get(input) as string);
-    names.set(node, (rules[node.op] as Rule<OpName>)(context, inputs, node));
+    if (addedIn.has(node)) continue;
+    const product = node.inputs.find((input) => addedIn.get(input) === node);
+    const name = product
+      ? productAndSum(context, product as Node<"matmul">, node)
+      : (rules[node.op] as Rule<OpName>)(context, inputNames(context, node), node);
+    names.set(node, name);
   }
   for (const [name, node] of graph.outputs) {
     context.emitter.emitNamed("Identity", [names.get(node) as string], [name]);
@@ -32,6 +37,22 @@ function emissionOrder(live: readonly Node[]): Node[] {
   const used = new Set(live.flatMap(({ inputs }) => inputs));
   const isEnd = (node: Node): boolean => node.op !== "input" && !used.has(node);
   return [...live.filter((node) => !isEnd(node)), ...live.filter(isEnd).reverse()];
+}
+
+/** Matrix products that nothing reads but a sum of the same shape, by that sum; one for a sum. The runtime computes both at once. */
+function productsAddedOnce(live: readonly Node[], outputs: ReadonlySet<Node>): Map<Node, Node> {
+  const readers = new Map<Node, Node[]>();
+  for (const node of live) for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node]);
+  const result = new Map<Node, Node>();
+  const taken = new Set<Node>();
+  for (const node of live) {
+    const [sum, another] = readers.get(node) ?? [];
+    if (node.op !== "matmul" || node.shape.length !== 2 || outputs.has(node) || sum?.op !== "add" || another) continue;
+    if (taken.has(sum) || sum.inputs.some(({ shape }) => String(shape) !== String(node.shape))) continue;
+    result.set(node, sum);
+    taken.add(sum);
+  }
+  return result;
 }
 
 interface Context {
@@ -131,16 +152,10 @@ const rules: { [K in OpName]: Rule<K> } = {
   equal: direct("Equal"),
   where: direct("Where"),
   cast: ({ emitter }, inputs, { attributes: { to } }) => emitter.emit("Cast", inputs, { to: elementType(to) }),
-  matmul: ({ emitter }, inputs, node) => {
-    const attributes = {
-      transA: Number(node.attributes.transA),
-      transB: Number(node.attributes.transB),
-      alpha: { float: node.attributes.alpha },
-    };
-    return node.shape.length === 2
-      ? emitter.emit("Gemm", inputs, attributes)
-      : emitter.emit("FusedMatMul", inputs, attributes, microsoft);
-  },
+  matmul: ({ emitter }, inputs, node) =>
+    node.shape.length === 2
+      ? emitter.emit("Gemm", inputs, productAttributes(node))
+      : emitter.emit("FusedMatMul", inputs, productAttributes(node), microsoft),
   int8Matmul: ({ emitter }, [x, weight, scale], { inputs, attributes: { transB } }) => {
     const rows = quantisedRows(emitter, transB ? emitter.emit("Mul", [x, scale]) : x);
     const matrix = transB ? transposed(emitter, weight, inputs[1]) : weight;
@@ -219,6 +234,22 @@ const rules: { [K in OpName]: Rule<K> } = {
     return emitter.emit("Range", [emitter.scalar("int32", 0), limit, emitter.scalar("int32", 1)]);
   },
 };
+
+const inputNames = ({ names }: Context, { inputs }: Node): string[] =>
+  inputs.map((input) => names.get(input) as string);
+
+const productAttributes = ({ attributes: { transA, transB, alpha } }: Node<"matmul">) => ({
+  transA: Number(transA),
+  transB: Number(transB),
+  alpha: { float: alpha },
+});
+
+/** A sum of which one part is a product that nothing else reads. */
+function productAndSum(context: Context, product: Node<"matmul">, { inputs: [a, b] }: Node): string {
+  const other = a === product ? b : a;
+  const operands = [...inputNames(context, product), context.names.get(other) as string];
+  return context.emitter.emit("Gemm", operands, productAttributes(product));
+}
 
 /** A matrix, or what lies in a file as its transpose. Where nothing does, the runtime transposes a constant when the session is made, which is a copy. */
 function transposed(emitter: OnnxEmitter, name: string, node: Node): string {
