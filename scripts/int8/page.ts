@@ -1,6 +1,7 @@
 /** @file docs/results/int8.md, from what the runs left. Every number is computed; nothing is filled in by hand. */
 import { bootstrapMean, mean, type Estimate } from "../../src/eval/intervals.js";
 import { evaluationMarkdown, formatDifference } from "../../src/eval/table.js";
+import { median } from "../../src/train/watch/series.js";
 import { exactMatchOf, pairAttempts, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
 import type { MetricName } from "../../src/train/metrics.js";
 import { number, signed } from "../run-page.js";
@@ -68,7 +69,7 @@ runs begin with a model that is a little another one than what they go on from. 
 
 ## Seconds and memory
 
-Means of a run's steps. ${speedSentence(runs)} The sampler gap is the mean distance of the trainer's log-probabilities from those recorded while sampling, in nats.
+Medians of a run's steps: the machine now and then had other work. ${speedSentence(runs)} The sampler gap is the mean distance of the trainer's log-probabilities from those recorded while sampling, in nats.
 
 | run | steps | rollout s | training s | step s | peak memory MB | sampler gap |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -110,24 +111,22 @@ function verdictOn({ low, won, lost }: Difference): string {
     : `The interval's lower end is below ${limit}: a loss of more than ${Math.abs(100 * margin)} points is not ruled out.`;
 }
 
-/** NaN where no step has it. */
-function meanOf({ lines }: SeriesRun, name: MetricName): number {
-  const values = lines.flatMap((line) => line[name] ?? []);
-  return values.length === 0 ? NaN : mean(values);
-}
+const valuesOf = ({ lines }: SeriesRun, name: MetricName): number[] => lines.flatMap((line) => line[name] ?? []);
 
 function costRow(run: SeriesRun): string {
-  const times = (["time/rollout", "time/train", "time/step"] as const).map((name) => number(meanOf(run, name), 1));
+  const times = (["time/rollout", "time/train", "time/step"] as const).map((name) =>
+    number(median(valuesOf(run, name)), 1),
+  );
   const peak = Math.max(run.result.peakMemoryMb, ...run.lines.map((line) => line["memory/peak"] ?? 0));
   // Absent where no step had anything to learn from.
-  const gap = meanOf(run, "policy/samplerGap");
-  return `| ${[titleOf(run), run.lines.length, ...times, peak, Number.isNaN(gap) ? "–" : gap.toPrecision(2)].join(" | ")} |`;
+  const gaps = valuesOf(run, "policy/samplerGap");
+  return `| ${[titleOf(run), run.lines.length, ...times, peak, gaps.length === 0 ? "–" : mean(gaps).toPrecision(2)].join(" | ")} |`;
 }
 
 /** How many times as fast a step is, by parts. */
 function speedSentence(runs: readonly SeriesRun[]): string {
   const seconds = (precision: Precision, name: MetricName): number =>
-    mean(runs.filter((run) => run.precision === precision).map((run) => meanOf(run, name)));
+    median(runs.filter((run) => run.precision === precision).flatMap((run) => valuesOf(run, name)));
   const ratio = (name: MetricName): string => number(seconds("float32", name) / seconds("int8", name));
   return `A step took ${number(seconds("float32", "time/step"), 1)} s over float32 and ${number(seconds("int8", "time/step"), 1)} s over 8 bits: ${ratio("time/step")} times as fast, rollout ${ratio("time/rollout")}, training ${ratio("time/train")}.`;
 }
@@ -138,7 +137,7 @@ function rewardRows(runs: readonly SeriesRun[]): string[] {
     `${step}`,
     ...runs.map(({ lines }) => number(lines.find((line) => line.step === step)?.["reward/mean"], 3)),
   ]);
-  const means = ["mean", ...runs.map((run) => number(meanOf(run, "reward/mean"), 3))];
+  const means = ["mean", ...runs.map((run) => number(mean(valuesOf(run, "reward/mean")), 3))];
   return [...rows, means].map((cells) => `| ${cells.join(" | ")} |`);
 }
 

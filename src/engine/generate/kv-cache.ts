@@ -134,16 +134,16 @@ export class KvCache {
   }
 
   /**
-   * Puts one new position into each of the rows [0, rows), row b at `lengths_B[b]`.
+   * Puts one new position into each of the first `batch` rows, row b at `lengths_B[b]`.
    * @param newKv `[layers, 2, batch, kvHeads, 1, headDim]`
    */
-  append(newKv: Float32Array, batch: number, rows: number, lengths_B: Int32Array): void {
+  append(newKv: Float32Array, batch: number, lengths_B: Int32Array): void {
     const { kvHeads, headDim } = this.shape;
     const block = this.capacity * headDim;
     for (let index = 0; index < this.#arrays.length; index++) {
       const array = this.#arrays[index];
       let source = index * batch * kvHeads * headDim;
-      for (let row = 0; row < rows; row++) {
+      for (let row = 0; row < batch; row++) {
         let target = row * kvHeads * block + lengths_B[row] * headDim;
         for (let head = 0; head < kvHeads; head++) {
           for (let i = 0; i < headDim; i++) array[target + i] = newKv[source + i];

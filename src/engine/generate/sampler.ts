@@ -11,7 +11,7 @@ import { bytesPerPosition, capacityFor } from "./kv-cache.js";
 import { Prefiller, type PrefillRow } from "./prefill.js";
 import { SampleRequest } from "./request.js";
 import { TokenSampler } from "./sample-token.js";
-import { minRows, SlotTable } from "./slots.js";
+import { SlotTable } from "./slots.js";
 
 export interface SamplerOptions {
   /** Most tokens of prefix and sample together. */
@@ -75,17 +75,16 @@ export class Sampler {
   /** @throws UserError when the memory limit is too small for one context */
   constructor(backend: GenerateBackend, options: SamplerOptions) {
     const maxBatch = options.maxBatch ?? 128;
-    const slots = Math.max(minRows, maxBatch, options.slots ?? 2 * maxBatch);
+    const slots = Math.max(maxBatch, options.slots ?? 2 * maxBatch);
     const defaults = { memoryLimitBytes: 2 ** 31, reuse: true, pieceLength: 64, tokensPerRun: 4096 };
     this.#options = { ...defaults, admitCount: 16, admitAfterSteps: 6, ...options, maxBatch, slots };
     this.#backend = measured(backend, (ms) => (this.#runtimeMs += ms));
     this.#table = new SlotTable(backend.kv, this.#options);
     this.#prefiller = new Prefiller(this.#backend, this.#options);
     this.#drawer = new TokenSampler(backend.vocabSize);
-    const rows = Math.max(minRows, maxBatch);
-    this.#tokens = new Int32Array(rows);
-    this.#lengths = new Int32Array(rows);
-    this.#temperatures = new Float32Array(rows);
+    this.#tokens = new Int32Array(maxBatch);
+    this.#lengths = new Int32Array(maxBatch);
+    this.#temperatures = new Float32Array(maxBatch);
     this.#checkMemory();
   }
 
@@ -192,21 +191,15 @@ export class Sampler {
 
   /** One token for every running row. */
   async #step(): Promise<void> {
-    const count = this.#running.length;
-    const batch = Math.max(minRows, count);
+    const batch = this.#running.length;
     let longest = 0;
-    for (let row = 0; row < count; row++) {
+    for (let row = 0; row < batch; row++) {
       const request = this.#running[row];
       const { tokens, length } = this.#table.slots[row];
       this.#tokens[row] = tokens[length];
       this.#lengths[row] = length;
       this.#temperatures[row] = request.temperature;
       if (length > longest) longest = length;
-    }
-    for (let row = count; row < batch; row++) {
-      this.#tokens[row] = 0;
-      this.#lengths[row] = 0;
-      this.#temperatures[row] = 1;
     }
     this.#table.ensureCapacity(longest + 1);
     const { cache, slots } = this.#table;
@@ -219,10 +212,10 @@ export class Sampler {
       ...cache.views(batch),
     });
     this.#counts.decodeSteps++;
-    cache.append(newKv, batch, count, this.#lengths);
-    for (let row = 0; row < count; row++) slots[row].length++;
+    cache.append(newKv, batch, this.#lengths);
+    for (let row = 0; row < batch; row++) slots[row].length++;
     // From the last row to the first: a row that is swapped into a freed place has had its token already.
-    for (let row = count - 1; row >= 0; row--) this.#sampleRow(row, probabilities_B_V);
+    for (let row = batch - 1; row >= 0; row--) this.#sampleRow(row, probabilities_B_V);
   }
 
   #sampleRow(row: number, probabilities_B_V: Float32Array): void {
@@ -283,7 +276,7 @@ export class Sampler {
 
   #checkMemory(): void {
     const { contextLength, memoryLimitBytes } = this.#options;
-    const needed = minRows * capacityFor(contextLength) * bytesPerPosition(this.#backend.kv);
+    const needed = capacityFor(contextLength) * bytesPerPosition(this.#backend.kv);
     if (needed > memoryLimitBytes) {
       throw new UserError(
         `Sampling with a context of ${contextLength} tokens needs ${Math.ceil(needed / 2 ** 20)} MiB for keys and values, ` +

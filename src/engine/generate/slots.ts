@@ -25,9 +25,6 @@ type SlotLimits = Required<
   Pick<SamplerOptions, "contextLength" | "slots" | "memoryLimitBytes" | "reuse" | "pieceLength">
 >;
 
-/** Fewest rows: a lone row takes another arithmetic path in the runtime, so a second one always runs along. */
-export const minRows = 2;
-
 /** All slots and the cache that they are rows of. */
 export class SlotTable {
   cache: KvCache;
@@ -43,7 +40,7 @@ export class SlotTable {
   constructor(shape: KvShape, limits: SlotLimits) {
     this.#limits = limits;
     this.#bytesPerPosition = bytesPerPosition(shape);
-    this.cache = new KvCache(shape, minRows);
+    this.cache = new KvCache(shape, 1);
     this.#addSlots();
   }
 
@@ -57,7 +54,7 @@ export class SlotTable {
   ensureCapacity(length: number): void {
     const capacity = capacityFor(length);
     if (capacity <= this.cache.capacity) return;
-    const allowed = Math.max(minRows, this.active, this.rowsAllowed(capacity));
+    const allowed = Math.max(1, this.active, this.rowsAllowed(capacity));
     if (this.slots.length > allowed) this.#giveUpRows(allowed);
     this.#resize(this.slots.length, capacity);
   }

@@ -5,7 +5,6 @@
 import type { MemoryPart, MemoryPlan } from "../../contracts/policy.js";
 import { UserError } from "../../errors.js";
 import { bytesPerPosition, capacityFor } from "../generate/kv-cache.js";
-import { minRows } from "../generate/slots.js";
 import type { ModelConfig } from "../model/config.js";
 import type { Precision } from "../model/int8.js";
 import type { LoraConfig } from "../model/lora.js";
@@ -163,9 +162,9 @@ interface SamplerPlan {
 function planSampler(request: MemoryRequest, profiles: ModelProfiles, shareBytes: number): SamplerPlan {
   const { config, rowTokens, contextLength, maxBatch } = request;
   const position = bytesPerPosition(config);
-  const least = minRows * capacityFor(contextLength) * position;
+  const least = capacityFor(contextLength) * position;
   // Finished sequences are kept for their next turn, as many as run.
-  const wanted = 2 * Math.max(minRows, maxBatch) * capacityFor(rowTokens) * position;
+  const wanted = 2 * maxBatch * capacityFor(rowTokens) * position;
   const most = Math.min(mostCache, shareBytes);
   const cacheBytes = request.cacheBytes ?? Math.floor(Math.max(least, Math.min(wanted, most)));
   const session = profiles.sampling();
@@ -184,10 +183,9 @@ function samplingBytes(request: MemoryRequest, session: SessionProfile, tokens: 
   const { config, rowTokens, maxBatch } = request;
   const capacity = capacityFor(rowTokens);
   const position = bytesPerPosition(config);
-  const most = Math.max(minRows, maxBatch);
-  const decoded = Math.max(minRows, Math.min(most, Math.floor(cacheBytes / (capacity * position))));
+  const decoded = Math.max(1, Math.min(maxBatch, Math.floor(cacheBytes / (capacity * position))));
   const prefilled = (held: number): number =>
-    Math.max(1, Math.min(most, Math.floor(tokens / piece), Math.floor((2 * tokens) / (held + piece))));
+    Math.max(1, Math.min(maxBatch, Math.floor(tokens / piece), Math.floor((2 * tokens) / (held + piece))));
   const runs = [
     { B: prefilled(piece), L: piece, C: piece, M: 0 },
     { B: prefilled(capacity), L: piece, C: capacity, M: 0 },
