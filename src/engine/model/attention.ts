@@ -7,7 +7,7 @@ import type { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
 import type { ModelConfig } from "./config.js";
 
-/** Queries, keys and values of one layer after RoPE: `[B, kvHeads, group, L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
+/** Queries, keys and values of one layer after RoPE: `[B, heads, L, headDim]` and twice `[B, kvHeads, L, headDim]`. */
 export interface Heads {
   queries: Node;
   keys: Node;
@@ -50,17 +50,18 @@ export function causalAttention(
     width: length,
   }));
   const mask = joinMasks(g, known, dims);
+  const { batch, length } = dims;
+  const { heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
   return (_, own, before) => {
     const all = (which: "keys" | "values"): Node =>
       g.concat([...beginnings.map(({ choice }, j) => chosenRows(g, choice, before[j][which])), own[which]], 2);
-    const { shape } = own.queries;
     // The queries of a group lie one under the other, so that what flows back to keys and values is one product, too.
-    const [batch, kvHeads, group, length, headDim] = shape;
     const queries = g.reshape(own.queries, [batch, kvHeads, product([group, length]), headDim]);
-    const products = g.matmul(queries, all("keys"), { transB: true, alpha: config.headDim ** -0.5 });
+    const products = g.matmul(queries, all("keys"), { transB: true, alpha: headDim ** -0.5 });
     const scores = g.reshape(products, [batch, kvHeads, group, length, products.shape[3]]);
     const probabilities = g.reshape(g.softmax(g.add(scores, mask)), products.shape);
-    return g.reshape(g.matmul(probabilities, all("values")), shape);
+    return g.reshape(g.matmul(probabilities, all("values")), own.queries.shape);
   };
 }
 
@@ -96,14 +97,15 @@ export function cachedAttention(
   const known = { mask: validMask(g, cache.cachedLengths, batch, capacity), width: capacity };
   const mask = joinMasks(g, [known], dims);
   return (layer, own) => {
-    const scaled = g.scale(g.reshape(own.queries, [batch, heads, length, headDim]), headDim ** -0.5);
-    const queries = g.reshape(scaled, own.queries.shape);
+    const scaled = g.scale(own.queries, headDim ** -0.5);
+    const queries = g.reshape(scaled, [batch, kvHeads, heads / kvHeads, length, headDim]);
     const [keys, values] = [own.keys, own.values].map((x) => g.reshape(x, [batch, kvHeads, 1, length, headDim]));
     const cacheScores = g.matmul(queries, cache.keys[layer], { transB: true });
     const scores = g.concat([cacheScores, g.matmul(queries, keys, { transB: true })], 4);
     const probabilities = g.softmax(g.add(scores, mask));
     const fromCache = g.matmul(g.split(probabilities, 4, 0, capacity), cache.values[layer]);
-    return g.add(fromCache, g.matmul(g.split(probabilities, 4, 1, capacity), values));
+    const context = g.add(fromCache, g.matmul(g.split(probabilities, 4, 1, capacity), values));
+    return g.reshape(context, own.queries.shape);
   };
 }
 

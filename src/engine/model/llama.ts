@@ -25,8 +25,10 @@ interface Pass {
   /** `[T]` int32: the tokens of all streams, one after the other, row after row. */
   tokens: Node;
   streams: readonly Stream[];
-  /** Called for every block with the nodes that it was built of, and the activations that it reads. */
-  onBlock?: (layer: number, block: RecomputedSegment) => void;
+  /** Called for every block, with the nodes that it was built of and the activations that it reads. */
+  onBlock?: (block: RecomputedSegment) => void;
+  /** Called for the parts of a block whose activations take the most memory for the least time. They do not overlap. */
+  onPart?: (part: RecomputedSegment) => void;
 }
 
 /** The residual stream after the last layer, `[T, hidden]`, before the final norm. */
@@ -34,7 +36,7 @@ export function transformer(
   g: Graph,
   config: ModelConfig,
   weights: Weights,
-  { tokens, streams: given, onBlock }: Pass,
+  { tokens, streams: given, onBlock, onPart }: Pass,
 ): Node {
   // Padding may lie behind the last position that a model knows. What is computed for it is thrown away, but it has to be computed.
   const last = g.integer(config.maxPositions - 1);
@@ -45,14 +47,17 @@ export function transformer(
     const [input, first] = [x, g.nodes.length];
     const normed = g.rmsNorm(x, weights.get(`${prefix}input_layernorm.weight`), config.rmsNormEps);
     const heads = project(g, config, weights, `${prefix}self_attn.`, normed, streams);
-    const contexts = streams.map(({ attend, dims }, place) =>
-      mergeHeads(g, config, attend(layer, heads[place], heads.slice(0, place)), dims),
-    );
+    const contexts = streams.map(({ attend, dims }, place) => {
+      const begin = g.nodes.length;
+      const context = attend(layer, heads[place], heads.slice(0, place));
+      onPart?.({ inputs: [heads[place].queries], first: begin, end: g.nodes.length });
+      return mergeHeads(g, config, context, dims);
+    });
     const [output] = weights.linears(g.concat(contexts, 0), [`${prefix}self_attn.o_proj`]);
     x = g.add(x, output);
     const normed2 = g.rmsNorm(x, weights.get(`${prefix}post_attention_layernorm.weight`), config.rmsNormEps);
-    x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2));
-    onBlock?.(layer, { inputs: [input], first, end: g.nodes.length });
+    x = g.add(x, mlp(g, weights, `${prefix}mlp.`, normed2, onPart));
+    onBlock?.({ inputs: [input], first, end: g.nodes.length });
   }
   return x;
 }
@@ -67,9 +72,12 @@ export function lmHead(g: Graph, config: ModelConfig, weights: Weights, hidden: 
   return weights.head.allLogits(finalNorm(g, config, weights, hidden));
 }
 
-function mlp(g: Graph, weights: Weights, prefix: string, x: Node): Node {
+function mlp(g: Graph, weights: Weights, prefix: string, x: Node, onPart: Pass["onPart"]): Node {
   const [gate, up] = weights.linears(x, [`${prefix}gate_proj`, `${prefix}up_proj`]);
-  return weights.linears(g.mul(g.silu(gate), up), [`${prefix}down_proj`])[0];
+  const first = g.nodes.length;
+  const [down] = weights.linears(g.mul(g.silu(gate), up), [`${prefix}down_proj`]);
+  onPart?.({ inputs: [gate], first, end: g.nodes.length });
+  return down;
 }
 
 /** The heads of each stream. */
@@ -121,16 +129,15 @@ function headsOf(
     return g.rope(g.transpose(normed, [0, 2, 1, 3]), positions, cos, sin);
   };
   return {
-    queries: g.reshape(rotate(projected.q, heads, "q_norm"), [batch, kvHeads, heads / kvHeads, length, headDim]),
+    queries: rotate(projected.q, heads, "q_norm"),
     keys: rotate(projected.k, kvHeads, "k_norm"),
     values: g.transpose(g.reshape(projected.v, [batch, length, kvHeads, headDim]), [0, 2, 1, 3]),
   };
 }
 
-/** From the layout of the queries to `[B·L, heads·headDim]`. */
+/** From `[B, heads, L, headDim]` to `[B·L, heads·headDim]`. */
 function mergeHeads(g: Graph, { heads, headDim }: ModelConfig, context: Node, { batch, length }: BatchDims): Node {
-  const perHead = g.reshape(context, [batch, heads, length, headDim]);
-  return g.reshape(g.transpose(perHead, [0, 2, 1, 3]), [product([batch, length]), heads * headDim]);
+  return g.reshape(g.transpose(context, [0, 2, 1, 3]), [product([batch, length]), heads * headDim]);
 }
 
 /** The rotary tables as constants of the graph, `[maxPositions, headDim/2]`. */

@@ -24,17 +24,24 @@ export const levelsOf: Readonly<Record<Layout, number>> = { plain: 1, tree: 3 };
 /** How a graph of training is built. */
 export interface TrainingOptions {
   layout?: Layout;
-  /** Compute the activations of each block again in the backward pass: far less memory for one more forward pass. */
+  /** Compute the activations of whole blocks again in the backward pass, not of some parts alone: far less memory for one more forward pass. */
   recompute?: boolean;
 }
 
-/** Hidden states behind the final norm, and the blocks that made them. */
+/** Hidden states behind the final norm, and what made them. */
 interface Predictors {
   /** `[U, hidden]`: of each position that predicts, once. */
   hidden: Node;
   /** From what is known of each predicting position, `[U]`, to the same of each token that is asked for, `[M]`: sequences that share a position ask for it several times. */
   perToken: (known: Node) => Node;
+  segments: Segments;
+}
+
+/** What the backward pass may compute again. */
+export interface Segments {
   blocks: RecomputedSegment[];
+  /** Parts of blocks: attention from its queries, and the MLP's second half from what its first half gave. */
+  parts: RecomputedSegment[];
 }
 
 /**
@@ -43,7 +50,7 @@ interface Predictors {
  * the positions that predict, counted through the levels' tokens one after the other, row after row; and `asked [M]`, of which of these each token is asked.
  */
 export function predictors(g: Graph, { config }: EngineModel, weights: Weights, layout: Layout): Predictors {
-  const blocks: RecomputedSegment[] = [];
+  const segments: Segments = { blocks: [], parts: [] };
   const levels = Array.from({ length: levelsOf[layout] }, (_, level) => levelOf(g, config, level));
   const all = transformer(g, config, weights, {
     tokens: g.concat(
@@ -51,12 +58,13 @@ export function predictors(g: Graph, { config }: EngineModel, weights: Weights, 
       0,
     ),
     streams: levels,
-    onBlock: (_, block) => blocks.push(block),
+    onBlock: (block) => segments.blocks.push(block),
+    onPart: (part) => segments.parts.push(part),
   });
   const rows = g.gatherRows(all, g.input("rows", ["U"], "int32"));
   const asked = g.input("asked", ["M"], "int32");
   const perToken = (known: Node): Node => g.reshape(g.gatherRows(g.reshape(known, ["U", 1]), asked), ["M"]);
-  return { hidden: finalNorm(g, config, weights, rows), perToken, blocks };
+  return { hidden: finalNorm(g, config, weights, rows), perToken, segments };
 }
 
 function levelOf(g: Graph, config: ModelConfig, level: number) {
@@ -77,14 +85,14 @@ function levelOf(g: Graph, config: ModelConfig, level: number) {
   };
 }
 
-/** Outputs `loss []`, and `gradient:NAME` of what is trained. */
+/** Outputs `loss []`, and `gradient:NAME` of what is trained. Of attention and SwiGLU no activations are kept: two fifths of all, for a twenty-fifth of the time (docs/log.md). */
 export function outputGradients(
   g: Graph,
   { trainable }: EngineModel,
-  { loss, weights, recomputed }: { loss: Node; weights: Weights; recomputed: readonly RecomputedSegment[] },
+  { loss, weights, segments, recompute }: { loss: Node; weights: Weights; segments: Segments; recompute: boolean },
 ): void {
   const names = trainable.shapes.map(({ name }) => name);
-  const all = gradients(g, loss, names.map(weights.get), { recomputed });
+  const all = gradients(g, loss, names.map(weights.get), { recomputed: recompute ? segments.blocks : segments.parts });
   g.output("loss", loss);
   names.forEach((name, index) => g.output(`gradient:${name}`, all[index]));
 }

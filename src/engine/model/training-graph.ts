@@ -48,7 +48,7 @@ export function trainingGraph(
 ): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const { hidden, perToken, blocks } = predictors(g, model, weights, layout);
+  const { hidden, perToken, segments } = predictors(g, model, weights, layout);
   const next = nextTokens(g, weights.head, hidden, { gradients: true, entropies: entropy });
   const logprobs = perToken(next.logprobs(targets(g)));
   const main = lossNode(g, loss, logprobs);
@@ -59,7 +59,7 @@ export function trainingGraph(
     total = g.sub(main, g.reduceSum(g.mul(g.input("entropyWeights", ["M"]), entropies), [0]));
     g.output("entropies", entropies);
   }
-  outputGradients(g, model, { loss: total, weights, recomputed: recompute ? blocks : [] });
+  outputGradients(g, model, { loss: total, weights, segments, recompute });
   return g;
 }
 

@@ -80,10 +80,10 @@ export function valueTrainingGraph(
 ): Graph {
   const g = new Graph();
   const weights = weightNodes(g, model);
-  const { hidden, perToken, blocks } = predictors(g, model, weights, layout);
+  const { hidden, perToken, segments } = predictors(g, model, weights, layout);
   const values = perToken(valuesOf(g, hidden, weights));
   g.output("values", values);
-  outputGradients(g, model, { loss: valueLoss(g, values), weights, recomputed: recompute ? blocks : [] });
+  outputGradients(g, model, { loss: valueLoss(g, values), weights, segments, recompute });
   return g;
 }
 

@@ -20,6 +20,7 @@ export function lower(graph: Graph): EncodedModel {
       ? productAndSum(context, product as Node<"matmul">, node)
       : (rules[node.op] as Rule<OpName>)(context, inputNames(context, node), node);
     names.set(node, name);
+    if (node.op !== "input" && node.op !== "constant") context.emitter.value(name, node.shape, node.dtype);
   }
   for (const [name, node] of graph.outputs) {
     context.emitter.emitNamed("Identity", [names.get(node) as string], [name]);
