@@ -1,5 +1,6 @@
 /** @file Keys and values of all slots: one array per layer for each, owned here and lent to the runtime without copies. */
 import type { KvShape } from "./backend.js";
+import { freeMemory } from "./free-memory.js";
 
 /** Capacities are multiples of this, so that the order in which attention sums does not depend on them. */
 const capacityStep = 64;
@@ -23,13 +24,13 @@ interface CacheViews {
 /**
  * Arrays `[rows, kvHeads, capacity, headDim]`. Index 2·layer of `#arrays` holds keys, 2·layer + 1 values: the order
  * in which a backend returns new ones. The caller knows how many positions of a row are valid; the
- * rest is stale or zero, but finite. Memory that was once taken is kept and laid out anew.
+ * rest is stale or zero, but finite. Memory that was once taken is kept and laid out anew until `free`.
  */
 export class KvCache {
   readonly shape: KvShape;
   rows: number;
   capacity: number;
-  readonly #arrays: Float32Array[];
+  readonly #arrays: Float32Array<ArrayBuffer>[];
   #views: CacheViews | undefined;
   #viewRows = 0;
 
@@ -63,6 +64,7 @@ export class KvCache {
       const target = source.length >= size ? source : new Float32Array(size);
       if (target !== source || capacity !== this.capacity) this.#relayout(source, target, kept, capacity, lengths_R);
       this.#arrays[index] = target;
+      if (target !== source) freeMemory([source]);
     }
     this.rows = rows;
     this.capacity = capacity;
@@ -125,6 +127,12 @@ export class KvCache {
         array.set(saved, startB);
       }
     }
+  }
+
+  /** Gives the memory back; the cache cannot be used afterwards. */
+  free(): void {
+    freeMemory(this.#arrays.splice(0));
+    this.#views = undefined;
   }
 
   /** Zeroes a row, so that numbers that are not finite cannot reach the sequence that takes it next. */

@@ -133,11 +133,19 @@ export class Sampler {
     else this.#forget();
   }
 
+  /** Forgets what it keeps for the next turns of conversations, unless something runs. @returns whether nothing does */
+  rest(): boolean {
+    if (this.#loop) return false;
+    this.#forget();
+    return true;
+  }
+
   /** Rejects what is pending and resolves when the last runtime call has returned. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#failAll(new Error("The sampler was closed."));
     await this.#loop;
+    this.#table.cache.free();
   }
 
   async #run(): Promise<void> {

@@ -25,6 +25,9 @@ type SlotLimits = Required<
   Pick<SamplerOptions, "contextLength" | "slots" | "memoryLimitBytes" | "reuse" | "pieceLength">
 >;
 
+/** Keys and values up to here are not given back: taking memory anew costs time, too. */
+const keptBytes = 2 ** 28;
+
 /** All slots and the cache that they are rows of. */
 export class SlotTable {
   cache: KvCache;
@@ -104,11 +107,15 @@ export class SlotTable {
     slot.lastUsed = ++this.#clock;
   }
 
-  /** Forgets everything; memory stays, laid out anew for short sequences. */
+  /** Forgets everything. Much memory is given back, little is kept and laid out anew. */
   clear(): void {
     this.active = 0;
     for (const slot of this.slots) empty(slot);
-    if (this.#tainted) this.cache = new KvCache(this.cache.shape, this.cache.rows);
+    const { shape, rows, capacity } = this.cache;
+    if (this.#tainted || rows * capacity * this.#bytesPerPosition > keptBytes) {
+      this.cache.free();
+      this.cache = new KvCache(shape, rows);
+    }
     this.#tainted = false;
     // Every decode step reads the whole capacity of every row, but growing moves only what is valid: what comes next begins short.
     this.#resize(this.slots.length, capacityFor(1));

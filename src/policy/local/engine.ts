@@ -98,6 +98,8 @@ export class LocalEngine {
 
   async forwardBackward(data_D: readonly Datum[], loss: LossSpec): Promise<ForwardBackwardResult> {
     for (const { tokens_T } of data_D) this.#trainedTokens += tokens_T.length;
+    // An update makes all of it anew anyway; until then training has the memory.
+    if (this.#sampler.rest()) await this.#backend.release();
     return this.#trainer.forwardBackward(data_D, loss);
   }
 
