@@ -3,6 +3,7 @@ import { ModelProtoSchema } from "onnx-buf";
 import { describe, expect, it } from "vitest";
 import { gradients } from "../autodiff/gradients.js";
 import { Random } from "../../random.js";
+import { product } from "../graph/dim.js";
 import { Graph } from "../graph/graph.js";
 import { interpret, type Tensor } from "../graph/interpret.test-support.js";
 import { opCases } from "../graph/op-cases.test-support.js";
@@ -61,6 +62,70 @@ describe("the order of operators", () => {
     const { graph } = fromBinary(ModelProtoSchema, lower(g).bytes);
     const operators = graph?.node.map(({ opType }) => opType).filter((type) => type !== "Identity");
     expect(operators).toEqual(["Sigmoid", "Neg", "Log", "Sqrt", "Exp"]);
+  });
+});
+
+describe("shapes of values", () => {
+  it("are told by name, where the runtime would know no name for them", () => {
+    const g = new Graph();
+    const flat = g.reshape(g.input("x", ["B", "L", 8]), [product(["B", "L"]), 8]);
+    g.output("y", g.softmax(g.matmul(g.sigmoid(flat), g.input("w", [8, 4]))));
+    const { graph } = fromBinary(ModelProtoSchema, lower(g).bytes);
+    const told = new Map(graph?.valueInfo.map(({ name, type }) => [name, type?.value]));
+    const shapes = graph?.node
+      .filter(({ opType }) => opType !== "Identity")
+      .map(({ opType, output: [name] }) => {
+        const value = told.get(name);
+        const dims = value?.case === "tensorType" ? value.value.shape?.dim : undefined;
+        return [opType, ...(dims ?? []).map(({ value: dim }) => dim.value)];
+      });
+    expect(shapes).toEqual([
+      ["Reshape", "B*L", 8n],
+      ["Sigmoid", "B*L", 8n],
+      ["Gemm", "B*L", 4n],
+      ["Softmax", "B*L", 4n],
+    ]);
+  });
+});
+
+describe("a product and a sum", () => {
+  const operatorsOf = (build: (g: Graph, product: ReturnType<Graph["matmul"]>) => void): string[] | undefined => {
+    const g = new Graph();
+    build(g, g.matmul(g.input("x", ["B", 3]), g.input("w", [3, 4])));
+    const { graph } = fromBinary(ModelProtoSchema, lower(g).bytes);
+    return graph?.node.map(({ opType }) => opType).filter((type) => type !== "Identity");
+  };
+
+  it("are one operator where nothing else reads the product", () => {
+    expect(operatorsOf((g, product) => g.output("y", g.add(g.input("z", ["B", 4]), product)))).toEqual(["Gemm"]);
+  });
+
+  it("are two where something does, where the sum is of another shape, and where a product is added to itself", () => {
+    const read = operatorsOf((g, product) => {
+      g.output("y", g.add(product, g.input("z", ["B", 4])));
+      g.output("product", product);
+    });
+    expect(read).toEqual(["Gemm", "Add"]);
+    expect(operatorsOf((g, product) => g.output("y", g.add(product, g.input("z", [2, 1, 4]))))).toEqual([
+      "Gemm",
+      "Add",
+    ]);
+    expect(operatorsOf((g, product) => g.output("y", g.add(product, product)))).toEqual(["Gemm", "Add"]);
+  });
+
+  it("compute what they say, whichever comes first and with two products", async () => {
+    const random = new Random("sums");
+    const normal = (...shape: number[]): Tensor => {
+      const size = shape.reduce((total, dim) => total * dim, 1);
+      return { shape, data: Float64Array.from({ length: size }, () => random.normal()) };
+    };
+    const g = new Graph();
+    const [x, w, v, z] = [g.input("x", ["B", 3]), g.input("w", [3, 4]), g.input("v", [4, 3]), g.input("z", ["B", 4])];
+    const second = g.matmul(x, v, { transB: true, alpha: 0.5 });
+    g.output("y", g.add(g.add(z, g.matmul(x, w)), second));
+    const inputs = { x: normal(5, 3), w: normal(3, 4), v: normal(4, 3), z: normal(5, 4) };
+    const { y } = await runOnnx(g, inputs);
+    interpret(g, inputs).y.data.forEach((value, at) => expect(y[at]).toBeCloseTo(value, 5));
   });
 });
 
