@@ -1,7 +1,7 @@
 /** @file What 8-bit products are on this machine: whether their sums are exact, and how much faster than float32 they are. */
 import { Graph } from "../graph/graph.js";
 import type { Node } from "../graph/ops.js";
-import { linearInputs } from "../model/int8.js";
+import { int8Linears, linearInputs } from "../model/int8.js";
 import type { ModelConfig } from "../model/config.js";
 import { lower } from "../onnx/lower.js";
 import { Session, type Feed, type RuntimeOptions } from "../runtime/session.js";
@@ -107,11 +107,13 @@ function floatLayer(g: Graph, x: Node, { inputs, outputs }: LayerSizes): Node {
 
 function int8Layer(g: Graph, x: Node, { inputs, outputs, wide }: LayerSizes): Node {
   const filled = (length: number): Float32Array => new Float32Array(length).fill(0.5);
-  const weight = Int8Array.from({ length: inputs * outputs }, (_, i) => (i % 11) - 5);
-  const scaled = g.mul(x, g.constant("factors", [inputs], filled(inputs)));
-  const scale = g.constant("scale", [outputs], filled(outputs));
-  const product = g.int8Matmul(scaled, g.constant("weight", [inputs, outputs], weight), scale);
-  const thin = g.matmul(x, g.constant("picking", [wide, inputs], filled(wide * inputs)), { transB: true });
-  const columns = g.constant("columns", [outputs, wide], filled(outputs * wide));
-  return g.add(product, g.matmul(thin, columns, { transB: true }));
+  const layer = {
+    modules: [{ module: "layer", outputs }],
+    factors: filled(inputs),
+    wide: Array.from({ length: wide }, (_, channel) => channel),
+    weight: Int8Array.from({ length: inputs * outputs }, (_, i) => (i % 11) - 5),
+    scale: filled(outputs),
+    wideColumns: filled(outputs * wide),
+  };
+  return int8Linears(g, "layer", layer, x, [undefined])[0];
 }

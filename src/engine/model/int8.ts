@@ -12,21 +12,21 @@ import { headChunks, headTensor, partOf, type Head } from "./head.js";
 export type Precision = "int8" | "float32";
 
 /** A matrix in 8 bits. */
-interface Int8Matrix {
+interface Int8Matrix<Data> {
   /** `[inputs]`: by what each channel is multiplied before it is rounded; 0 for the wide ones. */
-  factors: StoredData;
+  factors: Data;
   /** Channels that stay in float32. */
   wide: readonly number[];
   /** `[inputs, outputs]` int8, with zeros for the wide channels. */
-  weight: StoredData;
+  weight: Data;
   /** `[outputs]` */
-  scale: StoredData;
+  scale: Data;
   /** `[outputs, wide]`: the columns of the wide channels. */
   wideColumns: ConstantData;
 }
 
 /** Linear layers that read the same input, as one matrix: their outputs lie one after the other. */
-export interface Int8Layers extends Int8Matrix {
+export interface Int8Layers<Data = StoredData> extends Int8Matrix<Data> {
   modules: readonly { module: string; outputs: number }[];
 }
 
@@ -39,7 +39,7 @@ export interface Int8Base {
 }
 
 /** The LM head in 8 bits. Its tensor in float32 holds what the 8-bit numbers are worth, for embeddings and for what flows back. */
-export interface Int8HeadWeights extends Int8Matrix {
+export interface Int8HeadWeights extends Int8Matrix<StoredData> {
   /** `[hidden]`: 1 / factors, 0 for the wide channels. */
   restoring: StoredData;
   /** The columns of `weight` again, chunk by chunk: `[hidden, C]` each. */
@@ -102,7 +102,7 @@ export interface LowRank<T> {
 export function int8Linears(
   g: Graph,
   name: string,
-  layers: Int8Layers,
+  layers: Int8Layers<ConstantData>,
   x: Node,
   added: readonly (LowRank<Float32Array> | undefined)[],
 ): Node[] {
@@ -116,7 +116,7 @@ export function int8Linears(
 export function int8LinearsInTraining(
   g: Graph,
   name: string,
-  layers: Int8Layers,
+  layers: Int8Layers<ConstantData>,
   x: Node,
   added: readonly (LowRank<Node> | undefined)[],
 ): Node[] {
@@ -142,7 +142,7 @@ export function int8LinearsInTraining(
 }
 
 /** `[T, outputs]` of all layers that read `x`, without what lies beside. */
-function int8Product(g: Graph, name: string, layers: Int8Layers, x: Node): Node {
+function int8Product(g: Graph, name: string, layers: Int8Layers<ConstantData>, x: Node): Node {
   const width = Number(x.shape[1]);
   const outputs = outputsOf(layers);
   const scaled = g.mul(x, g.constant(`${name}.int8_factors`, [width], layers.factors));
@@ -151,7 +151,7 @@ function int8Product(g: Graph, name: string, layers: Int8Layers, x: Node): Node 
 }
 
 /** The outputs of each layer. */
-function partsOf(g: Graph, { modules }: Int8Layers, all: Node): Node[] {
+function partsOf(g: Graph, { modules }: Pick<Int8Layers, "modules">, all: Node): Node[] {
   let end = 0;
   return modules.map(({ outputs }) => {
     end += outputs;
@@ -159,13 +159,14 @@ function partsOf(g: Graph, { modules }: Int8Layers, all: Node): Node[] {
   });
 }
 
-const outputsOf = ({ modules }: Int8Layers): number => modules.reduce((sum, { outputs }) => sum + outputs, 0);
+const outputsOf = ({ modules }: Pick<Int8Layers, "modules">): number =>
+  modules.reduce((sum, { outputs }) => sum + outputs, 0);
 
 /**
  * What lies beside, x·inside·outside: inside `[width, thin]` picks the wide channels and holds the adapters' A; outside `[thin, outputs]` holds
  * the wide channels' columns and, layer beside layer, the adapters' B.
  */
-function besideNumbers(layers: Int8Layers, added: readonly (LowRank<Float32Array> | undefined)[]) {
+function besideNumbers(layers: Int8Layers<ConstantData>, added: readonly (LowRank<Float32Array> | undefined)[]) {
   const { modules, wide, wideColumns, factors } = layers;
   if (!(wideColumns instanceof Float32Array)) throw new Error("internal: the wide columns are not in memory");
   const width = factors.length;

@@ -45,7 +45,8 @@ export async function freezeBase(
   const isMixed = trainedOn !== precision;
   let { ranges } = options;
   const areTextsRead = isMixed || (precision === "int8" && ranges === undefined);
-  const texts = areTextsRead ? (options.texts ?? usualTextsOf(source)) : [];
+  const given = options.texts?.filter(({ length }) => length > 0) ?? [];
+  const texts = !areTextsRead ? [] : given.length > 0 ? given : usualTextsOf(source);
   const logprobs = (frozen: FrozenWeights): Promise<Float32Array[]> => logprobsOf(over(frozen), texts, runtime);
   let before: Float32Array[] | undefined;
   if (precision === "int8" && (ranges === undefined || isMixed)) {

@@ -109,6 +109,7 @@ describe("an adapter over 8-bit weights", () => {
     const first = await rangesWith({ calibration: [text(1)] });
     expect(await rangesWith({ calibration: [text(1)] })).toEqual(first);
     expect(await rangesWith({ calibration: [text(2)] })).not.toEqual(first);
+    expect(await rangesWith({ calibration: [] })).toEqual(await rangesWith({}));
     expect(await rangesWith({ calibration: [text(2)], continues: saved.int8 })).toEqual(first);
     expect(await rangesWith({ calibration: [text(2)], model: saved.int8, base: model.folder })).toEqual(first);
   });
