@@ -52,7 +52,7 @@ async function makeRun(
 ): Promise<{ first: Float32Array; best: Float32Array }> {
   const folder = file(name);
   const rollout = { protocol: "search-r1", templateVariables: { quiet: true } } as const;
-  const config = parseConfig({ ...input, run: { ...input.run, folder, threads: 1 }, rollout });
+  const config = parseConfig({ ...input, run: { precision: "float32", ...input.run, folder, threads: 1 }, rollout });
   const opened = await openRun(folder, config);
   const { folder: model, adapt, loraRank: rank, loraAlpha: alpha } = config.model;
   // On this thread: a worker takes longer to start than all the rest.

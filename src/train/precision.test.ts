@@ -35,7 +35,7 @@ describe("a run whose precision is auto", () => {
     policy: { ...tinyParts().policy, precision },
     onEvent: () => undefined,
   });
-  const config = (steps: number, precision: "auto" | "int8" | "float32" = "auto"): ConfigInput => {
+  const config = (steps: number, precision?: "int8" | "float32"): ConfigInput => {
     const input = tinyConfig(folder, { steps, testSize: 0 });
     return { ...input, run: { ...input.run, precision } };
   };

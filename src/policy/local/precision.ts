@@ -55,8 +55,7 @@ interface PrecisionChoice {
  * @throws UserError for int8 where no weight is frozen, and where its sums are not exact
  */
 export async function choosePrecision(opening: Opening, machine: Machine): Promise<PrecisionChoice> {
-  const { model, config, isAdapted, trainedOnInt8, trains } = opening;
-  const { asked = trainedOnInt8 ? "auto" : "float32" } = opening;
+  const { asked = "auto", model, config, isAdapted, trainedOnInt8, trains } = opening;
   if (!isAdapted) {
     if (asked === "int8") throw nothingFrozen(model);
     return { precision: "float32", notes: [] };
@@ -100,7 +99,7 @@ export async function mayCalibrate({
   model,
   base,
   adapt,
-  precision = "float32",
+  precision = "auto",
 }: Pick<LocalOptions, "model" | "base" | "adapt" | "precision">): Promise<boolean> {
   if (precision === "float32") return false;
   if (isAdapterFolder(model)) return precision === "int8" && !hasChannelRanges(model);
@@ -111,7 +110,7 @@ export async function mayCalibrate({
 function nothingFrozen(model: string): UserError {
   return new UserError(
     `precision is int8, but of ${model} all weights are trained, and only frozen ones can be 8-bit numbers. ` +
-      "Train an adapter (model.adapt=lora), or leave the precision at float32 (run.precision).",
+      "Train an adapter (model.adapt=lora), or leave the precision at auto (run.precision).",
   );
 }
 

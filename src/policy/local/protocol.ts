@@ -17,8 +17,8 @@ export interface LocalOptions {
   /** Of a fresh adapter; an adapter folder has its own. Default: rank 16, alpha 32, every linear layer. */
   lora?: LoraConfig;
   /**
-   * In what frozen weights are multiplied. "auto": in 8 bits where that pays on this machine, for models of 20M parameters and more
-   * that will be trained; an adapter folder as it was trained. Default "float32", or as an adapter folder was trained.
+   * In what frozen weights are multiplied. Default "auto": in 8 bits where that pays on this machine, for models of 20M parameters and more
+   * that will be trained; an adapter folder as it was trained.
    */
   precision?: "auto" | Precision;
   /** Texts as the model will read them, in tokens: 8-bit weights are fitted to what they bring about. Default: some English ones. */

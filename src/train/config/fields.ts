@@ -133,9 +133,9 @@ export const fields = {
       ),
     precision: z
       .enum(["auto", "int8", "float32"])
-      .default("float32")
+      .default("auto")
       .describe(
-        "in what the frozen weights under an adapter are multiplied (docs/engine.md); auto: int8 where it is faster here, measured when a run begins and kept with it",
+        "in what frozen weights are multiplied (docs/engine.md); auto: measured when a run begins, then the run's; float32 where all weights are trained",
       ),
     recompute: z
       .enum(["auto", "always", "never"])
