@@ -69,7 +69,7 @@ runs begin with a model that is a little another one than what they go on from. 
 
 ## Seconds and memory
 
-Medians of a run's steps: the machine now and then had other work. ${speedSentence(runs)} The sampler gap is the mean distance of the trainer's log-probabilities from those recorded while sampling, in nats.
+Medians of a run's steps: other work on the machine moves them little. ${speedSentence(runs)} The sampler gap is the mean distance of the trainer's log-probabilities from those recorded while sampling, in nats.
 
 | run | steps | rollout s | training s | step s | peak memory MB | sampler gap |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -97,6 +97,7 @@ export function cachedAttention(
   const known = { mask: validMask(g, cache.cachedLengths, batch, capacity), width: capacity };
   const mask = joinMasks(g, [known], dims);
   return (layer, own) => {
+    // Before the reshape: beside a product the runtime's optimiser would make the scale the product's factor.
     const scaled = g.scale(own.queries, headDim ** -0.5);
     const queries = g.reshape(scaled, [batch, kvHeads, heads / kvHeads, length, headDim]);
     const [keys, values] = [own.keys, own.values].map((x) => g.reshape(x, [batch, kvHeads, 1, length, headDim]));
