@@ -13,6 +13,7 @@ const groups: Readonly<Record<string, () => Promise<BenchModule>>> = {
   step: () => import("./step.js"),
   memory: () => import("./memory.js"),
   gap: () => import("./gap.js"),
+  eval: () => import("./eval.js"),
   rl: () => import("./arithmetic.js"),
   search: () => import("./search.js"),
   documents: () => import("./documents.js"),

@@ -1,6 +1,6 @@
 /** @file What pages about training runs have in common: tables of steps, and chosen transcripts. */
 import { renderTrace, type TraceRecord } from "../src/rollout/trace.js";
-import { exactMatchOf, type AttemptPair } from "../src/train/report/gain.js";
+import type { AttemptPair } from "../src/train/report/gain.js";
 import type { MetricLine } from "../src/train/metrics.js";
 
 export const number = (value: number | null | undefined, digits = 2): string =>
@@ -50,7 +50,7 @@ export function chosenTranscripts(pairs: readonly AttemptPair[]): { title: strin
   ];
   const chosen = kinds.flatMap(([title, fits, count]) =>
     pairs
-      .filter(({ before, after }) => fits(exactMatchOf(before), exactMatchOf(after)))
+      .filter(({ before, after }) => fits(before.exactMatch, after.exactMatch))
       .sort((a, b) => (b.after.question?.hops ?? 0) - (a.after.question?.hops ?? 0))
       .slice(0, count)
       .map(({ after }) => ({ title, record: after })),

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { evaluationMarkdown } from "../src/eval/table.js";
 import { UserError } from "../src/errors.js";
-import { attemptPairs, exactMatchOf, pairedGain } from "../src/train/report/gain.js";
+import { attemptPairs, pairedGain } from "../src/train/report/gain.js";
 import { readMetrics } from "../src/train/metrics-file.js";
 import { readResult, type TrainResult } from "../src/train/result.js";
 import { readRunConfig, readStarts } from "../src/train/run-folder.js";
@@ -25,12 +25,12 @@ async function page(): Promise<string> {
     throw new UserError(`${run} and ${warmUp} are not finished runs. docs/sft.md has the commands that make them.`);
   }
   const pairs = (await attemptPairs(run, "greedy")) ?? [];
-  const gain = pairedGain(pairs, exactMatchOf);
+  const gain = pairedGain(pairs);
   const config = await readRunConfig(run);
   const { starts } = await readStarts(run);
   const counts = { won: 0, lost: 0 };
   for (const { before, after } of pairs) {
-    const difference = exactMatchOf(after) - exactMatchOf(before);
+    const difference = after.exactMatch - before.exactMatch;
     if (difference > 0) counts.won++;
     if (difference < 0) counts.lost++;
   }

@@ -23,7 +23,14 @@ export { UserError } from "./errors.js";
 
 // Train and evaluate.
 export { resume, train, type TrainOptions } from "./train/train.js";
-export { evaluate, type EvaluateOptions, type EvaluateResult } from "./train/evaluate.js";
+export {
+  evaluate,
+  evaluateOnce,
+  type EvaluateOnceOptions,
+  type EvaluateOnceResult,
+  type EvaluateOptions,
+  type EvaluateResult,
+} from "./train/evaluate.js";
 export { sft, type SftEvent, type SftOptions, type SftResult } from "./train/sft/sft.js";
 export { defineConfig, parseConfig, type Config, type ConfigInput } from "./train/config/config.js";
 export type { GivenParts } from "./train/parts.js";
@@ -125,6 +132,21 @@ export { resolveModel, type PullOptions, type PullProgress } from "./engine/io/h
 export { loadQuestions } from "./data/questions.js";
 export type { EnvironmentTurn, PolicyTurn, Transcript } from "./data/transcripts.js";
 export { buildAtlas, type Atlas, type AtlasOptions } from "./data/atlas/atlas.js";
-export { toReport, type Evaluation, type EvaluationReport } from "./eval/evaluation.js";
-export { evaluationMarkdown, evaluationTable } from "./eval/table.js";
+export { toReport, type Evaluation, type EvaluationRecord, type EvaluationReport } from "./eval/evaluation.js";
+export {
+  readEvaluation,
+  readRecords,
+  type EvaluationHead,
+  type EvaluationSettings,
+  type SavedEvaluation,
+} from "./eval/folder.js";
+export {
+  evaluationMarkdown,
+  evaluationTable,
+  evaluationsTable,
+  renderTable,
+  tableFormats,
+  type Table,
+  type TableFormat,
+} from "./eval/table.js";
 export type { Estimate } from "./eval/intervals.js";

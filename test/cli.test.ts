@@ -182,9 +182,25 @@ describe("train, eval, ask", () => {
     expect(more.stderr).toContain("after step 1");
     expect(lastJson(more)).toMatchObject({ status: "finished", steps: 2, memory: { recompute: false } });
 
-    const evaluated = await sleuthHere(["eval", "--run", run, "--out", file("attempts.jsonl"), "--json"]);
+    const evaluated = await sleuthHere([
+      "eval",
+      "--run",
+      run,
+      "--modes",
+      "both",
+      "--out",
+      file("attempts.jsonl"),
+      "--json",
+    ]);
     expect(lastJson(evaluated)).toMatchObject({ n: 4, greedy: { n: 4 }, sampled: { temperature: 1 } });
     expect(readFileSync(file("attempts.jsonl"), "utf8").trim().split("\n")).toHaveLength(8);
+    const kept = ["eval", "--run", run, "--attempts", "2", "--format", "csv", "--out", file("evaluation")];
+    const once = await sleuthHere(kept);
+    expect(once.stdout).toMatch(/^,sampled,sampled low,sampled high\nexact match,[^]*\npass@2,[^]*\nquestions,4,,\n$/);
+    const again = await sleuthHere(kept);
+    expect(again).toMatchObject({ status: 0, stdout: once.stdout });
+    expect(again.stderr).toContain("holds the finished evaluation: nothing was computed");
+    expect((await sleuthHere([...kept, "--seed", "5"])).stderr).toContain("differs in seed");
 
     const asked = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
     expect(asked.status).toBe(0);

@@ -31,7 +31,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
   pretrain: ["contracts", "files", "data", "prompts", "engine"],
   train: "contracts files data prompts search rollout rewards algorithms policy engine eval".split(" "),
   // What a search engine finds of the answers is measured as answers are.
-  eval: ["contracts", "search", "rollout", "rewards"],
+  eval: ["contracts", "files", "search", "rollout", "rewards"],
   // Questions and transcripts made of documents.
   synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],

@@ -1,18 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { toEvaluation, toReport } from "../../src/eval/evaluation.js";
-import type { Trajectory } from "../../src/types.js";
+import { recordOf } from "../../src/eval/folder.test-support.js";
 import { differenceOf, renderPage } from "./page.js";
 import { sizes, stagesIn, type Precision, type Series, type SeriesRun, type Tested } from "./series.js";
 
 /** A test of as many questions as there are outcomes, 1 for a right answer; every second one has two hops. */
 function testedLike(outcomes: readonly number[], words: readonly string[] = ["eval"]): Tested {
   const records = outcomes.map((exactMatch, index) => {
-    const trajectory = { questionId: `q${index}`, searches: [], finishReason: "answered" } as unknown as Trajectory;
     const question = { id: `q${index}`, question: "?", answers: ["!"], hops: 1 + (index % 2) };
-    return { question, trajectory, exactMatch, squadMatch: exactMatch, reward: exactMatch };
+    return recordOf(question, exactMatch === 1 ? "!" : "?", { index });
   });
   const report = toReport(toEvaluation(records, { temperature: 0, seconds: 1 }));
-  return { words, report, attempts: new Map(records.map((record) => [record.question.id, record])) };
+  return { words, report, attempts: records };
 }
 
 /** Of n outcomes those right whose number is not among the lost. */

@@ -2,7 +2,7 @@
 import { bootstrapMean, mean, type Estimate } from "../../src/eval/intervals.js";
 import { evaluationMarkdown, formatDifference } from "../../src/eval/table.js";
 import { median } from "../../src/train/watch/series.js";
-import { exactMatchOf, pairAttempts, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
+import { pairAttempts, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
 import type { MetricName } from "../../src/train/metrics.js";
 import { number, signed } from "../run-page.js";
 import type { Precision, Series, SeriesRun, Tested } from "./series.js";
@@ -29,14 +29,14 @@ export function differenceOf(sides: readonly (readonly [Tested, Tested])[]): Dif
     byQuestion.set(questionId, [...(byQuestion.get(questionId) ?? []), differenceIn(pair)]);
   }
   return {
-    ...pairedGain(pairs, exactMatchOf),
+    ...pairedGain(pairs),
     won: pairs.filter((pair) => differenceIn(pair) > 0).length,
     lost: pairs.filter((pair) => differenceIn(pair) < 0).length,
     byQuestion: bootstrapMean([...byQuestion.values()].map(mean), { samples: 10_000 }),
   };
 }
 
-const differenceIn = ({ before, after }: AttemptPair): number => exactMatchOf(after) - exactMatchOf(before);
+const differenceIn = ({ before, after }: AttemptPair): number => after.exactMatch - before.exactMatch;
 
 /** @param command that made the runs and the page */
 export function renderPage(series: Series, command: string): string {

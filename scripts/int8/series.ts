@@ -1,8 +1,7 @@
 /** @file The runs that compare 8-bit frozen weights with float32 ones, as stages, and what their files say once they are done. */
 import { join } from "node:path";
-import type { EvaluationReport } from "../../src/eval/evaluation.js";
-import type { TraceRecord } from "../../src/rollout/trace.js";
-import { readAttempts } from "../../src/train/report/gain.js";
+import type { EvaluationRecord, EvaluationReport } from "../../src/eval/evaluation.js";
+import { readRecordsFile } from "../../src/eval/folder.js";
 import { readMetrics } from "../../src/train/metrics-file.js";
 import type { MetricLine } from "../../src/train/metrics.js";
 import { readResult, type TrainResult } from "../../src/train/result.js";
@@ -84,8 +83,8 @@ export function stagesIn(folder: string, { seeds, steps, test, warmUp, train }: 
 export interface Tested {
   words: readonly string[];
   report: EvaluationReport;
-  /** By question. */
-  attempts: ReadonlyMap<string, TraceRecord>;
+  /** In the order of the questions. */
+  attempts: readonly EvaluationRecord[];
 }
 
 /** A finished run of reinforcement with its tests. */
@@ -123,9 +122,9 @@ export async function readSeries(
     const { words, answer } = records[testName(run, over)];
     const { greedy, precision } = answer as { greedy: EvaluationReport; precision: Precision };
     if (precision !== over) throw new Error(`internal: ${run} was tested over ${precision} instead of ${over}`);
-    const attempts = await readAttempts(join(folder, `${testName(run, over)}.jsonl`));
-    if (attempts?.size !== test || greedy.n !== test)
-      throw new Error(`internal: ${join(folder, run)} was tested on ${attempts?.size} questions instead of ${test}`);
+    const attempts = await readRecordsFile(join(folder, `${testName(run, over)}.jsonl`));
+    if (attempts?.length !== test || greedy.n !== test)
+      throw new Error(`internal: ${join(folder, run)} was tested on ${attempts?.length} questions instead of ${test}`);
     return { words, report: greedy, attempts };
   };
   const runs: SeriesRun[] = [];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { wilson, type Estimate } from "../../src/eval/intervals.js";
 import type { EvaluationReport } from "../../src/eval/evaluation.js";
 import { retrievedAnswer } from "../../src/rewards/answers.js";
-import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
+import { attemptPairs, pairedGain, type AttemptPair } from "../../src/train/report/gain.js";
 import { readMetrics } from "../../src/train/metrics-file.js";
 import type { TrainResult } from "../../src/train/result.js";
 import { readRunConfig } from "../../src/train/run-folder.js";
@@ -25,7 +25,7 @@ export async function learnSection(folder: string, records: Records): Promise<st
   const pairs = (await attemptPairs(join(folder, "run"), "greedy")) ?? [];
   const config = await readRunConfig(join(folder, "run"));
   const metrics = await readMetrics(join(folder, "run"));
-  const gain = pairedGain(pairs, exactMatchOf);
+  const gain = pairedGain(pairs);
   const { questionsPerStep } = config.train;
   const stages = Object.entries(records) as [StageName, StageRecord][];
   const total = stages.reduce((sum, [, { seconds }]) => sum + seconds, 0);
@@ -71,7 +71,7 @@ function exactMatches({ closedBook, promptOnly }: Records, pairs: readonly Attem
   const ofEval = ({ answer }: StageRecord): EvaluationReport => (answer as { greedy: EvaluationReport }).greedy;
   const ofRun = (when: keyof AttemptPair) => {
     const attempts = pairs.map((pair) => pair[when]);
-    const right = attempts.filter((record) => exactMatchOf(record) === 1).length;
+    const right = attempts.filter((record) => record.exactMatch === 1).length;
     const searches = attempts.reduce((sum, { trajectory }) => sum + trajectory.searches.length, 0) / attempts.length;
     return { exactMatch: wilson(right, attempts.length), n: attempts.length, searches };
   };
@@ -123,7 +123,7 @@ function collected({ answer }: StageRecord): string {
 
 /** Where the trained model fails, counted. */
 function weak(pairs: readonly AttemptPair[]): string {
-  const wrong = pairs.map(({ after }) => after).filter((record) => exactMatchOf(record) !== 1);
+  const wrong = pairs.map(({ after }) => after).filter((record) => record.exactMatch !== 1);
   const of = (name: string, fits: (record: AttemptPair["after"]) => boolean): string =>
     `- ${name}: ${wrong.filter(fits).length}`;
   const found = ({ trajectory, question }: AttemptPair["after"]): boolean =>

@@ -7,6 +7,7 @@ import { channelRangesFile, loadAdapterFolder } from "../engine/io/adapter-folde
 import { loadModelFolder } from "../engine/io/model-folder.js";
 import { parameter } from "../engine/model/parameters.js";
 import { toEvaluation, toReport, type EvaluationReport } from "../eval/evaluation.js";
+import { recordOf } from "../eval/folder.test-support.js";
 import { LocalEngine } from "../policy/local/engine.js";
 import type { Policy } from "../contracts/policy.js";
 import { makeTinyModel, type TinyModel } from "../policy/local/tiny-model.test-support.js";
@@ -25,20 +26,10 @@ const tokens_T = Array.from({ length: 24 }, (_, index) => (7 * index + 3) % 250)
 const template = "{% for message in messages %}{{ message.content }}{% endfor %}";
 let base: TinyModel;
 
-const trajectory: Trajectory = {
-  questionId: "q",
-  segments: [],
-  searches: [],
-  answer: "a",
-  finishReason: "answered",
-  texts: [],
-  timing: { policyMs: 0, searchMs: 0 },
-};
-
 function report(exactMatch: 0 | 1): EvaluationReport {
   const question = { id: "q", question: "?", answers: ["a"] };
-  const record = { question, trajectory, exactMatch, squadMatch: exactMatch, reward: exactMatch };
-  return toReport(toEvaluation([record, record], { temperature: 0, seconds: 1 }));
+  const records = [0, 1].map((index) => recordOf(question, exactMatch === 1 ? "a" : "b", { index }));
+  return toReport(toEvaluation(records, { temperature: 0, seconds: 1 }));
 }
 
 /**

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { evaluationTable, formatDifference } from "../eval/table.js";
-import { attemptPairs, exactMatchOf, pairedGain } from "../train/report/gain.js";
+import { attemptPairs, pairedGain } from "../train/report/gain.js";
 import { isUntrained, type TrainResult } from "../train/result.js";
 import { interruptedStatus } from "./interrupt.js";
 import { duration, plural } from "./terminal/format.js";
@@ -33,7 +33,7 @@ export async function printGain(terminal: Terminal, runFolder: string): Promise<
   for (const mode of ["greedy", "sampled"] as const) {
     const pairs = await attemptPairs(runFolder, mode);
     if (pairs === null || pairs.length === 0) continue;
-    const gain = pairedGain(pairs, exactMatchOf);
+    const gain = pairedGain(pairs);
     const name = mode === "greedy" ? "greedy" : "at temperature 1";
     terminal.print(
       `${terminal.colors.bold("Gain")} ${name}  ${formatDifference(gain)} of ${plural(gain.n, "question")}, each compared with itself${gain.low <= 0 && gain.high >= 0 ? ": the interval holds 0, so no change is shown" : ""}`,

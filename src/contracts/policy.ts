@@ -106,6 +106,10 @@ export interface PolicyStats {
   /** Prefix tokens found in a live slot and not computed again. */
   reusedTokens: number;
   sampledTokens: number;
+  /** Steps in which every running sequence got a token, where sequences are batched here. */
+  decodeSteps?: number;
+  /** US dollars that a server was paid, where its prices are known. */
+  spentUsd?: number;
   trainedTokens: number;
   /** Tokens that went through the model for gradients and log-probabilities, padding aside, and those that needed not: other sequences began with them. */
   computedTokens: number;

@@ -4,11 +4,11 @@ import { byteTokenizer } from "../policy/testing.js";
 import { atlas } from "../prompts/protocol.js";
 import { exactMatch } from "../rewards/answers.js";
 import { NoneEngine } from "../search/controls.js";
-import type { Question, Trajectory } from "../types.js";
+import type { Question } from "../types.js";
 import { searchEnvironment } from "../rollout/environment.js";
-import { summarize, toReport, type EvaluationRecord } from "./evaluation.js";
+import { summarize, toEvaluation, toReport, type EvaluationRecord } from "./evaluation.js";
 import { runEvaluation } from "./run-evaluation.js";
-import { evaluationMarkdown, evaluationTable } from "./table.js";
+import { recordOf } from "./folder.test-support.js";
 
 const questions: Question[] = [
   { id: "1", question: "one", answers: ["yes"], hops: 1 },
@@ -85,51 +85,90 @@ describe("runEvaluation", () => {
     });
     await expect(work).rejects.toThrow("enough");
   });
+
+  it("leaves out a question whose prompt does not fit, and names it", async () => {
+    const long = { id: "long", question: "word ".repeat(200), answers: ["yes"], hops: 1 };
+    const evaluation = await runEvaluation(policy, task, [questions[0], long, questions[1]]);
+    expect(evaluation).toMatchObject({
+      n: 2,
+      skipped: [{ id: "long", why: expect.stringContaining("no room") as string }],
+    });
+    expect(evaluation.records.map(({ question, index }) => [question.id, index])).toEqual([
+      ["1", 0],
+      ["2", 2],
+    ]);
+  });
+
+  it("makes several attempts, each with its own seed, and none of those that were made before", async () => {
+    const kept: EvaluationRecord[] = [];
+    const options = { temperature: 1, attempts: 3 };
+    const whole = await runEvaluation(policy, task, questions, {
+      ...options,
+      onRecord: (record) => void kept.push(record),
+    });
+    expect(whole).toMatchObject({ n: 4, attempts: 3, passAt: [{ k: 1 }, { k: 2 }, { k: 3 }] });
+    const seeds = (from: number) => new Set(policy.calls.slice(from).map(({ options: { seed } }) => seed));
+    expect(seeds(policy.calls.length - 12).size).toBe(12);
+    const before = policy.calls.length;
+    const progress: number[] = [];
+    const rest = await runEvaluation(policy, task, questions, {
+      ...options,
+      earlier: kept.filter(({ index, attempt }) => index !== 0 || attempt !== 2),
+      onProgress: (done) => progress.push(done),
+    });
+    expect([policy.calls.length - before, progress]).toEqual([1, [12]]);
+    expect({ ...rest, records: [], seconds: 0 }).toEqual({ ...whole, records: [], seconds: 0 });
+  });
+
+  it("asks a judge of every attempt, beside the reward", async () => {
+    const judge = ({ id }: Question): Promise<number> => Promise.resolve(id === "4" ? 1 : 0.5);
+    const { judge: judged, records } = await runEvaluation(policy, { ...task, judge }, questions);
+    expect([judged?.value, records.map((record) => record.judge)]).toEqual([0.625, [0.5, 0.5, 0.5, 1]]);
+  });
 });
 
 describe("summarize", () => {
   it("says nothing about needed searches where a question does not know them", () => {
-    const trajectory: Trajectory = {
-      questionId: "1",
-      segments: [],
-      searches: [],
-      answer: "yes",
-      finishReason: "answered",
-      texts: [],
-      timing: { policyMs: 0, searchMs: 0 },
-    };
-    const record: EvaluationRecord = {
-      question: { ...questions[0], hops: undefined },
-      trajectory,
-      exactMatch: 1,
-      squadMatch: 1,
-      reward: 1,
-    };
+    const record = recordOf({ ...questions[0], hops: undefined }, "yes");
     expect(summarize([record]).searchesToNeeded).toBeNull();
     expect(summarize([]).exactMatch).toEqual({ value: 0, low: 0, high: 1 });
   });
-});
 
-describe("tables", () => {
-  it("line up, in text and in Markdown", async () => {
-    const report = toReport(await runEvaluation(policy, task, questions));
-    const columns = [
-      { name: "before", report },
-      { name: "after", report },
+  it("has every score for itself", () => {
+    const ask = (answers: string[]): Question => ({ id: answers[0], question: "?", answers });
+    const passage = { id: "1", title: "Peru", text: "It pays in sol.", score: 1 };
+    const search = { query: "?", passages: [passage], omittedPassages: 0, sanitized: 0, waitedMs: 1 };
+    const records = [
+      recordOf(ask(["sol"]), "the Peruvian sol", { index: 0, searches: [search], answerInCorpus: 1 }),
+      recordOf(ask(["3.5"]), "35", { index: 1, answerInCorpus: 0 }),
     ];
-    expect(evaluationTable(columns)).toMatchInlineSnapshot(`
-      "                       before                    after
-      ─────────────────────────────────────────────────────────────────────────
-      exact match            0.500 [0.150, 0.850]      0.500 [0.150, 0.850]
-        1 hop                0.500 [0.095, 0.905] n=2  0.500 [0.095, 0.905] n=2
-        2 hops               0.500 [0.095, 0.905] n=2  0.500 [0.095, 0.905] n=2
-      em/squad               0.500 [0.150, 0.850]      0.500 [0.150, 0.850]
-      answered               0.750 [0.301, 0.954]      0.750 [0.301, 0.954]
-      searches per question  1.50                      1.50
-      searches ÷ needed      1.00                      1.00
-      questions              4                         4
-      "
-    `);
-    expect(evaluationMarkdown(columns).split("\n")[0]).toBe("|  | before | after |");
+    const { exactMatch, squadMatch, f1, coverMatch, answerShown, answerInCorpus, judge } = summarize(records);
+    expect([exactMatch, squadMatch, f1, coverMatch, answerShown, answerInCorpus].map((one) => one?.value)).toEqual([
+      ...[0, 0.5, 1 / 3, 0.5, 0.5, 0.5],
+    ]);
+    expect(judge).toBeUndefined();
+  });
+
+  it("averages attempts within questions first, and draws questions for the interval", () => {
+    const attemptsAt = (index: number, right: number): EvaluationRecord[] =>
+      [0, 1, 2, 3].map((attempt) =>
+        recordOf(questions[index], attempt < right ? questions[index].answers[0] : "?", { index, attempt }),
+      );
+    const { n, exactMatch } = summarize([0, 1, 2, 3].flatMap((index) => attemptsAt(index, index)));
+    expect([n, exactMatch.value]).toEqual([4, 6 / 16]);
+    // Sixteen independent attempts would have a Wilson interval of half the width of the questions' own differences.
+    expect(exactMatch.low).toBe(0.125);
+  });
+
+  it("divides by dataset, where there are several", () => {
+    const of = (source: string, index: number, answer: string): EvaluationRecord =>
+      recordOf({ ...questions[0], source }, answer, { index });
+    const records = [of("nq/test", 0, "yes"), of("nq/test", 1, "no"), of("hotpotqa/dev", 2, "no")];
+    const { perSource } = toEvaluation(records, { temperature: 0, seconds: 1 });
+    expect(perSource?.map(({ source, summary }) => [source, summary.n, summary.exactMatch.value])).toEqual([
+      ["nq/test", 2, 0.5],
+      ["hotpotqa/dev", 1, 0],
+    ]);
+    expect(toEvaluation(records.slice(0, 2), { temperature: 0, seconds: 1 }).perSource).toBeUndefined();
   });
 });

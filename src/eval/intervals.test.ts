@@ -86,6 +86,23 @@ describe("bootstrap", () => {
     expect(high).toBeCloseTo(0.25 + half, 2);
   });
 
+  it("has the interval of resamples drawn value by value, for few values and for many", () => {
+    const random = new Random(5, "values");
+    const few = Array.from({ length: 500 }, () => [0, 0.25, 1, 3][random.integer(4)]);
+    const many = Array.from({ length: 2000 }, () => Math.exp(1.5 * random.normal()));
+    for (const values of [few, many]) {
+      const means = Array.from({ length: 4000 }, () => {
+        let sum = 0;
+        for (let draw = 0; draw < values.length; draw++) sum += values[random.integer(values.length)];
+        return sum / values.length;
+      }).sort((one, other) => one - other);
+      const { low, high } = bootstrapMean(values, { samples: 4000 });
+      const width = means[3900] - means[100];
+      expect(Math.abs(low - means[100])).toBeLessThan(0.04 * width);
+      expect(Math.abs(high - means[3900])).toBeLessThan(0.04 * width);
+    }
+  });
+
   it("has width 0 where nothing varies", () => expect(bootstrapMean([2, 2, 2])).toEqual({ value: 2, low: 2, high: 2 }));
 
   it("is the same for the same seed and differs for another", () => {

@@ -9,7 +9,7 @@ describe("attempts with rewards", () => {
   it("keep their order, whoever is scored first", async () => {
     const score = (item: number): number | Promise<number> => (item === 0 ? delay(20, item) : item);
     const scored = await attemptAndScore([0, 1, 2], attempt, score, { concurrency: 2 });
-    expect(scored.map(({ reward }) => reward)).toEqual([0, 1, 2]);
+    expect(scored.map(({ score }) => score)).toEqual([0, 1, 2]);
   });
 
   it("a slow judge keeps nobody from attempting", async () => {

@@ -27,38 +27,38 @@ export function searchEnvironment(options: Omit<RolloutOptions, keyof Attempt>):
   return (question, attempt) => rollout(question, { ...options, ...attempt });
 }
 
-/** An attempt and what it was worth. */
-interface ScoredAttempt {
+/** An attempt and what was made of it: its reward, or everything that was measured of it. */
+interface ScoredAttempt<Score> {
   trajectory: Trajectory;
-  reward: number;
+  score: Score;
 }
 
 /**
- * Attempts all items, at most `concurrency` at once, and keeps their order. Each is scored as soon as it has ended; a reward that has to be
+ * Attempts all items, at most `concurrency` at once, and keeps their order. Each is scored as soon as it has ended; a score that has to be
  * waited for (a judge's) holds up no attempt. The first failure cancels the attempts under way and waits for them.
  * @throws what `attempt` or `score` threw, or the signal's reason: a cancelled attempt has no result
  */
-export async function attemptAndScore<Item>(
+export async function attemptAndScore<Item, Score>(
   items: readonly Item[],
   attempt: (item: Item, signal: AbortSignal) => Promise<Trajectory>,
-  score: (item: Item, trajectory: Trajectory, signal: AbortSignal) => number | Promise<number>,
+  score: (item: Item, trajectory: Trajectory, signal: AbortSignal) => Score | Promise<Score>,
   options: { concurrency: number; signal?: AbortSignal; onDone?: (done: number) => void },
-): Promise<ScoredAttempt[]> {
-  // Rewards still listen when all attempts have ended.
+): Promise<ScoredAttempt<Score>[]> {
+  // Scores still listen when all attempts have ended.
   const { controller, release } = linkedController(options.signal);
   const { signal } = controller;
   let done = 0;
   const attemptOne = async (item: Item, inner: AbortSignal) => {
     const trajectory = await attempt(item, inner);
-    const reward = Promise.resolve(score(item, trajectory, signal));
+    const scored = Promise.resolve(score(item, trajectory, signal));
     // A judge that fails for good ends the attempts that are still under way.
-    reward.catch((error: unknown) => controller.abort(error));
+    scored.catch((error: unknown) => controller.abort(error));
     options.onDone?.(++done);
-    return { trajectory, reward };
+    return { trajectory, scored };
   };
   try {
     const attempts = await mapConcurrent(items, options.concurrency, attemptOne, { signal });
-    return await Promise.all(attempts.map(async ({ trajectory, reward }) => ({ trajectory, reward: await reward })));
+    return await Promise.all(attempts.map(async ({ trajectory, scored }) => ({ trajectory, score: await scored })));
   } catch (error) {
     controller.abort(error);
     throw error;

@@ -5,13 +5,26 @@ import { UserError } from "../errors.js";
 import { printable } from "../printable.js";
 import type { Question, Trajectory } from "../types.js";
 
+/** What a line of an evaluation has beside the reward: scores, and its place. `eval/evaluation.ts` says what each means. */
+const evaluationNumbers = z
+  .object({
+    exactMatch: z.number(),
+    squadMatch: z.number(),
+    f1: z.number(),
+    coverMatch: z.number(),
+    judge: z.number(),
+    answerShown: z.number(),
+    answerInCorpus: z.number(),
+    index: z.int().nonnegative(),
+    attempt: z.int().nonnegative(),
+  })
+  .partial();
+
 /** What one line of a trace file holds. */
-export interface TraceRecord {
+export interface TraceRecord extends z.output<typeof evaluationNumbers> {
   trajectory: Trajectory;
   question?: Question;
   reward?: number;
-  /** Of an evaluation: 1 where the answer counted as right, else 0. */
-  exactMatch?: number;
   /** Training step, or where else it belongs. */
   step?: number;
 }
@@ -76,7 +89,7 @@ const recordSchema = z.object({
   trajectory: trajectorySchema,
   question: questionSchema.optional(),
   reward: z.number().optional(),
-  exactMatch: z.number().optional(),
+  ...evaluationNumbers.shape,
   step: z.number().optional(),
 });
 

@@ -33,6 +33,26 @@ export function passageLine({ id, title, text, url, section }: StoredPassage): s
   return JSON.stringify(known ? { id, title, text } : { id, title, text, url, section }) + "\n";
 }
 
+/** Passages read at once. */
+const passagesAtOnce = 256;
+
+/**
+ * All passages that are not deleted, with their numbers, some at a time. `done`: numbers that are behind, of `count`.
+ * @throws DamagedPassage; the signal's reason when it aborts
+ */
+export async function* allPassages(
+  source: Pick<PassageSource, "count" | "isDeleted" | "read">,
+  signal?: AbortSignal,
+): AsyncGenerator<{ numbers: readonly number[]; passages: readonly StoredPassage[]; done: number }> {
+  for (let first = 0; first < source.count; first += passagesAtOnce) {
+    signal?.throwIfAborted();
+    const done = Math.min(first + passagesAtOnce, source.count);
+    const numbers: number[] = [];
+    for (let number = first; number < done; number++) if (!source.isDeleted(number)) numbers.push(number);
+    yield { numbers, passages: await source.read(numbers), done };
+  }
+}
+
 export class PassagesInMemory implements PassageSource {
   readonly #passages: readonly StoredPassage[];
 

@@ -5,10 +5,10 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { reportSchema, toReport, type Evaluation, type EvaluationReport } from "../eval/evaluation.js";
+import { recordLine } from "../eval/folder.js";
 import { runEvaluation } from "../eval/run-evaluation.js";
 import { readOptionalJsonAs } from "../files/json-file.js";
 import { writeError, writeFileDurably } from "../files/durable.js";
-import { traceToLine } from "../rollout/trace.js";
 import { keepPolicy, type BestScore, type TrainState } from "./checkpoint.js";
 import type { Config } from "./config/config.js";
 import type { MetricValues } from "./metrics.js";
@@ -99,12 +99,9 @@ async function testReport(run: Run, occasion: Occasion): Promise<EvaluationRepor
   const evaluation = await evaluateRun(run, occasion);
   const report = toReport(evaluation);
   const base = path.join(run.folder, "evaluations", `${occasion.phase}-${occasion.mode}`);
-  const lines = evaluation.records.map(
-    ({ question, trajectory, reward, exactMatch }) => traceToLine({ question, trajectory, reward, exactMatch }) + "\n",
-  );
   try {
     await mkdir(path.dirname(base), { recursive: true });
-    await writeFileDurably(`${base}.jsonl`, lines.join(""));
+    await writeFileDurably(`${base}.jsonl`, evaluation.records.map(recordLine).join(""));
     await writeFileDurably(`${base}.json`, JSON.stringify(report, null, 2) + "\n");
   } catch (error) {
     throw writeError(base, error, "Make room, then start the same run again to continue.");

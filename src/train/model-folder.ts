@@ -9,6 +9,7 @@ import { readModelConfig } from "../engine/io/open-model.js";
 import { loadTokenizer } from "../engine/io/tokenizer.js";
 import type { Policy } from "../contracts/policy.js";
 import { UserError } from "../errors.js";
+import { fingerprintOf } from "../files/fingerprint.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { contextOf } from "../policy/local/open-model.js";
 import { protocolFor } from "../prompts/protocol.js";
@@ -87,6 +88,17 @@ export async function pinConfig(config: Config, options: PullOptions = {}): Prom
   const pinned = { ...config, model: { ...config.model, folder: name } };
   if (config.rollout.protocol !== "auto") return pinned;
   return withProtocol(pinned, await tokenizerOf(await locateModel(name, options)));
+}
+
+/**
+ * What tells a model from one that was trained on in its place: by a sample of its weights, and of its base's where it is an adapter.
+ * @throws UserError when there is no such model
+ */
+export async function modelFingerprint(nameOrPath: string): Promise<string> {
+  const { model, base } = await locateModel(nameOrPath);
+  const isWeights = (name: string): boolean => /\.(safetensors|gguf|bin)$/.test(name);
+  const all = [model, ...(base === undefined ? [] : [base])];
+  return (await Promise.all(all.map((location) => fingerprintOf(location, isWeights)))).join("+");
 }
 
 /**

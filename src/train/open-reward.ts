@@ -14,15 +14,21 @@ import type { Opened } from "./parts.js";
 
 /**
  * The reward of a configuration, in all its stages.
+ * @param options.judges opens a judge that is described also where no weight names it, as a measure of its own
  * @throws UserError for unknown names, weights that are no numbers, stages that are out of order, and a judge that is not described
  */
-export async function openReward(config: Config): Promise<Opened<Pick<Task, "reward" | "takeJudgeReport">>> {
-  const { weights, stages } = config.reward;
+export async function openReward(
+  config: Config,
+  { judges = false }: { judges?: boolean } = {},
+): Promise<Opened<Pick<Task, "reward" | "judge" | "takeJudgeReport">>> {
+  const { weights, stages, judgeUrl, judgeModel } = config.reward;
   const isNamed = [weights, ...stages.map((stage) => stage.weights)].some((named) => Object.hasOwn(named, "llm-judge"));
-  const judge = isNamed ? await openJudge(config) : undefined;
+  const isDescribed = judges && judgeUrl !== "" && judgeModel !== "";
+  const judge = isNamed || isDescribed ? await openJudge(config) : undefined;
   const reward = stagedReward(weights, stages, namedRewards(config, judge?.reward));
   if (judge === undefined) return { value: { reward }, close: () => Promise.resolve() };
-  return { value: { reward, takeJudgeReport: () => judge.takeReport() }, close: () => judge.close() };
+  const judgement = judges ? { judge: judge.reward } : {};
+  return { value: { reward, ...judgement, takeJudgeReport: () => judge.takeReport() }, close: () => judge.close() };
 }
 
 /** Every reward that a configuration can name, with its settings. */

@@ -21,6 +21,8 @@ import { searchWorth } from "./search-worth.js";
 /** A task, and the configuration as it is run: budgets that were `auto` have become numbers. */
 interface OpenedTask extends Opened<Task> {
   config: Config;
+  /** What is searched, where this process has it at hand. */
+  passages?: OpenedSearch["passages"];
 }
 
 /** What a task will be used for, as far as its budgets and its warnings depend on it. */
@@ -28,6 +30,8 @@ interface Occasion {
   questions: readonly Question[];
   /** Is told what was measured, and what looks like a mistake. Default: warnings to the process, as Node's own. */
   onNotice?: OnNotice;
+  /** Whether a judge is a measure of its own. Default false. */
+  judges?: boolean;
   signal?: AbortSignal;
 }
 
@@ -35,18 +39,19 @@ interface Occasion {
 export async function openTask(given: Config, parts: GivenParts, occasion: Occasion): Promise<OpenedTask> {
   if (parts.environment !== undefined) {
     const config = withLeastBudgets(given);
-    const { value: scores, close } = await openScores(config, parts);
+    const { value: scores, close } = await openScores(config, parts, occasion);
     return { value: { environment: parts.environment, ...scores }, config, close };
   }
   const search = await openSearch(given, parts);
   try {
     const config = await settle(given, parts, search, occasion);
-    const scores = await openScores(config, parts);
+    const scores = await openScores(config, parts, occasion);
     const close = async (): Promise<void> => {
       await scores.close();
       await search.close();
     };
-    return { value: { ...searchTask(config, parts, search.value), ...scores.value }, config, close };
+    const value = { ...searchTask(config, parts, search.value), ...scores.value };
+    return { value, config, passages: search.passages, close };
   } catch (error) {
     await search.close();
     throw error;
@@ -69,12 +74,12 @@ async function settle(
   return settled.config;
 }
 
-type Scores = Pick<Task, "reward" | "takeJudgeReport" | "exactMatch">;
+type Scores = Pick<Task, "reward" | "judge" | "takeJudgeReport" | "exactMatch">;
 
-async function openScores(config: Config, given: GivenParts): Promise<Opened<Scores>> {
+async function openScores(config: Config, given: GivenParts, { judges }: Occasion): Promise<Opened<Scores>> {
   const reward =
     given.reward === undefined
-      ? await openReward(config)
+      ? await openReward(config, { judges })
       : {
           value: { reward: checkedReward("given to train or evaluate", given.reward) },
           close: () => Promise.resolve(),

@@ -78,7 +78,7 @@ async function attemptDraws(run: Run, step: number, draws: readonly Draw[], befo
     return {
       question,
       trajectories_G: members.map(({ trajectory }) => trajectory),
-      rewards_G: members.map(({ reward }) => reward),
+      rewards_G: members.map(({ score }) => score),
     };
   });
 }

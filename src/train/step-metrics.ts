@@ -116,7 +116,7 @@ export function searchMetrics(task: Pick<Task, "searchCounts">): MetricValues {
 
 /** What the policy computed in a step of so many seconds, and what it needed not. */
 export function workMetrics(before: PolicyStats, after: PolicyStats, seconds: number): MetricValues {
-  const done = (counter: keyof PolicyStats): number => after[counter] - before[counter];
+  const done = (counter: keyof PolicyStats): number => (after[counter] ?? 0) - (before[counter] ?? 0);
   const shareOf = (part: number, rest: number): number | undefined => (part === 0 ? undefined : part / (part + rest));
   return {
     "tokens/uniqueShare": shareOf(done("computedTokens"), done("sharedTokens")),

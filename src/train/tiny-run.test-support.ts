@@ -6,6 +6,7 @@ import type { SearchEngine } from "../search/engine.js";
 import type { Question } from "../types.js";
 import type { ConfigInput } from "./config/config.js";
 import { tabularPolicy } from "./tabular-policy.test-support.js";
+import type { EvaluateOnceOptions } from "./evaluate.js";
 import type { TrainOptions } from "./train.js";
 
 export const tinyQuestions: Question[] = Array.from({ length: 40 }, (_, index) => ({
@@ -55,4 +56,14 @@ export function tinyParts(): TrainOptions & { policy: ReturnType<typeof tabularP
     ],
   });
   return { policy, search: sameSearch, questions: tinyQuestions };
+}
+
+/** The smallest evaluation: three attempts at temperature 1 at each of its questions, few at once. */
+export function tinyEvaluation(): {
+  config: ConfigInput;
+  options: EvaluateOnceOptions & { policy: ReturnType<typeof tabularPolicy> };
+} {
+  const { policy, search, questions } = tinyParts();
+  const config = { rollout: { maxSearches: 1, maxTokensPerTurn: 8, maxTokens: 96, maxConcurrent: 4 } } as const;
+  return { config, options: { policy, search, questions, attempts: 3, temperature: 1, onNotice: () => undefined } };
 }

@@ -126,11 +126,12 @@ export class LocalEngine {
   }
 
   stats(): Promise<PolicyStats> {
-    const { prefillTokens, reusedTokens, sampledTokens } = this.#sampler.stats;
+    const { prefillTokens, reusedTokens, sampledTokens, decodeSteps } = this.#sampler.stats;
     return Promise.resolve({
       prefillTokens,
       reusedTokens,
       sampledTokens,
+      decodeSteps,
       trainedTokens: this.#trainedTokens,
       ...this.#trainer.tokens,
       ...this.#runtime,

@@ -2,7 +2,7 @@
 import { TimeSlice } from "../../async.js";
 import { deriveSeed } from "../../random.js";
 import type { SearchEngine } from "../../search/engine.js";
-import type { PassageSource } from "../../search/passages.js";
+import { allPassages, type PassageSource } from "../../search/passages.js";
 import type { StoredPassage } from "../../types.js";
 import { documentOf } from "./candidate.js";
 
@@ -34,8 +34,6 @@ export function documentShare(count: number, documents: number): number {
   return Math.max(usualPerDocument, Math.ceil((shareMargin * count) / Math.max(1, documents)));
 }
 
-/** Passages read at once. */
-const readAtOnce = 256;
 /** Of larger indexes, so many passages are looked at: whole documents, chosen by the seed. */
 const mostPassages = 400_000;
 
@@ -52,14 +50,11 @@ export async function forEachPassage(
   const isChosen = ({ id }: StoredPassage): boolean =>
     share === 1 || seed === undefined || deriveSeed(seed, documentOf(id)) < share * 2 ** 32;
   const slice = new TimeSlice();
-  for (let first = 0; first < passages.count; first += readAtOnce) {
-    signal?.throwIfAborted();
-    const numbers = Array.from({ length: Math.min(readAtOnce, passages.count - first) }, (_, index) => first + index);
-    const present = numbers.filter((number) => !passages.isDeleted(number));
-    for (const [index, passage] of (await passages.read(present)).entries()) {
-      if (isChosen(passage)) use(passage, present[index]);
+  for await (const { numbers, passages: some, done } of allPassages(passages, signal)) {
+    for (const [index, passage] of some.entries()) {
+      if (isChosen(passage)) use(passage, numbers[index]);
       if (slice.isOver) await slice.next();
     }
-    onProgress?.(phase, first + numbers.length, passages.count);
+    onProgress?.(phase, done, passages.count);
   }
 }

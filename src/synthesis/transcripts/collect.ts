@@ -90,7 +90,7 @@ async function attemptAll(
     (question, trajectory, inner) => task.reward(question, trajectory, { signal: inner }),
     { concurrency, signal },
   );
-  return made.map(({ trajectory, reward }, place) =>
+  return made.map(({ trajectory, score: reward }, place) =>
     judgeAttempt(questions[place], trajectory, { attempt, reward, minReward, protocol }),
   );
 }

@@ -2,40 +2,20 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { traceToLine, type TraceRecord } from "../../rollout/trace.js";
-import { attemptPairs, exactMatchOf, pairedGain, type AttemptPair } from "./gain.js";
+import type { EvaluationRecord } from "../../eval/evaluation.js";
+import { recordOf } from "../../eval/folder.test-support.js";
+import { traceToLine } from "../../rollout/trace.js";
+import { attemptPairs, pairedGain, type AttemptPair } from "./gain.js";
 
-const record = (id: string, reward: number): TraceRecord => ({
-  reward,
-  trajectory: {
-    questionId: id,
-    segments: [],
-    searches: [],
-    answer: null,
-    finishReason: "answered",
-    texts: [],
-    timing: { policyMs: 0, searchMs: 0 },
-  },
-});
+const record = (id: string, reward: number): EvaluationRecord =>
+  recordOf({ id, question: "?", answers: ["yes"] }, null, { reward });
 const pairs = (scores: readonly (readonly [number, number])[]): AttemptPair[] =>
   scores.map(([before, after], index) => ({
     before: record(String(index), before),
     after: record(String(index), after),
   }));
-const reward = ({ reward }: TraceRecord): number => reward ?? 0;
+const reward = ({ reward }: EvaluationRecord): number => reward;
 const repeat = <T>(count: number, value: T): T[] => new Array<T>(count).fill(value);
-
-describe("exactMatchOf", () => {
-  const attempt = record("q", 0);
-  const wrong = { ...attempt, trajectory: { ...attempt.trajectory, answer: "35" } };
-  const question = { id: "q", question: "?", answers: ["3.5"] };
-
-  it("is what the evaluation recorded; what earlier versions wrote is compared as they did", () => {
-    expect(exactMatchOf({ ...wrong, question, exactMatch: 0 })).toBe(0);
-    expect(exactMatchOf({ ...wrong, question })).toBe(1);
-    expect(exactMatchOf(wrong)).toBe(0);
-  });
-});
 
 describe("pairedGain", () => {
   it("is the mean difference, and sure of it where every question gains the same", () => {
@@ -64,7 +44,7 @@ describe("pairedGain", () => {
 describe("attemptPairs", async () => {
   const run = await mkdtemp(path.join(tmpdir(), "sleuth-gain-"));
   afterAll(() => rm(run, { recursive: true }));
-  const write = async (name: string, records: readonly TraceRecord[]): Promise<void> => {
+  const write = async (name: string, records: readonly EvaluationRecord[]): Promise<void> => {
     await mkdir(path.join(run, "evaluations"), { recursive: true });
     await writeFile(path.join(run, "evaluations", name), records.map((one) => `${traceToLine(one)}\n`).join(""));
   };

@@ -1,0 +1,16 @@
+/** @file Evaluation: seconds for 1,000 questions, how full the sampler is meanwhile, and the bootstrap over a large set. */
+import type { BenchGroup } from "./bench.js";
+import { bootstrapSeconds } from "./eval/bootstrap.js";
+import { evaluateAtlas } from "./eval/atlas.js";
+
+export const parts = ["1000", "occupancy", "bootstrap"];
+
+export const bench: BenchGroup = async (context) => {
+  const { report, wants } = context;
+  if (wants("1000") || wants("occupancy")) {
+    const { seconds, occupancy } = await evaluateAtlas(context);
+    if (wants("1000")) report({ name: "eval.1000", value: seconds, unit: "s" });
+    if (wants("occupancy")) report({ name: "eval.occupancy", value: occupancy, unit: "share" });
+  }
+  if (wants("bootstrap")) report({ name: "eval.bootstrap", value: bootstrapSeconds(context), unit: "s" });
+};
