@@ -14,6 +14,7 @@ import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
 import type { MemoryPlan } from "../contracts/policy.js";
+import { contextOf } from "../rollout/methods/named.js";
 
 interface Options extends ModelOptions {
   temperature: number;
@@ -72,7 +73,7 @@ export const askVerb: Verb = {
     }
     terminal.endProgress();
     // The prompt is the question and how to answer it, but where passages come with it.
-    const withoutPrompt = config.rollout.context === "none";
+    const withoutPrompt = contextOf(config.rollout) === "none";
     if (withoutPrompt) terminal.print(terminal.colors.dim(`Question: ${printable(text)}`));
     terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported, withoutPrompt }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));

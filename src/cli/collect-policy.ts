@@ -2,7 +2,6 @@
 import type { MemoryPlan, Policy } from "../contracts/policy.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import type { WriterUsage } from "../synthesis/questions/writer/writer.js";
 import { scriptedSearcher } from "../synthesis/transcripts/searcher.js";
 import { openServer, servedPolicy, serverKeyVariable } from "../synthesis/transcripts/served.js";
@@ -12,6 +11,7 @@ import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
 import type { ModelFacts } from "../train/budgets.js";
 import type { Question } from "../types.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 /** Who attempts the questions. */
 export interface Collector {
@@ -56,8 +56,7 @@ async function countedBy(config: Config): Promise<ModelFacts> {
 /** @throws UserError when the model whose tokenizer counts cannot be read */
 export async function scriptedCollector(config: Config): Promise<Collector> {
   const { tokenizer, contextLength } = await countedBy(config);
-  const { maxSearches } = config.rollout;
-  const protocol = protocolNamed(config.rollout.protocol);
+  const { protocol, maxSearches } = methodSettings(config.rollout);
   return {
     name: "the scripted searcher",
     facts: scriptedPolicy({ tokenizer, contextLength, script: [] }),
@@ -81,7 +80,7 @@ export function servedConfig(config: Config): Config {
 /** @throws UserError for an address that cannot be used, and when the model whose tokenizer counts cannot be read */
 export async function servedCollector(config: Config, server: { url: string; model: string }): Promise<Collector> {
   const { tokenizer, contextLength } = await countedBy(config);
-  const protocol = protocolNamed(config.rollout.protocol);
+  const { protocol } = methodSettings(config.rollout);
   const client = openServer({ ...server, key: process.env[serverKeyVariable]?.trim() });
   const made = (): Policy => servedPolicy({ client, protocol, tokenizer, contextLength });
   return {

@@ -8,7 +8,6 @@ import { UserError } from "../errors.js";
 import { writeError, writeFileDurably } from "../files/durable.js";
 import { toJsonLines } from "../files/lines.js";
 import { oneLine, printable, shellWord } from "../printable.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import { AttemptsFile } from "../synthesis/transcripts/attempts-file.js";
 import { chooseAttempts } from "../synthesis/transcripts/choose.js";
 import { collectAttempts, countOutcomes } from "../synthesis/transcripts/collect.js";
@@ -47,6 +46,7 @@ import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { usageLine } from "./usage-line.js";
 import type { Verb, VerbAnswer } from "./verb.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 interface Options extends ModelOptions {
   out: string;
@@ -190,7 +190,7 @@ async function collect(
     const all = await attemptAll(terminal, file, {
       questions,
       task: task.value,
-      protocol: protocolNamed(task.config.rollout.protocol),
+      protocol: methodSettings(task.config.rollout).protocol,
       policyFor: collector.policyFor,
       ...{ attempts, perQuestion, minReward, temperature, seed },
       concurrency: Math.min(32, task.config.rollout.maxConcurrent),

@@ -4,7 +4,6 @@ import path from "node:path";
 import type { LoraConfig } from "../engine/model/lora.js";
 import type { EvaluationReport } from "../eval/evaluation.js";
 import { evaluationMarkdown } from "../eval/table.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import { engines, enginesNamed } from "../search/registry.js";
 import { configKeys, type Config } from "../train/config/config.js";
 import { shellWord } from "../printable.js";
@@ -12,6 +11,7 @@ import { inlineCode, plainText, pythonText, tableCell, yamlText } from "./card-t
 import { runAround } from "../train/run-folder.js";
 import type { ExportedRun } from "./exported.js";
 import { duration, plural } from "./terminal/format.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 interface CardFacts {
   /** The heading. */
@@ -120,7 +120,7 @@ function training({ base, lora, trainedOnInt8, kind: form }: CardFacts, run: Exp
       ["Passages", passagesText(config)],
       [
         "Search",
-        `${search.engine}${rankingText(search)}, ${plural(search.topK, "passage")} per search, at most ${plural(rollout.maxSearches, "search", "searches")}`,
+        `${search.engine}${rankingText(search)}, ${plural(search.topK, "passage")} per search, at most ${plural(methodSettings(rollout).maxSearches, "search", "searches")}`,
       ],
       [
         "Batch",
@@ -180,7 +180,7 @@ function scores({ trainedOnInt8 }: CardFacts, { before, after, kind, outcome }: 
 }
 
 function prompt({ hasChatTemplate }: CardFacts, { config }: ExportedRun): string {
-  const protocol = protocolNamed(config.rollout.protocol);
+  const { protocol } = methodSettings(config.rollout);
   const { chat, templateVariables } = config.rollout;
   const isChat = chat === "always" || (chat === "auto" && protocol.chat && hasChatTemplate);
   const told = Object.entries(templateVariables).map(([name, value]) => inlineCode(`${name}=${JSON.stringify(value)}`));

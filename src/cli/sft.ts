@@ -50,13 +50,18 @@ export const sftVerb: Verb = {
       "on the built-in world's own transcripts",
     ],
     ["sleuth sft --transcripts runs/mine/trajectories --min-reward 1 --model models/mine", "on a run's best attempts"],
+    [
+      "sleuth sft --transcripts answers --questions q.jsonl --model models/mine --set rollout.method=direct",
+      "on the answers of questions, without search: a baseline (docs/baselines.md)",
+    ],
     ["sleuth sft --run runs/warm --resume", "goes on with it"],
   ],
   configure: (command) => {
     command.option(
       "--transcripts <source>",
-      'attempts to learn from: a JSONL file of {"id","question","turns":[…]}, a run\'s trajectories/, or atlas (sft.transcripts)',
+      'attempts to learn from: a JSONL file of {"id","question","turns":[…]}, a run\'s trajectories/, atlas, or answers: the training questions with their answers alone (sft.transcripts)',
     );
+    command.option("--questions <source>", "with --transcripts answers: the questions (data.questions)");
     addSettings(command);
     addPreset(command);
     command

@@ -2,7 +2,7 @@
 import type { StopConditions } from "../contracts/policy.js";
 import type { Tokenizer } from "../types.js";
 import { endOfTurnIds } from "./chat.js";
-import type { Protocol, TagPair } from "./protocol.js";
+import type { Protocol, TagPair, UntaggedTurns } from "./protocol.js";
 
 type Action =
   | { kind: "search"; query: string }
@@ -11,8 +11,9 @@ type Action =
   | { kind: "malformed" };
 
 /**
- * The first closed search or answer of a turn, by the position of its opening tag; its content trimmed, possibly empty.
- * `text` must be what the policy wrote in this turn and nothing else: prompts and observations hold tags of their own.
+ * The first closed search or answer of a turn, by the position of its opening tag; its content trimmed, possibly empty. Without either, what the
+ * protocol says of turns without tags.
+ * `text` must be what the policy wrote in this turn and nothing else (but for `protocol.lastTurn`): prompts and observations hold tags of their own.
  */
 export function parseAction(text: string, protocol: Protocol): Action {
   const search = protocol.searches ? firstPair(text, protocol.search) : null;
@@ -20,7 +21,36 @@ export function parseAction(text: string, protocol: Protocol): Action {
   if (search !== null && (answer === null || search.start < answer.start)) {
     return { kind: "search", query: search.content };
   }
-  return answer === null ? { kind: "malformed" } : { kind: "answer", answer: answer.content };
+  if (answer !== null) return { kind: "answer", answer: answer.content };
+  return protocol.untagged === undefined ? { kind: "malformed" } : untaggedAction(text, protocol, protocol.untagged);
+}
+
+function untaggedAction(
+  text: string,
+  { think: [open, close] }: Protocol,
+  { answerAfter, otherwise }: UntaggedTurns,
+): Action {
+  const end = text.lastIndexOf(close);
+  const said = end < 0 ? text : text.slice(end + close.length);
+  const answer = answerAfter === undefined ? firstLine(said) : firstLine(behind(said, answerAfter));
+  if (answer !== "") return { kind: "answer", answer };
+  const thought = end < 0 ? "" : text.slice(0, end).replace(open, "").trim();
+  const query = said.trim() || thought;
+  return otherwise === "query" && query !== "" ? { kind: "search", query } : { kind: "malformed" };
+}
+
+/** What stands behind the last place of some words, a colon left out; nothing where they are missing. */
+function behind(text: string, words: string): string {
+  const at = [...text.matchAll(new RegExp(words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "giu"))].at(-1);
+  return at === undefined ? "" : text.slice(at.index + at[0].length).replace(/^\s*:/, "");
+}
+
+/** The first line that is not blank. */
+function firstLine(text: string): string {
+  return text
+    .trim()
+    .split(/[\r\n]/)[0]
+    .trim();
 }
 
 /**
@@ -33,7 +63,11 @@ export function turnStops(
   protocol: Protocol,
   { pastAnswer = false }: { pastAnswer?: boolean } = {},
 ): StopConditions {
-  const strings = [...(protocol.searches ? [protocol.search[1]] : []), ...(pastAnswer ? [] : [protocol.answer[1]])];
+  const strings = [
+    ...(protocol.searches ? [protocol.search[1]] : []),
+    ...(pastAnswer ? [] : [protocol.answer[1]]),
+    ...(protocol.untagged?.stops ?? []),
+  ];
   // The tag may be one special token or be spelled out; either ends the turn.
   const tokens = strings.map((tag) => tokenizer.specialTokens.get(tag)).filter((id) => id !== undefined);
   return { tokens: [...new Set([...endIds(tokenizer), ...tokens])], strings };

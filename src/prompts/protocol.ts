@@ -34,8 +34,22 @@ export interface Protocol {
   noPassages: string;
   /** Stands in for the passages when the search failed. */
   failedSearch: string;
-  /** What the environment writes after a turn that is neither a search nor an answer; null ends the trajectory as malformed. */
+  /** What the environment writes after a turn that is neither a search nor an answer, possibly nothing; null ends the trajectory as malformed. */
   invalidAction: string | null;
+  /** How a turn is read that has no tags, for models that were never taught any. Absent: such a turn is malformed. */
+  untagged?: UntaggedTurns;
+  /** What the environment writes before the last turn, so that the policy answers: an opening tag, or words. The turn is read as if the policy had begun with it. Absent: nothing. */
+  lastTurn?: string;
+}
+
+/** How turns without tags are read. A thought, from `think` to its end, is no part of them. */
+export interface UntaggedTurns {
+  /** Strings that end a turn, beside the tags. */
+  stops: readonly string[];
+  /** What an answer stands behind, whatever the case of letters, up to the end of its line. Absent: the first line with words is the answer. */
+  answerAfter?: string;
+  /** What a turn without an answer is: a query with all its words, those of its thought where there are no others, or malformed. */
+  otherwise: "query" | "malformed";
 }
 
 /** Search-R1 (arXiv:2503.09516, table 1 and the released code's templates, typos included: they are part of the trained prompt). */

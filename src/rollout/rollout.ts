@@ -113,18 +113,19 @@ const defaults = {
 export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
   const settings = settle(options);
   const row = new TrajectoryBuilder(question.id);
-  const begun = await beginRow(row, question, settings);
+  const context = await beginRow(row, question, settings);
   if (settings.signal?.aborted) return row.finish("cancelled");
-  let failures = begun === "failed" ? 1 : 0;
+  let failures = context === "failed" ? 1 : 0;
   if (failures > settings.maxSearchFailures) return row.finish("search-failed");
   for (let turn = 0; ; turn++) {
+    const isLastTurn = turn >= settings.maxSearches;
+    const begun = isLastTurn ? beginLastTurn(row, settings) : "";
     if (row.length >= settings.limit) return row.finish("out-of-tokens");
     const text = await takeTurn(row, turn, settings);
     if (text === null) return row.finish("cancelled");
 
-    const action = parseAction(text.written, settings.protocol);
+    const action = parseAction(joined(begun, text.said), settings.protocol);
     if (action.kind === "answer") return row.finish("answered", action.answer);
-    const isLastTurn = turn >= settings.maxSearches;
     if (action.kind === "malformed") {
       if (text.isCut) row.cutTurns++;
       const ended = addComplaint(row, text.stopReason, isLastTurn, settings);
@@ -300,8 +301,24 @@ async function addContextPrompt(
   return error === undefined ? "found" : "failed";
 }
 
+/** What the environment writes before the last turn, added where there is room for it and for a word of the policy. */
+function beginLastTurn(row: TrajectoryBuilder, { protocol, policy, limit }: Settings): string {
+  const { lastTurn = "" } = protocol;
+  if (lastTurn === "") return "";
+  const tokens_T = policy.tokenizer.encode(lastTurn);
+  if (row.length + tokens_T.length >= limit) return "";
+  row.addEnvironment(lastTurn, tokens_T);
+  return lastTurn;
+}
+
+/** A turn with what the environment has begun it with, which some models write again. */
+function joined(begun: string, said: string): string {
+  return said.trimStart().startsWith(begun.trim()) ? said : begun + said;
+}
+
 interface Turn {
-  written: string;
+  /** What it is read by: where turns have no tags, without the token that ended it. */
+  said: string;
   stopReason: Sample["stopReason"];
   /** The most tokens of a turn, and not those of the row, ended it. */
   isCut: boolean;
@@ -325,13 +342,22 @@ async function takeTurn(row: TrajectoryBuilder, turn: number, settings: Settings
     const written = policy.tokenizer.decode(sample.tokens_T);
     row.addPolicy(written, sample);
     const isCut = sample.stopReason === "length" && maxTokens === settings.maxTokensPerTurn;
-    return { written, stopReason: sample.stopReason, isCut };
+    const said = protocol.untagged === undefined ? written : withoutEnd(sample.tokens_T, policy.tokenizer);
+    return { said, stopReason: sample.stopReason, isCut };
   } catch (error) {
     if (error instanceof DeadlineError || signal?.aborted) return null;
     throw error;
   } finally {
     row.timing.policyMs += performance.now() - started;
   }
+}
+
+/** The text of a turn without the tokens that say that there is nothing to add. */
+function withoutEnd(tokens_T: readonly number[], tokenizer: Tokenizer): string {
+  const ends = new Set(endIds(tokenizer));
+  let length = tokens_T.length;
+  while (length > 0 && ends.has(tokens_T[length - 1])) length--;
+  return tokenizer.decode(tokens_T.slice(0, length));
 }
 
 function checkSample(sample: Sample, maxTokens: number): void {

@@ -1,6 +1,7 @@
 /** @file The settings of a rollout in a run configuration: the group `rollout` and the rollout's switches of `faithful`. */
 import { z } from "zod";
 import { protocolNames } from "../prompts/protocol.js";
+import { methodNames } from "./methods/named.js";
 
 const count = z.int().positive();
 const countOrZero = z.int().nonnegative();
@@ -23,6 +24,12 @@ const off = z.boolean().default(false);
 const tokensOrAuto = z.union([z.literal("auto"), count]).default("auto");
 
 export const rolloutFields = {
+  method: z
+    .enum(methodNames)
+    .default("search-r1")
+    .describe(
+      "how questions are answered (docs/baselines.md); all but search-r1 decide for themselves about prompt, context and searches",
+    ),
   protocol: z
     .enum(["auto", ...protocolNames])
     .default("auto")

@@ -5,7 +5,6 @@ import { askSearch } from "../rollout/ask-search.js";
 import { measureBudgets, type MeasuredBudgets } from "../rollout/measure-budgets.js";
 import { promptTokens } from "../rollout/rollout.js";
 import { budgetKeys, budgetsOf } from "../rollout/settings.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import type { PassageSource } from "../search/passages.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { Question, StoredPassage, Tokenizer } from "../types.js";
@@ -13,6 +12,7 @@ import type { Config } from "./config/config.js";
 import type { Notice } from "./notices.js";
 import type { OpenedSearch } from "./open-search.js";
 import { rolloutSettings } from "./rollout-settings.js";
+import { methodSettings, searchesAtAll } from "../rollout/methods/named.js";
 
 /** Passages that are measured, and the UTF-16 units of text at which fewer suffice. */
 const most = { passages: 512, characters: 2_000_000 };
@@ -54,8 +54,7 @@ export async function settleBudgets(
 ): Promise<{ config: Config; notice?: Notice }> {
   if (!hasAuto(config)) return { config };
   const { search, signal } = measuring;
-  const isBlind =
-    config.search.engine === "none" || (config.rollout.maxSearches === 0 && config.rollout.context === "none");
+  const isBlind = config.search.engine === "none" || !searchesAtAll(config.rollout);
   if (search.isBuiltIn || isBlind) return { config: withLeastBudgets(config) };
   const seed = config.train.seed;
   const questions = sample(
@@ -73,7 +72,7 @@ export async function settleBudgets(
   const prompts = await mapInSlices(questions, (question) => promptTokens(question, options), signal);
   const measuredBy = {
     ...config.rollout,
-    protocol: protocolNamed(config.rollout.protocol),
+    ...methodSettings(config.rollout),
     topK: config.search.topK,
     tokenizer,
     contextLength,

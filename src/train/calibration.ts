@@ -5,7 +5,6 @@ import type { Task } from "../eval/run-evaluation.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { mayCalibrate } from "../policy/local/precision.js";
 import { scriptedPolicy } from "../policy/scripted.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import { Random } from "../random.js";
 import type { Question, Trajectory } from "../types.js";
 import type { ModelFacts } from "./budgets.js";
@@ -13,6 +12,7 @@ import { findCheckpoint } from "./checkpoint.js";
 import type { Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import type { GivenParts } from "./parts.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 /** Texts, tokens of each, and tokens of all from which on no more are taken: a thousand take SmolLM2 three seconds. */
 const most = { texts: 8, tokens: 256, all: 1024 };
@@ -65,10 +65,10 @@ export async function questionTexts({
 }: Asking): Promise<number[][] | undefined> {
   if (given.environment !== undefined || questions.length === 0) return undefined;
   const { tokenizer, contextLength } = model;
-  const protocol = protocolNamed(config.rollout.protocol);
+  const { protocol, maxSearches } = methodSettings(config.rollout);
   const { engine, rerank, maxRequests, cache } = config.search;
   const isFree = given.search === undefined && engine === "bm25" && rerank === "" && maxRequests === 0 && cache === "";
-  const searches = isFree && protocol.searches && config.rollout.maxSearches > 0;
+  const searches = isFree && protocol.searches && maxSearches > 0;
   const chosen = new Random(config.train.seed, "calibration").shuffle(questions).slice(0, most.texts);
   const texts: number[][] = [];
   for (const question of chosen) {

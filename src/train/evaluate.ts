@@ -163,6 +163,7 @@ async function headOf(
 
 /** How a configuration lets a question be attempted, in a word. */
 function methodOf({ search, rollout }: Config): string {
+  if (rollout.method !== "search-r1") return rollout.method;
   const searches = search.engine !== "none" && rollout.maxSearches > 0;
   if (rollout.context === "question") return searches ? "rag+search" : "rag";
   return searches ? "search-r1" : "direct";

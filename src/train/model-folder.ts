@@ -119,6 +119,8 @@ function tokenizerOf({ model, base }: Pick<LocalOptions, "model" | "base">): Pro
 /** Chooses the protocol, where it is `auto`, that suits the tokenizer's model and whether it can search. */
 export function withProtocol(config: Config, tokenizer: Tokenizer): Config {
   if (config.rollout.protocol !== "auto") return config;
-  const canSearch = config.search.engine !== "none" && config.rollout.maxSearches > 0;
+  const { method, maxSearches } = config.rollout;
+  // Other methods make their prompts of the searching one.
+  const canSearch = method !== "search-r1" || (config.search.engine !== "none" && maxSearches > 0);
   return { ...config, rollout: { ...config.rollout, protocol: protocolFor(tokenizer, { canSearch }) } };
 }

@@ -61,14 +61,15 @@ function numbers(count: number): number[] {
 /** A run's model that would read another prompt than the one it was trained with: most likely a setting was forgotten. Null where it does not. */
 export async function otherPrompt({ model, rollout }: Pick<Config, "model" | "rollout">): Promise<string | null> {
   const run = runAround(model.folder);
-  if (run === undefined) return null;
+  // Whoever names a method wants its prompt.
+  if (run === undefined || rollout.method !== "search-r1") return null;
   const trained = await readRunConfig(run).then(
     ({ rollout: ofRun }) => ofRun,
     () => undefined,
   );
   // A run whose configuration cannot be read has a model all the same.
   if (trained === undefined) return null;
-  const sets = (["protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
+  const sets = (["method", "protocol", "chat", "context", "templateVariables"] as const).flatMap((key) => {
     const [before, now] = [trained, rollout].map(({ [key]: value }) =>
       typeof value === "string" ? value : JSON.stringify(value),
     );

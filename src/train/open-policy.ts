@@ -15,6 +15,7 @@ import { locateModel } from "./model-folder.js";
 import type { OnNotice } from "./notices.js";
 import { algorithmOf, type GivenParts, type Opened } from "./parts.js";
 import { shellWord } from "../printable.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 /** What a policy is opened for: memory is planned for that. */
 type Purpose = "reinforcement" | "supervision" | "sampling";
@@ -57,7 +58,10 @@ export async function openPolicy(
 }
 
 function workloadOf(config: Config, algorithm: Algorithm, purpose: Purpose): Workload {
-  const { maxSearches, maxTokensPerTurn } = config.rollout;
+  const { maxTokensPerTurn } = config.rollout;
+  const { protocol } = config.rollout;
+  // How many turns there are depends little on the protocol, which need not be settled here.
+  const { maxSearches } = methodSettings({ ...config.rollout, protocol: protocol === "auto" ? "search-r1" : protocol });
   const { maxTokens } = budgetsOf(config.rollout);
   const written = Math.min(maxTokens, (maxSearches + 1) * maxTokensPerTurn);
   const common = { sampling: purpose !== "supervision", training: purpose !== "sampling", rowTokens: maxTokens };

@@ -3,7 +3,6 @@ import os from "node:os";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import type { Task } from "../eval/run-evaluation.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import { rewardsFor, stagedReward } from "../rewards/combine.js";
 import { noCache, openVerdictCache } from "../rewards/judge/cache.js";
 import { Judge, judgeKeyVariable } from "../rewards/judge/judge.js";
@@ -11,6 +10,7 @@ import type { Reward } from "../rewards/reward.js";
 import { budgetsOf } from "../rollout/settings.js";
 import type { Config } from "./config/config.js";
 import type { Opened } from "./parts.js";
+import { methodSettings } from "../rollout/methods/named.js";
 
 /**
  * The reward of a configuration, in all its stages.
@@ -36,7 +36,7 @@ export function namedRewards(
   { rollout, reward, faithful }: Pick<Config, "rollout" | "reward" | "faithful">,
   judge?: Reward,
 ): Record<string, Reward> {
-  return rewardsFor(protocolNamed(rollout.protocol), {
+  return rewardsFor(methodSettings(rollout).protocol, {
     textScoring: faithful.textScoring,
     maxTokens: budgetsOf(rollout).maxTokens,
     overlongBuffer: reward.overlongBuffer === 0 ? undefined : reward.overlongBuffer,

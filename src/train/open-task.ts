@@ -1,10 +1,11 @@
 /** @file The task of a configuration: what is attempted, within which budgets, and how it is scored. */
+import { oracleEngine } from "../eval/oracle.js";
 import type { Task } from "../eval/run-evaluation.js";
-import { protocolNamed } from "../prompts/protocol.js";
 import { ours, squad } from "../rewards/answers.js";
 import { isWellFormed } from "../rewards/format.js";
 import { checkedReward } from "../rewards/reward.js";
-import { searchEnvironment } from "../rollout/environment.js";
+import { searchEnvironment, type Environment } from "../rollout/environment.js";
+import { methodSettings } from "../rollout/methods/named.js";
 import { requireRoom } from "../rollout/rollout.js";
 import type { SearchEngine } from "../search/engine.js";
 import type { Question } from "../types.js";
@@ -91,11 +92,13 @@ async function openScores(config: Config, given: GivenParts, { judges }: Occasio
 }
 
 function searchTask(config: Config, given: GivenParts, search: SearchEngine): Omit<Task, keyof Scores> {
-  const protocol = protocolNamed(config.rollout.protocol);
+  const { protocol, oracle } = methodSettings(config.rollout);
   const searchEnabled = given.search !== undefined || config.search.engine !== "none";
   const options = { ...rolloutSettings(config), search, searchEnabled };
+  const withOracle: Environment = (question, attempt) =>
+    searchEnvironment({ ...options, search: oracleEngine(search, question) })(question, attempt);
   return {
-    environment: searchEnvironment(options),
+    environment: oracle ? withOracle : searchEnvironment(options),
     isWellFormed: (trajectory, form) => isWellFormed(trajectory, protocol, form),
     requireRoom: (question, policy) => requireRoom(question, { ...options, policy }),
     searchCounts: () => search.counts?.() ?? {},

@@ -1,6 +1,6 @@
 /** @file From a configuration to what a rollout takes: all but the search engine and the policy. */
-import { protocolNamed } from "../prompts/protocol.js";
 import type { searchEnvironment } from "../rollout/environment.js";
+import { methodSettings } from "../rollout/methods/named.js";
 import { budgetsOf } from "../rollout/settings.js";
 import type { Config } from "./config/config.js";
 
@@ -11,14 +11,15 @@ export function rolloutSettings({
   faithful,
 }: Config): Omit<Parameters<typeof searchEnvironment>[0], "search"> {
   const { cutObservations, searchTagFirst, dropEndOfText, noStartToken } = faithful;
+  const { protocol, context, maxSearches } = methodSettings(rollout);
   return {
-    protocol: protocolNamed(rollout.protocol),
+    protocol,
     chat: rollout.chat,
     templateVariables: rollout.templateVariables,
-    context: rollout.context,
+    context,
     topK: search.topK,
     searchTimeoutMs: search.timeoutMs,
-    maxSearches: rollout.maxSearches,
+    maxSearches,
     maxTokensPerTurn: rollout.maxTokensPerTurn,
     ...budgetsOf(rollout),
     faithful: { cutObservations, searchTagFirst, dropEndOfText, noStartToken },

@@ -8,6 +8,7 @@ import type { Question } from "../types.js";
 import type { Config } from "./config/config.js";
 import type { Notice } from "./notices.js";
 import type { OpenedSearch } from "./open-search.js";
+import { searchesAtAll } from "../rollout/methods/named.js";
 
 /** Questions that are searched with: fewer where servers are asked. */
 const most = { here: 200, atServers: 64 };
@@ -36,7 +37,7 @@ export async function searchWorth(
   signal?: AbortSignal,
 ): Promise<Notice | undefined> {
   const { topK, timeoutMs } = config.search;
-  const asked = isBuiltIn || !searches(config) || !isFree(config) ? [] : sample(questions, config);
+  const asked = isBuiltIn || !searchesAtAll(config.rollout) || !isFree(config) ? [] : sample(questions, config);
   if (asked.length < fewest) return undefined;
   const ranks: (number | null)[] = [];
   const evidenceRanks: (number | null)[] = [];
@@ -58,10 +59,6 @@ export async function searchWorth(
     release();
   }
   return ranks.length < fewest ? undefined : describe(ranks, questions.length, topK, foreignEvidence(evidenceRanks));
-}
-
-function searches({ rollout: { maxSearches, context } }: Config): boolean {
-  return maxSearches > 0 || context !== "none";
 }
 
 function isFree({ search: { engine, maxRequests, cache } }: Config): boolean {

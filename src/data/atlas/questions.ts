@@ -108,7 +108,8 @@ function ask(
   const pages = chain.map((step) => world.page(step.pageId));
   if (!isSound(question, chain, pages)) return undefined;
   const id = `${source}-${deriveSeed(key).toString(36)}`;
-  return { id, question, answers: [last.value], hops: chain.length, source, kind, chain };
+  const evidence = [...new Set(chain.map(({ pageId }) => pageId))].map((pageId) => ({ id: pageId }));
+  return { id, question, answers: [last.value], hops: chain.length, source, kind, evidence, chain };
 }
 
 /** `n` questions (fewer if there are not enough), equally many of 1, 2 and 3 hops, drawn from `seed`. */

@@ -64,6 +64,11 @@ describe("parseConfig", () => {
       /requestsPerSecond is 1, .* asks no server/,
     ],
     [{ rollout: { context: "question" }, search: { engine: "none" } }, /nothing to search the question in.*RAG/],
+    [
+      { rollout: { method: "ircot" }, search: { engine: "none" } },
+      /method is ircot, which searches.*without search: direct, cot, r1/,
+    ],
+    [{ rollout: { method: "guess" } }, /rollout.method: .*"search-r1"\|"direct"/],
     [{ rollout: { topP: 0 } }, /rollout.topP: /],
     [{ rollout: { templateVariables: { messages: "" } } }, /templateVariables: the names must be/],
     [{ rollout: { templateVariables: { bos_token: "" } } }, /templateVariables: the names must be/],

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { nearest, UserError } from "../../errors.js";
 import { refuseContradictorySettings } from "../../algorithms/contradictions.js";
+import { methodNames, methods, searchesAtAll } from "../../rollout/methods/named.js";
 import { budgetKeys } from "../../rollout/settings.js";
 import { checkEngineSettings } from "../../search/contradictions.js";
 import { fields } from "./fields.js";
@@ -111,16 +112,24 @@ function unknownKey(path: string, source: string): UserError {
   return new UserError(`${path} in ${source} is not a known key. ${suggestion} sleuth train --help lists all keys.`);
 }
 
+/** Methods that search for nothing. */
+const searchless = methodNames.filter((name) => !methods[name].searches);
+
 /** Settings that are each valid but make no sense together. */
 function refuseContradictions(config: Config): void {
   refuseContradictorySettings(config);
   const { data, search, rollout, reward, train } = config;
   // An index may have an address too. That there has to be one is known when it is opened.
   checkEngineSettings(data.index === "" ? search : { ...search, index: data.index });
-  if (rollout.context === "question" && search.engine === "none") {
+  if (rollout.method === "search-r1" && rollout.context === "question" && search.engine === "none") {
     throw new UserError(
       "rollout.context is question, but search.engine is none: there is nothing to search the question in. " +
         "For RAG set rollout.maxSearches=0 and keep a search engine; for no search at all set rollout.context=none.",
+    );
+  }
+  if (rollout.method !== "search-r1" && search.engine === "none" && searchesAtAll(rollout)) {
+    throw new UserError(
+      `rollout.method is ${rollout.method}, which searches, but search.engine is none. Keep a search engine, or take a method without search: ${searchless.join(", ")}.`,
     );
   }
   if (rollout.maxTokens !== "auto" && rollout.maxTokensPerTurn > rollout.maxTokens) {

@@ -108,7 +108,9 @@ export const fields = {
     transcripts: z
       .string()
       .default("")
-      .describe("what to learn from: a JSONL file or a folder of them, or atlas for the built-in world's"),
+      .describe(
+        "what to learn from: a JSONL file or a folder of them, atlas for the built-in world's, or answers for the training questions with their answers alone",
+      ),
     count: count.default(256).describe("atlas: how many transcripts"),
     minReward: z.number().default(1).describe("of a run's recorded trajectories, those with at least this reward"),
     epochs: count.default(2).describe("times that every transcript is seen"),

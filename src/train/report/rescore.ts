@@ -6,7 +6,7 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { UserError } from "../../errors.js";
-import { protocolNamed, type Protocol } from "../../prompts/protocol.js";
+import type { Protocol } from "../../prompts/protocol.js";
 import { combineRewards, type CombinedScore } from "../../rewards/combine.js";
 import { suspect, suspicions, type Suspected } from "../../rewards/suspicion.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
@@ -15,6 +15,7 @@ import type { Question } from "../../types.js";
 import { applySets, configSchema, parseConfig, type Config, type ConfigInput } from "../config/config.js";
 import { readOptionalJsonAs } from "../../files/json-file.js";
 import { namedRewards, openJudge } from "../open-reward.js";
+import { methodSettings } from "../../rollout/methods/named.js";
 
 interface RescoreOptions {
   /** Weights by name. */
@@ -170,7 +171,7 @@ async function lenientConfig(run: string, sets: readonly string[]): Promise<LabC
 }
 
 function settledProtocol({ rollout }: LabConfig, run: string): Protocol {
-  if (rollout.protocol !== "auto") return protocolNamed(rollout.protocol);
+  if (rollout.protocol !== "auto") return methodSettings(rollout).protocol;
   throw new UserError(
     `The configuration of ${run} does not say with which tags it was made (rollout.protocol). Say so: --set rollout.protocol=search-r1`,
   );

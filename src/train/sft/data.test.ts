@@ -275,6 +275,31 @@ describe("sources of transcripts", () => {
     await expect(loadTranscripts(parseConfig({}))).rejects.toThrow("--transcripts FILE");
   });
 
+  it.each([
+    ["search-r1", "<answer> Lima </answer>", "policy"],
+    // The environment begins the answer: the policy learns to write the rest.
+    ["atlas", " Lima </answer>", "environment,policy"],
+  ] as const)("are the answers of the training questions: %s", async (protocol, learned, roles) => {
+    const file = path.join(await folder, "questions.jsonl");
+    await writeFile(file, JSON.stringify({ ...question, answers: ["Lima", "Ciudad de los Reyes"] }));
+    const config = parseConfig({
+      ...configOf({ protocol, method: "direct" }),
+      data: { questions: file },
+      sft: { transcripts: "answers" },
+    });
+    const { transcripts } = await loadTranscripts(config);
+    expect(transcripts).toMatchObject([{ id: "1", turns: [{ role: "policy", text: "<answer> Lima </answer>" }] }]);
+    const { trajectory } = await sequence(transcripts[0], undefined, config);
+    expect(trajectory).toMatchObject({ answer: "Lima", finishReason: "answered", searches: [] });
+    expect(trajectory.texts.at(-1)).toBe(learned);
+    expect(trajectory.segments.map(({ role }) => role).join()).toBe(`prompt,${roles}`);
+  });
+
+  it("are balanced over the built-in world's questions", async () => {
+    const config = parseConfig({ ...configOf({ method: "direct" }), sft: { transcripts: "answers", count: 6 } });
+    expect((await loadTranscripts(config)).transcripts).toHaveLength(6);
+  });
+
   it("set aside by question, at most a fifth", () => {
     const many = Array.from({ length: 40 }, (_, index) => ({ ...transcript, question: `question ${index >> 1}` }));
     const { training, validation } = setAside(many, 100, 0);

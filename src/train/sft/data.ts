@@ -97,7 +97,7 @@ async function replayed(transcript: Transcript, tokenizer: Tokenizer, config: Co
       protocol: replay.speaksText ? asText(settings.protocol) : settings.protocol,
       // As many as were shown: how many a search brings is the transcript's business.
       topK: Number.MAX_SAFE_INTEGER,
-      maxSearches: Infinity,
+      maxSearches: replay.lastTurn,
       maxTokensPerTurn: Infinity,
       maxTokens: Infinity,
       maxObservationTokens: cut ? settings.maxObservationTokens : Infinity,
@@ -135,6 +135,11 @@ class Replay implements SearchEngine {
     this.#protocol = protocol;
   }
 
+  /** The policy's last turn, from 0. */
+  get lastTurn(): number {
+    return this.#transcript.turns.filter(({ role }) => role === "policy").length - 1;
+  }
+
   /** Whether what the environment says is given as text in place of passages. */
   get speaksText(): boolean {
     return this.#transcript.turns.some((turn) => turn.role === "environment" && "text" in turn);
@@ -145,7 +150,8 @@ class Replay implements SearchEngine {
     const turn = this.#transcript.turns[2 * this.#turn];
     if (turn?.role !== "policy")
       throw new Error(`internal: ${this.#transcript.place} has no policy turn ${this.#turn}`);
-    const text = this.#turn === 0 ? this.#continued(turn.text, prefix_T) : turn.text;
+    const begun = this.#turn === this.lastTurn ? withoutBeginning(turn.text, this.#protocol.lastTurn) : turn.text;
+    const text = this.#turn === 0 ? this.#continued(begun, prefix_T) : begun;
     const tokens_T = this.#tokensOf(text, turn.tokens_T);
     return Promise.resolve({ tokens_T, logprobs_T: tokens_T.map(() => 0), stopReason: "stop" });
   }
@@ -176,6 +182,12 @@ class Replay implements SearchEngine {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** A last turn without what the environment has written of it. */
+function withoutBeginning(text: string, lastTurn = ""): string {
+  const begun = lastTurn.trim();
+  return begun !== "" && text.trimStart().startsWith(begun) ? text.trimStart().slice(begun.length) : text;
 }
 
 const textProtocols = new WeakMap<Protocol, Protocol>();

@@ -1,16 +1,19 @@
-/** @file Where transcripts come from: JSONL files, trajectories that runs recorded, the built-in world. */
+/** @file Where transcripts come from: JSONL files, trajectories that runs recorded, the built-in world, the answers of questions. */
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { atlasTranscripts } from "../../data/atlas-transcripts.js";
-import { parseTranscript, transcriptOf, type Transcript } from "../../data/transcripts.js";
+import { balancedSample } from "../../data/atlas/questions.js";
+import { parseTranscript, requireRollout, transcriptOf, type Transcript } from "../../data/transcripts.js";
 import { UserError } from "../../errors.js";
 import { defaultBm25 } from "../../search/bm25/settings.js";
-import { protocolNamed, type Protocol } from "../../prompts/protocol.js";
+import type { Protocol } from "../../prompts/protocol.js";
 import { traceFromLine, type TraceRecord } from "../../rollout/trace.js";
 import { parseRecord, readLines } from "../../files/lines.js";
 import { Random } from "../../random.js";
 import type { Config } from "../config/config.js";
+import { loadSplits } from "../questions.js";
+import { methodSettings } from "../../rollout/methods/named.js";
 
 export interface LoadedTranscripts {
   transcripts: Transcript[];
@@ -26,16 +29,16 @@ export async function loadTranscripts(config: Config): Promise<LoadedTranscripts
   const { sft, data, search, rollout } = config;
   if (sft.transcripts === "") {
     throw new UserError(
-      "There is nothing to learn from. Name a JSONL file with --transcripts FILE, or --transcripts atlas.",
+      "There is nothing to learn from. Name a JSONL file with --transcripts FILE, or say --transcripts atlas or --transcripts answers.",
     );
   }
-  const protocol = protocolNamed(rollout.protocol);
+  const { protocol, maxSearches } = methodSettings(rollout);
   if (sft.transcripts === "atlas") {
     const transcripts = await atlasTranscripts({
       count: sft.count,
       seed: config.train.seed,
       worldSeed: data.worldSeed,
-      maxHops: Math.min(data.maxHops, Math.max(1, rollout.maxSearches)),
+      maxHops: Math.min(data.maxHops, Math.max(1, maxSearches)),
       topK: search.topK,
       k1: search.k1 === "auto" ? defaultBm25.k1 : search.k1,
       b: search.b === "auto" ? defaultBm25.b : search.b,
@@ -43,6 +46,7 @@ export async function loadTranscripts(config: Config): Promise<LoadedTranscripts
     });
     return { transcripts, notTaken: 0 };
   }
+  if (sft.transcripts === "answers") return { transcripts: await answersOf(config, protocol), notTaken: 0 };
   const loaded: LoadedTranscripts = { transcripts: [], notTaken: 0 };
   for (const file of await filesOf(sft.transcripts)) await readFile(file, protocol, sft.minReward, loaded);
   if (loaded.transcripts.length > 0) return loaded;
@@ -53,11 +57,33 @@ export async function loadTranscripts(config: Config): Promise<LoadedTranscripts
   throw new UserError(`${sft.transcripts} holds no transcript to learn from. ${advice}`);
 }
 
+/**
+ * The training questions, each with the first of its answers and nothing before it: the papers' baseline SFT.
+ * @throws UserError when there are no questions, and for an answer that a rollout would read otherwise
+ */
+async function answersOf(config: Config, protocol: Protocol): Promise<Transcript[]> {
+  const { data, sft, train } = config;
+  const [open, close] = protocol.answer;
+  const { questions } = await loadSplits(config);
+  const chosen = data.questions === "atlas" ? balancedSample(questions, sft.count, train.seed) : questions;
+  return chosen
+    .filter(({ answers }) => answers.length > 0)
+    .map(({ id, question, answers }) => {
+      const text = `${open} ${answers[0]} ${close}`;
+      const transcript: Transcript = {
+        ...{ id, question, answers, place: `${data.questions}: question ${id}` },
+        turns: [{ role: "policy", text }],
+      };
+      requireRollout(transcript, protocol);
+      return transcript;
+    });
+}
+
 /** The file, or the JSONL files of the folder in the order of their names. */
 async function filesOf(source: string): Promise<string[]> {
   if (!existsSync(source)) {
     throw new UserError(
-      `${source} does not exist. Name a JSONL file of transcripts, a folder of them (a run's trajectories/), or atlas.`,
+      `${source} does not exist. Name a JSONL file of transcripts, a folder of them (a run's trajectories/), or say atlas or answers.`,
     );
   }
   if (!(await stat(source)).isDirectory()) return [source];
