@@ -53,15 +53,21 @@ async function countedBy(config: Config): Promise<ModelFacts> {
   return { tokenizer: byteTokenizer(), contextLength: bytes.contextLength };
 }
 
-/** @throws UserError when the model whose tokenizer counts cannot be read */
-export async function scriptedCollector(config: Config): Promise<Collector> {
+/**
+ * @param isTold whether the script sees the right answers
+ * @throws UserError when the model whose tokenizer counts cannot be read
+ */
+export async function scriptedCollector(config: Config, isTold: boolean): Promise<Collector> {
   const { tokenizer, contextLength } = await countedBy(config);
   const { protocol, maxSearches } = methodSettings(config.rollout);
   return {
-    name: "the scripted searcher",
+    name: isTold ? "the scripted searcher, told the answers" : "the scripted searcher",
     facts: scriptedPolicy({ tokenizer, contextLength, script: [] }),
-    policyFor: ({ question }, attempt) =>
-      scriptedSearcher({ question, protocol, tokenizer, contextLength, maxSearches, attempt }),
+    policyFor: ({ question, answers }, attempt) =>
+      scriptedSearcher({
+        ...{ question, protocol, tokenizer, contextLength, maxSearches, attempt },
+        ...(isTold ? { answers } : {}),
+      }),
     close: () => Promise.resolve(),
   };
 }

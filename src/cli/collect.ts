@@ -50,7 +50,7 @@ import { methodSettings } from "../rollout/methods/named.js";
 
 interface Options extends ModelOptions {
   out: string;
-  policy?: "script" | "model";
+  policy?: "script" | "oracle" | "model";
   server?: string;
   serverModel?: string;
   attempts: number;
@@ -66,13 +66,17 @@ export const collectVerb: Verb = {
   name: "collect",
   summary: "make transcripts for sft: attempt questions, keep what scores",
   description:
-    "Lets a policy attempt questions with a search engine and keeps the attempts that score, as transcripts that sleuth sft learns from. Without --model and --run a script attempts them, which needs no model: it searches with the question's words, finds the sentence that fits best and takes the span that the question asks for; it never sees the right answer, so it suits questions with short answers that stand in the passages. " +
+    "Lets a policy attempt questions with a search engine and keeps the attempts that score, as transcripts that sleuth sft learns from. Without --model and --run a script attempts them, which needs no model: it searches with the question's words, finds the sentence that fits best and takes the span that the question asks for; it never sees the right answer, so it suits questions with short answers that stand in the passages. With --policy oracle it is told the right answers and shows where they stand: so questions that people asked become transcripts, too. " +
     "Of one file of questions, those that train would set aside for validation and test are left out; of a folder, train.jsonl is attempted. What was attempted stays in FILE.attempts until the transcripts are written: after Ctrl-C the same command goes on.",
   examples: [
     ["sleuth collect --questions questions --index index --out transcripts.jsonl", "by the script, without a model"],
     [
       "sleuth collect --preset documents --questions questions --index index --out transcripts.jsonl",
       "within the budgets of the model that the preset trains",
+    ],
+    [
+      "sleuth collect --policy oracle --questions q.jsonl --index index --out transcripts.jsonl",
+      "by the script, told the right answers",
     ],
     [
       "sleuth collect --run runs/mine --questions q.jsonl --index index --attempts 8 --out better.jsonl",
@@ -94,8 +98,8 @@ export const collectVerb: Verb = {
       .addOption(
         new Option(
           "--policy <name>",
-          "who attempts: script or model; default: model with --model or --run, else script. The script has no tokens of its own: --model, where it is named, counts them",
-        ).choices(["script", "model"]),
+          "who attempts: script, oracle (the script, told the right answers) or model; default: model with --model or --run, else script. A script has no tokens of its own: --model, where it is named, counts them",
+        ).choices(["script", "oracle", "model"]),
       )
       .option(
         "--server <url>",
@@ -136,7 +140,7 @@ export const collectVerb: Verb = {
   },
 };
 
-type Attempter = "script" | "model" | "server";
+type Attempter = "script" | "oracle" | "model" | "server";
 
 /** @throws UserError for flags that contradict each other */
 function whoAttempts({ policy, model, run, server, serverModel }: Options): Attempter {
@@ -149,6 +153,7 @@ function whoAttempts({ policy, model, run, server, serverModel }: Options): Atte
 
 const settingsOf: Readonly<Record<Attempter, (config: Config) => Config>> = {
   script: scriptedConfig,
+  oracle: scriptedConfig,
   model: (config) => config,
   server: servedConfig,
 };
@@ -160,7 +165,7 @@ function collectorOf(
   { server, serverModel }: Options,
 ): Promise<Collector> {
   if (by === "model") return modelCollector(config, (notice) => terminal.notice(notice));
-  if (by === "script") return scriptedCollector(config);
+  if (by !== "server") return scriptedCollector(config, by === "oracle");
   return servedCollector(config, { url: server as string, model: serverModel as string });
 }
 

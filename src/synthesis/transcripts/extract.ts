@@ -38,6 +38,43 @@ export function readAnswer(question: string, passages: readonly ReadPassage[]): 
   return null;
 }
 
+/**
+ * The reading of somebody to whom the right answers are known: of the sentences that hold one, the one that has most of the question's words, and in it
+ * the longest of the answers, as it is written there. Null where no passage holds one.
+ */
+export function readKnown(
+  question: string,
+  passages: readonly ReadPassage[],
+  answers: readonly string[],
+): Reading | null {
+  const sentences = passages.flatMap(({ title, text }, index) => sentencesOf(title, text, index + 1));
+  const ranked = rankSentences(question, sentences).map(({ sentence }) => sentence);
+  for (const sentence of new Set([...ranked, ...sentences])) {
+    const line = plainLine(sentence.text);
+    const answer = longestIn(line, answers);
+    if (answer !== null) return { answer, sentence: line, document: sentence.document, fit: 1 };
+  }
+  for (const [at, { title, text }] of passages.entries()) {
+    const answer = longestIn(title, answers);
+    if (answer !== null) return { answer, sentence: `${answer}: ${plainLine(text)}`, document: at + 1, fit: 1 };
+  }
+  return null;
+}
+
+/** The longest of some answers that stand in a line, as it is written there: whatever the case, and with any marks between its words. */
+function longestIn(line: string, answers: readonly string[]): string | null {
+  const found = answers.flatMap((answer) => {
+    const words = answer.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+    if (words.length === 0) return [];
+    const pattern = new RegExp(
+      String.raw`(?<![\p{L}\p{N}])${words.join(String.raw`[^\p{L}\p{N}]{1,3}`)}(?![\p{L}\p{N}])`,
+      "iu",
+    );
+    return pattern.exec(line)?.[0] ?? [];
+  });
+  return found.reduce<string | null>((best, one) => (one.length > (best?.length ?? 0) ? one : best), null);
+}
+
 /** The sentence in one line; with the line above it where the answer is that one. */
 function withHead({ text, head }: Sentence, answer: string): string {
   const line = plainLine(text);

@@ -15,9 +15,9 @@ const other = passage("Bees live in Halmstad.", "Bees");
 
 function attempt(
   find: (query: string) => Passage[],
-  given: { attempt?: number; protocol?: Protocol; asked?: string } = {},
+  given: { attempt?: number; protocol?: Protocol; asked?: string; told?: string[] } = {},
 ): Promise<Trajectory> {
-  const { attempt: number = 0, protocol = searchR1, asked = question } = given;
+  const { attempt: number = 0, protocol = searchR1, asked = question, told } = given;
   const tokenizer = byteTokenizer(protocol);
   const contextLength = 100_000;
   const policy = scriptedSearcher({
@@ -27,6 +27,7 @@ function attempt(
     contextLength,
     maxSearches: 2,
     attempt: number,
+    answers: told,
   });
   return rollout(
     { id: "q", question: asked, answers: ["never looked at"] },
@@ -55,6 +56,52 @@ describe("the scripted searcher", () => {
     const lost = await attempt(() => []);
     expect(lost).toMatchObject({ answer: "unknown", finishReason: "answered" });
     expect(lost.searches).toHaveLength(2);
+  });
+
+  it.each([
+    {
+      case: "the sentence that fits best",
+      text: "Lund has a cathedral. Its first stone was laid in 1085. The cathedral of Lund was consecrated in 1145.",
+      asked: "when was the cathedral of lund consecrated",
+      told: ["1085", "1145"],
+      answer: "1145",
+      thought: '"cathedral of Lund was consecrated in 1145" gives 1145.',
+    },
+    {
+      case: "the longest answer, as it is written there",
+      text: "In 1145 it was consecrated by archbishop ESKIL of Lund.",
+      asked: "who consecrated the cathedral of lund",
+      told: ["Eskil", "eskil, of lund", "Absalon"],
+      answer: "ESKIL of Lund",
+      thought: '"1145 it was consecrated by archbishop ESKIL of Lund" gives ESKIL of Lund.',
+    },
+    {
+      case: "a title",
+      text: "It is a church of the twelfth century.",
+      title: "Lund Cathedral",
+      asked: "which church is of the twelfth century",
+      told: ["lund cathedral"],
+      answer: "Lund Cathedral",
+      thought: '"It is a church of the" gives Lund Cathedral.',
+    },
+  ])(
+    "shows, told the right answers, where one stands: $case",
+    async ({ text, title = "Lund", asked, told, ...shown }) => {
+      const { answer, texts, searches } = await attempt(() => [other, passage(text, title)], { asked, told });
+      expect(answer).toBe(shown.answer);
+      expect(texts.at(-1)).toContain(shown.thought);
+      expect(searches).toHaveLength(1);
+    },
+  );
+
+  it("answers with no right answer that no passage holds, and with none inside of a word", async () => {
+    const mills = passage("The millstones of Ystad are old.", "Mills");
+    const { answer, searches } = await attempt(() => [other, mills], {
+      asked: "what is old in Ystad",
+      told: ["mill", "stone"],
+    });
+    expect(answer).toBe("unknown");
+    expect(searches).toHaveLength(2);
   });
 
   it("is the same for a seed, and words later attempts otherwise", async () => {

@@ -1,12 +1,13 @@
 /**
  * @file A searcher without a model: it searches with the question's words, reads what it is shown, searches once more with the rarer words where nothing
- * fits, and takes the span that the question asks for. It is a policy like any other, so the one rollout runs it, and it never sees a right answer.
+ * fits, and takes the span that the question asks for. It is a policy like any other, so the one rollout runs it. It sees no right answer, unless it is
+ * told them: then it reads as somebody who knows them (STaR's rationalization, arXiv:2203.14465, §3.3), and what cannot be read in the passages it does not answer.
  */
 import type { Policy } from "../../contracts/policy.js";
 import { scriptedPolicy } from "../../policy/scripted.js";
 import type { Protocol, TagPair } from "../../prompts/protocol.js";
 import type { Tokenizer } from "../../types.js";
-import { readAnswer } from "./extract.js";
+import { readAnswer, readKnown } from "./extract.js";
 import type { Reading } from "./reading.js";
 import { closingThought, furtherThought, openingThought, queryOf } from "./thoughts.js";
 
@@ -18,6 +19,8 @@ interface SearcherOptions {
   maxSearches: number;
   /** From 0. Every second one begins with the rarer words. */
   attempt: number;
+  /** The right ones. Default: unknown to it. */
+  answers?: readonly string[];
 }
 
 /** From this fit on, a reading needs no further search. */
@@ -25,7 +28,7 @@ const sure = 0.45;
 
 /** A searcher for one attempt at one question. */
 export function scriptedSearcher(options: SearcherOptions): Policy {
-  const { question, protocol, tokenizer, contextLength, maxSearches, attempt } = options;
+  const { question, protocol, tokenizer, contextLength, maxSearches, attempt, answers } = options;
   const { think, search, answer, information } = protocol;
   const kinds = attempt % 2 === 0 ? (["words", "rare"] as const) : (["rare", "words"] as const);
   let best: Reading | null = null;
@@ -33,7 +36,7 @@ export function scriptedSearcher(options: SearcherOptions): Policy {
   const script = (prefix: string, turn: number): string => {
     if (turn === 0 && maxSearches > 0) return say(openingThought(question), search, queryOf(question, kinds[0]));
     const found = shownPassages(prefix.slice(prefix.lastIndexOf(information[0])), protocol);
-    const reading = readAnswer(question, found);
+    const reading = answers === undefined ? readAnswer(question, found) : readKnown(question, found, answers);
     if (reading !== null && reading.fit > (best?.fit ?? 0)) best = reading;
     if ((best?.fit ?? 0) < sure && turn < Math.min(kinds.length, maxSearches))
       return say(furtherThought, search, queryOf(question, kinds[turn]));
