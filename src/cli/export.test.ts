@@ -18,7 +18,6 @@ import { locateModel } from "../train/model-folder.js";
 import { allLoraTargets, mergeInto, type LoraTarget } from "../engine/model/lora.js";
 import { saveResult } from "../train/result.js";
 import { openRun } from "../train/run-folder.js";
-import type { Trajectory } from "../types.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-export-"));
 const file = (...names: string[]): string => path.join(root, ...names);

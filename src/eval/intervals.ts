@@ -77,8 +77,8 @@ export function bootstrapMean(values: readonly number[], options: { seed?: numbe
 interface Cell {
   count: number;
   mean: number;
-  /** Standard deviation within the cell; 0 of equal values. */
-  deviation: number;
+  /** Within the cell; 0 of equal values. */
+  variance: number;
 }
 
 /**
@@ -95,7 +95,7 @@ function cellsOf(values: readonly number[]): Cell[] {
   const distinct = [...counts];
   const cells =
     distinct.length <= mostCells
-      ? distinct.map(([value, count]) => ({ count, mean: value, deviation: 0 }))
+      ? distinct.map(([value, count]) => ({ count, mean: value, variance: 0 }))
       : neighbours(distinct);
   return cells.sort((a, b) => b.count - a.count);
 }
@@ -114,23 +114,23 @@ function neighbours(distinct: readonly (readonly [value: number, count: number])
     const total = (of: (value: number) => number): number => group.reduce((sum, [value, n]) => sum + of(value) * n, 0);
     const count = total(() => 1);
     const centre = total((value) => value) / count;
-    return { count, mean: centre, deviation: Math.sqrt(total((value) => (value - centre) ** 2) / count) };
+    return { count, mean: centre, variance: total((value) => (value - centre) ** 2) / count };
   });
 }
 
 /** The sum of `n` values drawn with replacement. */
 function resampledSum(cells: readonly Cell[], n: number, random: Random): number {
-  let sum = 0;
+  let [sum, withinCells] = [0, 0];
   let [toDraw, among] = [n, n];
-  for (const { count, mean: centre, deviation } of cells) {
+  for (const { count, mean: centre, variance } of cells) {
     if (toDraw === 0) break;
     const drawn = count === among ? toDraw : random.binomial(toDraw, count / among);
     sum += drawn * centre;
-    if (deviation > 0 && drawn > 0) sum += deviation * Math.sqrt(drawn) * random.normal();
+    withinCells += drawn * variance;
     toDraw -= drawn;
     among -= count;
   }
-  return sum;
+  return withinCells === 0 ? sum : sum + Math.sqrt(withinCells) * random.normal();
 }
 
 /** The arithmetic mean; 0 of nothing. */
