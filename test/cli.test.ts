@@ -35,6 +35,7 @@ describe("help", () => {
     ["pull"],
     ["train"],
     ["eval"],
+    ["table"],
     ["ask"],
     ["rescore"],
     ["export"],

@@ -24,6 +24,7 @@ import { questionsReviewVerb } from "./questions-review.js";
 import { rescoreVerb } from "./rescore.js";
 import { searchVerb } from "./search.js";
 import { sftVerb } from "./sft.js";
+import { tableVerb } from "./table.js";
 
 const verbs: readonly Verb[] = [
   demoVerb,
@@ -33,6 +34,7 @@ const verbs: readonly Verb[] = [
   sftVerb,
   trainVerb,
   evalVerb,
+  tableVerb,
   askVerb,
   rescoreVerb,
   exportVerb,
