@@ -126,7 +126,8 @@ export { createLocalPolicy, type LocalOptions } from "./policy/local/local.js";
 export { scriptedPolicy, type ScriptedOptions, type ScriptedPolicy } from "./policy/scripted.js";
 export { byteTokenizer } from "./policy/testing.js";
 export { loadTokenizer } from "./engine/io/tokenizer.js";
-export { resolveModel, type PullOptions, type PullProgress } from "./engine/io/hub/pull.js";
+export { resolveModel } from "./engine/io/hub/pull.js";
+export type { PullOptions, PullProgress } from "./hub/fetch.js";
 
 // Data and tables.
 export { loadQuestions } from "./data/questions.js";

@@ -17,25 +17,28 @@ const map: Readonly<Record<string, readonly string[]>> = {
   contracts: [],
   files: [],
   http: [],
+  // Models and question sets come from the Hub in the same way.
+  hub: ["files", "http"],
   workers: [],
-  data: ["files", "prompts", "search"],
+  // Whether a prompt holds an answer is decided as answers are compared.
+  data: ["files", "hub", "prompts", "search", "rewards"],
   prompts: ["contracts"],
   // An engine behind a server, and a judge, are asked in the same way. Encoders run on the engine's runtime with its tokenizers.
-  search: ["files", "http", "workers", "engine"],
+  search: ["files", "http", "hub", "workers", "engine"],
   rollout: ["contracts", "prompts", "search"],
   // A format reward asks whether a text keeps a protocol.
   rewards: ["files", "http", "prompts"],
   algorithms: ["contracts"],
   policy: ["contracts", "workers", "engine"],
-  engine: ["contracts", "files", "http"],
+  engine: ["contracts", "files", "hub"],
   pretrain: ["contracts", "files", "data", "prompts", "engine"],
-  train: "contracts files data prompts search rollout rewards algorithms policy engine eval".split(" "),
+  train: "contracts files hub data prompts search rollout rewards algorithms policy engine eval".split(" "),
   // What a search engine finds of the answers is measured as answers are.
   eval: ["contracts", "files", "search", "rollout", "rewards"],
   // Questions and transcripts made of documents.
   synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],
-  cli: "contracts files workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
+  cli: "contracts files hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
     " ",
   ),
 };

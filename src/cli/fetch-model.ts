@@ -1,8 +1,8 @@
 /** @file Models of the Hub on the command line: fetched before anything else begins, under a bar that shows bytes, speed and time left. */
 import { existsSync } from "node:fs";
-import { isHubName } from "../engine/io/hub/name.js";
 import { unreadBesideAdapter } from "../engine/io/adapter-folder.js";
-import type { PullOptions, PullProgress } from "../engine/io/hub/pull.js";
+import type { PullOptions, PullProgress } from "../hub/fetch.js";
+import { isHubName } from "../hub/name.js";
 import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
 import { smollm2Model } from "../recipes/search-r1/smollm2.js";

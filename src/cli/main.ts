@@ -7,6 +7,10 @@ import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
 import { collectVerb } from "./collect.js";
+import { dataCheckVerb } from "./data/check.js";
+import { dataGetVerb } from "./data/get.js";
+import { dataListVerb } from "./data/list.js";
+import { dataMixVerb } from "./data/mix.js";
 import { demoVerb } from "./demo.js";
 import { evalVerb } from "./eval.js";
 import { exportVerb } from "./export.js";
@@ -42,6 +46,7 @@ const verbs: readonly Verb[] = [
   searchVerb,
   benchVerb,
 ];
+const dataVerbs: readonly Verb[] = [dataListVerb, dataGetVerb, dataMixVerb, dataCheckVerb];
 const questionVerbs: readonly Verb[] = [questionsMakeVerb, questionsReviewVerb];
 const serverVerbs: readonly Verb[] = [serveSearchVerb];
 
@@ -94,6 +99,11 @@ function buildProgram(host: VerbHost): Command {
     })
     .addHelpText("after", "\nStart with: sleuth demo (a few minutes). Each verb has its own --help with examples.");
   for (const verb of verbs) addVerb(program, verb, host);
+  const data = program
+    .command("data")
+    .summary("question sets: list, get, mix, check")
+    .description("Fetches, converts, joins and checks question sets.");
+  for (const verb of dataVerbs) addVerb(data, verb, host);
   const questions = program
     .command("questions")
     .summary("make questions of documents")

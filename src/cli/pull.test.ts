@@ -11,7 +11,7 @@ import {
   modelConfig,
   modelFiles,
   noise,
-} from "../engine/io/hub/hub-server.test-support.js";
+} from "../hub/hub-server.test-support.js";
 import { makeTinyModel } from "../policy/local/tiny-model.test-support.js";
 import { lastJson, sleuth, sleuthHere } from "../../test/run-sleuth.js";
 

@@ -1,9 +1,10 @@
 /** @file `sleuth pull`: a model of the Hub, into the cache that all Hugging Face tools share. */
 import { baseProblem } from "../engine/io/adapter-base.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
-import { isHubName } from "../engine/io/hub/name.js";
-import { pullModel, type PulledFile, type PullOptions, type PullResult } from "../engine/io/hub/pull.js";
+import { pullModel } from "../engine/io/hub/pull.js";
 import { UserError } from "../errors.js";
+import type { PulledFile, PullOptions, PullResult } from "../hub/fetch.js";
+import { isHubName } from "../hub/name.js";
 import { withDownloads } from "./fetch-model.js";
 import { bytes, duration, table } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";

@@ -2,7 +2,7 @@
  * @file `sleuth search --questions`: what an index is worth for questions. How often an answer stands in the first passages, engines side by side over
  * the same questions, and which questions search does not help.
  */
-import { isQuestionsFolder, loadQuestions, questionParts } from "../data/questions.js";
+import { isQuestionsFolder, loadQuestions, partsOf } from "../data/questions.js";
 import { findAnswers, foreignEvidence, hitRate, isWithin, type QuestionHit } from "../eval/hits.js";
 import { pairedDifference, type Estimate } from "../eval/intervals.js";
 import { formatDifference, formatShare } from "../eval/table.js";
@@ -80,10 +80,11 @@ export async function measureWorth(
   return { ...answerOf(questions, measured, depths), exitStatus: answered.length === 0 ? 1 : 0 };
 }
 
-/** Of a folder, every part: an index is worth the same for all of them. */
+/** Of a folder, every part that it has: an index is worth the same for all of them. */
 async function allQuestions(source: string): Promise<Question[]> {
   if (!(await isQuestionsFolder(source))) return loadQuestions(source);
-  return (await Promise.all(questionParts.map((part) => loadQuestions(source, part)))).flat();
+  const parts = await partsOf(source);
+  return (await Promise.all(parts.map((part) => loadQuestions(source, part)))).flat();
 }
 
 async function measure(

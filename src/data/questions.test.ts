@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { UserError } from "../errors.js";
-import { loadQuestions } from "./questions.js";
+import { loadQuestions, partsOf } from "./questions.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -39,7 +40,7 @@ describe("questions from JSONL", () => {
     ["not an object", `${good}\n[1]`, /bad\.jsonl:2: the line must be a JSON object/],
     ["no question", '{"id":"a","answers":["x"]}', /bad\.jsonl:1: field "question"/],
     ["no answers", '{"id":"a","question":"q"}', /bad\.jsonl:1: field "answers"/],
-    ["empty answers", '{"id":"a","question":"q","golden_answers":[]}', /bad\.jsonl:1: field "answers"/],
+    ["empty answers", '{"id":"a","question":"q","golden_answers":[]}', /bad\.jsonl:1: field "golden_answers"/],
     ["empty answer", '{"id":"a","question":"q","answers":["x"," "]}', /bad\.jsonl:1: field "answers"/],
     ["no id", '{"question":"q","answers":["x"]}', /bad\.jsonl:1: field "id"/],
     ["bad hops", '{"id":"a","question":"q","answers":["x"],"hops":0}', /bad\.jsonl:1: field "hops"/],
@@ -74,6 +75,22 @@ describe("questions from JSONL", () => {
     await expect(loadQuestions(parts, "test")).rejects.toThrow(/parts has no test\.jsonl/);
     await writeFile(path.join(parts, "train.jsonl"), "\n");
     await expect(loadQuestions(parts)).rejects.toThrow(/train\.jsonl holds no question/);
+  });
+
+  it("of a set: FlashRAG's ids stay, and the parts that a folder has are named", async () => {
+    const testdata = new URL("sets/testdata/flashrag/nq/test.jsonl", import.meta.url);
+    const [first] = await loadQuestions(fileURLToPath(testdata));
+    expect(first).toEqual({
+      id: "test_0",
+      question: "who was the first keeper of skerry point",
+      answers: ["Ivar Lund"],
+      source: "test.jsonl",
+    });
+    const two = path.join(folder, "two");
+    await mkdir(two);
+    await expect(partsOf(two)).rejects.toThrow(/two has no train\.jsonl/);
+    for (const part of ["train", "test"]) await writeFile(path.join(two, `${part}.jsonl`), good);
+    expect(await partsOf(two)).toEqual(["train", "test"]);
   });
 
   it("a missing file: a UserError", async () => {

@@ -11,6 +11,8 @@ export interface Line {
   text: string;
   /** From 1. */
   number: number;
+  /** Why the line cannot be read, where such lines are kept (`keepsMalformed`); its text is empty then. */
+  problem?: UserError;
 }
 
 /** A longer line is taken for a file that is not one record per line. */
@@ -22,6 +24,8 @@ interface LinesOptions {
   signal?: AbortSignal;
   /** Bytes of the file read since the last call (compressed bytes for .gz). */
   onBytes?: (bytes: number) => void;
+  /** A line that is not UTF-8 comes with its `problem` instead of ending everything. */
+  keepsMalformed?: boolean;
 }
 
 /** Whole lines of a file, as they stand. */
@@ -52,7 +56,7 @@ interface BlockOptions extends LinesOptions {
  */
 export async function* readLines(path: string, options: LinesOptions = {}): AsyncGenerator<Line[]> {
   for await (const block of readLineBlocks(path, options)) {
-    const lines = [...linesOf(path, block)];
+    const lines = [...linesOf(path, block, options)];
     if (lines.length > 0) yield lines;
   }
 }
@@ -84,19 +88,28 @@ export async function* readLineBlocks(path: string, options: BlockOptions = {}):
 
 /**
  * The lines of a block, without their breaks; empty ones are left out but counted.
- * @throws UserError for a line that is not UTF-8
+ * @throws UserError for a line that is not UTF-8, unless such lines are kept
  */
-export function* linesOf(path: string, { bytes, firstLine }: Pick<LineBlock, "bytes" | "firstLine">): Generator<Line> {
+export function* linesOf(
+  path: string,
+  { bytes, firstLine }: Pick<LineBlock, "bytes" | "firstLine">,
+  { keepsMalformed = false }: Pick<LinesOptions, "keepsMalformed"> = {},
+): Generator<Line> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isWellFormed = isUtf8(buffer);
   let number = firstLine;
   for (let start = 0; start < buffer.length; number++) {
     const found = buffer.indexOf(lineFeed, start);
     const end = found < 0 ? buffer.length : found;
-    if (!isWellFormed && !isUtf8(buffer.subarray(start, end)))
-      throw new UserError(
+    if (!isWellFormed && !isUtf8(buffer.subarray(start, end))) {
+      const problem = new UserError(
         `${path}:${number}: the line is not UTF-8. Convert the file, for example with \`iconv -t utf-8\`.`,
       );
+      if (!keepsMalformed) throw problem;
+      yield { text: "", number, problem };
+      start = end + 1;
+      continue;
+    }
     const line = buffer.toString("utf8", start, end);
     // Only the first line can carry a byte-order mark.
     const text = (number === 1 ? line.replace(/^\ufeff/, "") : line).trim();

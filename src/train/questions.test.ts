@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -48,6 +48,8 @@ describe("loadSplits", () => {
     validation: write("validation.jsonl", 3),
     test: write("test.jsonl", 0),
   };
+  const withoutValidation = mkdtempSync(join(folder, "two-parts-"));
+  for (const part of ["train", "test"] as const) copyFileSync(parts[part], join(withoutValidation, `${part}.jsonl`));
   const sizesOf = async (data: object): Promise<number[]> => {
     const { questions, validation, test } = await loadSplits(parseConfig({ data: { corpus: "c.jsonl", ...data } }));
     return [questions.length, validation.length, test.length];
@@ -56,6 +58,7 @@ describe("loadSplits", () => {
   it.each<[string, object, number[]]>([
     ["a file is divided here", { questions: parts.train }, [28, 4, 8]],
     ["a folder keeps its own division, also an empty part", { questions: folder }, [40, 3, 0]],
+    ["of a folder without validation questions, some are set aside", { questions: withoutValidation }, [36, 4, 0]],
     ["another test file beside a folder", { questions: folder, test: parts.validation }, [40, 3, 3]],
     ["a folder as the test of a file gives its test part", { questions: parts.train, test: folder }, [36, 4, 0]],
   ])("%s", async (_, data, sizes) => {

@@ -4,7 +4,7 @@
  */
 import { buildAtlas, type Atlas } from "../data/atlas/atlas.js";
 import { balancedSample } from "../data/atlas/questions.js";
-import { isQuestionsFolder, loadQuestions, type QuestionPart } from "../data/questions.js";
+import { isQuestionsFolder, loadQuestions, partsOf, type QuestionPart } from "../data/questions.js";
 import { UserError } from "../errors.js";
 import { Random } from "../random.js";
 import type { Question } from "../types.js";
@@ -58,7 +58,8 @@ const partOf: Readonly<Record<keyof QuestionSplits, QuestionPart>> = {
 };
 
 /**
- * The questions of a configuration, or those given, divided into training, validation and test. A folder brings its own division.
+ * The questions of a configuration, or those given, divided into training, validation and test. A folder brings its own division;
+ * what it has no file for is set aside from its questions for training.
  * @throws UserError for files that cannot be read, and when there is nothing to train on
  */
 export async function loadSplits(config: Config, given: GivenParts = {}): Promise<QuestionSplits> {
@@ -80,8 +81,9 @@ export async function loadSplits(config: Config, given: GivenParts = {}): Promis
   const all = given.questions ?? (await read(data.questions, "questions"));
   requireQuestions(all, given.questions === undefined ? data.questions : "The list of questions");
   const isFolder = given.questions === undefined && (await isQuestionsFolder(data.questions));
+  const parts = isFolder ? await partsOf(data.questions) : [];
   const setAside = (split: "validation" | "test"): Promise<Question[] | null> => {
-    const source = data[split] === "" && isFolder ? data.questions : data[split];
+    const source = data[split] === "" && parts.includes(split) ? data.questions : data[split];
     return source === "" ? Promise.resolve(null) : read(source, split);
   };
   const validation = given.validation ?? (await setAside("validation"));

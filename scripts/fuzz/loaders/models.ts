@@ -2,12 +2,13 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { loadAdapterFolder } from "../../../src/engine/io/adapter-folder.js";
-import { ModelCache } from "../../../src/engine/io/hub/cache.js";
+import { wantedOfModel } from "../../../src/engine/io/hub/wanted.js";
 import { loadModelConfig, openModel } from "../../../src/engine/io/open-model.js";
 import { SafetensorsFile, writeSafetensors } from "../../../src/engine/io/safetensors.js";
 import { loadTokenizer } from "../../../src/engine/io/tokenizer.js";
 import { loadOptimizer } from "../../../src/engine/optim/adamw.js";
 import { createParameterStore, parameterShapes } from "../../../src/engine/model/parameters.js";
+import { RepositoryCache } from "../../../src/hub/cache.js";
 import { OnnxEncoder } from "../../../src/search/dense/onnx-encoder.js";
 import { writeTinyBert } from "../../../src/search/dense/tiny-models.test-support.js";
 import { readModelFolder } from "../../../src/search/text-model/model-folder.js";
@@ -146,9 +147,9 @@ export const modelLoaders: readonly Loader[] = [
     },
     load: async (folder) => {
       const name = { repository: "org/name", revision: "main" };
-      const cache = new ModelCache(folder, name);
+      const cache = new RepositoryCache(folder, name);
       const commit = await cache.cachedCommit("main");
-      if (commit !== undefined) await cache.lacking(name, commit);
+      if (commit !== undefined) await wantedOfModel(name).lacking(cache, commit);
     },
   },
   {

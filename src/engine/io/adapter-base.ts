@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../../errors.js";
+import type { PullOptions } from "../../hub/fetch.js";
+import { HubError } from "../../hub/transport.js";
 import { isAdapterFolder, readAdapterConfig } from "./adapter-folder.js";
 import { QuantizedModel } from "./config-json.js";
-import { pinModel, type PullOptions } from "./hub/pull.js";
-import { HubError } from "./hub/transport.js";
+import { pinModel } from "./hub/pull.js";
 import { loadModelConfig } from "./open-model.js";
 import { isGguf } from "./tokenizer-files.js";
 import { shellWord } from "../../printable.js";

@@ -2,10 +2,11 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { commit, HubServer } from "../../engine/io/hub/hub-server.test-support.js";
+import { commit, HubServer } from "../../hub/hub-server.test-support.js";
 import { UserError } from "../../errors.js";
 import { OnnxEncoder } from "./onnx-encoder.js";
-import { resolveEncoder, type PullOptions } from "../../engine/io/hub/pull.js";
+import { resolveEncoder } from "../../engine/io/hub/pull.js";
+import type { PullOptions } from "../../hub/fetch.js";
 import { writeBagModel, writeTinyBert } from "./tiny-models.test-support.js";
 
 const root = mkdtempSync(path.join(tmpdir(), "sleuth-hub-encoder-"));

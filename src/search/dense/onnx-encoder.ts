@@ -1,6 +1,6 @@
 /** @file An encoder from a Hugging Face folder, run in a worker. */
 import path from "node:path";
-import { isHubName } from "../../engine/io/hub/name.js";
+import { isHubName } from "../../hub/name.js";
 import { weightsFile } from "../../engine/io/safetensors-set.js";
 import type { SearchOptions } from "../engine.js";
 import { modelNameOf, poolingOf, prefixesFor, type Encoder, type EncoderSource, type TextKind } from "./encoder.js";

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import { isHubName } from "../../engine/io/hub/name.js";
-import type { PullOptions } from "../../engine/io/hub/pull.js";
+import type { PullOptions } from "../../hub/fetch.js";
+import { isHubName } from "../../hub/name.js";
 import { readOptionalJson, type Json } from "../../files/json-file.js";
 import { indexFile, weightsFile } from "../../engine/io/safetensors-set.js";
 import { tokenizerFile } from "../../engine/io/tokenizer-files.js";

@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import type { Pair } from "../engine.js";
 import { mapConcurrent } from "../../async.js";
-import type { PullOptions } from "../../engine/io/hub/pull.js";
+import type { PullOptions } from "../../hub/fetch.js";
 import { UserError } from "../../errors.js";
 import { WorkerPool } from "../../workers/pool.js";
 import { WorkerGone } from "../../workers/thread.js";

@@ -1,5 +1,6 @@
 /** @file Which candidates are kept: what is asked before the engine, what only the engine can tell, and the counts of why others were not. */
 import { mapConcurrent } from "../../async.js";
+import { NearDuplicates } from "../../data/near-duplicates.js";
 import { findAnswers, type QuestionHit } from "../../eval/hits.js";
 import { ours } from "../../rewards/answers.js";
 import { answerComparison, normaliseAnswer } from "../../rewards/normalise.js";
@@ -7,7 +8,6 @@ import type { SearchEngine } from "../../search/engine.js";
 import type { Passage, Question } from "../../types.js";
 import type { Candidate } from "./candidate.js";
 import { documentOfCandidate } from "./draw.js";
-import { NearDuplicates } from "./near-duplicates.js";
 import { idOf } from "./question-id.js";
 
 /** Why a candidate was not kept. */

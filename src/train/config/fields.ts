@@ -43,19 +43,19 @@ export const fields = {
       .string()
       .default("atlas")
       .describe(
-        'training questions: a JSONL file of {"id","question","answers"}, a folder with train.jsonl, validation.jsonl and test.jsonl, or atlas for the built-in world',
+        'training questions: a JSONL file of {"id","question","answers"}, FlashRAG\'s JSONL or Search-R1\'s Parquet, a folder with train.jsonl, validation.jsonl and test.jsonl, or atlas for the built-in world',
       ),
     validation: z
       .string()
       .default("")
       .describe(
-        "questions that choose the checkpoint; empty: atlas and folders have their own, from files a tenth is set aside",
+        "questions that choose the checkpoint; empty: atlas and most folders have their own, else a tenth of the training questions is set aside",
       ),
     test: z
       .string()
       .default("")
       .describe(
-        "questions of the final evaluation; empty: atlas and folders have their own, from files a fifth is set aside",
+        "questions of the final evaluation; empty: atlas and folders have their own, else a fifth of the training questions is set aside",
       ),
     corpus: z.string().default("atlas").describe('passages to search: a JSONL file of {"id","contents"}, or atlas'),
     index: z.string().default("").describe("a folder made by sleuth index; when set, corpus is not read"),

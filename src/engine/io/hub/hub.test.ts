@@ -21,7 +21,6 @@ import { GGUFValueType } from "@huggingface/gguf";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../errors.js";
 import { readTestGguf, testGgufBytes, type TestGguf, type TestTensor } from "../gguf.test-support.js";
-import { placeFile } from "./cache.js";
 import {
   adapterConfig,
   commit,
@@ -33,8 +32,10 @@ import {
   noise,
   sha256,
   type Asked,
-} from "./hub-server.test-support.js";
-import { pinModel, pullModel, resolveEncoder, resolveModel, type PullOptions, type PullProgress } from "./pull.js";
+} from "../../../hub/hub-server.test-support.js";
+import { placeFile } from "../../../hub/cache.js";
+import type { PullOptions, PullProgress } from "../../../hub/fetch.js";
+import { pinModel, pullModel, resolveEncoder, resolveModel } from "./pull.js";
 
 const name = "hf:org/tiny";
 const wanted = [
@@ -588,7 +589,9 @@ describe("the disk", () => {
 
   it("may be a folder that is none", async () => {
     writeFileSync(path.join(home, "hub"), "");
-    expect((await failureOf(resolveModel(name, options))).message).toMatch(/Cannot write into the model cache/);
+    expect((await failureOf(resolveModel(name, options))).message).toMatch(
+      /Cannot write into the cache of the Hub's files/,
+    );
   });
 
   it("without links gets second names or copies", async () => {

@@ -10,10 +10,9 @@ import { checkGgufTensors, readGgufConfig } from "../gguf-config.js";
 import { readGgufHeader } from "../gguf-file.js";
 import { readGgufTokenizer } from "../gguf-tokenizer.js";
 import { configFile, weightsFile } from "../safetensors-set.js";
-import { fileUrl } from "./listing.js";
-import type { HubName } from "./name.js";
-import type { ListedFile } from "./selection.js";
-import type { HubTransport } from "./transport.js";
+import { fileUrl, type ListedFile } from "../../../hub/listing.js";
+import type { HubTransport } from "../../../hub/transport.js";
+import type { ModelName } from "./selection.js";
 
 /** Of a server that knows no ranges, at most so large a file is read whole for its header. Bytes. */
 const wholeBytes = 4_000_000;
@@ -25,7 +24,7 @@ const wholeBytes = 4_000_000;
  */
 export async function judgeFiles(
   chosen: readonly ListedFile[],
-  { repository, onnx }: HubName,
+  { repository, onnx }: ModelName,
   readSmall: (file: ListedFile) => Promise<unknown>,
 ): Promise<void> {
   const find = (name: string): ListedFile | undefined => chosen.find(({ path }) => path === name);
@@ -45,7 +44,7 @@ export async function judgeFiles(
 /** The same for a GGUF file. Where its header cannot be had by itself, nothing is said: then opening the file will tell. */
 export async function judgeGguf(
   transport: HubTransport,
-  name: HubName,
+  name: ModelName,
   commit: string,
   file: ListedFile,
 ): Promise<void> {

@@ -11,14 +11,13 @@ import {
   tokenizerFile,
 } from "../tokenizer-files.js";
 import { isSafePath } from "../../../files/safe-path.js";
-import type { HubName } from "./name.js";
+import type { ListedFile } from "../../../hub/listing.js";
+import type { HubName } from "../../../hub/name.js";
 
-export interface ListedFile {
-  path: string;
-  /** Bytes. */
-  size: number;
-  /** Name of the blob in the cache: the SHA-256 of large files, Git's SHA-1 of small ones. */
-  etag: string;
+/** A model, an encoder or a cross-encoder. */
+export interface ModelName extends HubName {
+  /** Set where an encoder or cross-encoder is meant and not a model that writes: which of its ONNX files, "" or a variant like "fp16". */
+  onnx?: string;
 }
 
 /** Taken where they exist. Their absence is recorded in the cache, so that a cached model is known to be whole. */
@@ -40,7 +39,7 @@ export const optionalFiles = [
  */
 export async function selectFiles(
   listed: readonly ListedFile[],
-  name: HubName,
+  name: ModelName,
   readIndex: (index: ListedFile) => Promise<unknown>,
 ): Promise<ListedFile[]> {
   const byPath = new Map(listed.map((file) => [file.path, file]));

@@ -120,6 +120,6 @@ async function readHeader(path: string, handle: FileHandle): Promise<Layout> {
 }
 
 /** The file was cut off while it was open. */
-export function endedEarly(path: string): UserError {
+function endedEarly(path: string): UserError {
   return new UserError(`${path} ended early while it was read. Copy it again.`);
 }

@@ -1,10 +1,7 @@
-/** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. Row groups are read one by one. */
-import type { FileHandle } from "node:fs/promises";
-import type { AsyncBuffer, FileMetaData } from "hyparquet";
+/** @file Vectors in a Parquet file: a column with a list of numbers for each row and a column with ids. */
 import { UserError } from "../../../errors.js";
 import { kindOf } from "../../../files/lines.js";
-import { openToRead, readInto } from "../../../files/read-into.js";
-import { endedEarly } from "./flat.js";
+import { ParquetFile, type ParquetPiece } from "../../../files/parquet.js";
 import type { VectorRows, VectorSource } from "./open-vectors.js";
 
 export interface ParquetColumns {
@@ -16,160 +13,65 @@ export interface ParquetColumns {
 
 const usualVectors = ["vector", "embedding", "embeddings", "values"];
 
-/** Rows of a large row group read at a time. */
-const rowsPerPiece = 4_096;
-
 /** @throws UserError for a file that is no Parquet or lacks the columns */
 export async function openParquet(path: string, columns: ParquetColumns = {}): Promise<VectorSource> {
-  const handle = await openToRead(path);
+  const file = await ParquetFile.open(path);
   try {
-    const { size } = await handle.stat();
-    const file = bufferOf(path, handle, size);
-    const { metadata, names } = await readMetadata(path, file);
-    const id = chosen(path, names, [columns.id ?? "id"]);
-    const vector = chosen(path, names, columns.vector === undefined ? usualVectors : [columns.vector]);
-    if (Number(metadata.num_rows) === 0) throw new UserError(`${path} holds no rows.`);
-    const table = { path, file, metadata, id, vector };
-    const [first] = await readRows(table, 0, 1);
-    return new ParquetVectors(handle, table, numbersOf(path, 0, first.vector).length);
+    const id = chosen(file, [columns.id ?? "id"]);
+    const vector = chosen(file, columns.vector === undefined ? usualVectors : [columns.vector]);
+    if (file.rowCount === 0) throw new UserError(`${path} holds no rows.`);
+    const [first] = await file.rows([vector], 0, 1);
+    return new ParquetVectors(file, { id, vector }, numbersOf(path, 0, first[vector]).length);
   } catch (error) {
-    await handle.close();
+    await file.close();
     throw error;
   }
-}
-
-/** An open file, and its two columns. */
-interface ParquetTable {
-  path: string;
-  file: AsyncBuffer;
-  metadata: FileMetaData;
-  id: string;
-  vector: string;
 }
 
 class ParquetVectors implements VectorSource {
   readonly name: string;
   readonly dimensions: number;
   readonly count: number;
-  readonly #handle: FileHandle;
-  readonly #table: ParquetTable;
+  readonly #file: ParquetFile;
+  readonly #columns: Required<ParquetColumns>;
 
-  constructor(handle: FileHandle, table: ParquetTable, dimensions: number) {
-    this.name = table.path;
+  constructor(file: ParquetFile, columns: Required<ParquetColumns>, dimensions: number) {
+    this.name = file.path;
     this.dimensions = dimensions;
-    this.count = Number(table.metadata.num_rows);
-    this.#handle = handle;
-    this.#table = table;
+    this.count = file.rowCount;
+    this.#file = file;
+    this.#columns = columns;
   }
 
   async *rows(): AsyncGenerator<VectorRows> {
-    let start = 0;
-    for (const group of this.#table.metadata.row_groups) {
-      const end = start + Number(group.num_rows);
-      for (; start < end; start = Math.min(end, start + rowsPerPiece))
-        yield this.#piece(start, await readRows(this.#table, start, Math.min(end, start + rowsPerPiece)));
-    }
+    const { id, vector } = this.#columns;
+    for await (const piece of this.#file.pieces([id, vector])) yield this.#vectorsOf(piece);
   }
 
   close(): Promise<void> {
-    return this.#handle.close();
+    return this.#file.close();
   }
 
-  #piece(start: number, rows: readonly ParquetRow[]): VectorRows {
-    const [path, dimensions] = [this.name, this.dimensions];
+  #vectorsOf({ first, rows }: ParquetPiece): VectorRows {
+    const [path, dimensions, { id, vector }] = [this.name, this.dimensions, this.#columns];
     const vectors = new Float64Array(rows.length * dimensions);
     for (const [index, row] of rows.entries()) {
-      const numbers = numbersOf(path, start + index, row.vector);
+      const numbers = numbersOf(path, first + index, row[vector]);
       if (numbers.length !== dimensions)
         throw new UserError(
-          `${path}: row ${start + index} has ${numbers.length} numbers where row 0 has ${dimensions}.`,
+          `${path}: row ${first + index} has ${numbers.length} numbers where row 0 has ${dimensions}.`,
         );
       vectors.set(numbers, index * dimensions);
     }
-    return { vectors, ids: rows.map((row, index) => idOf(path, start + index, row.id)) };
+    return { vectors, ids: rows.map((row, index) => idOf(path, first + index, row[id])) };
   }
 }
 
-/** A file as the library reads it. */
-function bufferOf(path: string, handle: FileHandle, size: number): AsyncBuffer {
-  const bytesAt = async (start: number, end: number): Promise<ArrayBuffer> => {
-    // Places come from the file itself.
-    if (!(start >= 0 && end >= start && end <= size)) throw endedEarly(path);
-    const bytes = new Uint8Array(end - start);
-    await readInto(handle, bytes, start, () => endedEarly(path));
-    return bytes.buffer;
-  };
-  return {
-    byteLength: size,
-    slice(start, end = size) {
-      const bytes = bytesAt(start, end);
-      // The library reads ahead, and gives up what it has not asked for yet when something else fails.
-      bytes.catch(() => undefined);
-      return bytes;
-    },
-  };
-}
-
-/** @throws UserError for a file that is no Parquet */
-async function readMetadata(path: string, file: AsyncBuffer): Promise<{ metadata: FileMetaData; names: string[] }> {
-  const { parquetMetadataAsync, parquetSchema } = await import("hyparquet");
-  try {
-    const metadata = await parquetMetadataAsync(file);
-    const groups = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
-    if (groups !== Number(metadata.num_rows)) throw new Error("its counts of rows differ");
-    return { metadata, names: parquetSchema(metadata).children.map(({ element }) => element.name) };
-  } catch (cause) {
-    throw new UserError(
-      `${path} is no Parquet file (${(cause as Error).message}). Check the path, or write it again.`,
-      { cause },
-    );
-  }
-}
-
-/** Rows from number `first` to before `end`. @throws UserError where they cannot be read */
-async function readRows(
-  { path, file, metadata, id, vector }: ParquetTable,
-  first: number,
-  end: number,
-): Promise<ParquetRow[]> {
-  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
-    import("hyparquet"),
-    import("hyparquet-compressors"),
-  ]);
-  const column = async (name: string): Promise<unknown[]> => {
-    const rows = await parquetReadObjects({
-      file,
-      metadata,
-      compressors,
-      columns: [name],
-      rowStart: first,
-      rowEnd: end,
-    });
-    if (rows.length !== end - first) throw new Error(`the file has ${rows.length} of them`);
-    return rows.map((row) => row[name] as unknown);
-  };
-  try {
-    // One after another: of two read at once that both fail, the second failure would be unhandled, and end the process.
-    const ids = await column(id);
-    const vectors = await column(vector);
-    return ids.map((own, row) => ({ id: own, vector: vectors[row] }));
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    const why = (cause as Error).message;
-    throw new UserError(`${path}: rows ${first} to ${end} cannot be read (${why}). Write the file again.`, { cause });
-  }
-}
-
-interface ParquetRow {
-  id: unknown;
-  vector: unknown;
-}
-
-function chosen(path: string, names: readonly string[], wanted: readonly string[]): string {
-  const found = wanted.find((name) => names.includes(name));
+function chosen({ path, columns }: ParquetFile, wanted: readonly string[]): string {
+  const found = wanted.find((name) => columns.includes(name));
   if (found !== undefined) return found;
   throw new UserError(
-    `${path} has no column ${wanted.map((name) => `"${name}"`).join(" or ")}; its columns are ${names.join(", ")}. Name the columns of ids and vectors.`,
+    `${path} has no column ${wanted.map((name) => `"${name}"`).join(" or ")}; its columns are ${columns.join(", ")}. Name the columns of ids and vectors.`,
   );
 }
 

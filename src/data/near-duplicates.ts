@@ -1,5 +1,5 @@
 /** @file Questions that say nearly the same: told apart by their runs of three words. */
-import { normaliseAnswer } from "../../rewards/normalise.js";
+import { normaliseAnswer } from "../rewards/normalise.js";
 
 /** From this share of common runs on (Jaccard), two questions are near-duplicates. */
 const mostAlike = 0.6;
@@ -12,6 +12,11 @@ export class NearDuplicates {
   readonly #sizes: number[] = [];
 
   has(question: string): boolean {
+    return this.find(question) !== undefined;
+  }
+
+  /** Which of the questions that were added says nearly the same: its number, from 0; undefined where none does. */
+  find(question: string): number | undefined {
     const runs = runsOf(question);
     const common = new Map<number, number>();
     let telling = 0;
@@ -21,7 +26,9 @@ export class NearDuplicates {
       telling++;
       for (const holder of holders) common.set(holder, (common.get(holder) ?? 0) + 1);
     }
-    return [...common].some(([holder, shared]) => shared / (telling + this.#sizes[holder] - shared) >= mostAlike);
+    const isAlike = ([holder, shared]: [number, number]): boolean =>
+      shared / (telling + this.#sizes[holder] - shared) >= mostAlike;
+    return [...common].find(isAlike)?.[0];
   }
 
   add(question: string): void {

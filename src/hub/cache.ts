@@ -1,24 +1,20 @@
 /**
- * @file The cache of models that all Hugging Face tools share: `models--ORG--NAME/` with `blobs/` (contents, named by checksum),
+ * @file The cache that all Hugging Face tools share: `models--ORG--NAME/` and `datasets--ORG--NAME/` with `blobs/` (contents, named by checksum),
  * `snapshots/COMMIT/` (links to them), `refs/REVISION` (a commit) and `.no_exist/COMMIT/` (files known not to be there).
  */
 import { existsSync } from "node:fs";
 import { copyFile, link, lstat, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { moveIntoPlace } from "../../../files/durable.js";
-import { isSafePath } from "../../../files/safe-path.js";
-import { adapterConfigFile, adapterWeightsFile } from "../adapter-folder.js";
-import { configFile, indexFile, weightsFile } from "../safetensors-set.js";
-import { tokenizerFile } from "../tokenizer-files.js";
+import { moveIntoPlace } from "../files/durable.js";
+import type { ListedFile } from "./listing.js";
 import { isCommit, type HubName } from "./name.js";
-import { encoderOptional, missingEncoderFiles, optionalFiles, shardNames, type ListedFile } from "./selection.js";
 
-export class ModelCache {
+export class RepositoryCache {
   readonly folder: string;
   readonly #lockFolder: string;
 
-  constructor(cacheFolder: string, { repository }: HubName) {
-    const name = `models--${repository.replace("/", "--")}`;
+  constructor(cacheFolder: string, { type = "model", repository }: HubName) {
+    const name = `${type}s--${repository.replace("/", "--")}`;
     this.folder = path.join(cacheFolder, name);
     this.#lockFolder = path.join(cacheFolder, ".locks", name);
   }
@@ -56,7 +52,7 @@ export class ModelCache {
     return path.join(this.snapshot(commit), ...name.split("/"));
   }
 
-  /** What takes a model is given this: the snapshot, or the GGUF file in it. */
+  /** What takes a model or a dataset is given this: the snapshot, or the file or folder in it that is meant. */
   location(name: HubName, commit: string): string {
     return name.file === undefined ? this.snapshot(commit) : this.#file(commit, name.file);
   }
@@ -85,41 +81,13 @@ export class ModelCache {
     }
   }
 
-  /**
-   * What a snapshot lacks, judged without the network.
-   * @returns `missing`: files without which it is no model; `unknown`: optional files that the repository may or may not have
-   */
-  async lacking(name: HubName, commit: string): Promise<{ missing: string[]; unknown: string[] }> {
-    const folder = this.snapshot(commit);
-    // Follows links: one that leads nowhere counts as missing.
-    const has = (file: string): boolean => existsSync(path.join(folder, file));
-    if (name.file !== undefined) return { missing: has(name.file) ? [] : [name.file], unknown: [] };
-    const isAbsent = (file: string): boolean => existsSync(path.join(this.folder, ".no_exist", commit, file));
-    if (name.onnx !== undefined)
-      return {
-        missing: missingEncoderFiles(name.onnx, has),
-        unknown: encoderOptional.filter((file) => !has(file) && !isAbsent(file)),
-      };
-    const isAdapter = has(adapterConfigFile) && has(adapterWeightsFile);
-    const missing = isAdapter ? [] : [configFile, tokenizerFile].filter((file) => !has(file));
-    if (!has(weightsFile)) {
-      if (has(indexFile)) missing.push(...(await missingShards(folder, has)));
-      else if (!isAdapter) missing.push(has(adapterConfigFile) ? adapterWeightsFile : weightsFile);
-    }
-    return { missing, unknown: optionalFiles.filter((file) => !has(file) && !isAbsent(file)) };
+  /** Whether it is known that a commit lacks a file. */
+  isAbsent(commit: string, file: string): boolean {
+    return existsSync(path.join(this.folder, ".no_exist", commit, file));
   }
 
   #ref(revision: string): string {
     return path.join(this.folder, "refs", ...revision.split("/"));
-  }
-}
-
-async function missingShards(folder: string, has: (file: string) => boolean): Promise<string[]> {
-  try {
-    const shards = shardNames(JSON.parse(await readFile(path.join(folder, indexFile), "utf8")));
-    return shards.length === 0 ? [indexFile] : shards.filter((file) => !isSafePath(file) || !has(file));
-  } catch {
-    return [indexFile];
   }
 }
 

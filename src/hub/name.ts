@@ -1,45 +1,65 @@
-/** @file How a model of the Hub is named: `hf:ORG/NAME`, a file of it, a revision of it. */
-import { isSafePath } from "../../../files/safe-path.js";
-import { UserError } from "../../../errors.js";
+/** @file How a model or a dataset of the Hub is named: `hf:ORG/NAME`, a file of it, a revision of it. */
+import { isSafePath } from "../files/safe-path.js";
+import { UserError } from "../errors.js";
 
 const hubPrefix = "hf:";
 const defaultRevision = "main";
 
 export interface HubName {
+  /** The Hub keeps datasets apart from models. Default: a model. */
+  type?: "model" | "dataset";
   /** `ORG/NAME` */
   repository: string;
-  /** The one GGUF file that is meant, as a path inside the repository; absent for a folder of safetensors. */
+  /** The one file that is meant, as a path inside the repository: of a model a GGUF file, of a dataset a file or a folder; absent for all of it. */
   file?: string;
-  /** Set where an encoder or cross-encoder is meant and not a model that writes: which of its ONNX files, "" or a variant like "fp16". */
-  onnx?: string;
   /** Branch, tag or commit. */
   revision: string;
 }
 
-/** Whether a model is named as one of the Hub's, rather than as a folder or file. */
+/** Whether something is named as one of the Hub's, rather than as a folder or file. */
 export function isHubName(name: string): boolean {
   return name.startsWith(hubPrefix);
 }
 
 /**
- * Reads `[hf:]ORG/NAME[/FILE.gguf][@REVISION]`.
+ * Reads the name of a model, `[hf:]ORG/NAME[/FILE.gguf][@REVISION]`.
  * @throws UserError for everything else
  */
 export function parseHubName(name: string): HubName {
+  const parsed = parse(name, misnamedModel);
+  if (/\.gguf$/i.test(parsed.revision))
+    throw new UserError(
+      `${name}: the revision belongs behind the file, as hf:${parsed.repository}/FILE.gguf@REVISION.`,
+    );
+  requireRevision(name, parsed);
+  if (parsed.file !== undefined && !/\.gguf$/i.test(parsed.file)) throw misnamedModel(name);
+  return parsed;
+}
+
+/**
+ * Reads the name of a dataset, `[hf:]ORG/NAME[/FILE or FOLDER][@REVISION]`.
+ * @throws UserError for everything else
+ */
+export function parseDatasetName(name: string): HubName {
+  const parsed = parse(name, misnamedDataset);
+  requireRevision(name, parsed);
+  return { type: "dataset", ...parsed };
+}
+
+function parse(name: string, misnamed: (name: string) => UserError): Omit<HubName, "type"> {
   const text = isHubName(name) ? name.slice(hubPrefix.length) : name;
   const at = text.indexOf("@");
   const [organisation, repository, ...file] = (at < 0 ? text : text.slice(0, at)).split("/");
   const revision = at < 0 ? defaultRevision : text.slice(at + 1);
   if (!isPlainWord(organisation) || !isPlainWord(repository ?? "")) throw misnamed(name);
-  if (/\.gguf$/i.test(revision))
-    throw new UserError(
-      `${name}: the revision belongs behind the file, as hf:${organisation}/${repository}/FILE.gguf@REVISION.`,
-    );
-  if (!isRevision(revision)) throw new UserError(`${name}: "${revision}" is not a branch, tag or commit.`);
   if (file.length === 0) return { repository: `${organisation}/${repository}`, revision };
   const path = file.join("/");
-  if (!isSafePath(path) || !/\.gguf$/i.test(path)) throw misnamed(name);
+  if (!isSafePath(path)) throw misnamed(name);
   return { repository: `${organisation}/${repository}`, file: path, revision };
+}
+
+function requireRevision(name: string, { revision }: Pick<HubName, "revision">): void {
+  if (!isRevision(revision)) throw new UserError(`${name}: "${revision}" is not a branch, tag or commit.`);
 }
 
 /** The name that means these very bytes for ever, whatever happens to the branch. */
@@ -62,9 +82,16 @@ function isRevision(revision: string): boolean {
   return /^[A-Za-z0-9_][\w.+/-]*$/.test(revision) && !/\.\.|\/\/|\/\.|\/$/.test(revision);
 }
 
-function misnamed(name: string): UserError {
+function misnamedModel(name: string): UserError {
   return new UserError(
     `"${name}" does not name a model of the Hub. Write hf:ORG/NAME, hf:ORG/NAME@REVISION or, for a GGUF file, hf:ORG/NAME/FILE.gguf, ` +
       "for example hf:HuggingFaceTB/SmolLM2-135M-Instruct.",
+  );
+}
+
+function misnamedDataset(name: string): UserError {
+  return new UserError(
+    `"${name}" does not name a dataset of the Hub. Write hf:ORG/NAME, hf:ORG/NAME/FOLDER or hf:ORG/NAME/FILE, each with @REVISION behind it where one is meant, ` +
+      "for example hf:RUC-NLPIR/FlashRAG_datasets/nq.",
   );
 }

@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tinyConfig } from "../../model/tiny-config.test-support.js";
-import { toConfigJson } from "../config-json.js";
+import { toConfigJson } from "../engine/io/config-json.js";
+import { tinyConfig } from "../engine/model/tiny-config.test-support.js";
 
 export interface ServedRepository {
   /** Branches and tags. */
@@ -51,6 +51,7 @@ export const gitSha1 = (content: Buffer): string =>
 export const etagOf = (content: Buffer): string => (content.length >= large ? sha256(content) : gitSha1(content));
 
 export class HubServer {
+  /** Models as `ORG/NAME`, datasets as `datasets/ORG/NAME`. */
   readonly repositories: Record<string, ServedRepository> = {};
   readonly asked: Asked[] = [];
   fault: Fault = () => undefined;
@@ -106,8 +107,10 @@ export class HubServer {
   #hubAnswer(asked: Asked, request: IncomingMessage, response: ServerResponse, trouble: Trouble | undefined): void {
     const { pathname, searchParams } = new URL(asked.url, this.endpoint);
     const match =
-      /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/(.+)$/.exec(pathname) ??
-      /^\/(?:api\/resolve-cache\/models\/)?([^/]+\/[^/]+)\/(resolve|cached)\/([^/]+)\/(.+)$/.exec(pathname);
+      /^\/api\/(?:models\/|(?=datasets\/))((?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree)\/(.+)$/.exec(pathname) ??
+      /^\/(?:api\/resolve-cache\/models\/)?((?:datasets\/)?[^/]+\/[^/]+)\/(resolve|cached)\/([^/]+)\/(.+)$/.exec(
+        pathname,
+      );
     const [, name, verb, revision, file] = match ?? [];
     const repository = this.repositories[name];
     if (repository === undefined || (repository.token !== undefined && !asked.authorization))

@@ -3,9 +3,9 @@ import os from "node:os";
 import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { UserError } from "../../../errors.js";
-import { ModelCache } from "./cache.js";
-import { parseHubName, pinnedName } from "./name.js";
+import { UserError } from "../errors.js";
+import { RepositoryCache } from "./cache.js";
+import { parseDatasetName, parseHubName, pinnedName } from "./name.js";
 import { hubSettings } from "./settings.js";
 
 const commit = "a".repeat(40);
@@ -39,6 +39,24 @@ describe("a name", () => {
     expect(() => parseHubName(text)).toThrow(message);
   });
 
+  it.each([
+    ["hf:org/name", { repository: "org/name" }],
+    ["org/name/nq", { repository: "org/name", file: "nq" }],
+    ["hf:org/name/nq/test.jsonl@v1", { repository: "org/name", file: "nq/test.jsonl", revision: "v1" }],
+  ])("of a dataset: %s", (text, expected) => {
+    expect(parseDatasetName(text)).toEqual({ type: "dataset", revision: "main", ...expected });
+    expect(new RepositoryCache("/c", parseDatasetName(text)).folder).toBe(path.join("/c", "datasets--org--name"));
+  });
+
+  it.each([
+    ["hf:nq", /does not name a dataset.*ORG\/NAME\/FOLDER/],
+    ["hf:org/name/../x", /does not name a dataset/],
+    ["hf:org/name/nq@", /not a branch/],
+  ])("refuses the dataset %s", (text, message) => {
+    expect(() => parseDatasetName(text)).toThrow(UserError);
+    expect(() => parseDatasetName(text)).toThrow(message);
+  });
+
   it("whatever it is, stays inside the cache or is refused", () => {
     const pieces = fc.constantFrom("..", ".", "/", "\\", "a", "main", "@", "x.gguf", "hf:", "--", " ", "\0", "C:", "~");
     let parsed = 0;
@@ -53,7 +71,7 @@ describe("a name", () => {
           return;
         }
         parsed += 1;
-        const cache = new ModelCache("/cache", name);
+        const cache = new RepositoryCache("/cache", name);
         const ref = path.join(cache.folder, "refs", name.revision);
         for (const place of [cache.location(name, commit), ref, cache.lockFile])
           expect(path.relative("/cache", place)).not.toMatch(/^\.\.|^\//);

@@ -3,7 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, rm, truncate } from "node:fs/promises";
 import { fileSize } from "./cache.js";
-import type { ListedFile } from "./selection.js";
+import type { ListedFile } from "./listing.js";
 import { HubError, type HubTransport } from "./transport.js";
 
 /** Python's huggingface_hub calls unfinished blobs so, too. */

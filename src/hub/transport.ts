@@ -2,11 +2,11 @@
  * @file Requests to the Hub: the token goes to the endpoint alone, redirects are followed here so that this can be said, what may pass is
  * tried again a few times, and what the Hub answers instead is said in words that tell what to do.
  */
-import { linkedController } from "../../../async.js";
-import { UserError } from "../../../errors.js";
-import { hideSecrets } from "../../../http/credentials.js";
-import { realTools } from "../../../http/request.js";
-import { defaultRetry, parseRetryAfter, withRetries } from "../../../http/retry.js";
+import { linkedController } from "../async.js";
+import { UserError } from "../errors.js";
+import { hideSecrets } from "../http/credentials.js";
+import { realTools } from "../http/request.js";
+import { defaultRetry, parseRetryAfter, withRetries } from "../http/retry.js";
 import type { HubName } from "./name.js";
 import type { HubSettings } from "./settings.js";
 
@@ -170,13 +170,18 @@ export class HubError extends UserError {
   }
 }
 
+/** The address of a repository's page, and the beginning of those of its files. */
+export function pageOf({ endpoint }: HubSettings, { type, repository }: HubName): string {
+  return `${endpoint}/${type === "dataset" ? "datasets/" : ""}${repository}`;
+}
+
 /** A status other than success, for the repository that was asked for. */
 function statusError(response: Response, name: HubName, settings: HubSettings, now = Date.now()): HubError {
   const { status, headers } = response;
   const { endpoint } = settings;
   const { repository, revision } = name;
   const code = headers.get("x-error-code");
-  const page = `${endpoint}/${repository}`;
+  const page = pageOf(settings, name);
   if (code === "GatedRepo")
     return new HubError(
       `${repository} is gated: its owners give access on request. Ask for it at ${page}, then ` +
@@ -215,15 +220,15 @@ function statusError(response: Response, name: HubName, settings: HubSettings, n
 }
 
 /** The Hub answers 401 for what does not exist, too, so as not to tell what private repositories there are. */
-function unknownRepository(status: number, { repository }: HubName, settings: HubSettings): HubError {
+function unknownRepository(status: number, { type = "model", repository }: HubName, settings: HubSettings): HubError {
   if (settings.token === undefined)
     return new HubError(
-      `There is no public model ${repository} at ${settings.endpoint} (${status}). Check the name; if it is private, set HF_TOKEN to a token that may read it.`,
+      `There is no public ${type} ${repository} at ${settings.endpoint} (${status}). Check the name; if it is private, set HF_TOKEN to a token that may read it.`,
     );
   return new HubError(
     status === 401
-      ? `The Hub does not accept the token in ${settings.tokenSource} for ${repository} (401). It may have expired, or it may not read this model, or there is no such model.`
-      : `There is no model ${repository} at ${settings.endpoint} that the token in ${settings.tokenSource} may read. Check the name and the account.`,
+      ? `The Hub does not accept the token in ${settings.tokenSource} for ${repository} (401). It may have expired, or it may not read this ${type}, or there is no such ${type}.`
+      : `There is no ${type} ${repository} at ${settings.endpoint} that the token in ${settings.tokenSource} may read. Check the name and the account.`,
   );
 }
 

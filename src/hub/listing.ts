@@ -1,16 +1,24 @@
 /** @file What a repository holds, asked through @huggingface/hub. */
 import type { ListFileEntry } from "@huggingface/hub";
-import { isSafePath } from "../../../files/safe-path.js";
+import { isSafePath } from "../files/safe-path.js";
 import { isCommit, type HubName } from "./name.js";
-import type { ListedFile } from "./selection.js";
-import { HubError, type HubTransport } from "./transport.js";
+import { HubError, pageOf, type HubTransport } from "./transport.js";
+
+export interface ListedFile {
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** Name of the blob in the cache: the SHA-256 of large files, Git's SHA-1 of small ones. */
+  etag: string;
+}
 
 /** The commit that a revision means now. */
-export async function commitOf(transport: HubTransport, { repository, revision }: HubName): Promise<string> {
+export async function commitOf(transport: HubTransport, { type, repository, revision }: HubName): Promise<string> {
   if (isCommit(revision)) return revision;
-  const { modelInfo } = await import("@huggingface/hub");
-  const { sha } = await understood(transport, () =>
-    modelInfo({ ...connection(transport), name: repository, revision, additionalFields: ["sha"] }),
+  const { datasetInfo, modelInfo } = await import("@huggingface/hub");
+  const asked = { ...connection(transport), name: repository, revision, additionalFields: ["sha" as const] };
+  const { sha } = await understood(transport, (): Promise<{ sha: unknown }> =>
+    type === "dataset" ? datasetInfo(asked) : modelInfo(asked),
   );
   if (typeof sha !== "string" || !isCommit(sha)) throw strange(transport, `it named no commit for ${revision}`);
   return sha;
@@ -19,13 +27,18 @@ export async function commitOf(transport: HubTransport, { repository, revision }
 /** All files of a commit. Files whose names or checksums could not be used safely are left out. */
 export async function listRepository(
   transport: HubTransport,
-  { repository }: HubName,
+  { type = "model", repository }: HubName,
   commit: string,
 ): Promise<ListedFile[]> {
   const { listFiles } = await import("@huggingface/hub");
   return understood(transport, async () => {
     const files: ListedFile[] = [];
-    const entries = listFiles({ ...connection(transport), repo: repository, revision: commit, recursive: true });
+    const entries = listFiles({
+      ...connection(transport),
+      repo: { type, name: repository },
+      revision: commit,
+      recursive: true,
+    });
     for await (const entry of entries) {
       const file = asListed(entry);
       if (file !== undefined) files.push(file);
@@ -35,9 +48,9 @@ export async function listRepository(
 }
 
 /** Where the bytes of a file are. Also files that the Hub keeps in Xet storage come from here, as plain HTTP. */
-export function fileUrl(transport: HubTransport, { repository }: HubName, commit: string, path: string): string {
+export function fileUrl(transport: HubTransport, name: HubName, commit: string, path: string): string {
   const encoded = path.split("/").map(encodeURIComponent).join("/");
-  return `${transport.settings.endpoint}/${repository}/resolve/${commit}/${encoded}`;
+  return `${pageOf(transport.settings, name)}/resolve/${commit}/${encoded}`;
 }
 
 /** The library gets no token: the transport adds it, for the Hub's own host alone. */

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { UserError } from "../../../errors.js";
-import { credentialIn, shownAddress } from "../../../http/credentials.js";
+import { UserError } from "../errors.js";
+import { credentialIn, shownAddress } from "../http/credentials.js";
 
 export interface HubSettings {
   /** Address of the Hub, without a slash at its end. */
