@@ -48,6 +48,8 @@ interface Named {
 /** One evaluation to make. */
 interface Job extends Omit<GridCell, "saved"> {
   folder: string;
+  /** Whether it looks for the answers in all passages: one does for each set, since they are the same for all. */
+  answerInCorpus: boolean;
   model: string;
   source: Named;
   questions: Named;
@@ -116,10 +118,12 @@ export const tableVerb: Verb = {
 /** Every evaluation of the grid, model by model. @throws UserError for names that are used twice */
 function jobsOf({ models, sets, methods: chosen, out }: Options): Job[] {
   const [sources, questions] = [named(models, "--models"), named(sets, "--sets")];
+  const methodsOnce = [...new Set(chosen)];
   return sources.flatMap((source) =>
     questions.flatMap((set) =>
-      [...new Set(chosen)].map((method) => ({
+      methodsOnce.map((method) => ({
         ...{ model: source.name, set: set.name, method, source, questions: set },
+        answerInCorpus: source === sources[0] && method === methodsOnce[0],
         folder: path.join(out, source.name, set.name, method),
       })),
     ),
@@ -179,7 +183,7 @@ async function evaluateOne(terminal: Terminal, job: Job, options: Options): Prom
   try {
     await withInterrupt(terminal, "Stopping.", (signal) =>
       evaluateOnce(config, {
-        ...{ questions, out: job.folder, source: job.questions.value, signal },
+        ...{ questions, out: job.folder, source: job.questions.value, answerInCorpus: job.answerInCorpus, signal },
         onNotice: (notice) => terminal.notice(notice),
         onEarlier: (records) => progress.addEarlier(records),
         onRecord: (record, done, total) => void (signal.aborted || progress.add(record, done, total)),

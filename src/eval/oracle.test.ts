@@ -20,9 +20,9 @@ describe("an oracle of a question", () => {
     expect(await idsOf(asked, 1, "Chile")).toHaveLength(1);
   });
 
-  it("finds the question's evidence first, in its order", async () => {
+  it("finds the question's evidence first, what holds an answer before what leads to it", async () => {
     const evidence = [{ id: "lima" }, { id: "peru" }];
-    expect(await idsOf({ ...asked, evidence }, 3)).toEqual(["lima", "peru", "sol"]);
+    expect(await idsOf({ ...asked, evidence }, 3)).toEqual(["peru", "lima", "sol"]);
   });
 
   it("finds nothing where no passage holds an answer", async () => {

@@ -10,8 +10,8 @@ import type { Passage, Question } from "../types.js";
 const deep = 100;
 
 /**
- * The passages that the question was made from, where it names them, in their order; then those in which an answer stands. They are looked for among the
- * first hundred that the engine finds with the question, and with question and answers.
+ * The passages that the question was made from, where it names them, those with an answer first; then others in which an answer stands. They are looked for
+ * among the first hundred that the engine finds with the question, with question and answers, and with an answer.
  */
 export function oracleEngine(engine: SearchEngine, { question, answers, evidence = [] }: Question): SearchEngine {
   const holds = ours.holdsAnswer(answers);
@@ -22,7 +22,7 @@ export function oracleEngine(engine: SearchEngine, { question, answers, evidence
       ...new Map(lists.flat().map((passage) => [JSON.stringify([passage.id, passage.text]), passage])),
     ].map(([, passage]) => passage);
     const named = evidence.flatMap(({ id }) => found.filter((passage) => passage.id === id));
-    return [...new Set([...named, ...found.filter(holds)])];
+    return [...new Set([...named.filter(holds), ...named, ...found.filter(holds)])];
   };
   let known: Promise<Passage[]> | undefined;
   return {

@@ -3,6 +3,7 @@ import type { StopConditions } from "../contracts/policy.js";
 import type { Tokenizer } from "../types.js";
 import { endOfTurnIds } from "./chat.js";
 import type { Protocol, TagPair, UntaggedTurns } from "./protocol.js";
+import { protocolTags } from "./render.js";
 
 type Action =
   | { kind: "search"; query: string }
@@ -25,18 +26,23 @@ export function parseAction(text: string, protocol: Protocol): Action {
   return protocol.untagged === undefined ? { kind: "malformed" } : untaggedAction(text, protocol, protocol.untagged);
 }
 
-function untaggedAction(
-  text: string,
-  { think: [open, close] }: Protocol,
-  { answerAfter, otherwise }: UntaggedTurns,
-): Action {
-  const end = text.lastIndexOf(close);
+function untaggedAction(text: string, protocol: Protocol, { answerAfter, otherwise }: UntaggedTurns): Action {
+  const [open, close] = protocol.think;
+  // Where the environment has begun the answer, what follows it is no thought before it.
+  const isBegun = protocol.lastTurn !== undefined && text.startsWith(protocol.lastTurn);
+  const end = isBegun ? -1 : text.lastIndexOf(close);
   const said = end < 0 ? text : text.slice(end + close.length);
-  const answer = answerAfter === undefined ? firstLine(said) : firstLine(behind(said, answerAfter));
+  const answer = upToTag(firstLine(answerAfter === undefined ? said : behind(said, answerAfter)), protocol);
   if (answer !== "") return { kind: "answer", answer };
   const thought = end < 0 ? "" : text.slice(0, end).replace(open, "").trim();
   const query = said.trim() || thought;
   return otherwise === "query" && query !== "" ? { kind: "search", query } : { kind: "malformed" };
+}
+
+/** An answer without tags ends where a tag begins. */
+function upToTag(line: string, protocol: Protocol): string {
+  const places = protocolTags(protocol).flatMap((tag) => (line.includes(tag) ? [line.indexOf(tag)] : []));
+  return line.slice(0, Math.min(line.length, ...places)).trim();
 }
 
 /** What stands behind the last place of some words, a colon left out; nothing where they are missing. */

@@ -42,7 +42,7 @@ const cases: Case[] = [
   { method: "direct", protocol: "search-r1", script: ["\n Paris \nQuestion: …"], answer: "Paris" },
   { method: "direct", protocol: "search-r1", script: ["I say <answer> Paris </answer>"], answer: "Paris" },
   { method: "direct", protocol: "search-r1", script: ["<think> Lyon? </think> Paris"], answer: "Paris" },
-  { method: "direct", protocol: "search-r1", script: ["<search> q </search>"], answer: "<search> q </search>" },
+  { method: "direct", protocol: "search-r1", script: ["<search> q </search>"], answer: null, finish: "malformed" },
   { method: "direct", protocol: "search-r1", script: [" \n "], answer: null, finish: "malformed" },
   { method: "direct", protocol: "atlas", script: [" Paris </answer>"], answer: "Paris" },
   { method: "direct", protocol: "atlas", script: [" Paris"], answer: "Paris" },
@@ -106,6 +106,7 @@ const cases: Case[] = [
   { method: "closed-book", protocol: "search-r1", script: [" Paris </answer>"], answer: "Paris" },
   { method: "closed-book", protocol: "search-r1", script: ["<answer> Paris </answer>"], answer: "Paris" },
   { method: "closed-book", protocol: "atlas", script: [" Paris\n<search> q"], answer: "Paris" },
+  { method: "closed-book", protocol: "atlas", script: [" Paris.</information>\n<think> x </think>"], answer: "Paris." },
   // Bounds with oracle passages: as RAG, and as the loop. (The passages are another part's business.)
   { method: "oracle", protocol: "search-r1", script: ["Paris"], answer: "Paris", searches: [asked] },
   {
