@@ -135,6 +135,16 @@ export type { EnvironmentTurn, PolicyTurn, Transcript } from "./data/transcripts
 export { buildAtlas, type Atlas, type AtlasOptions } from "./data/atlas/atlas.js";
 export { toReport, type Evaluation, type EvaluationRecord, type EvaluationReport } from "./eval/evaluation.js";
 export {
+  compareEvaluations,
+  type CompareOptions,
+  type ComparedMetric,
+  type ComparedPair,
+  type ComparisonOfEvaluations,
+  type Flip,
+  type PairedDifference,
+  type Side,
+} from "./eval/compare.js";
+export {
   readEvaluation,
   readRecords,
   type EvaluationHead,

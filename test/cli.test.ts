@@ -37,6 +37,7 @@ describe("help", () => {
     ["eval"],
     ["table"],
     ["ask"],
+    ["compare"],
     ["rescore"],
     ["export"],
     ["index"],

@@ -7,6 +7,7 @@ import { removeFrozenWeights } from "../engine/io/frozen-weights.js";
 import { askVerb } from "./ask.js";
 import { benchVerb } from "./bench.js";
 import { collectVerb } from "./collect.js";
+import { compareVerb } from "./compare.js";
 import { dataCheckVerb } from "./data/check.js";
 import { dataGetVerb } from "./data/get.js";
 import { dataListVerb } from "./data/list.js";
@@ -39,6 +40,7 @@ const verbs: readonly Verb[] = [
   trainVerb,
   evalVerb,
   tableVerb,
+  compareVerb,
   askVerb,
   rescoreVerb,
   exportVerb,
