@@ -203,6 +203,18 @@ describe("train, eval, ask", () => {
     expect(again).toMatchObject({ status: 0, stdout: once.stdout });
     expect(again.stderr).toContain("holds the finished evaluation: nothing was computed");
     expect((await sleuthHere([...kept, "--seed", "5"])).stderr).toContain("differs in seed");
+    const many = ["eval", "--run", run, "--attempts", "50", "--out", file("interrupted"), "--json"];
+    const poll = setInterval(() => {
+      if (!existsSync(file("interrupted/attempts.jsonl"))) return;
+      clearInterval(poll);
+      process.emit("SIGINT");
+    }, 5);
+    const stopped = await sleuthHere(many);
+    expect([stopped.status, lastJson(stopped)]).toMatchObject([130, { status: "interrupted" }]);
+    expect(stopped.stderr).toContain("the same command goes on from there");
+    const finished = await sleuthHere(many);
+    expect(finished.stderr).toMatch(/Going on after [\d,]+ attempts? on file/);
+    expect(lastJson(finished)).toMatchObject({ sampled: { n: 4, attempts: 50 } });
 
     const asked = await sleuthHere(["ask", "When does the ferry leave?", "--run", run]);
     expect(asked.status).toBe(0);

@@ -22,6 +22,8 @@ export class EvaluationProgress {
   #shown: { part: Part; bar: ProgressBar } | undefined;
   #right = 0;
   #scored = 0;
+  /** By this process. */
+  #made = 0;
   #tokens = 0;
   #beganMs = 0;
   #isEstimated = false;
@@ -36,7 +38,7 @@ export class EvaluationProgress {
       this.stop();
       // What an earlier process has done is no merit of this one.
       const from = part === "corpus" ? 0 : Math.max(0, done - 1);
-      this.#shown = { part, bar: new ProgressBar(this.#terminal, { ...bars[part], total, from }) };
+      this.#shown = { part, bar: new ProgressBar(this.#terminal, { ...bars[part], total, from, now: this.#now }) };
       if (part !== "corpus") this.#beganMs = this.#now();
     }
     const score = part === "corpus" || this.#scored === 0 ? "" : `EM ${(this.#right / this.#scored).toFixed(3)} so far`;
@@ -47,15 +49,16 @@ export class EvaluationProgress {
   add(record: EvaluationRecord, done: number, total: number): void {
     this.#right += record.exactMatch;
     this.#scored++;
+    this.#made++;
     for (const { tokens_T } of record.trajectory.segments) this.#tokens += tokens_T.length;
-    if (this.#isEstimated || this.#scored < pilot) return;
+    if (this.#isEstimated || this.#made < pilot) return;
     this.#isEstimated = true;
     const left = total - done;
-    const leftMs = ((this.#now() - this.#beganMs) / this.#scored) * left;
+    const leftMs = ((this.#now() - this.#beganMs) / this.#made) * left;
     if (leftMs < worthTellingMs) return;
-    const tokens = (this.#tokens / this.#scored) * left;
+    const tokens = (this.#tokens / this.#made) * left;
     this.#terminal.note(
-      `After ${plural(this.#scored, "attempt")}: the other ${count(left)} take about ${duration(leftMs)} and ${count(tokens)} tokens. Ctrl-C stops.`,
+      `After ${plural(this.#made, "attempt")}: the other ${count(left)} take about ${duration(leftMs)} and ${count(tokens)} tokens. Ctrl-C stops.`,
     );
   }
 

@@ -6,6 +6,8 @@ import { takeLock } from "../../../src/files/lock.js";
 import { sha256OfFile } from "../../../src/files/checksummed-file.js";
 import { parseChecksummed, withChecksum } from "../../../src/files/checksummed-json.js";
 import { cacheKey, openVerdictCache } from "../../../src/rewards/judge/cache.js";
+import { readEvaluation, readRecords } from "../../../src/eval/folder.js";
+import { evaluationsTable, renderTable } from "../../../src/eval/table.js";
 import { traceFromLine } from "../../../src/rollout/trace.js";
 import { AnswerStore } from "../../../src/search/middleware/answer-store.js";
 import { findCheckpoint, readBest, requireWhole, stepsBehind } from "../../../src/train/checkpoint.js";
@@ -91,6 +93,31 @@ export const recordLoaders: readonly Loader[] = [
     },
     damages: (file) => file.endsWith(".jsonl"),
     load: (folder) => attemptPairs(folder, "greedy"),
+  },
+  {
+    name: "evaluation-folder",
+    make: async (folder) => {
+      const questions = { source: "q.jsonl", n: 10, checksum: "0" };
+      const head = {
+        ...{
+          model: "m",
+          weights: "",
+          method: "search-r1",
+          engine: "bm25",
+          settings: { search: { topK: 3 } },
+          questions,
+        },
+        ...{ commit: null, seed: 0, temperature: 0, attempts: 1, startedAt: "2026-11-30" },
+      };
+      const saved = { head, spent: { seconds: 3, costUsd: 0 }, report: { ...report, tokens: undefined } };
+      await writeFile(path.join(folder, "evaluation.json"), JSON.stringify(saved));
+      await writeFile(path.join(folder, "attempts.jsonl"), await textOf(compatibility, "trace.jsonl"));
+    },
+    load: async (folder) => {
+      const { report: saved } = await readEvaluation(folder);
+      if (saved !== null) renderTable(evaluationsTable([{ name: "it", report: saved }]), "csv");
+      return readRecords(folder);
+    },
   },
   {
     name: "trace",

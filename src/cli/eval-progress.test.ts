@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { recordOf } from "../eval/folder.test-support.js";
+import { EvaluationProgress } from "./eval-progress.js";
+import { Terminal } from "./terminal/terminal.js";
+
+/** What is shown of 1,000 attempts, of which 24 are made, one in two right, each taking so many milliseconds. */
+function shownOf(msEach: number): string {
+  let now = 0;
+  let text = "";
+  const sink = { write: (piece: string) => (text += piece) };
+  const terminal = new Terminal({ json: true, stdout: sink, stderr: sink, environment: {}, logMs: 0, now: () => now });
+  const progress = new EvaluationProgress(terminal, () => now);
+  progress.addEarlier([recordOf({ id: "e", question: "?", answers: ["yes"] }, "yes")]);
+  for (let done = 2; done <= 26; done++) {
+    progress.update("greedy", done, 1001);
+    now += msEach;
+    const record = recordOf({ id: String(done), question: "?", answers: ["yes"] }, done % 2 === 0 ? "yes" : "no");
+    record.trajectory.segments.push({ role: "policy", tokens_T: [1, 2, 3, 4, 5] });
+    progress.add(record, done, 1001);
+  }
+  progress.stop();
+  return text;
+}
+
+it("shows the score so far, and tells once what the others take where that is long", () => {
+  const text = shownOf(1000);
+  expect(text).toContain("Greedy: 3 %, 26/1,001 attempts, 1.0/s, 15 m 36 s left, EM 0.520 so far");
+  expect(text.match(/After 24 attempts: the other 976 take about 16 m 16 s and 4,880 tokens/g)).toHaveLength(1);
+  expect(shownOf(10)).not.toContain("After");
+});
