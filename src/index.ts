@@ -121,8 +121,9 @@ export { isEngineLoss, type PolicyLoss } from "./algorithms/losses.js";
 export { objectiveGradient, type ObjectiveGradient } from "./algorithms/objective.js";
 
 // Policies.
-export type { Policy, Sample, SampleOptions } from "./contracts/policy.js";
+export type { Policy, Sample, SampleOptions, ServerUsage } from "./contracts/policy.js";
 export { createLocalPolicy, type LocalOptions } from "./policy/local/local.js";
+export { createServedPolicy, type ServedOptions } from "./policy/served/served.js";
 export { scriptedPolicy, type ScriptedOptions, type ScriptedPolicy } from "./policy/scripted.js";
 export { byteTokenizer } from "./policy/testing.js";
 export { loadTokenizer } from "./engine/io/tokenizer.js";

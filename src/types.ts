@@ -85,6 +85,11 @@ export interface Trajectory {
   /** What the policy put between its answer tags; null when it never answered. */
   answer: string | null;
   finishReason: FinishReason;
+  /**
+   * The policy stands behind a server that does not tell which tokens it sampled, or at which log-probabilities: the policy's segments are a reading of
+   * its texts and have no `logprobs_T`. It can be scored, and learned from as a transcript, but not by reinforcement.
+   */
+  textOnly?: true;
   /** Turns that were cut at the most tokens of a turn, before the policy had written a search or an answer; absent where there was none. */
   cutTurns?: number;
   /** Text of each segment, for people and for rewards; never re-tokenized into training data. */

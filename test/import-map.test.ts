@@ -29,7 +29,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   // A format reward asks whether a text keeps a protocol.
   rewards: ["files", "http", "prompts"],
   algorithms: ["contracts"],
-  policy: ["contracts", "workers", "engine"],
+  // A policy behind a server is asked as any other service.
+  policy: ["contracts", "http", "workers", "engine"],
   engine: ["contracts", "files", "hub"],
   pretrain: ["contracts", "files", "data", "prompts", "engine"],
   train: "contracts files hub data prompts search rollout rewards algorithms policy engine eval".split(" "),

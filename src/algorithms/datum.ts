@@ -1,4 +1,5 @@
 /** @file From a trajectory to a training sequence. Masks come from roles, and from nothing else. */
+import { UserError } from "../errors.js";
 import type { Datum, Trajectory } from "../types.js";
 
 interface DatumOptions {
@@ -18,10 +19,16 @@ interface TrajectoryDatum extends Datum {
 /**
  * The trajectory as one row: its tokens, a mask of those that carry loss, and the log-probabilities at which they were
  * sampled (0 where there is no loss). Advantages are the algorithm's to add.
- * @throws Error (internal) when a policy segment lacks log-probabilities.
+ * @throws UserError for a text-only trajectory; Error (internal) when a policy segment lacks log-probabilities
  */
 export function trajectoryToDatum(trajectory: Trajectory, options: DatumOptions = {}): TrajectoryDatum {
   const { maskRetrieved = true } = options;
+  if (trajectory.textOnly) {
+    throw new UserError(
+      `The attempt at question ${trajectory.questionId} comes from a server that does not tell which tokens it sampled at which log-probabilities, so no ratio can be ` +
+        "computed of it. Learn from such attempts as transcripts: sleuth collect --server …, then sleuth sft --transcripts ….",
+    );
+  }
   const length = trajectory.segments.reduce((sum, { tokens_T }) => sum + tokens_T.length, 0);
   const tokens_T = new Array<number>(length);
   const sampledMask_T = new Uint8Array(length);

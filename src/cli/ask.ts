@@ -5,11 +5,12 @@ import { renderTrace } from "../rollout/trace.js";
 import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
 import { openTask } from "../train/open-task.js";
+import { modelName } from "../train/served-model.js";
 import type { Trajectory } from "../types.js";
 import { newestRun } from "./run-models.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
+import { addRunOptions, addServer, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
@@ -30,10 +31,15 @@ export const askVerb: Verb = {
     ['sleuth ask "What is the capital of Peru?"', "the newest run's model, on its own passages"],
     ['sleuth ask "When does the ferry leave?" --run runs/harbour --index index', "another run, another index"],
     ['sleuth ask "What is the capital of Peru?" --model atlas-base', "the model before any reinforcement"],
+    [
+      'sleuth ask "Who wrote Kim?" --server http://127.0.0.1:8000/v1 --index wiki',
+      "a model behind a server, with your index",
+    ],
   ],
   configure: (command) => {
     command.argument("<question...>", "the question");
     addRunOptions(command);
+    addServer(command);
     command
       .option("--run <folder>", "ask the best model of this run")
       .option("--temperature <number>", "0 is greedy", numberOption, 0)
@@ -44,9 +50,9 @@ export const askVerb: Verb = {
     const text = (words as string[]).join(" ").trim();
     if (text === "")
       throw new UserError('The question is empty. Write one in quotes: sleuth ask "What is the capital of Peru?"');
-    const run = options.run ?? (options.model === undefined ? newestRun() : undefined);
+    const run = options.run ?? ((options.model ?? options.server) === undefined ? newestRun() : undefined);
     const asked = await fetchModel(terminal, await configOfModel({ ...options, run }, terminal));
-    terminal.note(terminal.progressColors.dim(`Model: ${asked.model.folder}`));
+    terminal.note(terminal.progressColors.dim(`Model: ${modelName(asked)}`));
     const question = { id: "asked", question: text, answers: [] };
     const started = performance.now();
     terminal.waiting("Answering");
@@ -78,6 +84,6 @@ export const askVerb: Verb = {
     terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported, withoutPrompt }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
     const { answer, finishReason, searches, texts } = trajectory;
-    return { question: question.question, answer, finishReason, searches, texts, model: config.model.folder, memory };
+    return { question: question.question, answer, finishReason, searches, texts, model: modelName(config), memory };
   },
 };

@@ -1,14 +1,13 @@
 /** @file The policies that `sleuth collect` can ask: a scripted searcher without a model, a model of this machine, or one behind a server. */
-import type { MemoryPlan, Policy } from "../contracts/policy.js";
+import type { MemoryPlan, Policy, ServerUsage } from "../contracts/policy.js";
 import { scriptedPolicy } from "../policy/scripted.js";
 import { byteTokenizer } from "../policy/testing.js";
-import type { WriterUsage } from "../synthesis/questions/writer/writer.js";
 import { scriptedSearcher } from "../synthesis/transcripts/searcher.js";
-import { openServer, servedPolicy, serverKeyVariable } from "../synthesis/transcripts/served.js";
 import { mergeConfig, parseConfig, type Config } from "../train/config/config.js";
 import { readModel } from "../train/model-folder.js";
 import type { OnNotice } from "../train/notices.js";
 import { openPolicy } from "../train/open-policy.js";
+import { isUnnamed, modelName } from "../train/served-model.js";
 import type { ModelFacts } from "../train/budgets.js";
 import type { Question } from "../types.js";
 import { methodSettings } from "../rollout/methods/named.js";
@@ -22,7 +21,7 @@ export interface Collector {
   policyFor: (question: Question, attempt: number) => Policy;
   memory?: MemoryPlan;
   /** What a server says that it has used. */
-  usage?: () => WriterUsage;
+  usage?: () => ServerUsage;
   close(): Promise<void>;
 }
 
@@ -43,9 +42,6 @@ export function scriptedConfig(config: Config): Config {
     }),
   );
 }
-
-/** No flag, file or preset names a model. */
-export const isUnnamed = ({ model }: Config): boolean => model.folder === parseConfig({}).model.folder;
 
 /** Tokenizer and context of the model that counts. @throws UserError when it cannot be read */
 async function countedBy(config: Config): Promise<ModelFacts> {
@@ -72,28 +68,9 @@ export async function scriptedCollector(config: Config, isTold: boolean): Promis
   };
 }
 
-/** @throws UserError when the model cannot be opened */
+/** A model of this machine or behind a server. @throws UserError when it cannot be opened */
 export async function modelCollector(config: Config, onNotice?: OnNotice): Promise<Collector> {
   const { value: policy, close } = await openPolicy(config, {}, "sampling", { onNotice });
-  return { name: config.model.folder, facts: policy, policyFor: () => policy, memory: policy.memory, close };
-}
-
-/** The settings under which a served model attempts questions: the server applies its own chat template. */
-export function servedConfig(config: Config): Config {
-  return parseConfig(mergeConfig(scriptedConfig(config), { rollout: { chat: "never", templateVariables: {} } }));
-}
-
-/** @throws UserError for an address that cannot be used, and when the model whose tokenizer counts cannot be read */
-export async function servedCollector(config: Config, server: { url: string; model: string }): Promise<Collector> {
-  const { tokenizer, contextLength } = await countedBy(config);
-  const { protocol } = methodSettings(config.rollout);
-  const client = openServer({ ...server, key: process.env[serverKeyVariable]?.trim() });
-  const made = (): Policy => servedPolicy({ client, protocol, tokenizer, contextLength });
-  return {
-    name: `${server.model} at ${client.url}`,
-    facts: made(),
-    policyFor: made,
-    usage: () => client.usage(),
-    close: () => Promise.resolve(client.close()),
-  };
+  const { memory, usage } = policy;
+  return { name: modelName(config), facts: policy, policyFor: () => policy, memory, usage, close };
 }

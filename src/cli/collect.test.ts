@@ -128,6 +128,7 @@ describe("sleuth collect", () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
     const ended = await collect("served.jsonl", "--server", url, "--server-model", "m", "--attempts", "1");
     server.close();
+    // The trial is none of them.
     expect(ended.stderr).toContain("Asked for 7 replies: 0 tokens in, 0 out (7 replies did not say their tokens)");
     expect(ended.stderr).toMatch(/None of 7 attempts scored \(7 no hit\)/);
   });

@@ -12,26 +12,19 @@ import { AttemptsFile } from "../synthesis/transcripts/attempts-file.js";
 import { chooseAttempts } from "../synthesis/transcripts/choose.js";
 import { collectAttempts, countOutcomes } from "../synthesis/transcripts/collect.js";
 import { outcomes, type CollectedAttempt } from "../synthesis/transcripts/outcome.js";
-import { serverKeyVariable } from "../synthesis/transcripts/served.js";
 import type { Config } from "../train/config/config.js";
 import { openTask } from "../train/open-task.js";
 import { loadSplits } from "../train/questions.js";
+import { isUnnamed } from "../train/served-model.js";
 import type { Question } from "../types.js";
-import {
-  isUnnamed,
-  modelCollector,
-  scriptedCollector,
-  scriptedConfig,
-  servedCollector,
-  servedConfig,
-  type Collector,
-} from "./collect-policy.js";
+import { modelCollector, scriptedCollector, scriptedConfig, type Collector } from "./collect-policy.js";
 import { fetchModel } from "./fetch-model.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
 import { optionOf } from "./options.js";
 import {
   addPreset,
   addRunOptions,
+  addServer,
   configOfModel,
   flagsAgain,
   integer,
@@ -44,15 +37,13 @@ import { count, duration, percent, plural, table } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import type { Terminal } from "./terminal/terminal.js";
-import { usageLine } from "./usage-line.js";
+import { serverLines } from "./usage-line.js";
 import type { Verb, VerbAnswer } from "./verb.js";
 import { methodSettings } from "../rollout/methods/named.js";
 
 interface Options extends ModelOptions {
   out: string;
   policy?: "script" | "oracle" | "model";
-  server?: string;
-  serverModel?: string;
   attempts: number;
   perQuestion: number;
   limit: number;
@@ -92,6 +83,7 @@ export const collectVerb: Verb = {
   configure: (command) => {
     addRunOptions(command);
     addPreset(command);
+    addServer(command);
     command
       .option("--run <folder>", "let the best model of this run attempt them, with its settings")
       .option("--out <file>", "write the transcripts here")
@@ -101,11 +93,6 @@ export const collectVerb: Verb = {
           "who attempts: script, oracle (the script, told the right answers) or model; default: model with --model or --run, else script. A script has no tokens of its own: --model, where it is named, counts them",
         ).choices(["script", "oracle", "model"]),
       )
-      .option(
-        "--server <url>",
-        "let a model behind an OpenAI-compatible server attempt them, as http://127.0.0.1:11434/v1",
-      )
-      .option("--server-model <name>", `the model's name at --server; a key is read from ${serverKeyVariable}`)
       .option(
         "--attempts <number>",
         "most attempts at a question; after the first that scores it is done",
@@ -130,7 +117,7 @@ export const collectVerb: Verb = {
     const asked = await configOfModel(options, terminal);
     const config = await fetchModel(terminal, settingsOf[by](asked));
     const { questions } = await loadSplits(config);
-    const collector = await collectorOf(terminal, by, config, options);
+    const collector = await collectorOf(terminal, by, config);
     if (collector.memory) noteMemory(terminal, collector.memory);
     try {
       return await collect(terminal, { options, config, questions, collector });
@@ -143,9 +130,7 @@ export const collectVerb: Verb = {
 type Attempter = "script" | "oracle" | "model" | "server";
 
 /** @throws UserError for flags that contradict each other */
-function whoAttempts({ policy, model, run, server, serverModel }: Options): Attempter {
-  if ((server === undefined) !== (serverModel === undefined))
-    throw new UserError("--server and --server-model belong together: give both, or none.");
+function whoAttempts({ policy, model, run, server }: Options): Attempter {
   if (server === undefined) return policy ?? ((model ?? run) === undefined ? "script" : "model");
   if (policy === undefined && run === undefined) return "server";
   throw new UserError("--server names who attempts the questions. Leave --policy and --run out, or --server.");
@@ -155,18 +140,13 @@ const settingsOf: Readonly<Record<Attempter, (config: Config) => Config>> = {
   script: scriptedConfig,
   oracle: scriptedConfig,
   model: (config) => config,
-  server: servedConfig,
+  server: (config) => config,
 };
 
-function collectorOf(
-  terminal: Terminal,
-  by: Attempter,
-  config: Config,
-  { server, serverModel }: Options,
-): Promise<Collector> {
-  if (by === "model") return modelCollector(config, (notice) => terminal.notice(notice));
-  if (by !== "server") return scriptedCollector(config, by === "oracle");
-  return servedCollector(config, { url: server as string, model: serverModel as string });
+function collectorOf(terminal: Terminal, by: Attempter, config: Config): Promise<Collector> {
+  return by === "script" || by === "oracle"
+    ? scriptedCollector(config, by === "oracle")
+    : modelCollector(config, (notice) => terminal.notice(notice));
 }
 
 interface Collection {
@@ -202,7 +182,7 @@ async function collect(
     });
     if (all === null) return stopped(terminal, out);
     const usage = collector.usage?.();
-    if (usage !== undefined) terminal.print(usageLine(usage));
+    if (usage !== undefined) for (const line of serverLines(usage)) terminal.print(line);
     return await report(terminal, {
       usage,
       all,

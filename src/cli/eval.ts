@@ -11,17 +11,27 @@ import { shellWord } from "../printable.js";
 import { mergeConfig, type Config } from "../train/config/config.js";
 import { evaluate, evaluateOnce, type EvaluateOptions } from "../train/evaluate.js";
 import { loadSplits } from "../train/questions.js";
+import { modelName } from "../train/served-model.js";
 import type { Question } from "../types.js";
 import { EvaluationProgress } from "./eval-progress.js";
 import { fetchModel } from "./fetch-model.js";
 import { Interrupted, interruptedStatus, withInterrupt } from "./interrupt.js";
-import { addPreset, addRunOptions, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
+import {
+  addPreset,
+  addRunOptions,
+  addServer,
+  configOfModel,
+  integer,
+  numberOption,
+  type ModelOptions,
+} from "./run-options.js";
 import { addFormat, printTable, type FormatOptions } from "./table-format.js";
 import { plural } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Terminal } from "./terminal/terminal.js";
+import { serverLines } from "./usage-line.js";
 import type { Verb, VerbAnswer } from "./verb.js";
-import type { MemoryPlan } from "../contracts/policy.js";
+import type { MemoryPlan, ServerUsage } from "../contracts/policy.js";
 
 interface Options extends ModelOptions, FormatOptions {
   split: "train" | "validation" | "test";
@@ -47,10 +57,15 @@ export const evalVerb: Verb = {
     ],
     ["sleuth eval --run runs/mine --attempts 8", "eight attempts at temperature 1 at each question: pass@k and maj@k"],
     ["sleuth eval --run runs/mine --limit 100 --format latex", "fewer questions, and a table for a paper"],
+    [
+      "sleuth eval --server http://127.0.0.1:8000/v1 --questions q.jsonl --index index --out evals/served",
+      "a model behind a server (docs/served-models.md)",
+    ],
   ],
   configure: (command) => {
     addRunOptions(command);
     addPreset(command);
+    addServer(command);
     command
       .option("--run <folder>", "evaluate the best model of this run")
       .addOption(
@@ -112,6 +127,7 @@ async function evaluateAndReport(
   options: Options,
 ): Promise<VerbAnswer> {
   let memory: MemoryPlan | undefined;
+  let usage: ServerUsage | undefined;
   const progress = new EvaluationProgress(terminal);
   terminal.waiting("Opening the model and answering the first questions");
   const common = (signal: AbortSignal): EvaluateOptions => ({
@@ -122,6 +138,9 @@ async function evaluateAndReport(
     onMemory: (plan) => {
       memory = plan;
       noteMemory(terminal, plan);
+    },
+    onUsage: (used) => {
+      usage = used;
     },
     // After Ctrl-C the other questions are cancelled, not answered.
     onProgress: (part, done, total) => void (signal.aborted || progress.update(part, done, total)),
@@ -144,9 +163,11 @@ async function evaluateAndReport(
   const { evaluations, precision } = found;
   if (options.out !== undefined && !keepsFolder(options.out)) await writeAttempts(options.out, evaluations);
   report(terminal, found, options);
+  if (usage !== undefined) for (const line of serverLines(usage)) terminal.note(terminal.progressColors.dim(line));
   return {
-    model: config.model.folder,
+    model: modelName(config),
     n: questions.length,
+    ...(usage === undefined ? {} : { usage }),
     precision,
     memory,
     ...(options.out === undefined ? {} : { out: options.out }),

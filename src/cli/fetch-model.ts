@@ -5,6 +5,7 @@ import type { PullOptions, PullProgress } from "../hub/fetch.js";
 import { isHubName } from "../hub/name.js";
 import type { Config } from "../train/config/config.js";
 import { locateModel, pinConfig } from "../train/model-folder.js";
+import { isServed } from "../train/served-model.js";
 import { smollm2Model } from "../recipes/search-r1/smollm2.js";
 import { UserError } from "../errors.js";
 import { withInterrupt } from "./interrupt.js";
@@ -17,6 +18,8 @@ import type { Terminal } from "./terminal/terminal.js";
  * @throws UserError when the model cannot be had
  */
 export async function fetchModel(terminal: Terminal, config: Config): Promise<Config> {
+  // Of a model behind a server, the tokenizer at most is on this machine.
+  if (isServed(config)) return withDownloads(terminal, (options) => pinConfig(config, options));
   const { folder } = config.model;
   if (folder === smollm2Model && !isHubName(folder) && !existsSync(folder)) throw noSmollm2();
   return withDownloads(terminal, async (options) => {

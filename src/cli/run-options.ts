@@ -3,6 +3,7 @@ import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { z } from "zod";
 import { parseMemory } from "../engine/memory/limit.js";
+import { serverKeyVariable } from "../policy/served/served.js";
 import { presets, type PresetName } from "../recipes/presets.js";
 import { faithful } from "../recipes/search-r1/faithful.js";
 import {
@@ -33,6 +34,8 @@ export interface RunOptions {
   memory?: string;
   preset?: PresetName;
   faithful?: boolean;
+  server?: string;
+  serverModel?: string;
 }
 
 /** Adds --questions --corpus --index --search-url --model --memory --config --set. */
@@ -59,6 +62,19 @@ export function addSettings(command: Command): void {
     )
     .option("--config <file>", "sleuth.config.ts or JSON; without it, the one in this folder where there is one")
     .option("--set <key=value>", "set any key of the configuration; may be repeated", collect);
+}
+
+/** Adds --server and --server-model. */
+export function addServer(command: Command): void {
+  command
+    .option(
+      "--server <url>",
+      "ask a model behind an OpenAI-compatible server, as http://127.0.0.1:8000/v1 (server.url)",
+    )
+    .option(
+      "--server-model <name>",
+      `the model's name at --server; without it, the only one that it has (server.model). A key is read from ${serverKeyVariable}`,
+    );
 }
 
 /** Adds --preset and --faithful. */
@@ -117,7 +133,8 @@ export async function configOf(
   const file = options.config ?? findConfigFile();
   if (file !== undefined && options.config === undefined)
     terminal?.note(`${file.endsWith(".json") ? "Reading" : "Running"} ${path.basename(file)} of this folder.`);
-  const preset: ConfigInput = options.preset === undefined ? {} : presets[options.preset].config;
+  const usual = options.server === undefined ? {} : usualOfServed;
+  const preset = options.preset === undefined ? usual : mergeConfig(usual, presets[options.preset].config);
   if (file === undefined) return configOver(preset, options, flags);
   const fromFile = await loadConfig(file);
   refuseUnknownKeys(fromFile, file);
@@ -127,6 +144,9 @@ export async function configOf(
   return configOver(base, options, flags);
 }
 
+/** Models behind servers write more than small ones: Search-R1's turns have 500 tokens at most. */
+const usualOfServed: ConfigInput = { rollout: { maxTokensPerTurn: 500 } };
+
 /** The same over a configuration that is known, for example that of a run. */
 export function configOver(base: ConfigInput, options: RunOptions, flags: ConfigInput = {}): Config {
   const merged = [runFlags(options), flags].reduce(mergeConfig, base);
@@ -135,11 +155,12 @@ export function configOver(base: ConfigInput, options: RunOptions, flags: Config
 
 /** What the shared flags set. */
 function runFlags(options: RunOptions): ConfigInput {
-  const { questions, corpus, index, searchUrl, model, memory } = options;
+  const { questions, corpus, index, searchUrl, model, memory, server, serverModel } = options;
   return withoutUndefined({
     data: { questions, corpus, index },
     search: searchUrl === undefined ? {} : { engine: "http" as const, url: searchUrl },
     model: { folder: model },
+    server: { url: server, model: serverModel },
     run: { memory },
     faithful: options.faithful ? faithful : {},
     // The released code has no watch.
@@ -176,6 +197,8 @@ const flagNames = {
   corpus: "--corpus",
   index: "--index",
   searchUrl: "--search-url",
+  server: "--server",
+  serverModel: "--server-model",
 } as const satisfies Partial<Record<keyof RunOptions, string>>;
 
 /** Where questions and passages are. */

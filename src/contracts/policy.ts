@@ -2,7 +2,7 @@
  * @file The contract of a policy: six verbs, spoken by the local engine, by scripted replays and by
  * remote training services alike. The shape is the Tinker API's. No algorithm knows which it has.
  */
-import type { Datum, Tokenizer } from "../types.js";
+import type { Datum, Role, Tokenizer } from "../types.js";
 import type { Critic } from "./critic.js";
 
 /** When to stop sampling. What completes a stop condition is kept: it was sampled, so it is trained. */
@@ -27,6 +27,8 @@ export interface SampleOptions {
   seed?: number;
   /** Cancels this sequence only; `sample` then rejects with the signal's reason. */
   signal?: AbortSignal;
+  /** The prefix as text, by its authors and in order: a policy behind a server reads this where the server takes no ids. */
+  prefixTexts?: readonly { role: Role; text: string }[];
 }
 
 export type StopReason = "stop" | "length";
@@ -35,8 +37,13 @@ export interface Sample {
   tokens_T: number[];
   /** Log-probability of each token under the very distribution it was drawn from (greedy: at temperature 1). */
   logprobs_T: number[];
-  /** `stop`: a stop condition was met; `length`: maxTokens or the context is used up. */
+  /** `stop`: a stop condition was met; `length`: maxTokens or the context is used up. No token at all and `length`: there is no room to write. */
   stopReason: StopReason;
+  /**
+   * Set by a policy that does not know which ids were sampled, or at which log-probabilities: what was written. `tokens_T` are then a reading of it
+   * by `tokenizer`, which may be more than `maxTokens`, and `logprobs_T` zeros. A trajectory of such samples is `textOnly`.
+   */
+  text?: string;
 }
 
 /**
@@ -119,6 +126,24 @@ export interface PolicyStats {
   trainRuntimeMs: number;
 }
 
+/** What a server says that it has used and done since the policy was opened. */
+export interface ServerUsage {
+  /** Replies that were completions. */
+  replies: number;
+  promptTokens: number;
+  completionTokens: number;
+  /** Replies that did not say what they used: their tokens are missing above. */
+  uncounted: number;
+  /** US dollars for the tokens that were counted, where their prices are known. */
+  spentUsd?: number;
+  /** Turns that went on past a stop string, and were cut there. */
+  ranOn: number;
+  /** Replies that began with the prompt, which was taken off. */
+  echoed: number;
+  /** Turns that were not written since the server had no room for the prompt: their attempts ran out of tokens. */
+  noRoom: number;
+}
+
 /** What a part of a policy is expected to take. */
 export interface MemoryPart {
   name:
@@ -185,6 +210,9 @@ export interface Policy {
   load(folder: string): Promise<void>;
 
   stats(): Promise<PolicyStats>;
+
+  /** What a server has used, of a policy behind one. */
+  readonly usage?: () => ServerUsage;
 
   /** Releases the engine; pending calls reject. */
   close(): Promise<void>;

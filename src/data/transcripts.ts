@@ -93,12 +93,12 @@ export function requireRollout({ place, turns }: Transcript, protocol: Protocol)
  */
 export function transcriptOf(
   { id, question, answers }: Question,
-  { finishReason, segments, texts, searches }: Trajectory,
+  { finishReason, segments, texts, searches, textOnly }: Trajectory,
   { place, protocol }: { place: string; protocol: Protocol },
 ): Transcript | null {
   if (finishReason !== "answered") return null;
   const written = segments.flatMap(({ role, tokens_T }, index) =>
-    role === "policy" ? [{ role, text: texts[index], tokens_T }] : [],
+    role === "policy" ? [{ role, text: texts[index], ...(textOnly === undefined && { tokens_T }) }] : [],
   );
   // A turn that was neither is answered by a complaint, not by a search: there is nothing in it to imitate.
   if (written.some(({ text }) => parseAction(text, protocol).kind === "malformed")) return null;

@@ -149,7 +149,7 @@ export function questionsChecksum(questions: readonly Question[]): string {
 const changeable = [
   /^(train|algorithm|critic|optimizer|watch|sft)\./,
   /^(data\.(questions|validation|test)|rollout\.maxConcurrent|run\.(folder|threads|memory|recompute))$/,
-  /^(reward\.judge(Url|Concurrency|PerMinute|TimeoutMs|Cache)|server\.(url|concurrency|timeoutMs))$/,
+  /^(reward\.judge(Url|Concurrency|PerMinute|TimeoutMs|Cache)|server\.(url|concurrency|perMinute|timeoutMs|retries|inputPrice|outputPrice))$/,
 ];
 
 /** What two evaluations differ in that changes the attempts: `model`, `questions`, `data.index`, … */

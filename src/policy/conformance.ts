@@ -36,14 +36,14 @@ export interface ConformanceLack {
  * Declares the suite.
  * @param makePolicy Makes a policy; all of them with the same weights, a context of at least 48 tokens, a
  *   vocabulary small enough to try every token (at most a few hundred), and a critic.
+ * @param options.cases of an engine that only samples: `samplingCases`. Default all.
  */
 export function policyConformance(
   name: string,
   makePolicy: () => Promise<Policy> | Policy,
-  options: { lacks?: readonly ConformanceLack[]; timeoutMs?: number } = {},
+  options: { lacks?: readonly ConformanceLack[]; timeoutMs?: number; cases?: readonly ConformanceCase[] } = {},
 ): void {
-  const { lacks = [], timeoutMs = 60_000 } = options;
-  const cases = [...samplingCases, ...trainingCases, ...criticCases];
+  const { lacks = [], timeoutMs = 60_000, cases = [...samplingCases, ...trainingCases, ...criticCases] } = options;
   const reasons = new Map(lacks.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   for (const test of reasons.keys()) {
     if (!cases.some((one) => one.name === test))

@@ -123,6 +123,7 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
     if (row.length >= settings.limit) return row.finish("out-of-tokens");
     const text = await takeTurn(row, turn, settings);
     if (text === null) return row.finish("cancelled");
+    if (text === "no-room") return row.finish("out-of-tokens");
 
     const action = parseAction(joined(begun, text.said), settings.protocol);
     if (action.kind === "answer") return row.finish("answered", action.answer);
@@ -324,22 +325,26 @@ interface Turn {
   isCut: boolean;
 }
 
-/** Samples one turn into the row; null when it was cancelled or its deadline passed. */
-async function takeTurn(row: TrajectoryBuilder, turn: number, settings: Settings): Promise<Turn | null> {
+/** Samples one turn into the row; null when it was cancelled or its deadline passed, `no-room` where a server has none for the row. */
+async function takeTurn(row: TrajectoryBuilder, turn: number, settings: Settings): Promise<Turn | "no-room" | null> {
   const { policy, signal, temperature, topP, protocol } = settings;
   const maxTokens = Math.min(settings.maxTokensPerTurn, settings.limit - row.length);
   const stop = turnStops(policy.tokenizer, protocol, { pastAnswer: settings.faithful.searchTagFirst });
   const seed = deriveSeed(settings.seed, turn);
   const prefix_T = [...row.tokens_T];
+  const prefixTexts = row.written();
   const started = performance.now();
   try {
     const sampled = await withDeadline(
-      (inner) => policy.sample(prefix_T, { maxTokens, stop, temperature, topP, seed, signal: inner }),
+      (inner) => policy.sample(prefix_T, { maxTokens, stop, temperature, topP, seed, signal: inner, prefixTexts }),
       { timeoutMs: settings.policyTimeoutMs, signal },
     );
     checkSample(sampled, maxTokens);
+    if (sampled.tokens_T.length === 0 && sampled.stopReason === "length") return "no-room";
     const sample = keptOf(sampled, settings);
-    const written = policy.tokenizer.decode(sample.tokens_T);
+    // A reading of a text by another tokenizer need not give it back.
+    const isWhole = sample.tokens_T.length === sampled.tokens_T.length;
+    const written = (isWhole ? sample.text : undefined) ?? policy.tokenizer.decode(sample.tokens_T);
     row.addPolicy(written, sample);
     const isCut = sample.stopReason === "length" && maxTokens === settings.maxTokensPerTurn;
     const said = protocol.untagged === undefined ? written : withoutEnd(sample.tokens_T, policy.tokenizer);
@@ -361,8 +366,8 @@ function withoutEnd(tokens_T: readonly number[], tokenizer: Tokenizer): string {
 }
 
 function checkSample(sample: Sample, maxTokens: number): void {
-  const { tokens_T, logprobs_T } = sample;
-  if (tokens_T.length !== logprobs_T.length || tokens_T.length > maxTokens) {
+  const { tokens_T, logprobs_T, text } = sample;
+  if (tokens_T.length !== logprobs_T.length || (text === undefined && tokens_T.length > maxTokens)) {
     throw new Error(
       `internal: the policy sampled ${tokens_T.length} tokens with ${logprobs_T.length} log-probabilities where at most ${maxTokens} were asked for`,
     );

@@ -78,6 +78,7 @@ const trajectorySchema = z
     searches: z.array(searchSchema),
     answer: z.string().nullable(),
     finishReason: z.enum(["answered", "out-of-turns", "out-of-tokens", "malformed", "search-failed", "cancelled"]),
+    textOnly: z.literal(true).optional(),
     cutTurns: z.number().optional(),
     texts: z.array(z.string()),
     timing: z.object({ policyMs: z.number(), searchMs: z.number() }),

@@ -1,6 +1,6 @@
 /** @file A trajectory while it grows: tokens in, tokens out, each run of tokens with its author. */
 import type { Sample } from "../contracts/policy.js";
-import type { FinishReason, SearchCall, Segment, Trajectory } from "../types.js";
+import type { FinishReason, Role, SearchCall, Segment, Trajectory } from "../types.js";
 
 /** Grows by appending segments; what stands in it never changes, so a policy can reuse the prefix. */
 export class TrajectoryBuilder {
@@ -12,6 +12,7 @@ export class TrajectoryBuilder {
   readonly #questionId: string;
   readonly #segments: Segment[] = [];
   readonly #texts: string[] = [];
+  #isTextOnly = false;
 
   constructor(questionId: string) {
     this.#questionId = questionId;
@@ -22,12 +23,22 @@ export class TrajectoryBuilder {
     return this.tokens_T.length;
   }
 
+  /** What stands in the row, by its authors. */
+  written(): { role: Role; text: string }[] {
+    return this.#segments.map(({ role }, index) => ({ role, text: this.#texts[index] }));
+  }
+
   addPrompt(text: string, tokens_T: number[]): void {
     this.#add({ role: "prompt", tokens_T }, text);
   }
 
   addPolicy(text: string, sample: Sample): void {
-    this.#add({ role: "policy", tokens_T: [...sample.tokens_T], logprobs_T: [...sample.logprobs_T] }, text);
+    const tokens_T = [...sample.tokens_T];
+    this.#isTextOnly ||= sample.text !== undefined;
+    this.#add(
+      { role: "policy", tokens_T, ...(sample.text === undefined && { logprobs_T: [...sample.logprobs_T] }) },
+      text,
+    );
   }
 
   addEnvironment(text: string, tokens_T: number[]): void {
@@ -41,7 +52,8 @@ export class TrajectoryBuilder {
     const texts = this.#texts;
     const timing = this.timing;
     const cut = this.cutTurns === 0 ? {} : { cutTurns: this.cutTurns };
-    return { questionId, segments, searches, answer, finishReason, ...cut, texts, timing };
+    const textOnly = this.#isTextOnly ? { textOnly: true as const } : {};
+    return { questionId, segments, searches, answer, finishReason, ...textOnly, ...cut, texts, timing };
   }
 
   #add(segment: Segment, text: string): void {

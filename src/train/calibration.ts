@@ -13,6 +13,7 @@ import type { Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import type { GivenParts } from "./parts.js";
 import { methodSettings } from "../rollout/methods/named.js";
+import { isServed } from "./served-model.js";
 
 /** Texts, tokens of each, and tokens of all from which on no more are taken: a thousand take SmolLM2 three seconds. */
 const most = { texts: 8, tokens: 256, all: 1024 };
@@ -33,7 +34,7 @@ export async function fittingOf(
   texts: () => Promise<number[][] | undefined>,
   runFolder?: string,
 ): Promise<Fitting> {
-  if (given.policy !== undefined) return {};
+  if (given.policy !== undefined || isServed(config)) return {};
   const located = await locateModel(config.model.folder);
   const { precision } = config.run;
   if (runFolder !== undefined && (precision === "int8" || isAdapterFolder(located.model))) {

@@ -23,9 +23,10 @@ import { openTask } from "./open-task.js";
 import type { GivenParts } from "./parts.js";
 import { requireQuestions, withinHops } from "./questions.js";
 import { sourceCommit } from "./run-folder.js";
+import { isServed, modelName } from "./served-model.js";
 import { noticeToProcess, warnOf, type OnNotice } from "./notices.js";
 import { tooSmall } from "./step-warnings.js";
-import type { MemoryPlan, Policy } from "../contracts/policy.js";
+import type { MemoryPlan, Policy, ServerUsage } from "../contracts/policy.js";
 
 export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validation" | "test"> {
   /** Is told what was measured, and what looks like a mistake. Default: warnings to the process, as Node's own. */
@@ -36,6 +37,8 @@ export interface EvaluateOptions extends Omit<GivenParts, "algorithm" | "validat
   answerInCorpus?: boolean;
   /** Told before anything is computed what memory is expected, where the policy computes on this machine. */
   onMemory?: (plan: MemoryPlan) => void;
+  /** Told in the end what a server has used, where the model stands behind one. */
+  onUsage?: (usage: ServerUsage) => void;
   onProgress?: (mode: "greedy" | "sampled" | "corpus", done: number, total: number) => void;
   signal?: AbortSignal;
 }
@@ -144,8 +147,8 @@ async function headOf(
 ): Promise<EvaluationHead> {
   const { data, model, search } = config;
   return {
-    model: policy === undefined ? model.folder : policy.capabilities.engine,
-    weights: policy === undefined ? await modelFingerprint(model.folder) : "",
+    model: policy === undefined ? modelName(config) : policy.capabilities.engine,
+    weights: policy === undefined && !isServed(config) ? await modelFingerprint(model.folder) : "",
     method: method ?? methodOf(config),
     engine: search.engine,
     ...(precision === undefined ? {} : { precision }),
@@ -275,6 +278,8 @@ async function withParts<T>(
       if (policy.value.memory) options.onMemory?.(policy.value.memory);
       return await use({ config, task: task.value, policy: policy.value, passages });
     } finally {
+      const usage = policy.value.usage?.();
+      if (usage) options.onUsage?.(usage);
       await policy.close();
     }
   } finally {

@@ -4,21 +4,26 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { locateBase, nameOfModel } from "../engine/io/adapter-base.js";
 import { isAdapterFolder, readAdapterConfig } from "../engine/io/adapter-folder.js";
-import { pinModel } from "../engine/io/hub/pull.js";
+import { pinModel, pinTokenizer } from "../engine/io/hub/pull.js";
 import type { PullOptions } from "../hub/fetch.js";
 import { readModelConfig } from "../engine/io/open-model.js";
 import { loadTokenizer } from "../engine/io/tokenizer.js";
+import { isGguf } from "../engine/io/tokenizer-files.js";
 import type { Policy } from "../contracts/policy.js";
 import { UserError } from "../errors.js";
 import { fingerprintOf } from "../files/fingerprint.js";
+import { readOptionalJson } from "../files/json-file.js";
 import type { LocalOptions } from "../policy/local/local.js";
 import { contextOf } from "../policy/local/open-model.js";
+import { countingTokenizer } from "../policy/served/counting-tokenizer.js";
+import { onlyModel, serverKey } from "../policy/served/served.js";
 import { protocolFor } from "../prompts/protocol.js";
 import type { Tokenizer } from "../types.js";
 import type { ModelFacts } from "./budgets.js";
 import { requireWhole } from "./checkpoint.js";
 import { parseConfig, type Config, type ConfigInput } from "./config/config.js";
 import { isRun } from "./run-folder.js";
+import { isServed, isUnnamed } from "./served-model.js";
 
 /** Beside src/ in the repository and beside dist/ in the package. */
 const shippedFolder = fileURLToPath(new URL("../../models", import.meta.url));
@@ -85,6 +90,7 @@ export async function settleConfig(
  * @throws UserError when the model cannot be had
  */
 export async function pinConfig(config: Config, options: PullOptions = {}): Promise<Config> {
+  if (isServed(config)) return pinServed(config, options);
   const { name } = await pinModel(config.model.folder, options);
   const pinned = { ...config, model: { ...config.model, folder: name } };
   if (config.rollout.protocol !== "auto") return pinned;
@@ -110,6 +116,60 @@ export async function readModel(nameOrPath: string, options: PullOptions = {}): 
   const located = await locateModel(nameOrPath, options);
   const config = await readModelConfig(located.base ?? located.model);
   return { tokenizer: await tokenizerOf(located), contextLength: contextOf(config) };
+}
+
+/**
+ * The same of the model that a configuration names, be it on this machine or behind a server.
+ * @throws UserError when the model, or the tokenizer of a served one, cannot be had or read
+ */
+export async function factsOf(config: Config, options: PullOptions = {}): Promise<ModelFacts> {
+  return isServed(config) ? servedFacts(config, options) : readModel(config.model.folder, options);
+}
+
+/** Of a served model, only the tokenizer is on this machine. The model has a name from here on. */
+async function pinServed(config: Config, options: PullOptions): Promise<Config> {
+  const { url, model: asked } = config.server;
+  const { name: tokenizer } = await pinTokenizer(config.server.tokenizer, options);
+  const model = asked === "" ? await onlyModel({ url, key: serverKey() }, options.signal) : asked;
+  const pinned = { ...config, server: { ...config.server, model, tokenizer } };
+  return config.rollout.protocol === "auto"
+    ? withProtocol(pinned, (await servedFacts(pinned, options)).tokenizer)
+    : pinned;
+}
+
+/**
+ * What counts the tokens of a served model, and what it can read as far as that is known without asking the server.
+ * @throws UserError when the tokenizer cannot be had or read
+ */
+export async function servedFacts(config: Config, options: PullOptions = {}): Promise<ModelFacts> {
+  const { tokenizer: named, contextLength: asked } = config.server;
+  const contextLength = asked === "auto" ? Infinity : asked;
+  if (named !== "") {
+    const { location } = await pinTokenizer(named, options);
+    if (!existsSync(location)) throw noTokenizer(named);
+    return {
+      tokenizer: await loadTokenizer(location),
+      contextLength: Math.min(contextLength, await readableTokens(location)),
+    };
+  }
+  // A model of this machine counts for another one, whose context is its own.
+  return {
+    tokenizer: isUnnamed(config) ? countingTokenizer() : (await readModel(config.model.folder, options)).tokenizer,
+    contextLength,
+  };
+}
+
+/** The positions that a model's files name; the model may be one that only the server can compute. */
+async function readableTokens(location: string): Promise<number> {
+  if (isGguf(location)) return (await readModelConfig(location)).maxPositions;
+  const { max_position_embeddings: positions } = (await readOptionalJson(path.join(location, "config.json"))) ?? {};
+  return typeof positions === "number" && positions >= 1 ? positions : Infinity;
+}
+
+function noTokenizer(name: string): UserError {
+  return new UserError(
+    `There is no ${name}, which server.tokenizer names. Give the folder of the served model's tokenizer.json, its .gguf file or hf:ORG/NAME; or leave it out, and the server lays prompts out (server.api=chat).`,
+  );
 }
 
 /** An adapter's own tokenizer and template come before its base's. */

@@ -13,12 +13,14 @@ import type { Fitting } from "./calibration.js";
 import { parseConfig, type Config } from "./config/config.js";
 import { locateModel } from "./model-folder.js";
 import type { OnNotice } from "./notices.js";
+import { openServed } from "./open-served.js";
 import { algorithmOf, type GivenParts, type Opened } from "./parts.js";
+import { isServed } from "./served-model.js";
 import { shellWord } from "../printable.js";
 import { methodSettings } from "../rollout/methods/named.js";
 
 /** What a policy is opened for: memory is planned for that. */
-type Purpose = "reinforcement" | "supervision" | "sampling";
+export type Purpose = "reinforcement" | "supervision" | "sampling";
 
 interface PolicyOccasion extends Fitting {
   /** Is told what was found out. Default: nobody. */
@@ -27,7 +29,7 @@ interface PolicyOccasion extends Fitting {
 
 /**
  * The policy of a configuration, or the one given.
- * @throws UserError when the model cannot be read or memory does not suffice for the purpose
+ * @throws UserError when the model cannot be read or memory does not suffice for the purpose; for a server that is not there, or asked to train
  */
 export async function openPolicy(
   config: Config,
@@ -36,6 +38,7 @@ export async function openPolicy(
   { onNotice, ...fitting }: PolicyOccasion = {},
 ): Promise<Opened<Policy>> {
   if (given.policy !== undefined) return { value: given.policy, close: () => Promise.resolve() };
+  if (isServed(config)) return openServed(config, purpose, onNotice);
   const workload = workloadOf(config, given.algorithm ?? algorithmOf(config), purpose);
   const policy = await createLocalPolicy({
     ...(await locateModel(config.model.folder)),

@@ -11,13 +11,14 @@ import type { SearchEngine } from "../search/engine.js";
 import type { Question } from "../types.js";
 import { settleBudgets, withLeastBudgets, type ModelFacts } from "./budgets.js";
 import type { Config } from "./config/config.js";
-import { readModel } from "./model-folder.js";
+import { factsOf } from "./model-folder.js";
 import { mismatch, noticeToProcess, otherPrompt, warnOf, type OnNotice } from "./notices.js";
 import { openReward } from "./open-reward.js";
 import { openSearch, type OpenedSearch } from "./open-search.js";
 import type { GivenParts, Opened } from "./parts.js";
 import { rolloutSettings } from "./rollout-settings.js";
 import { searchWorth } from "./search-worth.js";
+import { isServed } from "./served-model.js";
 
 /** A task, and the configuration as it is run: budgets that were `auto` have become numbers. */
 interface OpenedTask extends Opened<Task> {
@@ -66,8 +67,12 @@ async function settle(
   search: OpenedSearch,
   { questions, onNotice = noticeToProcess, signal }: Occasion,
 ): Promise<Config> {
-  warnOf(onNotice, await mismatch(config, questions, search), parts.policy ? null : await otherPrompt(config));
-  const model = async (): Promise<ModelFacts> => parts.policy ?? readModel(config.model.folder, { signal });
+  warnOf(
+    onNotice,
+    await mismatch(config, questions, search),
+    parts.policy || isServed(config) ? null : await otherPrompt(config),
+  );
+  const model = async (): Promise<ModelFacts> => parts.policy ?? factsOf(config, { signal });
   const settled = await settleBudgets(config, { search, questions, model, signal });
   if (settled.notice !== undefined) onNotice(settled.notice);
   const worth = parts.search === undefined ? await searchWorth(config, search, questions, signal) : undefined;

@@ -6,7 +6,7 @@ import type { Policy } from "../contracts/policy.js";
 import { algorithmNotes } from "../algorithms/contradictions.js";
 import { readBest, restoreCheckpoint, type BestScore, type TrainState } from "./checkpoint.js";
 import { fittingOf, questionTexts } from "./calibration.js";
-import { withPrecision, type Config, type ConfigInput } from "./config/config.js";
+import { parseConfig, withPrecision, type Config, type ConfigInput } from "./config/config.js";
 import { savedReports, testReports } from "./evaluations.js";
 import { runLoop } from "./loop.js";
 import { readModel, settleConfig } from "./model-folder.js";
@@ -21,6 +21,7 @@ import { isUntrained, peakMemoryMb, readResult, saveResult, type TrainResult } f
 import { inRunFolder, readRunConfig, withRunFolder, writeRunConfig } from "./run-folder.js";
 import { isAbortOf, type OnEvent, type Run, type TrainParts } from "./run.js";
 import { isOutOfTime, stepsToTake } from "./schedule.js";
+import { refuseServed } from "./served-model.js";
 import { isStopped } from "./watch/act.js";
 
 export interface TrainOptions extends GivenParts {
@@ -38,6 +39,7 @@ export interface TrainOptions extends GivenParts {
  * @throws UserError for configurations, data and folders that cannot be used, and when training diverges
  */
 export async function train(input: ConfigInput, options: TrainOptions = {}): Promise<TrainResult> {
+  if (options.policy === undefined) refuseServed(parseConfig(input));
   const asked = withRunFolder(await settleConfig(input, options));
   const { folder } = asked.run;
   const emit = options.onEvent ?? warnProcess;

@@ -66,7 +66,8 @@ export async function createLocalPolicy(given: LocalOptions): Promise<Policy> {
           load: caller("critic.load"),
         }
       : undefined,
-    sample: (prefix_T, { signal, ...rest }) => call("sample", [prefix_T, rest], signal),
+    // The worker reads ids: the texts need not travel to it.
+    sample: (prefix_T, { signal, ...rest }) => call("sample", [prefix_T, { ...rest, prefixTexts: undefined }], signal),
     logprobs: caller("logprobs"),
     forwardBackward: caller("forwardBackward"),
     optimStep: caller("optimStep"),

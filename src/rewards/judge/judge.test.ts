@@ -278,6 +278,16 @@ describe("failures", () => {
     expect(report.reason).toMatch(/answered 500: "down for \[key\]" \(tried 3 times\)\. See to the server/);
   });
 
+  it("a judge that babbles ends no run: exact match stands in each time, is counted, and its words are told", async () => {
+    const { judge } = await judging((response) => says(response, "Well, that depends on what is meant by a capital."));
+    for (const answer of ["Lutetia", "Rome", "Paris"]) await judge.reward(question, answered(answer));
+    const { reason, ...counts } = judge.takeReport();
+    expect(counts).toEqual({ scored: 3, asked: 2, failed: 2 });
+    expect(reason).toMatch(
+      /the reply is no verdict \(yes or no alone\): "Well, that depends.*Judges that think need room/,
+    );
+  });
+
   it("a judgement has a deadline, whatever its tries", async () => {
     const { judge } = await judging(() => undefined, { timeoutMs: 60_000, deadlineMs: 50 });
     expect((await failureOf(judge)).message).toContain("no answer within 50 ms, retries included. See to the server");

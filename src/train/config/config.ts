@@ -10,6 +10,7 @@ import { fields } from "./fields.js";
 /** The schema of a whole configuration; every key has a default. */
 export const configSchema = z.strictObject({
   model: z.strictObject(fields.model).prefault({}),
+  server: z.strictObject(fields.server).prefault({}),
   data: z.strictObject(fields.data).prefault({}),
   search: z.strictObject(fields.search).prefault({}),
   rollout: z.strictObject(fields.rollout).prefault({}),
@@ -118,7 +119,12 @@ const searchless = methodNames.filter((name) => !methods[name].searches);
 /** Settings that are each valid but make no sense together. */
 function refuseContradictions(config: Config): void {
   refuseContradictorySettings(config);
-  const { data, search, rollout, reward, train } = config;
+  const { data, search, rollout, reward, train, server } = config;
+  const forServer = (["model", "tokenizer"] as const).find((key) => server.url === "" && server[key] !== "");
+  if (forServer !== undefined)
+    throw new UserError(
+      `server.${forServer} is set, but server.url is empty: no server would be asked. Give its address with --server (server.url), or leave server.${forServer} out.`,
+    );
   // An index may have an address too. That there has to be one is known when it is opened.
   checkEngineSettings(data.index === "" ? search : { ...search, index: data.index });
   if (rollout.method === "search-r1" && rollout.context === "question" && search.engine === "none") {

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { algorithmFields, criticFields, faithfulFields } from "../../algorithms/settings.js";
 import { defaultLora } from "../../engine/model/lora.js";
 import { onlyProvider, providers } from "../../engine/runtime/provider.js";
+import { serverFields } from "../../policy/served/settings.js";
 import { faithfulRewardFields, rewardFields } from "../../rewards/settings.js";
 import { faithfulRolloutFields, rolloutFields } from "../../rollout/settings.js";
 import { searchFields } from "../../search/settings.js";
@@ -38,6 +39,7 @@ export const fields = {
       .default("all-linear")
       .describe("LoRA: adapted layers, as q_proj,v_proj; all-linear is q,k,v,o,gate,up,down"),
   },
+  server: serverFields,
   data: {
     questions: z
       .string()
@@ -151,6 +153,7 @@ export const fields = {
 /** What each group is about, for help pages. */
 export const groupHelp: Readonly<Record<keyof typeof fields, string>> = {
   model: "the policy to start from",
+  server: "a model behind a server in its place, for eval, ask and collect (docs/served-models.md)",
   data: "questions and passages",
   search: "the search engine",
   rollout: "how a question is attempted",

@@ -18,7 +18,7 @@ import {
 } from "../checkpoint.js";
 import { hasAuto, type ModelFacts } from "../budgets.js";
 import { fittingOf, trajectoryTexts } from "../calibration.js";
-import { withBudgetsOf, withPrecision, type Config, type ConfigInput } from "../config/config.js";
+import { parseConfig, withBudgetsOf, withPrecision, type Config, type ConfigInput } from "../config/config.js";
 import { appendMetrics, readMetrics } from "../metrics-file.js";
 import type { MetricValues } from "../metrics.js";
 import { readModel, settleConfig } from "../model-folder.js";
@@ -30,6 +30,7 @@ import { bestInWords, peakMemoryMb, readResult, saveResult } from "../result.js"
 import { inRunFolder, saveTrajectories, withRunFolder, writeRunConfig } from "../run-folder.js";
 import { isAbortOf, type Run } from "../run.js";
 import { isOutOfTime, learningRateAt, secondsLeft } from "../schedule.js";
+import { refuseServed } from "../served-model.js";
 import { requireFinite } from "../update.js";
 import { budgetsNeeded, sequenceOf, toBatch, type BudgetKey, type Misfit, type SftSequence } from "./data.js";
 import { loadTranscripts, setAside, type LoadedTranscripts } from "./transcripts.js";
@@ -85,6 +86,7 @@ export interface SftOptions {
  * @throws UserError for configurations, transcripts and folders that cannot be used, and when training diverges
  */
 export async function sft(input: ConfigInput, options: SftOptions = {}): Promise<SftResult> {
+  if (options.policy === undefined) refuseServed(parseConfig(input));
   const asked = withRunFolder(await settleConfig(input, options));
   const { folder } = asked.run;
   const emit = options.onEvent ?? warnProcess;

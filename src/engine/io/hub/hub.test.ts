@@ -35,7 +35,7 @@ import {
 } from "../../../hub/hub-server.test-support.js";
 import { placeFile } from "../../../hub/cache.js";
 import type { PullOptions, PullProgress } from "../../../hub/fetch.js";
-import { pinModel, pullModel, resolveEncoder, resolveModel } from "./pull.js";
+import { pinModel, pinTokenizer, pullModel, resolveEncoder, resolveModel } from "./pull.js";
 
 const name = "hf:org/tiny";
 const wanted = [
@@ -89,6 +89,27 @@ const expectWhole = (folder: string, files = hub.repositories["org/tiny"].files)
   expect(readdirSync(folder).sort()).toEqual(wanted);
   for (const file of wanted) expect(readFileSync(path.join(folder, file)).equals(files[file]), file).toBe(true);
 };
+
+describe("a tokenizer alone", () => {
+  it("is fetched without weights, of a model that cannot be computed here too, and the model later", async () => {
+    const { files } = hub.repositories["org/tiny"];
+    const known = files["config.json"];
+    files["config.json"] = Buffer.from(JSON.stringify({ model_type: "of_another_kind" }));
+    const { name: pinned, location } = await pinTokenizer(name, options);
+    expect(pinned).toBe(`${name}@${commit}`);
+    expect(readdirSync(location).sort()).toEqual(wanted.filter((file) => file !== "model.safetensors"));
+    const offline = { ...options, environment: { ...environment, HF_HUB_OFFLINE: "1" } };
+    expect(await pinTokenizer(name, offline)).toEqual({ name: pinned, location });
+    expect((await failureOf(pinModel(name, offline))).message).toMatch(/lacks model\.safetensors/);
+    files["config.json"] = known;
+    hub.repositories["org/tiny"].revisions.main = laterCommit;
+    expectWhole((await pinModel(name, options)).location);
+    delete files["tokenizer.json"];
+    hub.repositories["org/tiny"].revisions.main = commit.replaceAll(/./g, "d");
+    expect((await failureOf(pinTokenizer(name, options))).message).toMatch(/org\/tiny has no tokenizer\.json/);
+    expect(await pinTokenizer("some/folder", options)).toEqual({ name: "some/folder", location: "some/folder" });
+  });
+});
 
 describe("a pull", () => {
   it("fetches what a model needs, and no more, into the layout of the shared cache", async () => {

@@ -24,9 +24,10 @@ const wholeBytes = 4_000_000;
  */
 export async function judgeFiles(
   chosen: readonly ListedFile[],
-  { repository, onnx }: ModelName,
+  { repository, onnx, tokenizerOnly }: ModelName,
   readSmall: (file: ListedFile) => Promise<unknown>,
 ): Promise<void> {
+  if (tokenizerOnly) return;
   const find = (name: string): ListedFile | undefined => chosen.find(({ path }) => path === name);
   const read = async (name: string): Promise<unknown> => {
     const file = find(name);

@@ -41,6 +41,14 @@ export async function resolveEncoder(given: string, variant = "", options: PullO
   return (await pin({ ...parseHubName(given), onnx: variant }, options)).location;
 }
 
+/** `pinModel` for the tokenizer alone: no weights are fetched. */
+export async function pinTokenizer(given: string, options: PullOptions = {}): Promise<LocalModel> {
+  if (!isHubName(given)) return { name: given, location: given };
+  const name = parseHubName(given);
+  // A GGUF file holds its tokenizer and is fetched whole.
+  return pin(name.file === undefined ? { ...name, tokenizerOnly: true } : name, options);
+}
+
 /**
  * Fetches every file of a model that is not in the cache, and checks the sizes of those that are.
  * @param given `ORG/NAME[/FILE.gguf][@REVISION]`, with or without `hf:`

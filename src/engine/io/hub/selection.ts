@@ -18,6 +18,8 @@ import type { HubName } from "../../../hub/name.js";
 export interface ModelName extends HubName {
   /** Set where an encoder or cross-encoder is meant and not a model that writes: which of its ONNX files, "" or a variant like "fp16". */
   onnx?: string;
+  /** The tokenizer alone is meant, of a model that is computed elsewhere. */
+  tokenizerOnly?: true;
 }
 
 /** Taken where they exist. Their absence is recorded in the cache, so that a cached model is known to be whole. */
@@ -46,6 +48,10 @@ export async function selectFiles(
   if (name.file !== undefined) return [theGguf(byPath, name.file, name)];
   if (name.onnx !== undefined) return selectEncoderFiles(listed, name.onnx, name.repository);
   const chosen = listed.filter(({ path }) => optionalFiles.includes(path) || /^tokenizer[\w.-]*\.json$/.test(path));
+  if (name.tokenizerOnly) {
+    if (byPath.has(tokenizerFile)) return chosen;
+    throw new UserError(`${name.repository} has no ${tokenizerFile}. Name a repository with the model's tokenizer.`);
+  }
   const single = byPath.get(weightsFile);
   const index = byPath.get(indexFile);
   const adapter = byPath.has(adapterConfigFile) ? byPath.get(adapterWeightsFile) : undefined;

@@ -46,6 +46,8 @@ async function lacking(
   if (name.file !== undefined) return { missing: has(name.file) ? [] : [name.file], unknown: [] };
   if (name.onnx !== undefined)
     return { missing: missingEncoderFiles(name.onnx, has), unknown: unknownOf(encoderOptional) };
+  if (name.tokenizerOnly)
+    return { missing: [tokenizerFile].filter((file) => !has(file)), unknown: unknownOf(optionalFiles) };
   const isAdapter = has(adapterConfigFile) && has(adapterWeightsFile);
   const missing = isAdapter ? [] : [configFile, tokenizerFile].filter((file) => !has(file));
   if (!has(weightsFile)) {
