@@ -41,7 +41,7 @@ async function writeQuestions(folder: string, count: number): Promise<string> {
 }
 
 const worldWords =
-  "The built-in world ([docs/atlas.md](../atlas.md)): 300 held-out questions, a third each of 1, 2 and 3 searches. `shipped` is the model as it comes, `trained` the demo's recipe. The model was raised on tags and knows no fact about these countries, so what does not search can only guess.";
+  "The built-in world ([docs/atlas.md](../atlas.md)): held-out questions, a third each of 1, 2 and 3 searches. `shipped` is the model as it comes, `trained` the demo's recipe. The model was raised on tags and knows no fact about these countries, so what does not search can only guess.";
 const laptopWords =
   "The laptop set ([docs/data.md](../data.md)): questions of NQ and TriviaQA whose answer BM25 finds in its top 3 with the question itself, so hit@3 is near 1 by construction: it tests asking, reading and answering. `hard` are questions whose answer is in the corpus and not in that top 3. `untrained` is SmolLM2-135M-Instruct.";
 

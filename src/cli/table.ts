@@ -11,7 +11,7 @@ import { publishedSets } from "../eval/published.js";
 import type { TableFormat } from "../eval/table.js";
 import { printable } from "../printable.js";
 import { methodNames, methods, type MethodName } from "../rollout/methods/named.js";
-import { mergeConfig, type Config } from "../train/config/config.js";
+import { mergeConfig, parseConfig, type Config } from "../train/config/config.js";
 import { evaluateOnce } from "../train/evaluate.js";
 import { loadSplits } from "../train/questions.js";
 import { isRun } from "../train/run-folder.js";
@@ -209,8 +209,9 @@ async function configFor({ source, questions, method }: Job, options: Options): 
 
 async function questionsOf({ questions: { value } }: Job, config: Config): Promise<Question[]> {
   if (value !== "atlas") return loadQuestions(value, "test");
-  const { test } = await loadSplits(config);
-  return test.slice(0, config.train.testSize);
+  // A run that was not tested has a size of 0, and is to be evaluated all the same.
+  const testSize = config.train.testSize || parseConfig({}).train.testSize;
+  return (await loadSplits(mergeConfig(config, { train: { testSize } }) as Config)).test;
 }
 
 async function cellOf({ model, set, method, folder }: Job): Promise<GridCell> {
