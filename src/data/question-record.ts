@@ -35,10 +35,13 @@ export class DefectError extends UserError {
 }
 
 /** A question whose identity may be missing yet. */
-export interface ReadQuestion extends Omit<Question, "id"> {
-  id?: string;
-  /** Search-R1's layout says of which set, split and place in it a question is; then `id` and `source` say so, too. */
-  isIdentified?: true;
+export type ReadQuestion = Omit<Question, "id"> & Partial<Pick<Question, "id">>;
+
+/** A record as it was read. */
+export interface ReadRecord {
+  question: ReadQuestion;
+  /** The record says of itself of which set, split and place in it the question is, as in Search-R1's layout; `id` and `source` say it, too. */
+  isIdentified: boolean;
 }
 
 /** What makes a question the same one everywhere. */
@@ -63,10 +66,10 @@ export function idOf(identity: Identity): string {
  * @param place file and line or row, for messages
  * @throws DefectError naming place and field
  */
-export function parseQuestionRecord(place: string, record: Readonly<Record<string, unknown>>): ReadQuestion {
+export function parseQuestionRecord(place: string, record: Readonly<Record<string, unknown>>): ReadRecord {
   const answers = answersOf(place, record);
-  const question = questionOf(record);
-  if (question === undefined)
+  const text = questionOf(record);
+  if (text === undefined)
     throw new DefectError("no-question", `${place}: field "question" must be text that is not empty. ${questionShape}`);
   const { hops, kind } = record;
   const evidence = parseEvidence(place, record.evidence);
@@ -75,14 +78,17 @@ export function parseQuestionRecord(place: string, record: Readonly<Record<strin
       "wrong-field",
       `${place}: field "hops" must be a whole number of at least 1, or be left out.`,
     );
-  return {
-    ...identityIn(place, record),
-    question,
+  const identity = statedIdentity(record);
+  const names = identity === undefined ? namesIn(place, record) : { id: idOf(identity), source: sourceOf(identity) };
+  const question: ReadQuestion = {
+    ...names,
+    question: text,
     answers,
     ...(typeof hops === "number" ? { hops } : {}),
     ...(isText(kind) ? { kind } : {}),
     ...(evidence === undefined ? {} : { evidence }),
   };
+  return { question, isIdentified: identity !== undefined };
 }
 
 /** The fields of Search-R1's layout beside FlashRAG's; others are not read. */
@@ -100,20 +106,23 @@ export const recordFields = [
   "extra_info",
 ] as const;
 
-function identityIn(place: string, record: Readonly<Record<string, unknown>>): Partial<ReadQuestion> {
-  const { data_source: dataset, id, source } = record;
-  const { split, index } = asRecord(record.extra_info);
-  if (isText(dataset) && isText(split) && isWhole(index)) {
-    const identity = { dataset, split, index: Number(index) };
-    return { id: idOf(identity), source: sourceOf(identity), isIdentified: true };
-  }
+/** What Search-R1's layout says of itself. */
+function statedIdentity({ data_source: dataset, extra_info }: Readonly<Record<string, unknown>>): Identity | undefined {
+  const { split, index } = asRecord(extra_info);
+  return isText(dataset) && isText(split) && isWhole(index) ? { dataset, split, index: Number(index) } : undefined;
+}
+
+function namesIn(
+  place: string,
+  { id, source }: Readonly<Record<string, unknown>>,
+): Pick<ReadQuestion, "id" | "source"> {
   if (id !== undefined && id !== null && !isText(id) && !isWhole(id))
     throw new DefectError(
       "no-id",
       `${place}: field "id" must be text or a whole number, got ${kindOf(id)}. ${questionShape}`,
     );
   return {
-    ...(id === undefined || id === null ? {} : { id: String(id as string | number | bigint) }),
+    ...(id === undefined || id === null ? {} : { id: String(id) }),
     ...(isText(source) ? { source } : {}),
   };
 }

@@ -2,7 +2,7 @@
 import { UserError } from "../errors.js";
 import { parseRecord, readLines } from "../files/lines.js";
 import { ParquetFile } from "../files/parquet.js";
-import { DefectError, parseQuestionRecord, questionShape, recordFields, type ReadQuestion } from "./question-record.js";
+import { DefectError, parseQuestionRecord, questionShape, recordFields, type ReadRecord } from "./question-record.js";
 
 /** A record that is a question, or what is wrong with it. */
 export type QuestionRow = {
@@ -10,7 +10,7 @@ export type QuestionRow = {
   row: number;
   /** File and line or row, for messages. */
   place: string;
-} & ({ question: ReadQuestion } | { defect: DefectError });
+} & (ReadRecord | { defect: DefectError });
 
 export interface RowOptions {
   signal?: AbortSignal;
@@ -64,7 +64,7 @@ async function* rowsOfParquet(path: string, { signal, onRead }: RowOptions): Asy
 
 function rowOf(row: number, place: string, record: () => Readonly<Record<string, unknown>>): QuestionRow {
   try {
-    return { row, place, question: parseQuestionRecord(place, record()) };
+    return { row, place, ...parseQuestionRecord(place, record()) };
   } catch (error) {
     if (error instanceof DefectError) return { row, place, defect: error };
     if (!(error instanceof UserError)) throw error;

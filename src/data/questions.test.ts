@@ -45,7 +45,7 @@ describe("questions from JSONL", () => {
     ["no id", '{"question":"q","answers":["x"]}', /bad\.jsonl:1: field "id"/],
     ["bad hops", '{"id":"a","question":"q","answers":["x"],"hops":0}', /bad\.jsonl:1: field "hops"/],
     ["bad evidence", '{"id":"a","question":"q","answers":["x"],"evidence":["7"]}', /bad\.jsonl:1: field "evidence"/],
-    ["repeated id", `${good}\n${good}`, /bad\.jsonl:2: field "id": "a" .* line 1/],
+    ["repeated id", `${good}\n${good}`, /bad\.jsonl:2: field "id": "a" .* at .*bad\.jsonl:1/],
     ["empty file", "\n\n", /holds no question.*A line looks like/],
   ])("%s: a UserError that names the place", async (_, text, message) => {
     const attempt = load(text, "bad.jsonl");

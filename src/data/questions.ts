@@ -75,17 +75,14 @@ async function readQuestions(file: string): Promise<Question[]> {
   const placeOf = new Map<string, string>();
   for await (const { place, ...row } of readQuestionRows(file)) {
     if ("defect" in row) throw row.defect;
-    const { isIdentified: _, id, source = path.basename(file), ...rest } = row.question;
+    const { id, source = path.basename(file), ...rest } = row.question;
     if (id === undefined)
       throw new DefectError("no-id", `${place}: field "id" must be text or a whole number. ${questionShape}`);
     const earlier = placeOf.get(id);
     if (earlier !== undefined)
       throw new DefectError(
         "repeated",
-        `${place}: field "id": "${id}" stands already in ${earlier
-          .slice(file.length + 1)
-          .replace(/^(?=\d)/, "line ")
-          .trim()}. Ids must be unique.`,
+        `${place}: field "id": "${id}" stands already at ${earlier}. Ids must be unique.`,
       );
     placeOf.set(id, place);
     questions.push({ id, ...rest, source });

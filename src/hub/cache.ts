@@ -99,10 +99,10 @@ export async function fileSize(file: string): Promise<number> {
   );
 }
 
-/** How a file of a snapshot becomes its blob; replaced in tests. */
+/** How a file of a snapshot becomes its blob; replaced in tests. Without types of Node's: those of the package reach this file. */
 interface LinkTools {
-  symlink: typeof symlink;
-  link: typeof link;
+  symlink(target: string, file: string): Promise<void>;
+  link(existing: string, file: string): Promise<void>;
 }
 
 /**

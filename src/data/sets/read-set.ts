@@ -2,7 +2,7 @@
 import { UserError } from "../../errors.js";
 import { Random } from "../../random.js";
 import type { Question } from "../../types.js";
-import { DefectError, sourceOf, type Defect, type ReadQuestion } from "../question-record.js";
+import { DefectError, sourceOf, type Defect, type ReadRecord } from "../question-record.js";
 import { readQuestionRows, type QuestionRow, type RowOptions } from "../question-rows.js";
 import { questionParts, type QuestionPart } from "../questions.js";
 import type { OpenSet } from "./open-set.js";
@@ -93,7 +93,7 @@ function identified(
   placeOf: Map<string, string>,
 ): Question | DefectError {
   if ("defect" in row) return row.defect;
-  const question = withIdentity(row.question, place);
+  const question = withIdentity(row, place);
   const earlier = placeOf.get(question.id);
   if (earlier !== undefined)
     return new DefectError("repeated", `${row.place}: the question "${question.id}" stands already at ${earlier}.`);
@@ -106,7 +106,7 @@ function identified(
  * whose ids begin anew in every set, the row.
  */
 function withIdentity(
-  { isIdentified, id, source, ...question }: ReadQuestion,
+  { question: { id, source, ...question }, isIdentified }: ReadRecord,
   { dataset, split, index }: { dataset: string; split: string; index: number },
 ): Question {
   if (isIdentified && id !== undefined) return { id, ...question, source };

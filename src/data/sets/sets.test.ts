@@ -247,7 +247,8 @@ describe("a set of the Hub", () => {
   });
 
   it("that has lost a split, or moved on, is told from what it was", async () => {
-    const { "nq/test.jsonl": _, ...rest } = flashrag;
+    const rest = { ...flashrag };
+    delete rest["nq/test.jsonl"];
     hub.repositories[repository] = { revisions: { main: laterCommit, old: commit }, files: rest };
     await expect(openSet("nq", { ...options, only: ["test"] })).rejects.toThrow(
       /has no questions at nq for test.*The set has changed/,
