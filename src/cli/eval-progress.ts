@@ -25,6 +25,7 @@ export class EvaluationProgress {
   /** By this process. */
   #made = 0;
   #tokens = 0;
+  #done = 0;
   #beganMs = 0;
   #isEstimated = false;
 
@@ -41,8 +42,12 @@ export class EvaluationProgress {
       this.#shown = { part, bar: new ProgressBar(this.#terminal, { ...bars[part], total, from, now: this.#now }) };
       if (part !== "corpus") this.#beganMs = this.#now();
     }
-    const score = part === "corpus" || this.#scored === 0 ? "" : `EM ${(this.#right / this.#scored).toFixed(3)} so far`;
-    this.#shown.bar.update(done, score);
+    this.#done = done;
+    this.#shown.bar.update(done, part === "corpus" ? "" : this.#score());
+  }
+
+  #score(): string {
+    return this.#scored === 0 ? "" : `EM ${(this.#right / this.#scored).toFixed(3)} so far`;
   }
 
   /** @param record an attempt that was made just now */
@@ -51,6 +56,7 @@ export class EvaluationProgress {
     this.#scored++;
     this.#made++;
     for (const { tokens_T } of record.trajectory.segments) this.#tokens += tokens_T.length;
+    this.#shown?.bar.update(this.#done, this.#score());
     if (this.#isEstimated || this.#made < pilot) return;
     this.#isEstimated = true;
     const left = total - done;
