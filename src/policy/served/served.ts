@@ -10,6 +10,7 @@
 import type { Policy, PolicyStats, Sample, SampleOptions, ServerUsage } from "../../contracts/policy.js";
 import { UserError } from "../../errors.js";
 import { addressBelow, baseAddress, OpenAiServer, serverAddress, type OpenAiOwner } from "../../http/openai-server.js";
+import { leanFetch } from "../../http/lean-fetch.js";
 import type { HttpTools, ServiceFailure } from "../../http/request.js";
 import type { ErrorDetails } from "../../http/service.js";
 import type { ChatMessage, TemplateVariables, Tokenizer } from "../../types.js";
@@ -157,7 +158,10 @@ class ServedModel {
     this.#address = addressBelow(base, options.api === "chat" ? "chat/completions" : "completions");
     // llama-cpp-python answers 500 to a field that it does not take.
     const owner = ownerOf((status) => this.#isTrying && status === 500);
-    this.#server = new OpenAiServer(base, { key, concurrency, perMinute, timeoutMs, retries }, owner, http);
+    this.#server = new OpenAiServer(base, { key, concurrency, perMinute, timeoutMs, retries }, owner, {
+      fetch: leanFetch,
+      ...http,
+    });
   }
 
   async open(signal?: AbortSignal): Promise<void> {
