@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { leanFetch } from "./lean-fetch.js";
-import { realTools, send, type RequestContext } from "./request.js";
+import { realTools, send } from "./request.js";
 
 let server: Server | undefined;
 afterEach(() => {
@@ -20,7 +20,7 @@ async function asking(
   await new Promise<void>((resolve) => server?.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/a?b=c`;
   const settings = { timeoutMs: 2000, maxAnswerBytes: 1000, headers: { authorization: "Bearer k" } };
-  const context: RequestContext = { settings, tools: { ...realTools, fetch }, secrets: [] };
+  const context: Parameters<typeof send>[1] = { settings, tools: { ...realTools, fetch }, secrets: [] };
   return send({ url, body: '{"ä":1}' }, context, signal ?? new AbortController().signal).then(
     (text) => text,
     (error: Error & { status?: number; retryAfterMs?: number }) => ({
