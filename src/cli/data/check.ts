@@ -7,7 +7,7 @@ import { protocolNames, protocols, type ProtocolName } from "../../prompts/proto
 import type { Question } from "../../types.js";
 import { withInterrupt } from "../interrupt.js";
 import { integer } from "../run-options.js";
-import { count, percent, plural, table } from "../terminal/format.js";
+import { count, percent, plural } from "../terminal/format.js";
 import { ProgressBar } from "../terminal/progress-bar.js";
 import type { Terminal } from "../terminal/terminal.js";
 import type { Verb } from "../verb.js";
@@ -80,14 +80,9 @@ function print(terminal: Terminal, { part, questions, found }: PartCheck, show: 
   terminal.print(
     `${terminal.colors.bold(part)}: ${plural(questions, "question")}${there.length === 0 ? ", nothing found" : ""}`,
   );
-  const rows = there.map(([finding, list]) => [
-    `  ${count(list.length)}`,
-    percent(list.length / questions),
-    findings[finding],
-  ]);
-  const lines = table(rows);
-  for (const [index, [, list]] of there.entries()) {
-    terminal.print(lines[index]);
+  for (const [finding, list] of there) {
+    const share = percent(list.length / questions);
+    terminal.print(`  ${count(list.length).padStart(7)}  ${share.padStart(7)}  ${findings[finding]}`);
     for (const { question, detail } of list.slice(0, show))
       terminal.print(
         terminal.colors.dim(`      ${printable(question.id)}  ${printable(question.question)} (${printable(detail)})`),
