@@ -2,7 +2,7 @@
  * @file Every baseline on the built-in world and on the laptop set: `npm run results:baselines` trains what has to be trained, evaluates all of it and writes
  * docs/results/baselines.md. Resumable: a stage that is done is kept, and an evaluation goes on where it was stopped.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
@@ -40,6 +40,18 @@ async function writeQuestions(folder: string, count: number): Promise<string> {
   return folder;
 }
 
+/** The laptop set, or the first questions of it beside all of its passages. */
+function laptopQuestions(folder: string, source: string, { training }: Size): string {
+  if (training === undefined) return source;
+  mkdirSync(folder, { recursive: true });
+  for (const name of ["train", "test", "hard"]) {
+    const lines = readFileSync(join(source, `${name}.jsonl`), "utf8").split("\n");
+    writeFileSync(join(folder, `${name}.jsonl`), `${lines.slice(0, training).join("\n")}\n`);
+  }
+  copyFileSync(join(source, "corpus.jsonl"), join(folder, "corpus.jsonl"));
+  return folder;
+}
+
 const worldWords =
   "The built-in world ([docs/atlas.md](../atlas.md)): held-out questions, a third each of 1, 2 and 3 searches. `shipped` is the model as it comes, `trained` the demo's recipe. The model was raised on tags and knows no fact about these countries, so what does not search can only guess.";
 const laptopWords =
@@ -68,7 +80,8 @@ async function sections({ quick, folder, only, questions, warm, trained }: Optio
     return made;
   }
   const laptop = join(place, "laptop");
-  const part = laptopPart(laptop, { questions, model: smollm2Model, warm, trained }, size);
+  const asked = laptopQuestions(join(laptop, "questions"), questions, size);
+  const part = laptopPart(laptop, { questions: asked, model: smollm2Model, warm, trained }, size);
   return [...made, await section(laptop, part, size, { title: "The laptop set", words: laptopWords })];
 }
 

@@ -7,6 +7,8 @@ import type { Stage } from "../stages.js";
 export interface Size {
   /** Test questions of each set; undefined for all. */
   limit?: number;
+  /** Training questions of the laptop set; undefined for all. */
+  training?: number;
   /** Training questions of the built-in world that rejection sampling attempts. */
   rejection: number;
   /** Of reinforcement, and of the supervised baselines. */
@@ -24,6 +26,7 @@ export const sizes = {
   },
   quick: {
     limit: 6,
+    training: 20,
     rejection: 150,
     world: {
       train: sets("train.testSize=0", "train.steps=2", "train.evalSize=4", "train.questionsPerStep=4"),
