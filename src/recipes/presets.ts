@@ -1,6 +1,7 @@
 /** @file The recipes by the names that `sleuth train --preset` takes. */
 import type { ConfigInput } from "../train/config/config.js";
 import { documents } from "./documents.js";
+import { realQuestions } from "./real-questions.js";
 import { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./search-r1/recipe.js";
 import { smollm2 } from "./search-r1/smollm2.js";
 
@@ -16,6 +17,10 @@ export const presets = {
   documents: {
     config: documents,
     help: "SmolLM2-135M-Instruct on two cores over documents of your own: for collect, sft, train and eval alike",
+  },
+  "real-questions": {
+    config: realQuestions,
+    help: "SmolLM2-135M-Instruct on two cores, on questions that people asked: for collect, sft, train and eval alike",
   },
   "search-r1-ppo": {
     config: searchR1Ppo,
