@@ -155,18 +155,15 @@ describe("its words", () => {
     expect(queryOf(long, "words").length).toBeLessThan(170);
     expect(openingThought(long).length).toBeLessThan(60);
     const sentence = `${"before ".repeat(60)}granite${" after".repeat(60)}.`;
-    const thought = closingThought({ answer: "granite", sentence, document: 1, fit: 1 }, long);
+    const thought = closingThought({ answer: "granite", sentence, document: 1, fit: 1 });
     expect(thought).toContain("before granite after");
     expect(thought.length).toBeLessThan(140);
-    const term = closingThought(
-      {
-        answer: "--quiet",
-        sentence: '--quiet: Print "nothing" at all.',
-        document: 1,
-        fit: 1,
-      },
-      long,
-    );
+    const term = closingThought({
+      answer: "--quiet",
+      sentence: '--quiet: Print "nothing" at all.',
+      document: 1,
+      fit: 1,
+    });
     expect(term).toBe("\"Print 'nothing' at all\" gives --quiet.");
   });
 });

@@ -41,7 +41,7 @@ export function scriptedSearcher(options: SearcherOptions): Policy {
     if ((best?.fit ?? 0) < sure && turn < Math.min(kinds.length, maxSearches))
       return say(furtherThought, search, queryOf(question, kinds[turn]));
     if (best === null) return say("Nothing that was found says it.", answer, "unknown");
-    return say(closingThought(best, question), answer, best.answer);
+    return say(closingThought(best), answer, best.answer);
   };
   return scriptedPolicy({ tokenizer, script, contextLength });
 }

@@ -100,35 +100,14 @@ export function openingThought(question: string): string {
 export const furtherThought = "It is not here. I try other words.";
 
 /**
- * What a question asks for, in its own words: "Which river", "Who", "How many people". Empty for gaps and descriptions, which ask for their own words, and where
- * nothing of the kind is found.
- */
-export function askedFor(question: string): string {
-  if (blankOf(question) !== null || descriptionOf(question) !== null) return "";
-  const asked = askingForms.map((form) => form.exec(question)?.[0]).find((found) => found !== undefined) ?? "";
-  return `${asked.charAt(0).toUpperCase()}${asked.slice(1)}`;
-}
-
-const noNoun =
-  "(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|of|in|on|at|to|by|as|for|from|with|that|who|which|when|where|the|an?|it)";
-const nouns = `(?: (?!${noNoun}(?![\\p{L}\\p{N}]))[\\p{L}\\p{N}][\\p{L}\\p{N}’'-]*){1,3}`;
-/** "Which river", "What is the capital", "Who", "What": the first that a question has. */
-const askingForms = [
-  `(?<!\\p{L})(?:how (?:many|much)|which|what|whose)${nouns}`,
-  `(?<!\\p{L})(?:which|what) (?:is|are|was|were)(?: (?:the|an?|it))?${nouns}`,
-  "(?<!\\p{L})(?:how (?:long|old|far|tall|big|large|often|many|much)|who|whom|whose|when|where|why|how|which|what)(?!\\p{L})",
-].map((source) => new RegExp(source, "iu"));
-
-/**
- * Before the answer: what is asked for, and which words say it; of a term that stands above its description, the description. In one form for all questions: of two forms reinforcement
+ * Before the answer: which words say it; of a term that stands above its description, the description. In one form for all questions: of two forms reinforcement
  * takes to the one that ends well more often, and uses it where it does not fit.
  */
-export function closingThought({ answer, sentence }: Reading, question: string): string {
+export function closingThought({ answer, sentence }: Reading): string {
   const described = sentence.startsWith(`${answer}: `) ? wordsIn(sentence.slice(answer.length + 2)) : [];
   const quotation =
     described.length > 0 ? `"${shortQuote(described.slice(0, most.beside).join(" "))}"` : quote(sentence, answer);
-  const asked = askedFor(question);
-  return `${asked === "" ? "" : `${asked}? `}${quotation} gives ${answer}.`;
+  return `${quotation} gives ${answer}.`;
 }
 
 const shortQuote = (words: string): string => words.replaceAll('"', "'").replace(/[.,;:]+$/, "");
