@@ -5,6 +5,9 @@ import type { MetricLine } from "../src/train/metrics.js";
 
 export const number = (value: number | null | undefined, digits = 2): string =>
   value == null ? "–" : value.toFixed(digits);
+/** `41 s`, or `12.3 min`. */
+export const minutes = (seconds: number): string =>
+  seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(1)} min`;
 export const signed = (value: number): string => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 
 export const metricHeading = `| steps | reward | searches | zero variance | gradient norm | tokens | rollout s | training s | validation |

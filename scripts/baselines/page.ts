@@ -6,6 +6,7 @@ import { bootstrapMean, type Estimate } from "../../src/eval/intervals.js";
 import { perQuestion, type MetricName } from "../../src/eval/metrics.js";
 import { formatDifference, renderTable } from "../../src/eval/table.js";
 import { methods, type MethodName } from "../../src/rollout/methods/named.js";
+import { minutes } from "../run-page.js";
 import type { StageRecord } from "../stages.js";
 import type { Part } from "./stages.js";
 
@@ -140,10 +141,10 @@ function verdict({ low, high }: Estimate): string {
 }
 
 function commandsOf(records: Section["records"]): string {
-  const rows = Object.entries(records).map(([name, { words, seconds, starts }]) => {
-    const minutes = seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(1)} min`;
-    return `| ${name}${starts > 1 ? ` (${starts} starts)` : ""} | ${minutes} | \`sleuth ${words.join(" ")}\` |`;
-  });
+  const rows = Object.entries(records).map(
+    ([name, { words, seconds, starts }]) =>
+      `| ${name}${starts > 1 ? ` (${starts} starts)` : ""} | ${minutes(seconds)} | \`sleuth ${words.join(" ")}\` |`,
+  );
   return `<details><summary>Commands</summary>
 
 | stage | took | command |

@@ -8,16 +8,22 @@ import { readMetrics } from "../../src/train/metrics-file.js";
 import type { TrainResult } from "../../src/train/result.js";
 import { readRunConfig } from "../../src/train/run-folder.js";
 import type { SftResult } from "../../src/train/sft/sft.js";
-import { chosenTranscripts, metricHeading, metricRows, number, signed, stepsPerRow, transcript } from "../run-page.js";
+import {
+  chosenTranscripts,
+  metricHeading,
+  metricRows,
+  minutes,
+  number,
+  signed,
+  stepsPerRow,
+  transcript,
+} from "../run-page.js";
 import type { StageRecord } from "../stages.js";
 import type { StageName } from "./learn.js";
 
 type Records = Readonly<Record<StageName, StageRecord>>;
 
 const share = ({ value, low, high }: Estimate): string => `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
-const minutes = (seconds: number): string =>
-  seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(1)} min`;
-
 /** @throws what reading a run throws that is not finished */
 export async function learnSection(folder: string, records: Records): Promise<string> {
   const trained = records.train.answer as unknown as TrainResult;

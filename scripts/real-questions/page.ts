@@ -11,7 +11,7 @@ import { readMetrics } from "../../src/train/metrics-file.js";
 import { readResult, type TrainResult } from "../../src/train/result.js";
 import { readRunConfig, readStarts } from "../../src/train/run-folder.js";
 import type { SftResult } from "../../src/train/sft/sft.js";
-import { chosenTranscripts, metricHeading, metricRows, number, stepsPerRow, transcript } from "../run-page.js";
+import { chosenTranscripts, metricHeading, metricRows, minutes, number, stepsPerRow, transcript } from "../run-page.js";
 import type { StageRecord } from "../stages.js";
 import { runName, testFolder, testsIn, type Size } from "./stages.js";
 import { wrongKinds } from "./wrong-kinds.js";
@@ -57,7 +57,7 @@ has seen; every policy is tested once, greedily, on all test questions. The ques
 
 Made by \`${command}\` at ${commits}; the command lines stand at the end.
 
-${await verdicts(warm, trained, pairs)}
+${verdicts(warm, trained, pairs)}
 
 ${renderTable(evaluationsTable(tests.map(({ title, report }) => ({ name: title, report }))), "markdown")}
 - **RAG, warm start**: the same warm start is shown the passages of a search with the question itself, and answers.
@@ -137,10 +137,10 @@ async function learned(folder: string, records: PageOptions["records"], { seeds 
       const result = await readResult<TrainResult>(join(folder, runName(seed)));
       const { train, algorithm, run } = await readRunConfig(join(folder, runName(seed)));
       if (result === null) throw new Error(`internal: ${runName(seed)} has not ended`);
-      return `Seed ${seed}: ${result.steps} steps of ${train.questionsPerStep} questions × ${algorithm.groupSize} attempts in ${number(result.seconds / 60, 0)} minutes over ${run.precision} weights, the checkpoint of step ${result.best?.step ?? result.steps} was chosen, peak memory ${result.peakMemoryMb} MB.`;
+      return `Seed ${seed}: ${result.steps} steps of ${train.questionsPerStep} questions × ${algorithm.groupSize} attempts in ${minutes(result.seconds)} over ${run.precision} weights, the checkpoint of step ${result.best?.step ?? result.steps} was chosen, peak memory ${result.peakMemoryMb} MB.`;
     }),
   );
-  return `The script made ${attempts} attempts at ${questions} questions: ${counts.join(", ")}; ${kept} transcripts were kept. The warm-up took ${sft.steps} steps on ${sft.transcripts.training} of them (${number(sft.seconds / 60, 0)} minutes); its loss on ${sft.transcripts.validation} others fell from ${number(sft.validation.before, 3)} to ${number(sft.validation.best, 3)} nats per token. ${runs.join(" ")}`;
+  return `The script made ${attempts} attempts at ${questions} questions: ${counts.join(", ")}; ${kept} transcripts were kept. The warm-up took ${sft.steps} steps on ${sft.transcripts.training} of them (${minutes(sft.seconds)}); its loss on ${sft.transcripts.validation} others fell from ${number(sft.validation.before, 3)} to ${number(sft.validation.best, 3)} nats per token. ${runs.join(" ")}`;
 }
 
 /** What a policy's first query finds. */
@@ -176,6 +176,5 @@ async function stepsOf(folder: string, seed: number): Promise<string> {
 }
 
 function stageRow([name, { words, seconds, starts }]: [string, StageRecord]): string {
-  const took = seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(1)} min`;
-  return `| ${name}${starts > 1 ? ` (${starts} starts)` : ""} | ${took} | \`sleuth ${words.join(" ")}\` |`;
+  return `| ${name}${starts > 1 ? ` (${starts} starts)` : ""} | ${minutes(seconds)} | \`sleuth ${words.join(" ")}\` |`;
 }
