@@ -20,6 +20,7 @@ export const realQuestions = mergeConfig(
   defineConfig({
     sft: { epochs: 2, batch: 8, validation: 24 },
     algorithm: { groupSize: 8 },
+    optimizer: { learningRate: 2e-4 },
     train: { steps: 30, questionsPerStep: 8, evalEvery: 10, evalSize: 100, testSize: 0, stopAfterSeconds: 0 },
   }),
 );
