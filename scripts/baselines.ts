@@ -7,7 +7,6 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { balancedSample } from "../src/data/atlas/questions.js";
-import { UserError } from "../src/errors.js";
 import { atlasDemo } from "../src/recipes/search-r1/recipe.js";
 import { smollm2Model } from "../src/recipes/search-r1/smollm2.js";
 import { parseConfig } from "../src/train/config/config.js";
@@ -15,7 +14,7 @@ import { loadSplits } from "../src/train/questions.js";
 import { sourceCommit } from "../src/train/run-folder.js";
 import { readSection, renderPage, type Section } from "./baselines/page.js";
 import { evaluationStages, laptopPart, sizes, worldPart, type Part, type Size } from "./baselines/stages.js";
-import { doStages } from "./stages.js";
+import { doStages, orTell } from "./stages.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -100,14 +99,10 @@ const program = new Command("results:baselines")
     const page = options.quick
       ? join(options.folder, "quick", "baselines.md")
       : join(root, "docs", "results", "baselines.md");
-    try {
+    await orTell(note, async () => {
       const made = await sections(options);
       writeFileSync(page, renderPage(made, `npm run results:baselines${options.quick ? " -- --quick" : ""}`));
       note(`wrote ${page}`);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      note(error.message);
-      process.exitCode = 1;
-    }
+    });
   });
 await program.parseAsync();

@@ -6,11 +6,10 @@ import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { UserError } from "../src/errors.js";
 import { sourceCommit } from "../src/train/run-folder.js";
 import { renderPage } from "./int8/page.js";
 import { readSeries, sizes, stagesIn } from "./int8/series.js";
-import { doStages } from "./stages.js";
+import { doStages, orTell } from "./stages.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -26,7 +25,7 @@ const program = new Command("results:int8")
     const size = quick ? sizes.quick : sizes.full;
     const place = quick ? join(folder, "quick") : folder;
     const page = quick ? join(place, "int8.md") : join(root, "docs", "results", "int8.md");
-    try {
+    await orTell(note, async () => {
       const records = await doStages(stagesIn(place, size), {
         folder: place,
         commit: sourceCommit() ?? "unknown",
@@ -36,10 +35,6 @@ const program = new Command("results:int8")
       const command = `npm run results:int8${quick ? " -- --quick" : ""}`;
       writeFileSync(page, renderPage(await readSeries(place, records, size), command));
       note(`wrote ${page}`);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      note(error.message);
-      process.exitCode = 1;
-    }
+    });
   });
 await program.parseAsync();

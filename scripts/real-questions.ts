@@ -10,7 +10,7 @@ import { UserError } from "../src/errors.js";
 import { sourceCommit } from "../src/train/run-folder.js";
 import { writePage } from "./real-questions/page.js";
 import { sizes, stagesIn, writeParts } from "./real-questions/stages.js";
-import { doStages } from "./stages.js";
+import { doStages, orTell } from "./stages.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -32,7 +32,7 @@ const program = new Command("results:real")
   .action(async ({ quick, folder: whole, questions: set }: Options) => {
     const size = quick ? sizes.quick : sizes.full;
     const folder = quick ? join(whole, "quick") : whole;
-    try {
+    await orTell(note, async () => {
       if (!existsSync(join(set, "corpus.jsonl")))
         throw new UserError(`The laptop set is not in ${set}: \`npm run fixtures:real-questions\` makes it.`);
       await writeParts(folder, set, size);
@@ -44,10 +44,6 @@ const program = new Command("results:real")
       const page = join(quick ? folder : join(root, "docs", "results"), "real-questions.md");
       await writePage(page, { folder, records, size, command: `npm run results:real${quick ? " -- --quick" : ""}` });
       note(`wrote ${page}`);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      note(error.message);
-      process.exitCode = 1;
-    }
+    });
   });
 await program.parseAsync();

@@ -62,6 +62,17 @@ export async function doStages<Name extends string>(
   return records as Record<Name, StageRecord>;
 }
 
+/** Does a script's work. What a user can mend is told in a sentence, and the exit status is 1. */
+export async function orTell(note: (text: string) => void, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    note(error.message);
+    process.exitCode = 1;
+  }
+}
+
 /** The record of a stage, which is done first where it is not. */
 async function done(stage: Stage, { folder, commit, program, note }: Workshop): Promise<StageRecord> {
   const file = join(folder, `${stage.name}.json`);
