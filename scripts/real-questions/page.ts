@@ -35,13 +35,14 @@ export async function writePage(page: string, options: PageOptions): Promise<voi
 
 /** @throws Error where a stage has not ended */
 async function renderPage({ folder, records, size, command }: PageOptions): Promise<string> {
-  const tests = await Promise.all(
+  const all = await Promise.all(
     testsIn(folder, size).map(async (test) => {
       const { report } = await readEvaluation(testFolder(folder, test));
       if (report === null) throw new Error(`internal: the test ${test.name} has not ended`);
       return { ...test, report, attempts: await readRecords(testFolder(folder, test)) };
     }),
   );
+  const [tests, harder] = [false, true].map((isHard) => all.filter((test) => test.isHard === isHard));
   const of = (name: string) => tests.find((test) => test.name === name) as (typeof tests)[number];
   const warm = of("warm");
   const trained = size.seeds.map((seed) => of(runName(seed)));
@@ -64,6 +65,12 @@ ${renderTable(evaluationsTable(tests.map(({ title, report }) => ({ name: title, 
 - **No search**: the reinforced model's answer is begun for it at once. **Random engine**: its searches find passages drawn by chance. **Oracle passages**: every search finds passages that hold a right answer.
 
 ${await learned(folder, records, size)}
+
+## Harder questions
+
+${harder[0].attempts.length} more questions of the same test splits, whose answer stands in none of the first three passages that BM25 finds with the question itself: they need another query.
+
+${renderTable(evaluationsTable(harder.map(({ title, report }) => ({ name: title, report }))), "markdown")}
 
 ## Asking
 

@@ -18,6 +18,7 @@ describe("the stages of the real run", () => {
       Array.from({ length: count }, (_, n) => ({ id: `${prefix}${n}`, question: `${prefix} ${n}?`, answers: ["a"] }));
     writeFileSync(join(folder, "train.jsonl"), toJsonLines(made("train", 150)));
     writeFileSync(join(folder, "test.jsonl"), toJsonLines(made("test", 40)));
+    writeFileSync(join(folder, "hard.jsonl"), toJsonLines(made("hard", 3)));
     await writeParts(folder, folder, sizes.full);
     const parts = await Promise.all(
       (["train", "validation", "test"] as const).map((part) => loadQuestions(join(folder, "questions"), part)),

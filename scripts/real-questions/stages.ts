@@ -34,13 +34,17 @@ export interface Test {
   name: string;
   /** For people. */
   title: string;
+  /** Of the harder questions, whose answer stands in no passage that the question itself finds. */
+  isHard: boolean;
   words: readonly string[];
 }
 
-/** Writes the questions as a folder with three parts. What is set aside for validation is the same for all seeds: the warm-up must not see it. */
+/** Writes the questions as a folder with three parts, and the harder ones beside it. What is set aside for validation is the same for all seeds: the warm-up must not see it. */
 export async function writeParts(folder: string, set: string, { validation, most }: Size): Promise<void> {
-  const [train, test] = await Promise.all(
-    ["train.jsonl", "test.jsonl"].map(async (name) => (await loadQuestions(join(set, name))).slice(0, most)),
+  const [train, test, hard] = await Promise.all(
+    ["train.jsonl", "test.jsonl", "hard.jsonl"].map(async (name) =>
+      (await loadQuestions(join(set, name))).slice(0, most),
+    ),
   );
   const shuffled = new Random(0, "real-questions").shuffle(train);
   const parts: Readonly<Record<"train" | "validation" | "test", readonly Question[]>> = {
@@ -52,12 +56,14 @@ export async function writeParts(folder: string, set: string, { validation, most
   mkdirSync(questions, { recursive: true });
   for (const part of ["train", "validation", "test"] as const)
     writeFileSync(partFile(questions, part), toJsonLines(parts[part]));
+  writeFileSync(hardIn(folder), toJsonLines(hard));
 }
 
+const hardIn = (folder: string): string => join(folder, "hard.jsonl");
 const preset = ["--preset", "real-questions"];
-const asked = (folder: string): string[] => [
+const asked = (folder: string, questions = join(folder, "questions")): string[] => [
   "--questions",
-  join(folder, "questions"),
+  questions,
   "--index",
   join(folder, "index"),
 ];
@@ -65,15 +71,18 @@ const sets = (...settings: readonly string[]): string[] => settings.flatMap((set
 
 export const runName = (seed: number): string => `run-${seed}`;
 
-/** The tests, each of all test questions; controls are those of the first seed's run. */
+/** The tests, each of all test questions or of all harder ones; controls are those of the first seed's run. */
 export function testsIn(folder: string, { seeds }: Size): Test[] {
   const at = (name: string): string => join(folder, name);
   const ofRun = (run: string, ...more: string[]): string[] => ["--run", at(run), ...asked(folder), ...more];
   const first = runName(seeds[0]);
-  return [
+  const learned = [
+    { name: "warm", title: "warm start" },
+    ...seeds.map((seed) => ({ name: runName(seed), title: `reinforced, seed ${seed}` })),
+  ];
+  const tests = [
     { name: "untrained", title: "untrained", words: [...preset, ...asked(folder)] },
-    { name: "warm", title: "warm start", words: ofRun("warm") },
-    ...seeds.map((seed) => ({ name: runName(seed), title: `reinforced, seed ${seed}`, words: ofRun(runName(seed)) })),
+    ...learned.map(({ name, title }) => ({ name, title, words: ofRun(name) })),
     {
       name: "rag",
       title: "RAG, warm start",
@@ -82,6 +91,13 @@ export function testsIn(folder: string, { seeds }: Size): Test[] {
     { name: "closed-book", title: "no search", words: ofRun(first, ...sets("rollout.method=closed-book")) },
     { name: "random", title: "random engine", words: ofRun(first, ...sets("search.engine=random")) },
     { name: "oracle", title: "oracle passages", words: ofRun(first, ...sets("rollout.method=oracle-search")) },
+  ];
+  return [
+    ...tests.map((test) => ({ ...test, isHard: false })),
+    ...learned.map(({ name, title }) => ({
+      ...{ name: `hard-${name}`, title, isHard: true },
+      words: ["--run", at(name), ...asked(folder, hardIn(folder))],
+    })),
   ];
 }
 
