@@ -54,7 +54,7 @@ async function renderPage({ folder, records, size, command }: PageOptions): Prom
 
 SmolLM2-135M-Instruct learns to answer questions of Natural Questions and TriviaQA over 10,033 leads of English Wikipedia ([docs/data.md](../data.md#the-laptop-set)), with BM25 and an adapter of rank ${(await readRunConfig(join(folder, "warm"))).model.loraRank}, on ${cores} cores
 (${cpu}). A script that is told the right answers writes transcripts of the training questions, a warm-up learns them, and reinforcement goes on from the final answer alone. The checkpoint is chosen on ${size.validation} training questions that neither
-has seen; every policy is tested once, greedily, on all test questions. The questions were chosen so that BM25 finds an answer in its first three passages with the question itself: the set tests asking, reading and answering, and its numbers stand beside no published ones.
+has seen; every policy is tested once, greedily, on all test questions, the controls on ${size.controls} of them. The questions were chosen so that BM25 finds an answer in its first three passages with the question itself: the set tests asking, reading and answering, and its numbers stand beside no published ones.
 
 Made by \`${command}\` at ${commits}; the command lines stand at the end.
 
@@ -79,6 +79,8 @@ ${tests.filter(({ name }) => ["untrained", "warm", "rag", ...size.seeds.map(runN
 With the question itself as the query: ${worth(records.worth)}.
 
 ## Wrong answers
+
+Of all attempts; each wrong one is of the first kind that fits.
 
 | ${["", ...tests.map(({ title }) => title)].join(" | ")} |
 |${" --- |".repeat(tests.length + 1)}
@@ -171,9 +173,14 @@ function worth({ answer }: StageRecord): string {
 }
 
 function wrongRows(tests: readonly Tested[]): string {
-  const counted = tests.map(({ attempts }) => wrongKinds(attempts));
+  const counted = tests.map(({ attempts }) => {
+    const counts = Object.entries(wrongKinds(attempts));
+    return Object.fromEntries(
+      counts.map(([kind, count]) => [kind, `${((100 * count) / attempts.length).toFixed(1)} %`]),
+    );
+  });
   return Object.keys(counted[0])
-    .map((kind) => `| ${[kind, ...counted.map((counts) => counts[kind as keyof typeof counts])].join(" | ")} |`)
+    .map((kind) => `| ${[kind, ...counted.map((shares) => shares[kind])].join(" | ")} |`)
     .join("\n");
 }
 

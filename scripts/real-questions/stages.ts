@@ -13,15 +13,17 @@ export interface Size {
   validation: number;
   /** At most, of training and of test questions. */
   most: number;
+  /** Of the test questions, drawn once for all controls. */
+  controls: number;
   /** What differs from the recipe. */
   sft: readonly string[];
   train: readonly string[];
 }
 
 export const sizes = {
-  full: { seeds: [0, 1], validation: 100, most: Infinity, sft: [], train: [] },
+  full: { seeds: [0, 1], validation: 100, most: Infinity, controls: 300, sft: [], train: [] },
   quick: {
-    ...{ seeds: [0], validation: 6, most: 30 },
+    ...{ seeds: [0], validation: 6, most: 30, controls: 10 },
     sft: ["--epochs", "1", "--set", "sft.validation=2"],
     train: ["steps=1", "questionsPerStep=2", "evalSize=2"]
       .flatMap((setting) => ["--set", `train.${setting}`])
@@ -39,8 +41,8 @@ export interface Test {
   words: readonly string[];
 }
 
-/** Writes the questions as a folder with three parts, and the harder ones beside it. What is set aside for validation is the same for all seeds: the warm-up must not see it. */
-export async function writeParts(folder: string, set: string, { validation, most }: Size): Promise<void> {
+/** Writes the questions as a folder with three parts, and beside it the harder ones and those of the controls. What is set aside for validation is the same for all seeds: the warm-up must not see it. */
+export async function writeParts(folder: string, set: string, { validation, most, controls }: Size): Promise<void> {
   const [train, test, hard] = await Promise.all(
     ["train.jsonl", "test.jsonl", "hard.jsonl"].map(async (name) =>
       (await loadQuestions(join(set, name))).slice(0, most),
@@ -57,9 +59,11 @@ export async function writeParts(folder: string, set: string, { validation, most
   for (const part of ["train", "validation", "test"] as const)
     writeFileSync(partFile(questions, part), toJsonLines(parts[part]));
   writeFileSync(hardIn(folder), toJsonLines(hard));
+  writeFileSync(controlsIn(folder), toJsonLines(new Random(0, "controls").shuffle(test).slice(0, controls)));
 }
 
 const hardIn = (folder: string): string => join(folder, "hard.jsonl");
+const controlsIn = (folder: string): string => join(folder, "controls.jsonl");
 const preset = ["--preset", "real-questions"];
 const asked = (folder: string, questions = join(folder, "questions")): string[] => [
   "--questions",
@@ -71,10 +75,13 @@ const sets = (...settings: readonly string[]): string[] => settings.flatMap((set
 
 export const runName = (seed: number): string => `run-${seed}`;
 
-/** The tests, each of all test questions or of all harder ones; controls are those of the first seed's run. */
+/** What is tested: the models on all test questions and on all harder ones, the controls, most of them of the first seed's run, on a part. */
 export function testsIn(folder: string, { seeds }: Size): Test[] {
   const at = (name: string): string => join(folder, name);
-  const ofRun = (run: string, ...more: string[]): string[] => ["--run", at(run), ...asked(folder), ...more];
+  const control = (run: string, ...more: string[]): string[] => [
+    ...["--run", at(run), ...asked(folder, controlsIn(folder))],
+    ...sets(...more),
+  ];
   const first = runName(seeds[0]);
   const learned = [
     { name: "warm", title: "warm start" },
@@ -82,15 +89,15 @@ export function testsIn(folder: string, { seeds }: Size): Test[] {
   ];
   const tests = [
     { name: "untrained", title: "untrained", words: [...preset, ...asked(folder)] },
-    ...learned.map(({ name, title }) => ({ name, title, words: ofRun(name) })),
+    ...learned.map(({ name, title }) => ({ name, title, words: ["--run", at(name), ...asked(folder)] })),
     {
       name: "rag",
       title: "RAG, warm start",
-      words: ofRun("warm", ...sets("rollout.context=question", "rollout.maxSearches=0")),
+      words: control("warm", "rollout.context=question", "rollout.maxSearches=0"),
     },
-    { name: "closed-book", title: "no search", words: ofRun(first, ...sets("rollout.method=closed-book")) },
-    { name: "random", title: "random engine", words: ofRun(first, ...sets("search.engine=random")) },
-    { name: "oracle", title: "oracle passages", words: ofRun(first, ...sets("rollout.method=oracle-search")) },
+    { name: "closed-book", title: "no search", words: control(first, "rollout.method=closed-book") },
+    { name: "random", title: "random engine", words: control(first, "search.engine=random") },
+    { name: "oracle", title: "oracle passages", words: control(first, "rollout.method=oracle-search") },
   ];
   return [
     ...tests.map((test) => ({ ...test, isHard: false })),
