@@ -2,11 +2,14 @@
  * @file Every baseline on the built-in world and on the laptop set: `npm run results:baselines` trains what has to be trained, evaluates all of it and writes
  * docs/results/baselines.md. Resumable: a stage that is done is kept, and an evaluation goes on where it was stopped.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { balancedSample } from "../src/data/atlas/questions.js";
+import { loadQuestions } from "../src/data/questions.js";
+import { toJsonLines } from "../src/files/lines.js";
+import { Random } from "../src/random.js";
 import { atlasDemo } from "../src/recipes/search-r1/recipe.js";
 import { smollm2Model } from "../src/recipes/search-r1/smollm2.js";
 import { parseConfig } from "../src/train/config/config.js";
@@ -14,6 +17,7 @@ import { loadSplits } from "../src/train/questions.js";
 import { sourceCommit } from "../src/train/run-folder.js";
 import { readSection, renderPage, type Section } from "./baselines/page.js";
 import { evaluationStages, laptopPart, sizes, worldPart, type Part, type Size } from "./baselines/stages.js";
+import { sizes as realSizes } from "./real-questions/stages.js";
 import { doStages, orTell } from "./stages.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -39,14 +43,18 @@ async function writeQuestions(folder: string, count: number): Promise<string> {
   return folder;
 }
 
-/** The laptop set, or the first questions of it beside all of its passages. */
-function laptopQuestions(folder: string, source: string, { training }: Size): string {
-  if (training === undefined) return source;
+/** Questions of the laptop set, drawn by a seed, beside all of its passages. */
+async function laptopQuestions(folder: string, source: string, { questions }: Size): Promise<string> {
   mkdirSync(folder, { recursive: true });
-  for (const name of ["train", "test", "hard"]) {
-    const lines = readFileSync(join(source, `${name}.jsonl`), "utf8").split("\n");
-    writeFileSync(join(folder, `${name}.jsonl`), `${lines.slice(0, training).join("\n")}\n`);
-  }
+  const drawn = async (part: "train" | "test", stream: string, count: number): Promise<string> => {
+    const all = await loadQuestions(join(source, `${part}.jsonl`));
+    return toJsonLines(new Random(0, stream).shuffle(all).slice(0, count));
+  };
+  writeFileSync(join(folder, "test.jsonl"), await drawn("test", "baselines", questions.test));
+  writeFileSync(join(folder, "train.jsonl"), await drawn("train", "baselines", questions.train));
+  // In the order in which the real run drew them: what it sets aside comes first, and is not attempted.
+  const rejection = await drawn("train", "real-questions", questions.rejection + realSizes.full.validation);
+  writeFileSync(join(folder, "rejection.jsonl"), rejection.split("\n").slice(realSizes.full.validation).join("\n"));
   copyFileSync(join(source, "corpus.jsonl"), join(folder, "corpus.jsonl"));
   return folder;
 }
@@ -54,7 +62,7 @@ function laptopQuestions(folder: string, source: string, { training }: Size): st
 const worldWords =
   "The built-in world ([docs/atlas.md](../atlas.md)): held-out questions, a third each of 1, 2 and 3 searches. `shipped` is the model as it comes, `trained` the demo's recipe. The model was raised on tags and knows no fact about these countries, so what does not search can only guess.";
 const laptopWords =
-  "The laptop set ([docs/data.md](../data.md)): questions of NQ and TriviaQA whose answer BM25 finds in its top 3 with the question itself, so hit@3 is near 1 by construction: it tests asking, reading and answering. `hard` are questions whose answer is in the corpus and not in that top 3. `untrained` is SmolLM2-135M-Instruct.";
+  "The laptop set ([docs/data.md](../data.md)): questions of NQ and TriviaQA whose answer BM25 finds in its top 3 with the question itself, so hit@3 is near 1 by construction: it tests asking, reading and answering. `untrained` is SmolLM2-135M-Instruct; it is shown three passages a search, the others one, as they were trained. SFT and R1 learn from a part of the training questions; warm start and trained are those of [the real run](real-questions.md).";
 
 async function section(folder: string, part: Part, size: Size, about: Pick<Section, "title" | "words">) {
   const stages = [...part.stages, ...evaluationStages(folder, part, size)];
@@ -79,7 +87,7 @@ async function sections({ quick, folder, only, questions, warm, trained }: Optio
     return made;
   }
   const laptop = join(place, "laptop");
-  const asked = laptopQuestions(join(laptop, "questions"), questions, size);
+  const asked = await laptopQuestions(join(laptop, "questions"), questions, size);
   const part = laptopPart(laptop, { questions: asked, model: smollm2Model, warm, trained }, size);
   return [...made, await section(laptop, part, size, { title: "The laptop set", words: laptopWords })];
 }

@@ -5,10 +5,10 @@ import type { Stage } from "../stages.js";
 
 /** How much of everything. */
 export interface Size {
-  /** Test questions of each set; undefined for all. */
+  /** Test questions of the built-in world; undefined for all. */
   limit?: number;
-  /** Training questions of the laptop set; undefined for all. */
-  training?: number;
+  /** Questions of the laptop set: those that are tested, those that answers and reinforcement are learned from, those that rejection sampling attempts. */
+  questions: { test: number; train: number; rejection: number };
   /** Training questions of the built-in world that rejection sampling attempts. */
   rejection: number;
   /** Of reinforcement, and of the supervised baselines. */
@@ -20,13 +20,17 @@ const sets = (...settings: readonly string[]): string[] => settings.flatMap((set
 
 export const sizes = {
   full: {
+    questions: { test: 150, train: 500, rejection: 250 },
     rejection: 1500,
     world: { train: sets("train.testSize=0"), sft: ["--count", "2000"] },
-    laptop: { train: sets("train.testSize=0", "train.steps=20", "train.stopAfterSeconds=1200"), sft: [] },
+    laptop: {
+      train: sets("train.testSize=0", "train.steps=10", "train.evalSize=40", "train.stopAfterSeconds=300"),
+      sft: [],
+    },
   },
   quick: {
     limit: 6,
-    training: 20,
+    questions: { test: 6, train: 20, rejection: 20 },
     rejection: 150,
     world: {
       train: sets("train.testSize=0", "train.steps=2", "train.evalSize=4", "train.questionsPerStep=4"),
@@ -46,6 +50,8 @@ export interface Entry {
   /** A model, or a folder of a run. */
   model: string;
   methods: readonly MethodName[];
+  /** Of its evaluation. */
+  flags?: readonly string[];
 }
 
 /** Evaluations that stand in one table. */
@@ -126,17 +132,22 @@ interface Laptop {
 export function laptopPart(folder: string, { questions, model, warm, trained }: Laptop, { laptop }: Size): Part {
   const at = (name: string): string => join(folder, name);
   const of = (name: string): string => join(questions, `${name}.jsonl`);
-  const preset = ["--preset", "documents", "--model", model, ...sets("search.topK=3")];
+  const preset = ["--preset", "documents", "--model", model];
+  const three = sets("search.topK=3");
   const asked = ["--questions", of("train"), "--index", at("index"), ...sets(`data.test=${of("test")}`)];
   // Without a search there is nothing to read: passages need no room, and thoughts more.
   const answers = ["--transcripts", "answers", "--questions", of("train"), ...sets(`data.test=${of("test")}`)];
-  const rejection = warm === undefined ? [] : rejectionStages(folder, warm, { asked, preset, sft: laptop.sft });
+  const rejection =
+    warm === undefined
+      ? []
+      : rejectionStages(folder, warm, {
+          preset,
+          asked: ["--questions", of("rejection"), "--index", at("index")],
+          sft: laptop.sft,
+        });
   return {
-    sets: [
-      { name: "laptop", source: of("test") },
-      { name: "hard", source: of("hard") },
-    ],
-    flags: ["--preset", "documents", "--index", at("index"), ...sets("search.topK=3")],
+    sets: [{ name: "laptop", source: of("test") }],
+    flags: ["--preset", "documents", "--index", at("index")],
     stages: [
       { name: "index", makes: "index", words: ["index", of("corpus"), "--out", at("index")] },
       sftStage("sft", folder, [...preset, ...answers, ...sets("rollout.method=direct"), ...laptop.sft]),
@@ -150,7 +161,7 @@ export function laptopPart(folder: string, { questions, model, warm, trained }: 
       ...rejection,
     ],
     entries: [
-      { name: "untrained", model, methods: untrained },
+      { name: "untrained", model, methods: untrained, flags: three },
       { name: "SFT", model: at("sft"), methods: ["direct"] },
       { name: "R1", model: at("r1"), methods: ["r1"] },
       ...(rejection.length === 0
@@ -162,14 +173,14 @@ export function laptopPart(folder: string, { questions, model, warm, trained }: 
   };
 }
 
-/** The warm start's own right attempts, five a question, learned from as the warm start was: an untrained model has none to learn from. */
+/** The warm start's own right attempts, out of three a question, learned from as the warm start was: an untrained model has none to learn from. */
 function rejectionStages(
   folder: string,
   warm: string,
   { asked, preset, sft }: { asked: readonly string[]; preset: readonly string[]; sft: readonly string[] },
 ): Stage[] {
   const collected = join(folder, "rejection.jsonl");
-  const attempts = ["--attempts", "5", "--temperature", "1", "--limit", "2000"];
+  const attempts = ["--attempts", "3", "--temperature", "1", "--limit", "2000"];
   return [
     {
       name: "rejection-attempts",
@@ -184,12 +195,12 @@ function rejectionStages(
 export function evaluationStages(folder: string, { sets: of, entries, flags }: Part, { limit }: Size): Stage[] {
   const limited = limit === undefined ? [] : ["--limit", `${limit}`];
   const named = of.map(({ name, source }) => `${name}=${source}`);
-  return entries.map(({ name, model, methods }) => ({
+  return entries.map(({ name, model, methods, flags: own = [] }) => ({
     name: `table-${name}`,
     makes: join("tables", name),
     words: [
       ...["table", "--models", `${name}=${model}`, "--sets", ...named, "--methods", ...methods],
-      ...["--out", join(folder, "tables"), "--no-published", ...limited, ...flags],
+      ...["--out", join(folder, "tables"), "--no-published", ...limited, ...flags, ...own],
     ],
   }));
 }
