@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { recordOf } from "../eval/folder.test-support.js";
+import { applySets, parseConfig } from "../train/config/config.js";
 import { EvaluationProgress } from "./eval-progress.js";
 import { Terminal } from "./terminal/terminal.js";
 
@@ -21,6 +22,23 @@ function shownOf(msEach: number): string {
   progress.stop();
   return text;
 }
+
+it("tells before the start what the attempts take at most", () => {
+  const announced = (...changes: string[]): string => {
+    let text = "";
+    const sink = { write: (piece: string) => (text += piece) };
+    const terminal = new Terminal({ json: true, stdout: sink, stderr: sink, environment: {}, logMs: 0 });
+    new EvaluationProgress(terminal).announce(
+      1000,
+      parseConfig(applySets({}, ["rollout.maxSearches=2", "rollout.maxTokensPerTurn=80", ...changes])),
+    );
+    return text;
+  };
+  expect(announced()).toContain("1,000 attempts of at most 3 turns of 80 tokens: at most 240,000 are written.");
+  expect(announced("server.url=http://127.0.0.1:1/v1", "server.outputPrice=5")).toContain(
+    "at most 240,000 are written (US$ 1.20, and the prompts beside them).",
+  );
+});
 
 it("shows the score so far, and tells once what the others take where that is long", () => {
   const text = shownOf(1000);

@@ -1,5 +1,6 @@
 /** @file What `sleuth eval` shows while it works: a bar with the score so far, and after the first attempts what all of them will take. */
 import type { EvaluationRecord } from "../eval/evaluation.js";
+import type { Config } from "../train/config/config.js";
 import { ProgressBar } from "./terminal/progress-bar.js";
 import { count, duration, plural } from "./terminal/format.js";
 import type { Terminal } from "./terminal/terminal.js";
@@ -32,6 +33,22 @@ export class EvaluationProgress {
   constructor(terminal: Terminal, now: () => number = Date.now) {
     this.#terminal = terminal;
     this.#now = now;
+  }
+
+  /**
+   * Tells before the start what the attempts take at most.
+   * @param attempts all of them
+   */
+  announce(attempts: number, { rollout, server }: Pick<Config, "rollout" | "server">): void {
+    const turns = rollout.maxSearches + 1;
+    const tokens = attempts * turns * rollout.maxTokensPerTurn;
+    const price = server.url === "" ? 0 : (tokens * server.outputPrice) / 1e6;
+    const cost = price > 0 ? ` (US$ ${price.toFixed(2)}, and the prompts beside them)` : "";
+    this.#terminal.note(
+      this.#terminal.progressColors.dim(
+        `${plural(attempts, "attempt")} of at most ${plural(turns, "turn")} of ${plural(rollout.maxTokensPerTurn, "token")}: at most ${count(tokens)} are written${cost}. What the others take is measured by the first ${pilot}, and told where it is long.`,
+      ),
+    );
   }
 
   update(part: Part, done: number, total: number): void {

@@ -129,6 +129,7 @@ async function evaluateAndReport(
   let memory: MemoryPlan | undefined;
   let usage: ServerUsage | undefined;
   const progress = new EvaluationProgress(terminal);
+  progress.announce(questions.length * (options.modes === "both" ? 2 : options.attempts), config);
   terminal.waiting("Opening the model and answering the first questions");
   const common = (signal: AbortSignal): EvaluateOptions => ({
     questions,
