@@ -1,4 +1,5 @@
 /** @file What pages about training runs have in common: tables of steps, and chosen transcripts. */
+import { plural } from "../src/cli/terminal/format.js";
 import { renderTrace, type TraceRecord } from "../src/rollout/trace.js";
 import type { AttemptPair } from "../src/train/report/gain.js";
 import type { MetricLine } from "../src/train/metrics.js";
@@ -65,5 +66,6 @@ export function chosenTranscripts(pairs: readonly AttemptPair[]): { title: strin
 
 /** In Markdown. */
 export function transcript({ title, record }: { title: string; record: TraceRecord }): string {
-  return `**${title}** (${record.question?.hops ?? "?"} hop${record.question?.hops === 1 ? "" : "s"})\n\n\`\`\`\n${renderTrace(record, { colors: false })}\n\`\`\`\n`;
+  const hops = record.question?.hops;
+  return `**${title}**${hops === undefined ? "" : ` (${plural(hops, "hop")})`}\n\n\`\`\`\n${renderTrace(record, { colors: false })}\n\`\`\`\n`;
 }

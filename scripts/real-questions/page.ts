@@ -104,6 +104,7 @@ ${pairs.flatMap((ofSeed) => chosenTranscripts(ofSeed)).map(transcript).join("\n"
 | stage | took | command |
 | --- | --- | --- |
 ${Object.entries(records).map(stageRow).join("\n")}
+| together | ${minutes(Object.values(records).reduce((sum, { seconds }) => sum + seconds, 0))} | |
 `; // prettier-ignore
 }
 
