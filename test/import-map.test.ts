@@ -39,7 +39,7 @@ const map: Readonly<Record<string, readonly string[]>> = {
   // Questions and transcripts made of documents.
   synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],
-  cli: "contracts files hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
+  cli: "contracts files http hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
     " ",
   ),
 };

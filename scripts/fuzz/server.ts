@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Random } from "../../src/random.js";
-import { RawClient, headOf } from "../../src/search/serving/raw-client.test-support.js";
+import { RawClient, headOf } from "../../src/http/server/raw-client.test-support.js";
 import { sleuth } from "../../test/run-sleuth.js";
 
 export interface ServerPattern {

@@ -3,7 +3,7 @@ import { onAbort } from "../async.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open.js";
-import { isLoopback } from "../search/serving/access.js";
+import { isLoopback } from "../http/server/access.js";
 import { serve } from "../search/serving/server.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { withInterrupt } from "./interrupt.js";

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Bm25Engine } from "../bm25/engine.js";
 import type { SearchEngine } from "../engine.js";
 import { inProcess } from "./in-process.test-support.js";
-import { RawClient, headOf } from "./raw-client.test-support.js";
+import { RawClient, headOf } from "../../http/server/raw-client.test-support.js";
 import { serve } from "./server.js";
 import type { RunningServer, ServeOptions } from "./server.js";
 

@@ -1,12 +1,21 @@
-/** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `server.ts`'s. */
-import { randomUUID } from "node:crypto";
+/** @file Search-R1's `/retrieve`, health and metrics over any engine, as a function from requests to answers. Connections are `http/server`'s. */
 import { isRefusal } from "../../http/chunks.js";
+import type { AccessSettings } from "../../http/server/access.js";
+import {
+  answerAt,
+  json,
+  metricsPage,
+  NotServed,
+  type AnswerPieces,
+  type FrontDoor,
+  type HttpService,
+  type ServiceAnswer,
+  type ServiceRequest,
+} from "../../http/server/service.js";
 import { SearchError } from "../engine.js";
 import type { PassageList, SearchEngine } from "../engine.js";
 import { Coalescer } from "../middleware/coalesce.js";
 import { firstOf, layerOf } from "../middleware/wrap.js";
-import { foreignness, hasToken, isPlainJson, pageHeaders, preflightHeaders } from "./access.js";
-import type { AccessSettings } from "./access.js";
 import { WireError, fromRequest, toItem } from "./wire.js";
 import type { RequestLimits, RetrieveRequest } from "./wire.js";
 import { ServerMetrics } from "./metrics.js";
@@ -49,52 +58,14 @@ const defaultService: SearchServiceSettings = {
   allowedOrigins: [],
 };
 
-interface ServiceRequest {
-  method: string;
-  /** Path alone, without what follows a question mark. */
-  path: string;
-  /** Of a header by its name in small letters. */
-  header: (name: string) => string | undefined;
-  /**
-   * Reads the body.
-   * @throws NotServed when it is larger, comes too slowly, or finds no room
-   */
-  body: (maxBytes: number) => Promise<string>;
-  /** Whether an answer of about so many bytes may wait for its client to read it. */
-  reserve: (bytes: number) => boolean;
-  /** Whether the client has gone. */
-  isGone: () => boolean;
-  /** Calls back with the reason when the client goes. */
-  onGone: (leave: (reason: unknown) => void) => void;
-}
-
-export interface ServiceAnswer {
-  status: number;
-  headers: Record<string, string>;
-  /** A large one in pieces, each made when the one before has been sent. */
-  body: string | AnswerPieces;
-}
-
-/** JSON whose last piece is returned. */
-export type AnswerPieces = Iterator<string, string>;
-
-/** A request that is not answered for a reason that lies in it, or in the load. */
-export class NotServed extends Error {
-  readonly status: number;
-
-  constructor(status: 408 | 413 | 503, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
 const example = { queries: ["What is the capital of Peru?"], topk: 3, return_scores: true };
 
 /** Requests to answers, over one engine. */
-export class SearchService {
+export class SearchService implements HttpService {
   readonly settings: SearchServiceSettings;
   readonly #startedAt = performance.now();
   readonly metrics = new ServerMetrics();
+  readonly #door: FrontDoor;
   #engine: SearchEngine | undefined;
   #batches: Coalescer<PassageList> | undefined;
   #failedOpening: unknown;
@@ -105,6 +76,16 @@ export class SearchService {
   /** @param engine may still be opening: until then searches are answered with 503 */
   constructor(engine: SearchEngine | Promise<SearchEngine>, given: Partial<SearchServiceSettings> = {}) {
     this.settings = { ...defaultService, ...given };
+    this.#door = {
+      access: this.settings,
+      routes: new Map([
+        ["/retrieve", { method: "POST", answer: (request, id) => this.#timedSearch(request, id) }],
+        ["/health", { method: "GET", isOpen: true, answer: (_, id) => this.#health(id) }],
+        ["/metrics", { method: "GET", answer: (_, id) => this.#metricsPage(id) }],
+      ]),
+      refuse: (status, id, message, headers) =>
+        failure(status, id, isTeachable(status) ? teach(message) : { message }, headers),
+    };
     if (engine instanceof Promise)
       engine.then(
         (opened) => this.#open(opened),
@@ -123,20 +104,8 @@ export class SearchService {
     return this.#isDraining;
   }
 
-  /** Answers one request; failures are answers too. */
-  async handle(request: ServiceRequest): Promise<ServiceAnswer> {
-    const given = request.header("x-request-id");
-    const id = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
-    const foreign = foreignness(request.header, this.settings);
-    if (foreign !== undefined) return failure(403, id, { message: foreign });
-    const origin = request.header("origin");
-    try {
-      const answer = await this.#route(request, id);
-      if (origin !== undefined) Object.assign(answer.headers, pageHeaders(origin));
-      return answer;
-    } catch (error) {
-      return failure(500, id, { message: error instanceof Error ? error.message : String(error) });
-    }
+  handle(request: ServiceRequest): Promise<ServiceAnswer> {
+    return answerAt(this.#door, request);
   }
 
   #open(engine: SearchEngine): void {
@@ -158,28 +127,6 @@ export class SearchService {
     return this.#engine === undefined ? "opening" : "ok";
   }
 
-  async #route(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
-    const { method, path } = request;
-    if (path === "/health" && isReading(method)) return this.#health(id);
-    if (path !== "/retrieve" && path !== "/metrics")
-      return failure(404, id, teach("There are only POST /retrieve, GET /health and GET /metrics."));
-    if (method === "OPTIONS" && request.header("origin") !== undefined)
-      return { status: 204, headers: { ...preflightHeaders, "x-request-id": id }, body: "" };
-    if (!hasToken(request.header("authorization"), this.settings.token))
-      return failure(
-        401,
-        id,
-        { message: "Send the server's token as authorization: Bearer TOKEN." },
-        { "www-authenticate": "Bearer" },
-      );
-    if (path === "/metrics")
-      return isReading(method) ? this.#metricsPage(id) : failure(405, id, teach("Ask with GET."), { allow: "GET" });
-    if (method !== "POST") return failure(405, id, teach("Ask with POST and a JSON body."), { allow: "POST" });
-    if (!isPlainJson(request.header))
-      return failure(415, id, teach("Send the body as content-type: application/json, without content-encoding."));
-    return this.#timedSearch(request, id);
-  }
-
   #health(id: string): ServiceAnswer {
     const status = this.#status;
     const { requests, queries, failures, inFlight } = this.metrics;
@@ -191,12 +138,7 @@ export class SearchService {
 
   #metricsPage(id: string): ServiceAnswer {
     const { calls: batches = 0, waiting = 0 } = this.#batches ?? {};
-    const text = this.metrics.render(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {});
-    return {
-      status: 200,
-      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8", "x-request-id": id },
-      body: text,
-    };
+    return metricsPage(id, this.metrics.page(this.#status === "ok", batches, waiting, this.#engine?.counts?.() ?? {}));
   }
 
   async #timedSearch(request: ServiceRequest, id: string): Promise<ServiceAnswer> {
@@ -293,8 +235,9 @@ const unreadyReasons: Readonly<Record<string, string>> = {
   draining: "The server is ending.",
 };
 
-function isReading(method: string): boolean {
-  return method === "GET" || method === "HEAD";
+/** What an example helps with: another path, method or content type. */
+function isTeachable(status: number): boolean {
+  return status === 404 || status === 405 || status === 415;
 }
 
 function parse(text: string): unknown {
@@ -365,14 +308,6 @@ function bytesOf(lists: readonly PassageList[]): number {
 function waitingBytes(text: string): number {
   const bytes = Buffer.byteLength(text);
   return bytes === text.length ? bytes : Math.max(bytes, 2 * text.length);
-}
-
-function json(status: number, id: string, body: unknown, headers: Record<string, string> = {}): ServiceAnswer {
-  return {
-    status,
-    headers: { "content-type": "application/json", "x-request-id": id, ...headers },
-    body: body === undefined ? "" : JSON.stringify(body),
-  };
 }
 
 function failure(status: number, id: string, error: object, headers?: Record<string, string>): ServiceAnswer {

@@ -5,18 +5,18 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 
-/** Which clients may search. */
+/** Which clients are answered. */
 export interface AccessSettings {
-  /** Searches and metrics need `authorization: Bearer TOKEN`; empty: no token is needed. */
-  token: string;
+  /** All but health needs `authorization: Bearer TOKEN`, of several any; none, or an empty one: no token is needed. */
+  token: string | readonly string[];
   /** Names besides this machine's own (`localhost`, `127.0.0.1`, `[::1]`) under which it may be asked, without ports; "any": every name. */
   allowedHosts: readonly string[] | "any";
-  /** Origins whose web pages may search, as browsers send them: `https://example.org`. */
+  /** Origins whose web pages are answered, as browsers send them: `https://example.org`. */
   allowedOrigins: readonly string[];
 }
 
 /** Value of a header by its name in small letters. */
-type HeaderOf = (name: string) => string | undefined;
+export type HeaderOf = (name: string) => string | undefined;
 
 /** Whether a name or an address, with a port or without, is this machine's own alone. */
 export function isLoopback(host: string): boolean {
@@ -26,7 +26,7 @@ export function isLoopback(host: string): boolean {
   return name === "localhost" || name === "::1" || name === "[::1]" || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
-/** Why a request comes from a web page that may not search here; undefined where it does not. */
+/** Why a request comes from a web page that is not answered; undefined where it does not. */
 export function foreignness(header: HeaderOf, { allowedHosts, allowedOrigins }: AccessSettings): string | undefined {
   const [host, origin] = [header("host"), header("origin")];
   // Only clients of HTTP/1.0 send no host: no browsers.
@@ -38,7 +38,7 @@ export function foreignness(header: HeaderOf, { allowedHosts, allowedOrigins }: 
   )
     return "This server does not answer under that name. Ask it as localhost, or start it with --allow-host NAME.";
   if (origin !== undefined && !isAmong(origin, allowedOrigins))
-    return "Web pages may not search here. Start the server with --allow-origin ORIGIN to let those of one site.";
+    return "Web pages are not answered here. Start the server with --allow-origin ORIGIN to let those of one site.";
   return undefined;
 }
 
@@ -47,20 +47,26 @@ export function pageHeaders(origin: string | undefined): Record<string, string> 
   return origin === undefined ? {} : { "access-control-allow-origin": origin, vary: "origin" };
 }
 
-/** The same for the question that a browser asks before a page's search. */
-export const preflightHeaders = {
-  "access-control-allow-methods": "POST, GET",
-  "access-control-allow-headers": "content-type, authorization, x-request-id",
-};
-
-/** Whether a request carries the server's token, or needs none. */
-export function hasToken(authorization: string | undefined, token: string): boolean {
-  // Digests have one length, and comparing them tells nothing about how much of a guess was right.
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return token === "" || timingSafeEqual(digest(authorization ?? ""), digest(`Bearer ${token}`));
+/** The same for the question that a browser asks before a page's request. Clients of services add headers of their own. */
+export function preflightHeaders(header: HeaderOf): Record<string, string> {
+  return {
+    "access-control-allow-methods": "POST, GET",
+    "access-control-allow-headers":
+      header("access-control-request-headers") ?? "content-type, authorization, x-request-id",
+  };
 }
 
-/** Whether a body is what the service reads. Pages of other sites cannot send this type without asking first. */
+/** Whether a request carries a token of the server, or needs none. */
+export function hasToken(authorization: string | undefined, token: AccessSettings["token"]): boolean {
+  const tokens = [token].flat().filter((one) => one !== "");
+  if (tokens.length === 0) return true;
+  // Digests have one length, and comparing them tells nothing about how much of a guess was right.
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  const given = digest(authorization ?? "");
+  return tokens.some((one) => timingSafeEqual(given, digest(`Bearer ${one}`)));
+}
+
+/** Whether a body is what services read. Pages of other sites cannot send this type without asking first. */
 export function isPlainJson(header: HeaderOf): boolean {
   const given = header("content-type");
   // As most clients write it.

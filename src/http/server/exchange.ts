@@ -5,12 +5,12 @@ import { TimeSlice } from "../../async.js";
 import type { Budget, Holding } from "./budget.js";
 import type { Connections } from "./connections.js";
 import { NotServed } from "./service.js";
-import type { AnswerPieces, SearchService, ServiceAnswer } from "./service.js";
+import type { AnswerPieces, AnswerStream, HttpService, ServiceAnswer } from "./service.js";
 
 /** What a piece of a body takes in memory beside its bytes, about. */
 const pieceOverhead = 1_024;
 
-/** Most pieces of a body: 16 MiB in packets of a slow network are 12,000. Chunks of a single byte each would cost more time than a search. */
+/** Most pieces of a body: 16 MiB in packets of a slow network are 12,000. Chunks of a single byte each would cost more time than an answer. */
 const maxPieces = 20_000;
 
 /** Characters of an answer that is handed to Node as text. */
@@ -18,7 +18,7 @@ const longestText = 16_384;
 
 /** What the requests of a server have in common. */
 export interface Shared {
-  service: SearchService;
+  service: HttpService;
   connections: Connections;
   /** Bytes of bodies, while they are read and answered. */
   requests: Budget;
@@ -33,7 +33,7 @@ export class Exchange {
   readonly #response: ServerResponse;
   #asked: Holding | undefined;
   #unsent: Holding | undefined;
-  /** Tells the search that its client has gone. */
+  /** Tells the service that the client has gone. */
   #leave: ((reason: Error) => void) | undefined;
 
   constructor(shared: Shared, request: IncomingMessage, response: ServerResponse) {
@@ -48,7 +48,7 @@ export class Exchange {
     response.once("close", () => {
       connections.end(request.socket);
       if (this.#unsent !== undefined) answers.release(this.#unsent);
-      // Every response closes: only one that closes early makes an error, which takes longer to make than a small search.
+      // Every response closes: only one that closes early makes an error, which takes longer to make than a small answer.
       if (!response.writableFinished) this.#leave?.(new Error("the client went away"));
     });
     try {
@@ -121,7 +121,7 @@ export class Exchange {
     if (isEndless || this.#shared.service.isDraining) response.setHeader("connection", "close");
     if (typeof body !== "string") {
       response.writeHead(status, headers);
-      return pipeline(this.#paced(body), response);
+      return pipeline(Symbol.asyncIterator in body ? this.#streamed(body) : this.#paced(body), response);
     }
     // A short one as text: Node then sends it in one piece with the headers. Of a long text that waits for its client Node would hold three copies.
     const sent = body.length > longestText ? Buffer.from(body) : body;
@@ -141,11 +141,22 @@ export class Exchange {
       if (slice.isOver) await slice.next();
     }
   }
+
+  /** Each piece as soon as it is made. A client that does not read it holds room, and is cut like others; one that waits for the service is not. */
+  async *#streamed(pieces: AnswerStream): AsyncGenerator<Buffer, void> {
+    const { answers } = this.#shared;
+    for await (const text of pieces) {
+      const piece = Buffer.from(text);
+      if (!this.#reserve(piece.length)) throw noRoom();
+      yield piece;
+      if (this.#unsent !== undefined) answers.release(this.#unsent);
+    }
+  }
 }
 
 function tooLarge(maxBytes: number): NotServed {
   const bounds = `${maxBytes} bytes, or comes in more than ${maxPieces} pieces`;
-  return new NotServed(413, `The request is larger than ${bounds}. Send fewer queries at once.`);
+  return new NotServed(413, `The request is larger than ${bounds}. Send less at once.`);
 }
 
 function noRoom(): NotServed {
