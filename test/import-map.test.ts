@@ -19,6 +19,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   http: [],
   // Models and question sets come from the Hub in the same way.
   hub: ["files", "http"],
+  // How OpenAI's interface is answered; what answers comes as an argument.
+  openai: ["http"],
   workers: [],
   // Whether a prompt holds an answer is decided as answers are compared.
   data: ["files", "hub", "prompts", "search", "rewards"],

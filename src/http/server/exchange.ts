@@ -16,6 +16,9 @@ const maxPieces = 20_000;
 /** Characters of an answer that is handed to Node as text. */
 const longestText = 16_384;
 
+/** Longest body that is read to its end, and forgotten, after it was refused for its length. Bytes. */
+const longestRefused = 64 * 1024 * 1024;
+
 /** What the requests of a server have in common. */
 export interface Shared {
   service: HttpService;
@@ -116,8 +119,10 @@ export class Exchange {
 
   async #send({ status, headers, body }: ServiceAnswer): Promise<void> {
     const [request, response] = [this.#request, this.#response];
-    // Node reads what is left of a request that was refused, and keeps the connection; not for as long as this one may be.
-    const isEndless = status === 413 || (this.#asked !== undefined && !request.complete);
+    // Node reads what is left of a request that was refused, and keeps the connection: a client that is cut while it sends sees no answer. Not for
+    // as long as this one may be.
+    const isLong = !(Number(request.headers["content-length"]) <= longestRefused);
+    const isEndless = (status === 413 && isLong) || (this.#asked !== undefined && !request.complete);
     if (isEndless || this.#shared.service.isDraining) response.setHeader("connection", "close");
     if (typeof body !== "string") {
       response.writeHead(status, headers);
