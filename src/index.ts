@@ -43,6 +43,18 @@ export { atlasDemo, searchR1Grpo, searchR1Ppo, searchR1PpoFormat } from "./recip
 export { faithful } from "./recipes/search-r1/faithful.js";
 export { smollm2 } from "./recipes/search-r1/smollm2.js";
 
+// Use what was trained.
+export {
+  openAgent,
+  type Agent,
+  type AgentEvent,
+  type AgentOptions,
+  type Answer,
+  type AnswerTokens,
+  type AskOptions,
+  type Citation,
+} from "./agent/agent.js";
+
 // Search engines: implement SearchEngine, or take one of these.
 export {
   SearchError,

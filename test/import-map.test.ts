@@ -41,7 +41,9 @@ const map: Readonly<Record<string, readonly string[]>> = {
   // Questions and transcripts made of documents.
   synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],
-  cli: "contracts files http hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
+  // What was trained, to be used.
+  agent: ["contracts", "search", "rollout", "train"],
+  cli: "agent contracts files http hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
     " ",
   ),
 };

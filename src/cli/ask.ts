@@ -1,20 +1,17 @@
 /** @file `sleuth ask`: one question, its answer, and every search on the way. */
+import { openAgent, type Answer } from "../agent/agent.js";
 import { UserError } from "../errors.js";
 import { printable } from "../printable.js";
 import { renderTrace } from "../rollout/trace.js";
 import type { OnNotice } from "../train/notices.js";
-import { openPolicy } from "../train/open-policy.js";
-import { openTask } from "../train/open-task.js";
 import { modelName } from "../train/served-model.js";
-import type { Trajectory } from "../types.js";
-import { newestRun } from "./run-models.js";
+import { newestRun } from "../train/run-models.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
 import { addRunOptions, addServer, configOfModel, integer, numberOption, type ModelOptions } from "./run-options.js";
 import { duration } from "./terminal/format.js";
 import { noteMemory } from "./terminal/memory-note.js";
 import type { Verb } from "./verb.js";
-import type { MemoryPlan } from "../contracts/policy.js";
 import { contextOf } from "../rollout/methods/named.js";
 
 interface Options extends ModelOptions {
@@ -45,45 +42,35 @@ export const askVerb: Verb = {
       .option("--temperature <number>", "0 is greedy", numberOption, 0)
       .option("--seed <number>", "of sampling, at temperatures above 0", integer(0), 0);
   },
-  async run(terminal, given, [words]) {
-    const options = given as unknown as Options;
+  async run(terminal, flags, [words]) {
+    const options = flags as unknown as Options;
     const text = (words as string[]).join(" ").trim();
     if (text === "")
       throw new UserError('The question is empty. Write one in quotes: sleuth ask "What is the capital of Peru?"');
     const run = options.run ?? ((options.model ?? options.server) === undefined ? newestRun() : undefined);
     const asked = await fetchModel(terminal, await configOfModel({ ...options, run }, terminal));
     terminal.note(terminal.progressColors.dim(`Model: ${modelName(asked)}`));
-    const question = { id: "asked", question: text, answers: [] };
     const started = performance.now();
     terminal.waiting("Answering");
     const onNotice: OnNotice = (notice) => terminal.notice(notice);
-    const task = await openTask(asked, {}, { questions: [question], onNotice });
-    const { config } = task;
-    let trajectory: Trajectory;
-    let memory: MemoryPlan | undefined;
+    const agent = await openAgent(asked, { concurrency: 1, like: [text], onNotice });
+    const { config, memory } = agent;
+    let given: Answer;
     try {
-      const alone = { ...config, rollout: { ...config.rollout, maxConcurrent: 1 } };
-      const policy = await openPolicy(alone, {}, "sampling", { onNotice });
-      memory = policy.value.memory;
       if (memory) noteMemory(terminal, memory);
-      try {
-        const { temperature, seed } = options;
-        trajectory = await withInterrupt(terminal, "Stopping.", (signal) =>
-          task.value.environment(question, { policy: policy.value, temperature, seed, signal }),
-        );
-      } finally {
-        await policy.close();
-      }
+      const { temperature, seed } = options;
+      given = await withInterrupt(terminal, "Stopping.", (signal) => agent.ask(text, { temperature, seed, signal }));
     } finally {
-      await task.close();
+      await agent.close();
     }
     terminal.endProgress();
+    const { answer, finishReason, searches, citations, tokens, trajectory } = given;
     // The prompt is the question and how to answer it, but where passages come with it.
     const withoutPrompt = contextOf(config.rollout) === "none";
     if (withoutPrompt) terminal.print(terminal.colors.dim(`Question: ${printable(text)}`));
     terminal.print(renderTrace({ trajectory }, { colors: terminal.colors.isColorSupported, withoutPrompt }));
     terminal.note(terminal.progressColors.dim(`in ${duration(performance.now() - started)}`));
-    const { answer, finishReason, searches, texts } = trajectory;
-    return { question: question.question, answer, finishReason, searches, texts, model: modelName(config), memory };
+    const { texts } = trajectory;
+    return { question: text, answer, finishReason, searches, citations, tokens, texts, model: agent.model, memory };
   },
 };

@@ -12,7 +12,7 @@ import type { Config } from "../train/config/config.js";
 import { modelFolder } from "../train/model-folder.js";
 import { readResult, type TestReports } from "../train/result.js";
 import { readRunConfig, readStarts, type RunKind, type Start, isRun, runAround } from "../train/run-folder.js";
-import { modelOfRun } from "./run-models.js";
+import { modelOfRun } from "../train/run-models.js";
 
 export interface ExportedModel {
   /** As it was given; of a model of the Hub with its commit. */

@@ -21,7 +21,7 @@ import { optionOf } from "./options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import { findConfigFile, loadConfig } from "../train/config/file.js";
 import { readRunConfig } from "../train/run-folder.js";
-import { modelOfRun } from "./run-models.js";
+import { modelOfRun } from "../train/run-models.js";
 
 export interface RunOptions {
   config?: string;

@@ -26,6 +26,27 @@ export function parseAction(text: string, protocol: Protocol): Action {
   return protocol.untagged === undefined ? { kind: "malformed" } : untaggedAction(text, protocol, protocol.untagged);
 }
 
+/**
+ * What a turn holds beside its query or its answer, for people: what stands before the tag, or where turns have no tags what stands between the tags of thoughts.
+ * @param text as the policy wrote it
+ * @param action that `parseAction` found in it
+ */
+export function thoughtOf(text: string, action: Action, protocol: Protocol): string {
+  const [open, close] = protocol.think;
+  if (action.kind !== "malformed") {
+    const [tag] = action.kind === "search" ? protocol.search : protocol.answer;
+    const at = tag === "" ? -1 : text.indexOf(tag);
+    if (at < 0) return close !== "" && text.includes(close) ? between(text, open, close) : "";
+    text = text.slice(0, at);
+  }
+  return [open, close].reduce((rest, tag) => (tag === "" ? rest : rest.replaceAll(tag, "")), text).trim();
+}
+
+function between(text: string, open: string, close: string): string {
+  const before = text.slice(0, text.lastIndexOf(close));
+  return (open === "" ? before : before.replaceAll(open, "")).trim();
+}
+
 function untaggedAction(text: string, protocol: Protocol, { answerAfter, otherwise }: UntaggedTurns): Action {
   const [open, close] = protocol.think;
   // Where the environment has begun the answer, what follows it is no thought before it.

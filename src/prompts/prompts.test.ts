@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { byteTokenizer } from "../policy/testing.js";
-import { parseAction, turnStops } from "./parse.js";
+import { parseAction, thoughtOf, turnStops } from "./parse.js";
 import { atlas, r1, searchR1 } from "./protocol.js";
 import { renderFailedSearch, renderObservation, renderPrompt } from "./render.js";
 
@@ -65,6 +65,24 @@ describe("parseAction", () => {
   it("takes linear time on unclosed tags", () => {
     expect(parseAction("<search>".repeat(200_000), searchR1)).toEqual({ kind: "malformed" });
   });
+});
+
+it.each([
+  ["<think> a look </think>\n<search> x </search>", "a look"],
+  [" It is Lima. <answer> Lima </answer>", "It is Lima."],
+  ["<answer> Lima </answer>", ""],
+  ["<think> nothing comes of it", "nothing comes of it"],
+])("of the turn %j the thought is %j", (text, thought) => {
+  expect(thoughtOf(text, parseAction(text, searchR1), searchR1)).toBe(thought);
+});
+
+it("of a turn without tags the thought stands between its tags, and an answer is none", () => {
+  const untagged = { ...searchR1, untagged: { stops: [], otherwise: "malformed" } } as const;
+  for (const [text, thought] of [
+    ["Lima", ""],
+    ["<think> Peru. </think> Lima", "Peru."],
+  ])
+    expect(thoughtOf(text, parseAction(text, untagged), untagged)).toBe(thought);
 });
 
 it("turns stop at both closing tags, as a token and spelled out, and at the end of text", () => {

@@ -4,6 +4,7 @@
  */
 import { linkedController, mapConcurrent } from "../async.js";
 import type { Policy } from "../contracts/policy.js";
+import type { OnAttemptEvent } from "./attempt-event.js";
 import { rollout, type RolloutOptions } from "./rollout.js";
 import type { Question, Trajectory } from "../types.js";
 
@@ -18,6 +19,8 @@ export interface Attempt {
   seed: number;
   /** Ends the attempt early, as `cancelled`. */
   signal?: AbortSignal;
+  /** Is told what happens, in order. Default: nobody. An environment of your own need not tell. */
+  onEvent?: OnAttemptEvent;
 }
 
 export type Environment = (question: Question, attempt: Attempt) => Promise<Trajectory>;

@@ -15,7 +15,7 @@
  * `faithful` takes back what can be taken back of 1, 3, 7 and 8; docs/papers.md has the table.
  */
 import type { Sample } from "../contracts/policy.js";
-import { parseAction } from "../prompts/parse.js";
+import { parseAction, thoughtOf } from "../prompts/parse.js";
 import type { Question, Tokenizer, Trajectory } from "../types.js";
 import { addSearch, beginRow } from "./row-search.js";
 import { promptOf, settle, type RolloutOptions, type Settings } from "./settle.js";
@@ -35,7 +35,7 @@ export { PromptTooLong, type FaithfulRollout, type RolloutOptions } from "./sett
  */
 export async function rollout(question: Question, options: RolloutOptions): Promise<Trajectory> {
   const settings = settle(options);
-  const row = new TrajectoryBuilder(question.id);
+  const row = new TrajectoryBuilder(question.id, options.onEvent);
   const context = await beginRow(row, question, settings);
   if (settings.signal?.aborted) return row.finish("cancelled");
   let failures = context === "failed" ? 1 : 0;
@@ -49,6 +49,8 @@ export async function rollout(question: Question, options: RolloutOptions): Prom
     if (text === "no-room") return row.finish("out-of-tokens");
 
     const action = parseAction(joined(begun, text.said), settings.protocol);
+    const thought = thoughtOf(text.plain, action, settings.protocol);
+    if (thought !== "") settings.onEvent?.({ kind: "thought", text: thought });
     if (action.kind === "answer") return row.finish("answered", action.answer);
     if (action.kind === "malformed") {
       if (text.isCut) row.cutTurns++;

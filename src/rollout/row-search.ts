@@ -39,13 +39,14 @@ async function showBest(
 export async function addSearch(row: TrajectoryBuilder, query: string, settings: Settings): Promise<SearchEnd> {
   const { policy, protocol, sanitizer, limit, signal, faithful } = settings;
   const tokenizer = policy.tokenizer;
+  row.beginSearch(query);
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   if (signal?.aborted) return "failed";
   // One token stays free, so that the policy can at least begin another turn.
   const room = limit - row.length - 1;
   const maxTokens = Math.min(settings.maxObservationTokens, room);
   if (error !== undefined) {
-    row.searches.push({ query, passages: [], omittedPassages: 0, sanitized: 0, waitedMs, error });
+    row.endSearch({ query, passages: [], omittedPassages: 0, sanitized: 0, waitedMs, error });
     const text = renderFailedSearch(protocol);
     const tokens_T = tokenizer.encode(text);
     if (tokens_T.length > maxTokens) return "no-room";
@@ -59,7 +60,7 @@ export async function addSearch(row: TrajectoryBuilder, query: string, settings:
   if (signal?.aborted) return "failed";
   const { passages = [], omittedPassages = found.length, sanitized = 0 } = observation ?? {};
   const full = omittedPassages > 0 && room < settings.maxObservationTokens ? { rowWasFull: true as const } : {};
-  row.searches.push({ query, passages, omittedPassages, ...full, sanitized, waitedMs });
+  row.endSearch({ query, passages, omittedPassages, ...full, sanitized, waitedMs });
   if (observation === null) return "no-room";
   row.addEnvironment(observation.text, observation.tokens_T);
   return "found";
@@ -87,6 +88,7 @@ async function addContextPrompt(
   settings: Settings,
 ): Promise<SearchEnd> {
   const { protocol, policy, sanitizer, maxObservationTokens, limit, topK: most } = settings;
+  row.beginSearch(query);
   const { passages: found, waitedMs, error } = await search(row, query, settings);
   const empty = prompt(renderPassages(protocol, []));
   const room = limit - 1 - empty.tokens_T.length;
@@ -106,7 +108,7 @@ async function addContextPrompt(
   const { text, tokens_T } = shown ?? (error === undefined ? empty : prompt(protocol.failedSearch));
   const { passages = [], omittedPassages = found.length, sanitized = 0 } = shown ?? {};
   row.addPrompt(text, tokens_T);
-  row.searches.push({
+  row.endSearch({
     query,
     passages,
     omittedPassages,

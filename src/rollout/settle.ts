@@ -1,4 +1,5 @@
 /** @file What a rollout is asked for, made ready: defaults, the chat template's variables, the sanitizer, and the prompt with the check that it leaves room. */
+import type { OnAttemptEvent } from "./attempt-event.js";
 import type { z } from "zod";
 import { UserError } from "../errors.js";
 import type { Policy } from "../contracts/policy.js";
@@ -39,6 +40,8 @@ export interface RolloutOptions {
   seed?: number;
   /** Ends the trajectory as `cancelled`. */
   signal?: AbortSignal;
+  /** Is told what happens, in order. Default: nobody. */
+  onEvent?: OnAttemptEvent;
   /** Of one turn, queueing included. Past it the trajectory ends as `cancelled`. Default one hour. */
   policyTimeoutMs?: number;
   /** Of one search. Past it the search has failed. Default 30 seconds. */
@@ -54,8 +57,9 @@ export interface RolloutOptions {
 /** Switches of the faithful mode that concern rollouts. */
 export type FaithfulRollout = Partial<z.output<z.ZodObject<typeof faithfulRolloutFields>>>;
 
-export type Settings = Required<Omit<RolloutOptions, "signal">> & {
+export type Settings = Required<Omit<RolloutOptions, "signal" | "onEvent">> & {
   signal?: AbortSignal;
+  onEvent?: OnAttemptEvent;
   sanitizer: Sanitizer;
   /** Tokens of an observation without passages. */
   emptyBlock: number;

@@ -1,21 +1,24 @@
 /** @file A trajectory while it grows: tokens in, tokens out, each run of tokens with its author. */
 import type { Sample } from "../contracts/policy.js";
+import type { OnAttemptEvent } from "./attempt-event.js";
 import type { FinishReason, Role, SearchCall, Segment, Trajectory } from "../types.js";
 
 /** Grows by appending segments; what stands in it never changes, so a policy can reuse the prefix. */
 export class TrajectoryBuilder {
   readonly tokens_T: number[] = [];
-  readonly searches: SearchCall[] = [];
+  readonly #searches: SearchCall[] = [];
   readonly timing = { policyMs: 0, searchMs: 0 };
   /** Turns that were cut at the most tokens of a turn. */
   cutTurns = 0;
   readonly #questionId: string;
   readonly #segments: Segment[] = [];
   readonly #texts: string[] = [];
+  readonly #onEvent: OnAttemptEvent | undefined;
   #isTextOnly = false;
 
-  constructor(questionId: string) {
+  constructor(questionId: string, onEvent?: OnAttemptEvent) {
     this.#questionId = questionId;
+    this.#onEvent = onEvent;
   }
 
   /** Tokens so far. */
@@ -41,6 +44,15 @@ export class TrajectoryBuilder {
     );
   }
 
+  beginSearch(query: string): void {
+    this.#onEvent?.({ kind: "search", query });
+  }
+
+  endSearch(search: SearchCall): void {
+    this.#searches.push(search);
+    this.#onEvent?.({ kind: "passages", search });
+  }
+
   addEnvironment(text: string, tokens_T: number[]): void {
     this.#add({ role: "environment", tokens_T }, text);
   }
@@ -48,7 +60,7 @@ export class TrajectoryBuilder {
   finish(finishReason: FinishReason, answer: string | null = null): Trajectory {
     const questionId = this.#questionId;
     const segments = this.#segments;
-    const searches = this.searches;
+    const searches = this.#searches;
     const texts = this.#texts;
     const timing = this.timing;
     const cut = this.cutTurns === 0 ? {} : { cutTurns: this.cutTurns };

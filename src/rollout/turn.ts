@@ -10,6 +10,8 @@ import type { TrajectoryBuilder } from "./trajectory-builder.js";
 interface Turn {
   /** What it is read by: where turns have no tags, without the token that ended it. */
   said: string;
+  /** What was written, without the token that ended it. */
+  plain: string;
   stopReason: Sample["stopReason"];
   /** The most tokens of a turn, and not those of the row, ended it. */
   isCut: boolean;
@@ -41,8 +43,9 @@ export async function takeTurn(
     const written = (isWhole ? sample.text : undefined) ?? policy.tokenizer.decode(sample.tokens_T);
     row.addPolicy(written, sample);
     const isCut = sample.stopReason === "length" && maxTokens === settings.maxTokensPerTurn;
+    const plain = sample.text ?? withoutEnd(sample.tokens_T, policy.tokenizer);
     const said = protocol.untagged === undefined ? written : withoutEnd(sample.tokens_T, policy.tokenizer);
-    return { said, stopReason: sample.stopReason, isCut };
+    return { said, plain, stopReason: sample.stopReason, isCut };
   } catch (error) {
     if (error instanceof DeadlineError || signal?.aborted) return null;
     throw error;

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
-import { findCheckpoint } from "../train/checkpoint.js";
+import { findCheckpoint } from "./checkpoint.js";
 import { manifestProblem } from "../files/manifest.js";
 import { shellWord } from "../printable.js";
 
