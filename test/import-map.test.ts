@@ -42,8 +42,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   synthesis: "contracts files http policy data prompts search rollout rewards eval".split(" "),
   recipes: ["train"],
   // What was trained, to be used.
-  agent: ["contracts", "search", "rollout", "train"],
-  cli: "agent contracts files http hub workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
+  agent: ["contracts", "openai", "search", "rollout", "train"],
+  cli: "agent contracts files http hub openai workers data prompts search rollout policy engine pretrain train eval synthesis recipes".split(
     " ",
   ),
 };

@@ -17,6 +17,7 @@ import { evalVerb } from "./eval.js";
 import { exportVerb } from "./export.js";
 import { classify, exitStatus } from "./failure.js";
 import { exitOnInterrupt } from "./interrupt.js";
+import { serveModelVerb } from "./serve-model.js";
 import { serveSearchVerb } from "./serve-search.js";
 import { trainVerb } from "./train.js";
 import type { Sink } from "./terminal/terminal.js";
@@ -50,7 +51,7 @@ const verbs: readonly Verb[] = [
 ];
 const dataVerbs: readonly Verb[] = [dataListVerb, dataGetVerb, dataMixVerb, dataCheckVerb];
 const questionVerbs: readonly Verb[] = [questionsMakeVerb, questionsReviewVerb];
-const serverVerbs: readonly Verb[] = [serveSearchVerb];
+const serverVerbs: readonly Verb[] = [serveSearchVerb, serveModelVerb];
 
 /** Runs a command line of this process and sets its exit status. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -89,7 +89,7 @@ export const serveSearchVerb: Verb = {
       await closeWhenOpen(opening);
       throw error;
     });
-    warnAboutNetwork(terminal, host, token);
+    if (!isLoopback(host) && token === "") warnAboutNetwork(terminal, "search", tokenVariable);
     return withInterrupt(terminal, "Answering what is under way.", async (signal) => {
       const stopped = new Promise<void>((resolve) => onAbort(signal, () => resolve()));
       try {
@@ -112,9 +112,9 @@ function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: 
   return takesOneQueryPerRequest(engine) ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
 }
 
-function warnAboutNetwork(terminal: Terminal, host: string, token: string): void {
-  if (isLoopback(host) || token !== "") return;
-  terminal.note(`Any client that reaches this machine may search. Set ${tokenVariable} to ask for a token.`);
+/** @param what any client may do */
+export function warnAboutNetwork(terminal: Terminal, what: string, variable: string): void {
+  terminal.note(`Any client that reaches this machine may ${what}. Set ${variable} to ask for a token.`);
 }
 
 /** The code that waits for the engine reports a failure to open. */
