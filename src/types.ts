@@ -132,6 +132,35 @@ export interface ChatMessage {
   content: string;
 }
 
+/** A tool that the policy may call. */
+export interface ToolDefinition {
+  name: string;
+  description?: string;
+  /** JSON schema of an object. Default: one without properties. */
+  parameters?: Readonly<Record<string, unknown>>;
+}
+
+/** One call of a tool, as a message holds it. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** JSON text of an object. */
+  arguments: string;
+}
+
+/** One message of a conversation with tools. */
+export type ConversationMessage =
+  | { role: "system" | "user"; content: string }
+  | {
+      role: "assistant";
+      /** Null where it says nothing, and calls. */
+      content: string | null;
+      /** What it thought before, where that is told. */
+      reasoning?: string;
+      toolCalls?: readonly ToolCall[];
+    }
+  | { role: "tool"; content: string; toolCallId: string; name?: string };
+
 /** What a chat template is told besides the conversation, such as `{ enable_thinking: false }`. */
 export type TemplateVariables = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -141,11 +170,12 @@ export interface ChatTemplate {
   readonly source: string;
   /**
    * The conversation as text, special tokens spelled out. With `addGenerationPrompt` it ends where the assistant begins to write.
+   * @param options.tools what the assistant may call, in the form of OpenAI's interface
    * @throws UserError when the template refuses the messages, does not read a variable, or takes more than a template may
    */
   render(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt: boolean; variables?: TemplateVariables },
+    messages: readonly ConversationMessage[],
+    options: { addGenerationPrompt: boolean; variables?: TemplateVariables; tools?: readonly object[] },
   ): string;
 }
 

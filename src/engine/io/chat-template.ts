@@ -1,15 +1,16 @@
 /**
  * @file Chat templates: the Jinja programs by which an instruct model was taught to see a conversation, rendered as Hugging Face
- * transformers renders them (`apply_chat_template(messages, add_generation_prompt=…)` without tools or documents).
+ * transformers renders them (`apply_chat_template(messages, tools=…, add_generation_prompt=…)` without documents).
  *
  * One departure: `strftime_now` tells the time at which the template was made, not that of each rendering, and always in English: a run
  * does not change its prompt at midnight or with the machine's language.
  */
 import { nearest, UserError } from "../../errors.js";
 import { Lru } from "../../lru.js";
-import type { ChatMessage, ChatTemplate } from "../../types.js";
+import type { ChatTemplate, ConversationMessage } from "../../types.js";
 import { OutOfTime } from "./time-limit.js";
 import { defaultBudget, OverBudget, readJinja, runJinja, type JinjaProgram, type TemplateBudget } from "./jinja.js";
+import { callFormOf, messageAsData, plainForm, type CallForm } from "./template-messages.js";
 import type { TokenizerFiles } from "./tokenizer-files.js";
 
 /** The special tokens that a template may name; a template can tell one that is undefined from an empty one. */
@@ -25,7 +26,7 @@ interface ChatTemplateOptions {
   budget?: Partial<TemplateBudget>;
 }
 
-/** Renderings kept: the attempts at a question begin alike. */
+/** Renderings kept, of conversations that no assistant has had a part in: the attempts at a question begin alike. */
 const cacheSize = 1000;
 
 /**
@@ -40,13 +41,14 @@ export function createChatTemplate(
   const limits = { ...defaultBudget, ...budget };
   let program: JinjaProgram | undefined;
   let ended: UserError | undefined;
+  let callForm: CallForm | undefined;
   const cache = new Lru<string, string>(cacheSize);
   return {
     source,
-    render(messages, { addGenerationPrompt, variables = {} }) {
+    render(messages, { addGenerationPrompt, variables = {}, tools }) {
       // What cannot be read, or once spent more than its budget, is not tried again: the thread waits for it.
       if (ended !== undefined) throw ended;
-      const key = JSON.stringify([messages, addGenerationPrompt, variables]);
+      const key = JSON.stringify([messages, addGenerationPrompt, variables, tools]);
       const known = cache.get(key);
       if (known !== undefined) return known;
       try {
@@ -57,14 +59,18 @@ export function createChatTemplate(
       }
       requireRead(variables, program, name);
       try {
-        const given = {
-          ...templateGlobals(now),
-          ...specials,
-          ...variables,
-          ...conversation(messages, addGenerationPrompt),
+        const read = program;
+        const run = (data: readonly object[]): string => {
+          const known = { ...templateGlobals(now), ...specials, ...variables };
+          // Templates tell "no tools" from "not defined".
+          const given = { messages: data, add_generation_prompt: addGenerationPrompt, tools: null, documents: null };
+          if (tools === undefined || tools.length === 0) return runJinja(read, { ...known, ...given }, limits);
+          return runJinja(read, { ...known, ...given, tools }, limits);
         };
-        const text = runJinja(program, given, limits);
-        cache.set(key, text);
+        const calls = messages.some((message) => message.role === "assistant" && message.toolCalls?.length);
+        if (calls) callForm ??= callFormOf(run);
+        const text = run(messages.map((message) => messageAsData(message, callForm ?? plainForm)));
+        if (!messages.some(({ role }) => role === "assistant")) cache.set(key, text);
         return text;
       } catch (error) {
         const refused = refusal(name, messages, error);
@@ -72,16 +78,6 @@ export function createChatTemplate(
         throw refused;
       }
     },
-  };
-}
-
-function conversation(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Record<string, unknown> {
-  return {
-    messages: messages.map(({ role, content }) => ({ role, content })),
-    add_generation_prompt: addGenerationPrompt,
-    // Templates tell "no tools" from "not defined".
-    tools: null,
-    documents: null,
   };
 }
 
@@ -145,7 +141,7 @@ function readProgram(source: string, name: string, budget: TemplateBudget): Jinj
   }
 }
 
-function refusal(name: string, messages: readonly ChatMessage[], cause: unknown): UserError {
+function refusal(name: string, messages: readonly ConversationMessage[], cause: unknown): UserError {
   const roles = messages.map(({ role }) => role).join(", ");
   const which = `${messages.length} ${messages.length === 1 ? "message" : "messages"} (${roles})`;
   return new UserError(
