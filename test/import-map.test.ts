@@ -30,6 +30,8 @@ const map: Readonly<Record<string, readonly string[]>> = {
   rollout: ["contracts", "prompts", "search"],
   // A format reward asks whether a text keeps a protocol.
   rewards: ["files", "http", "prompts"],
+  // Somebody else's agent samples through it: a rollout whose turns come as requests of a chat.
+  gateway: ["contracts", "prompts", "rollout"],
   algorithms: ["contracts"],
   // A policy behind a server is asked as any other service.
   policy: ["contracts", "http", "workers", "engine"],

@@ -31,8 +31,12 @@ export interface ToolCallFormat {
   readonly stops: readonly string[];
   /** Calls as the model writes them, without what stands around them in its turn. */
   write(calls: readonly WrittenCall[]): string;
-  /** Reads a turn without its thought and without the token that ended it. Never throws. */
-  read(text: string, tools: readonly ToolDefinition[]): Omit<ReadTurn, "thought">;
+  /**
+   * Reads a turn without the token that ended it, and without its thought, unless it tells the thought itself (`readsThoughts`). Never throws.
+   */
+  read(text: string, tools: readonly ToolDefinition[], isThoughtBegun: boolean): Omit<ReadTurn, "thought">;
+  /** The turn is read with its thought: calls count in there, too. */
+  readonly readsThoughts?: true;
   /** What a system message says of the tools, where the chat template cannot. */
   describe(tools: readonly ToolDefinition[]): string;
   /** The result of a call inside a user's message, where the chat template cannot write it. */
@@ -52,8 +56,10 @@ export function readTurn(
   text: string,
   { tools = [], begunThought = "" }: { tools?: readonly ToolDefinition[]; begunThought?: string } = {},
 ): ReadTurn {
-  const { thought, rest } = splitThought(text, begunThought === thinkTags[0]);
-  return { thought, ...format.read(rest, tools) };
+  const isBegun = begunThought === thinkTags[0];
+  if (format.readsThoughts) return { thought: "", ...format.read(text, tools, isBegun) };
+  const { thought, rest } = splitThought(text, isBegun);
+  return { thought, ...format.read(rest, tools, isBegun) };
 }
 
 /** The thought that a turn begins with, and what follows it. A thought that does not end takes all of the text. */

@@ -6,7 +6,7 @@ import type { ToolDefinition } from "../../types.js";
 import { parseAction } from "../parse.js";
 import { searchR1, type Protocol } from "../protocol.js";
 import { protocolTags, renderObservation } from "../render.js";
-import { parameterSchemas, type ReadTurn, type ToolCallFormat } from "./format.js";
+import { parameterSchemas, splitThought, type ReadTurn, type ToolCallFormat } from "./format.js";
 import { jsonMembers } from "./json-text.js";
 
 /** @param protocol whose tags are written and read. Default: Search-R1's */
@@ -15,9 +15,10 @@ export function protocolTagsFormat(protocol: Protocol = searchR1): ToolCallForma
   return {
     name: "tags",
     parallel: false,
+    readsThoughts: true,
     stops: [...(protocol.searches ? [close] : []), protocol.answer[1]],
     write: (calls) => calls.map((call) => `${open} ${queryOf(call.arguments)} ${close}`).join(""),
-    read: (text, tools) => read(text, tools, protocol),
+    read: (text, tools, isThoughtBegun) => read(text, tools, protocol, isThoughtBegun),
     describe: () => "",
     result: (content) => observed(protocol, content),
   };
@@ -29,19 +30,28 @@ function observed(protocol: Protocol, content: string): string {
   return renderObservation(bare, []);
 }
 
-function read(text: string, tools: readonly ToolDefinition[], protocol: Protocol): Omit<ReadTurn, "thought"> {
+function read(text: string, tools: readonly ToolDefinition[], protocol: Protocol, isThoughtBegun: boolean): ReadTurn {
   const action = parseAction(text, protocol);
-  if (action.kind === "answer") return { content: action.answer, calls: [], problems: [] };
+  const before = (tag: string): { thought: string; rest: string } =>
+    splitThought(text.slice(0, text.indexOf(tag)), isThoughtBegun);
+  if (action.kind === "answer") {
+    return { thought: before(protocol.answer[0]).thought, content: action.answer, calls: [], problems: [] };
+  }
   if (action.kind === "search") {
-    const content = text.slice(0, text.indexOf(protocol.search[0])).trim();
+    const { thought, rest } = before(protocol.search[0]);
     const [name, parameter] = searchTool(tools);
-    return { content, calls: [{ name, arguments: JSON.stringify({ [parameter]: action.query }) }], problems: [] };
+    return {
+      thought,
+      content: rest.trim(),
+      calls: [{ name, arguments: JSON.stringify({ [parameter]: action.query }) }],
+      problems: [],
+    };
   }
   const [search, answer] = [protocol.search, protocol.answer].map((pair) => pair.join("…"));
   const problem = `The turn holds neither ${protocol.searches ? `${search} nor ` : ""}${answer}.`;
   // A turn without any tag is a plain reply to a plain question.
   const isPlain = !protocolTags(protocol).some((tag) => text.includes(tag));
-  return { content: text.trim(), calls: [], problems: isPlain ? [] : [problem] };
+  return { thought: "", content: text.trim(), calls: [], problems: isPlain ? [] : [problem] };
 }
 
 /** The tool that a search calls and the parameter that takes its query: the one with "search" in its name, or the first; "search" and "query" without any. */
