@@ -21,10 +21,11 @@ function runIn(folder: string, command: string, args: readonly string[]): string
   });
 }
 
-/** The first program of a page. */
-function programIn(page: string): string {
-  const program = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, page), "utf8"))?.[1];
-  if (program === undefined) throw new Error(`${page} has no program any more.`);
+/** The first program of a page, or the first that uses something. */
+function programIn(page: string, use = ""): string {
+  const programs = readFileSync(join(root, page), "utf8").matchAll(/```ts\n([\s\S]*?)```/g);
+  const program = [...programs].map(([, text]) => text).find((text) => text.includes(use));
+  if (program === undefined) throw new Error(`${page} has no program with ${use} any more.`);
   return program;
 }
 
@@ -138,11 +139,12 @@ describe("the installed package", () => {
   });
 
   it("type-checks and runs programs that import it", () => {
-    writeFileSync(join(project, "readme.ts"), programIn("README.md"));
+    writeFileSync(join(project, "readme.ts"), programIn("README.md", "train("));
+    writeFileSync(join(project, "agent.ts"), programIn("README.md", "openAgent("));
     writeFileSync(join(project, "scripted.ts"), scriptedProgram);
     writeFileSync(
       join(project, "tsconfig.json"),
-      JSON.stringify({ compilerOptions, files: ["readme.ts", "scripted.ts"] }),
+      JSON.stringify({ compilerOptions, files: ["readme.ts", "agent.ts", "scripted.ts"] }),
     );
     runIn(project, process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
     expect(runIn(project, process.execPath, ["scripted.js"])).toContain("answered · answer: Lima");

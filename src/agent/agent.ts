@@ -215,10 +215,6 @@ export class Agent {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
   /** Ends what is being answered and frees model, workers and search engine. A second call waits for the first. */
   close(): Promise<void> {
     this.#closing ??= (async () => {
