@@ -2,7 +2,7 @@
  * @file What was trained, to be used: `openAgent("runs/mine")`, then `agent.ask(question)`. The agent works as in its run, with the run's prompt, engine and
  * budgets, and several questions at once share the sampler's batches.
  */
-import { createQueue } from "./queue.js";
+import { EventEmitter, on } from "node:events";
 import { linkedController } from "../async.js";
 import type { MemoryPlan, Policy } from "../contracts/policy.js";
 import { UserError } from "../errors.js";
@@ -203,11 +203,18 @@ export class Agent {
    */
   async *stream(question: string, options: AskOptions = {}): AsyncGenerator<AgentEvent, void, undefined> {
     const { controller, release } = linkedController(options.signal);
-    const events = createQueue<AgentEvent>();
-    const asked = this.ask(question, { ...options, signal: controller.signal, onEvent: events.add });
-    asked.then(events.end, events.fail);
+    const emitter = new EventEmitter<{ event: [AgentEvent]; error: [unknown] }>();
+    // A reader that has stopped is told of no error.
+    emitter.on("error", () => undefined);
+    const events = on(emitter, "event");
+    const onEvent = (event: AgentEvent): void => void emitter.emit("event", event);
+    const asked = this.ask(question, { ...options, signal: controller.signal, onEvent });
+    asked.catch((error: unknown) => emitter.emit("error", error));
     try {
-      yield* events.items();
+      for await (const [event] of events as AsyncIterable<[AgentEvent]>) {
+        yield event;
+        if (event.kind === "end") return;
+      }
     } finally {
       controller.abort(new Error("nobody reads the answer any more"));
       release();

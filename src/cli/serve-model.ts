@@ -4,24 +4,19 @@ import { openAgent, type Agent } from "../agent/agent.js";
 import { agentModel } from "../agent/chat-model.js";
 import { onAbort } from "../async.js";
 import { UserError } from "../errors.js";
-import { isLoopback } from "../http/server/access.js";
 import type { ChatModel } from "../openai/chat-service.js";
 import { serveModels } from "../openai/serve.js";
 import { shellWord } from "../printable.js";
 import { fetchModel } from "./fetch-model.js";
 import { withInterrupt } from "./interrupt.js";
-import { addRunOptions, collect, configOfModel, integer, type RunOptions } from "./run-options.js";
-import { warnAboutNetwork } from "./serve-search.js";
+import { addRunOptions, configOfModel, integer, type RunOptions } from "./run-options.js";
+import { addListening, noteOpenDoor, type ListeningOptions } from "./serve-options.js";
 import type { Terminal } from "./terminal/terminal.js";
 import type { Verb } from "./verb.js";
 
-interface Options extends RunOptions {
-  port: number;
-  host: string;
+interface Options extends RunOptions, ListeningOptions {
   atOnce: number;
   drainSeconds: number;
-  allowHost?: string[];
-  allowOrigin?: string[];
 }
 
 /** Completions then need `authorization: Bearer …`, with any of these, which commas divide. */
@@ -48,21 +43,14 @@ export const serveModelVerb: Verb = {
   configure: (command) => {
     command
       .argument("<run...>", "run folders; NAME=RUN gives one another name than its folder's")
-      .option("--port <number>", "port; 0 for any free one", integer(0), 8080)
-      .option("--host <address>", "address to listen on; 0.0.0.0 for the network", "127.0.0.1")
       .option(
         "--at-once <number>",
         `requests that a model works on at once; in all, ${queueFactor} times as many are taken in and further ones get 429`,
         integer(1),
         16,
       )
-      .option("--drain-seconds <number>", "longest wait for requests under way when it ends", integer(0), 30)
-      .option(
-        "--allow-host <name>",
-        "answer requests under this name besides localhost, and no others; may be repeated",
-        collect,
-      )
-      .option("--allow-origin <origin>", "answer web pages of this origin; may be repeated", collect);
+      .option("--drain-seconds <number>", "longest wait for requests under way when it ends", integer(0), 30);
+    addListening(command, 8080);
     addRunOptions(command);
   },
   async run(terminal, given, [runs]) {
@@ -85,7 +73,7 @@ export const serveModelVerb: Verb = {
       await closeAll();
       throw error;
     });
-    if (!isLoopback(host) && token.every((key) => key === "")) warnAboutNetwork(terminal, "ask", keysVariable);
+    if (token.every((key) => key === "")) noteOpenDoor(terminal, host, { may: "ask", variable: keysVariable });
     return withInterrupt(terminal, "Answering what is under way.", async (signal) => {
       const stopped = new Promise<void>((resolve) => onAbort(signal, () => resolve()));
       try {

@@ -3,24 +3,19 @@ import { onAbort } from "../async.js";
 import { takesOneQueryPerRequest } from "../search/registry.js";
 import type { SearchEngine } from "../search/engine.js";
 import { openEngine } from "../search/open.js";
-import { isLoopback } from "../http/server/access.js";
 import { serve } from "../search/serving/server.js";
 import { addEngineOptions, engineSettings } from "./engine-options.js";
 import { withInterrupt } from "./interrupt.js";
-import { collect, integer } from "./run-options.js";
-import type { Terminal } from "./terminal/terminal.js";
+import { integer } from "./run-options.js";
+import { addListening, noteOpenDoor, type ListeningOptions } from "./serve-options.js";
 import type { Verb } from "./verb.js";
 
-interface Options {
-  port: number;
-  host: string;
+interface Options extends ListeningOptions {
   top: number;
   maxTop: number;
   atOnce: number;
   batch: number;
   maxPassages: number;
-  allowHost?: string[];
-  allowOrigin?: string[];
   /** Of the engine's options: the time of its parts, and here of the whole. */
   timeoutMs?: number;
 }
@@ -44,9 +39,8 @@ export const serveSearchVerb: Verb = {
     ],
   ],
   configure: (command) => {
+    addListening(command, 8000);
     command
-      .option("--port <number>", "port; 0 for any free one", integer(0), 8000)
-      .option("--host <address>", "address to listen on; 0.0.0.0 for the network", "127.0.0.1")
       .option("-k, --top <number>", "passages where a request does not say topk", integer(1), 3)
       .option("--max-top <number>", "most passages that a request may ask for", integer(1), 100)
       .option("--at-once <number>", "requests answered at once; further ones get 503", integer(1), 1024)
@@ -56,13 +50,7 @@ export const serveSearchVerb: Verb = {
         integer(1),
         256,
       )
-      .option("--max-passages <number>", "most passages of one request: its queries times topk", integer(1), 25_600)
-      .option(
-        "--allow-host <name>",
-        "answer requests under this name besides localhost, and no others; may be repeated",
-        collect,
-      )
-      .option("--allow-origin <origin>", "let web pages of this origin search; may be repeated", collect);
+      .option("--max-passages <number>", "most passages of one request: its queries times topk", integer(1), 25_600);
     addEngineOptions(command);
   },
   async run(terminal, options) {
@@ -89,7 +77,7 @@ export const serveSearchVerb: Verb = {
       await closeWhenOpen(opening);
       throw error;
     });
-    if (!isLoopback(host) && token === "") warnAboutNetwork(terminal, "search", tokenVariable);
+    if (token === "") noteOpenDoor(terminal, host, { may: "search", variable: tokenVariable });
     return withInterrupt(terminal, "Answering what is under way.", async (signal) => {
       const stopped = new Promise<void>((resolve) => onAbort(signal, () => resolve()));
       try {
@@ -110,11 +98,6 @@ export const serveSearchVerb: Verb = {
 /** Search services take one query a request: together, all callers would wait for the slowest query and fail if one is refused. */
 function batchesOf(engine = "", batch: number, atOnce: number): { batchQueries: number; batchesUnderWay?: number } {
   return takesOneQueryPerRequest(engine) ? { batchQueries: 1, batchesUnderWay: atOnce } : { batchQueries: batch };
-}
-
-/** @param what any client may do */
-export function warnAboutNetwork(terminal: Terminal, what: string, variable: string): void {
-  terminal.note(`Any client that reaches this machine may ${what}. Set ${variable} to ask for a token.`);
 }
 
 /** The code that waits for the engine reports a failure to open. */
