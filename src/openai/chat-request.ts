@@ -3,34 +3,15 @@
  * is refused in words, since a client that asked for it would take the answer for what it asked.
  */
 import { z } from "zod";
+import type { ConversationMessage, ToolDefinition } from "../types.js";
 import { ApiError } from "./api-error.js";
-
-/** One message, with its texts in one piece. */
-export type RequestMessage =
-  | { role: "system" | "user"; content: string }
-  | { role: "assistant"; content: string | null; reasoning?: string; toolCalls?: RequestToolCall[] }
-  | { role: "tool"; content: string; toolCallId: string };
-
-/** A call that an earlier answer made. */
-export interface RequestToolCall {
-  id: string;
-  name: string;
-  /** JSON text, as the model wrote it. */
-  arguments: string;
-}
-
-export interface RequestTool {
-  name: string;
-  description?: string;
-  /** JSON schema of an object. */
-  parameters?: Readonly<Record<string, unknown>>;
-}
 
 /** A checked request. What is left out is undefined: defaults are the model's. */
 export interface ChatRequest {
   model: string;
-  messages: RequestMessage[];
-  tools: RequestTool[];
+  /** Each with its texts in one piece. */
+  messages: ConversationMessage[];
+  tools: ToolDefinition[];
   /** `{ name }` is the one tool to call. */
   toolChoice: "auto" | "none" | "required" | { name: string };
   stop: string[];
@@ -138,7 +119,7 @@ export function readChatRequest(body: string): ChatRequest {
   const { type: format = "text" } = wire.response_format ?? {};
   if (format !== "text")
     throw refusal("response_format", `asks for ${format}, and only text is written here: ask for the form in words`);
-  const tools = (wire.tools ?? []).map((tool): RequestTool => {
+  const tools = (wire.tools ?? []).map((tool): ToolDefinition => {
     const { name, description, parameters } = tool.function;
     return { name, ...(description && { description }), ...(parameters && { parameters }) };
   });
@@ -160,7 +141,7 @@ export function readChatRequest(body: string): ChatRequest {
   };
 }
 
-function messageOf(message: WireMessage, field: string): RequestMessage {
+function messageOf(message: WireMessage, field: string): ConversationMessage {
   if (message.role === "tool")
     return { role: "tool", content: textOf(message.content, field), toolCallId: message.tool_call_id };
   if (message.role !== "assistant")
@@ -190,7 +171,7 @@ function textOf(content: z.output<typeof contentSchema>, field: string): string 
     .join("\n");
 }
 
-function choiceOf(given: Wire["tool_choice"], tools: readonly RequestTool[]): ChatRequest["toolChoice"] {
+function choiceOf(given: Wire["tool_choice"], tools: readonly ToolDefinition[]): ChatRequest["toolChoice"] {
   if (given == null) return tools.length === 0 ? "none" : "auto";
   if (typeof given === "object") {
     const { name } = given.function;
