@@ -273,7 +273,7 @@ interface RowStart {
 }
 
 /** A turn with all before it, first to last. */
-export function pathOf(turn: Turn): Turn[] {
+function pathOf(turn: Turn): Turn[] {
   const path: Turn[] = [];
   for (let at: Turn | null = turn; at !== null; at = at.parent) path.unshift(at);
   return path;

@@ -12,8 +12,6 @@ export const toolCallFormats = {
   tags: protocolTagsFormat(),
 } as const satisfies Readonly<Record<string, ToolCallFormat>>;
 export type ToolCallFormatName = keyof typeof toolCallFormats;
-/** For settings, which list the names. */
-export const toolCallFormatNames = Object.keys(toolCallFormats) as ToolCallFormatName[];
 
 /**
  * The format that a chat template writes calls in, by its text; undefined for a template that writes none, or in a way that is not in the table
