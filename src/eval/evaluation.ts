@@ -209,7 +209,8 @@ export type EvaluationReport = Omit<Evaluation, "records">;
 
 // JSON has null for what is no number, such as the mean of nothing.
 const number = z.number().nullable();
-const estimate = z.object({ value: number, low: number, high: number });
+const measured = number.transform((value) => value ?? NaN);
+const estimate = z.object({ value: measured, low: measured, high: measured });
 const atK = z.array(z.object({ k: z.int().positive(), value: estimate }));
 const summary = {
   n: z.int().nonnegative(),

@@ -15,7 +15,9 @@ import {
   recordLine,
 } from "./folder.js";
 import { headOf, recordOf, writeEvaluation } from "./folder.test-support.js";
+import type { EvaluationReport } from "./evaluation.js";
 import { perQuestion } from "./metrics.js";
+import { evaluationsTable, renderTable } from "./table.js";
 
 let root: string;
 beforeAll(async () => {
@@ -70,6 +72,19 @@ describe("an evaluation's folder", () => {
     expect([isEvaluationFolder(at("finished")), head.questions.checksum]).toEqual([true, questionsChecksum(questions)]);
     expect([report?.n, report?.exactMatch.value]).toEqual([3, 1 / 3]);
     expect(await readRecords(at("finished"))).toEqual(records);
+  });
+
+  it("is read where a measure is no number, which JSON writes as null, and has a dash in its table", async () => {
+    const records = questions.map((question, index) => recordOf(question, "yes", { index }));
+    await writeEvaluation(at("whole"), records);
+    const whole = (await readEvaluation(at("whole"))).report as EvaluationReport;
+    const report = { ...whole, exactMatch: { value: NaN, low: NaN, high: NaN } };
+    await writeEvaluation(at("without"), records, { report });
+    const read = (await readEvaluation(at("without"))).report as EvaluationReport;
+    expect(read.exactMatch).toEqual(report.exactMatch);
+    const rows = [whole, read].map((one) => renderTable(evaluationsTable([{ name: "it", report: one }]), "markdown"));
+    expect(rows[0]).toContain("| exact match | 1.000 [");
+    expect(rows[1]).toContain("| exact match | – |");
   });
 
   it("refuses what is no evaluation, another one, and a damaged one, by name", async () => {

@@ -49,7 +49,8 @@ export function numberCell(value: number | null | undefined, digits = 2): Cell {
 
 /** `0.913 [0.876, 0.940]` */
 export function shareCell(estimate: Estimate | undefined): Cell {
-  return estimate === undefined ? { text: nothing } : { text: formatShare(estimate), ...numbersOf(estimate) };
+  if (estimate === undefined || Number.isNaN(estimate.value)) return { text: nothing };
+  return { text: formatShare(estimate), ...numbersOf(estimate) };
 }
 
 /** `+0.021 [−0.010, +0.052]` */
